@@ -1,0 +1,4 @@
+"""placeholder"""
+from greenserve_hub.greenthreads import sleep, spawn
+from greenserve_hub.pools import GreenPool
+__all__ = ["sleep","spawn","GreenPool"]

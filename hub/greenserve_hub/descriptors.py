@@ -1,0 +1,70 @@
+"""What the hub knows of one open descriptor: who waits on which side, and what the kernel last told.
+
+Only the hub makes these and only the hub calls the callbacks. Holds no socket and never closes one.
+
+The invariant that edge-triggering asks for: `readable` (and `writable`) is True from the edge until a call on the socket
+has proved otherwise, by EAGAIN or, on a stream, by returning less than was asked for (epoll(7), Q&A 9). While it is
+True one must call first and wait after; an edge that comes while nobody waits is so never lost. After a hangup it
+stays True for ever: end of file is always ready to be read, and no further edge will tell of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from greenserve_hub.pollers import READ, WRITE
+
+if TYPE_CHECKING:
+    from greenserve_hub.loop import Hub
+
+
+class Descriptor:
+    """One descriptor, registered with the hub from `Hub.open_descriptor` to `close`."""
+
+    __slots__ = ("closed", "fd", "hangup", "hub", "readable", "reader", "writable", "writer")
+
+    def __init__(self, hub: Hub, fd: int) -> None:
+        """For Hub.open_descriptor only."""
+        self.hub = hub
+        self.fd = fd
+        self.readable = True
+        self.writable = True
+        self.hangup = False
+        self.closed = False
+        self.reader: Callable[[], object] | None = None
+        self.writer: Callable[[], object] | None = None
+
+    def __repr__(self) -> str:
+        """As it stands in dumps."""
+        return f"fd {self.fd}"
+
+    def drained(self) -> None:
+        """A read has emptied the socket's buffer: the next one has to wait for an edge. Switches: never."""
+        if not self.hangup:
+            self.readable = False
+
+    def on_readable(self, callback: Callable[[], object]) -> None:
+        """Call back once, from the hub, at the next readiness to read. Switches: never."""
+        self.reader = callback
+        if not self.hub.edge:
+            self.hub.poller.arm(self.fd, READ)
+
+    def on_writable(self, callback: Callable[[], object]) -> None:
+        """Call back once, from the hub, at the next readiness to write. Switches: never."""
+        self.writer = callback
+        if not self.hub.edge:
+            self.hub.poller.arm(self.fd, WRITE)
+
+    def close(self) -> None:
+        """Unregister, to be called before the socket is closed; wakes whoever waits, who finds `closed`. Switches: never."""
+        if self.closed:
+            return
+        self.closed = True
+        self.hub.forget_descriptor(self)
+        reader, writer = self.reader, self.writer
+        self.reader = self.writer = None
+        if reader is not None:
+            reader()
+        if writer is not None:
+            writer()

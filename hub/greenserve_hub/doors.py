@@ -1,0 +1,68 @@
+"""The one way into a hub from another OS thread or a signal handler.
+
+Calls are queued and the hub is woken through a descriptor that it polls like any other. Knows nothing of what is called.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+
+class Door:
+    """A queue of calls with a descriptor that becomes readable when there are any. `put` is safe from every thread."""
+
+    def __init__(self) -> None:
+        """Opens an eventfd where there is one, a socket pair elsewhere."""
+        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._pair: tuple[socket.socket, socket.socket] | None = None
+        self.users = 0  # who expects to be called from outside; while there are any, waiting for ever is no deadlock
+        self.closed = False
+        if hasattr(os, "eventfd"):
+            self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        else:
+            self._pair = socket.socketpair()
+            for end in self._pair:
+                end.setblocking(False)
+            self.fd = self._pair[0].fileno()
+
+    def put(self, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """Queue a call and wake the hub."""
+        self._calls.append((fn, args))
+        if self.closed:
+            return
+        try:
+            if self._pair is None:
+                os.eventfd_write(self.fd, 1)
+            else:
+                self._pair[1].send(b"\0")
+        except BlockingIOError:
+            pass  # full of earlier wake-ups: it is going to wake
+
+    def take(self) -> deque[tuple[Callable[..., object], tuple[Any, ...]]]:
+        """The calls queued so far, and the wake-ups for them swallowed."""
+        try:
+            if self._pair is None:
+                os.eventfd_read(self.fd)
+            else:
+                while len(self._pair[0].recv(4096)) == 4096:
+                    pass
+        except BlockingIOError:
+            pass
+        taken: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        while self._calls:
+            taken.append(self._calls.popleft())
+        return taken
+
+    def close(self) -> None:
+        """Give the descriptor back; later calls are dropped."""
+        if not self.closed:
+            self.closed = True
+            if self._pair is None:
+                os.close(self.fd)
+            else:
+                for end in self._pair:
+                    end.close()

@@ -1,0 +1,241 @@
+"""Green threads: spawn, wait for, link to and kill functions that run side by side in one OS thread.
+
+Stands on parking.py and the hub; knows no pool. A GreenThread is a greenlet whose result others can wait for; `spawn_n` gives a
+bare greenlet for those who want none. Nothing started here ever runs before the spawner waits.
+
+Invariant: a GreenThread ends exactly once, with a result or an exception, even when it was killed before its first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from greenserve_hub.deadlines import Deadline
+from greenserve_hub.errors import HubError
+from greenserve_hub.loop import Hub, get_hub
+from greenserve_hub.parking import TIMED_OUT, WaitQueue, Waiter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_PENDING = object()
+
+
+class GreenThread(greenlet, Generic[T]):
+    """A running call of a function. Made by spawn and its kin; true while started and alive."""
+
+    def __init__(self, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Not scheduled yet: use spawn()."""
+        super().__init__(None, hub.greenlet)
+        self.gr_context = copy_context()
+        self._hub = hub
+        self._call = (fn, args, kwargs)
+        self._value: Any = _PENDING
+        self._error: BaseException | None = None
+        self._waiters: WaitQueue | None = None
+        self._links: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] | None = None
+        self._start: Deadline | None = None
+
+    def run(self) -> None:
+        """The body; for the hub only."""
+        if self._ended:
+            return  # killed or cancelled before its first step
+        fn, args, kwargs = self._call
+        del self._call
+        try:
+            self._value = fn(*args, **kwargs)
+        except BaseException as error:
+            self._error = error
+            watched = self._waiters is not None or self._links is not None
+            self._tell()
+            if not watched or isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise  # to the hub, which tells of errors that nobody waits for
+            return
+        if self._waiters is not None or self._links is not None:
+            self._tell()
+
+    def _run_here(self) -> None:
+        # For GreenPool: the call runs in the current green thread, and this one is nothing but its result.
+        fn, args, kwargs = self._call
+        del self._call
+        try:
+            self._value = fn(*args, **kwargs)
+        except BaseException as error:
+            self._error = error
+            if not isinstance(error, Exception):
+                raise  # thrown by others into the green thread that runs it
+            self._hub._callback_failed()
+
+    @property
+    def _ended(self) -> bool:
+        return self._value is not _PENDING or self._error is not None
+
+    def _tell(self) -> None:
+        if self._waiters is not None:
+            self._waiters.wake_all()
+        while self._links:
+            fn, args, kwargs = self._links.pop(0)
+            fn(self, *args, **kwargs)
+
+    def wait(self, timeout: float | None = None) -> T:
+        """Its result, or its exception raised; repeatable. Switches: when it has not ended.
+
+        TimeoutError after `timeout` seconds. A killed one raises GreenletExit.
+        """
+        if not self._ended:
+            if getcurrent() is self:
+                raise HubError("a green thread cannot wait for its own end")
+            if self._waiters is None:
+                self._waiters = WaitQueue()
+            if self._waiters.park("the end of", self, timeout) is TIMED_OUT:
+                raise TimeoutError(f"{self} has not ended within {timeout} s")
+        if self._error is not None:
+            raise self._error
+        return cast(T, self._value)
+
+    def link(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+        """Call `fn(this, *args, **kwargs)` when it ends, in its own context; at once if it has. Switches: never."""
+        if self._ended:
+            fn(self, *args, **kwargs)
+        else:
+            if self._links is None:
+                self._links = []
+            self._links.append((fn, args, kwargs))
+
+    def unlink(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> bool:
+        """Take a link back; whether there was one. Switches: never."""
+        try:
+            (self._links or []).remove((fn, args, kwargs))
+        except ValueError:
+            return False
+        return True
+
+    def kill(self, *throw_args: Any) -> None:
+        """Raise in it, GreenletExit by default, as kill() does. Switches: always, unless it is dead."""
+        kill(self, *throw_args)
+
+    def cancel(self, *throw_args: Any) -> None:
+        """End it if it has not started yet; else do nothing. Switches: never."""
+        if not self._ended and not self:
+            self._end_unstarted(throw_args)
+
+    def _end_unstarted(self, throw_args: tuple[Any, ...]) -> None:
+        if self._start is not None:
+            self._start.cancel()
+        self._error = _to_error(throw_args)
+        self._call = (_nothing, (), {})
+        self._tell()
+
+
+def _nothing() -> None: ...
+
+
+def _to_error(throw_args: tuple[Any, ...]) -> BaseException:
+    if not throw_args:
+        return GreenletExit()
+    error = throw_args[0] if len(throw_args) == 1 or throw_args[1] is None else throw_args[1]
+    if isinstance(error, BaseException):
+        return error
+    if isinstance(error, type) and issubclass(error, BaseException):
+        return error()
+    return cast(BaseException, throw_args[0](error))  # the (type, value) form with a bare value
+
+
+def spawn(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
+    """Run `fn` in a green thread of its own from the next turn on. Switches: never."""
+    hub = get_hub()
+    green: GreenThread[T] = GreenThread(hub, fn, args, kwargs)
+    hub.ready.append((green.switch, ()))
+    return green
+
+
+def spawn_n(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> greenlet:
+    """Like spawn, with a bare greenlet: less to pay, no result. Its errors go to the hub's `on_error`. Switches: never."""
+    hub = get_hub()
+    green = greenlet(partial(fn, **kwargs) if kwargs else fn, hub.greenlet)
+    hub.ready.append((green.switch, args))
+    return green
+
+
+def spawn_after(seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
+    """Like spawn, `seconds` later; cancel() takes it back until then. Switches: never."""
+    hub = get_hub()
+    green: GreenThread[T] = GreenThread(hub, fn, args, kwargs)
+    green._start = hub.call_after(seconds, green.switch)
+    return green
+
+
+def spawn_after_local(seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
+    """Like spawn_after, unless the green thread that asked is dead by then. Switches: never."""
+    hub = get_hub()
+    green: GreenThread[T] = GreenThread(hub, fn, args, kwargs)
+    spawner = getcurrent()
+
+    def start() -> None:
+        if spawner.dead:
+            green.cancel()
+        else:
+            green.switch()
+
+    green._start = hub.call_after(seconds, start)
+    return green
+
+
+def kill(green: greenlet, *throw_args: Any) -> None:
+    """Raise an exception (GreenletExit unless given as raise takes it) in a green thread. Switches: always, unless it is dead.
+
+    Its except and finally clauses have run, up to where they wait themselves, when this returns. One that has not started never
+    runs, and whoever waits for it gets the exception. A dead one is left alone.
+    """
+    if green.dead:
+        return
+    hub = get_hub()
+    current = getcurrent()
+    if green is current:
+        raise _to_error(throw_args)
+    if not green:
+        if isinstance(green, GreenThread) and green._ended:
+            return
+        end = getattr(green, "_end_unstarted", None)
+        if end is not None:
+            end(throw_args)
+        throw_args = ()
+    if current is hub.greenlet:
+        green.throw(*throw_args)
+        return
+    # In front of all that is ready: it must not take another step before.
+    hub.ready.appendleft((green.throw, throw_args))
+    waiter = Waiter(hub, "the killing of", green)
+    waiter.wake()
+    waiter.park()
+
+
+def sleep(seconds: float = 0) -> None:
+    """Give way to the others for at least `seconds`; 0 for one turn. Switches: always."""
+    hub = get_hub()
+    if seconds <= 0:
+        if getcurrent() is hub.greenlet:
+            return
+        waiter = Waiter(hub, "its turn")
+        waiter.wake()
+        waiter.park()
+    else:
+        Waiter(hub, "sleep", seconds).park(seconds)
+
+
+__all__ = [
+    "GreenThread",
+    "GreenletExit",
+    "getcurrent",
+    "kill",
+    "sleep",
+    "spawn",
+    "spawn_after",
+    "spawn_after_local",
+    "spawn_n",
+]

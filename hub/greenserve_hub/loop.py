@@ -1,0 +1,246 @@
+"""The hub: one per OS thread, a greenlet of its own that runs whatever is ready and waits when nothing is.
+
+A turn: run what is ready → fire the deadlines that are due → poll → hand out readiness. Green threads switch to the hub to wait
+(parking.py is the one place that does) and the hub switches back. It knows neither sockets nor HTTP, and it logs
+nothing: an error in a callback goes to `on_error`.
+
+Do not add code here that a green thread could run instead. Everything in `_run` is paid for by every event.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
+from greenserve_hub.descriptors import Descriptor
+from greenserve_hub.doors import Door
+from greenserve_hub.errors import Deadlock, HubError
+from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from greenserve_hub.parking import Waiter
+
+ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
+
+
+class Hub:
+    """The loop of one OS thread. `get_hub()` gives the current thread's."""
+
+    def __init__(self, poller: Poller | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """A hub that does not run until something waits. `clock` returns seconds and never goes back."""
+        self.poller = poller if poller is not None else make_poller(os.environ.get("GREENSERVE_HUB", "auto"))
+        self.edge = self.poller.edge
+        self.clock = clock
+        self.now = clock()  # as of the last poll; cheaper than the clock where a turn's age does not matter
+        self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self.deadlines = DeadlineQueue()
+        self.descriptors: dict[int, Descriptor] = {}
+        self.parked: dict[greenlet, Waiter] = {}
+        self.on_error: ErrorListener = lambda kind, error, trace: sys.excepthook(kind, error, trace)
+        self.thread_id = _thread.get_ident()
+        self.closed = False
+        self._main = getcurrent()
+        while self._main.parent is not None:
+            self._main = self._main.parent
+        self.greenlet = greenlet(self._run, self._main)
+        self.switch = self.greenlet.switch
+        self.door = Door()
+        self.poller.register(self.door.fd)
+        self.poller.arm(self.door.fd, READ)
+
+    # What green threads and callbacks ask for ------------------------------------------------------------
+
+    def call_soon(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call `fn(*args)` in the next turn, from the hub. Switches: never."""
+        self.ready.append((fn, args))
+
+    def call_after(self, seconds: float, fn: Callable[..., object], *args: Any) -> Deadline:
+        """Call `fn(*args)` from the hub after `seconds`; the Deadline returned cancels it. Switches: never."""
+        deadline = Deadline(self.deadlines, fn, args)
+        deadline.arm(self.clock() + seconds)
+        return deadline
+
+    def make_deadline(self, fn: Callable[..., object], *args: Any) -> Deadline:
+        """A Deadline to be armed again and again with moments of `now` or `clock()`. Switches: never."""
+        return Deadline(self.deadlines, fn, args)
+
+    def call_from_thread(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call `fn(*args)` from the hub soon. The one method that any OS thread, and a signal handler, may call."""
+        self.door.put(fn, args)
+
+    @contextmanager
+    def door_in_use(self) -> Iterator[None]:
+        """While inside, a call from another OS thread is expected: having nothing else to wait for is no deadlock."""
+        self.door.users += 1
+        try:
+            yield
+        finally:
+            self.door.users -= 1
+
+    def open_descriptor(self, fd: int) -> Descriptor:
+        """Register a descriptor for its life. Switches: never. OSError when the kernel cannot watch its kind."""
+        stale = self.descriptors.get(fd)
+        if stale is not None:
+            # Closed behind the hub's back, and the kernel gave the number to somebody else: no old waiter may meet it.
+            stale.close()
+        self.poller.register(fd)
+        descriptor = self.descriptors[fd] = Descriptor(self, fd)
+        return descriptor
+
+    def forget_descriptor(self, descriptor: Descriptor) -> None:
+        """For Descriptor.close only."""
+        if self.descriptors.get(descriptor.fd) is descriptor:
+            del self.descriptors[descriptor.fd]
+            self.poller.unregister(descriptor.fd)
+
+    def close(self) -> None:
+        """Give back the poller and the door of a hub that is done with. Not from a green thread of its own."""
+        if not self.closed:
+            self.closed = True
+            self.poller.unregister(self.door.fd)
+            self.door.close()
+            self.poller.close()
+            if getattr(_current, "hub", None) is self:
+                del _current.hub
+
+    # The turn ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        ready = self.ready
+        deadlines = self.deadlines
+        descriptors = self.descriptors
+        door_fd = self.door.fd
+        poll = self.poller.poll
+        clock = self.clock
+        while True:
+            try:
+                # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
+                for _ in range(len(ready)):
+                    fn, args = ready.popleft()
+                    fn(*args)
+                self.now = now = clock()
+                while (deadline := deadlines.pop_due(now)) is not None:
+                    assert deadline.callback is not None
+                    deadline.callback(*deadline.args)
+                if ready:
+                    events = poll(0)
+                else:
+                    moment = deadlines.next_moment()
+                    if moment == NEVER:
+                        if self._is_deadlocked():
+                            self._tell_deadlock()
+                            continue
+                        events = poll(None)
+                    else:
+                        events = poll(max(0.0, moment - clock()))
+                self.now = clock()
+            except BaseException:
+                self._callback_failed()
+                continue
+            remaining = iter(events)
+            while True:
+                try:
+                    for fd, bits in remaining:
+                        descriptor = descriptors.get(fd)
+                        if descriptor is None:
+                            if fd == door_fd:
+                                self._answer_door()
+                            continue
+                        if bits & HANGUP:
+                            descriptor.hangup = True
+                            bits |= READ | WRITE
+                        if bits & READ:
+                            descriptor.readable = True
+                            callback = descriptor.reader
+                            if callback is not None:
+                                descriptor.reader = None
+                                callback()
+                        if bits & WRITE:
+                            descriptor.writable = True
+                            callback = descriptor.writer
+                            if callback is not None:
+                                descriptor.writer = None
+                                callback()
+                    break
+                except BaseException:
+                    self._callback_failed()
+
+    def _answer_door(self) -> None:
+        self.ready.extend(self.door.take())
+        self.poller.arm(self.door.fd, READ)
+
+    def _callback_failed(self) -> None:
+        kind, error, trace = sys.exc_info()
+        assert kind is not None
+        assert error is not None
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            self.throw_main(error)
+        elif not isinstance(error, GreenletExit):
+            try:
+                self.on_error(kind, error, trace)
+            except Exception:
+                sys.excepthook(*sys.exc_info())
+
+    def throw_main(self, error: BaseException) -> None:
+        """Raise `error` in the thread's main greenlet, in the next turn. Switches: never."""
+        self.ready.append((self._main.throw, (error,)))
+
+    def _is_deadlocked(self) -> bool:
+        return self.door.users == 0 and not any(d.reader or d.writer for d in self.descriptors.values())
+
+    def _tell_deadlock(self) -> None:
+        waiting = "".join(f"\n  {_name(green)}: waiting: {waiter}" for green, waiter in self.parked.items())
+        error = Deadlock(
+            "nothing is left that could wake this program: no timer, no descriptor, no other OS thread. Waiting are:" + waiting
+        )
+        if self.parked.get(self._main) is None:
+            # The main greenlet has switched by hand to one that waits; it gets the error where it did so.
+            self._main.throw(error)
+        else:
+            self.throw_main(error)
+
+
+def _name(green: greenlet) -> str:
+    return f"{type(green).__name__} {getattr(green, 'name', None) or hex(id(green))}"
+
+
+_current = _thread._local()  # threading.local before anybody patches it
+
+
+def get_hub() -> Hub:
+    """The hub of the current OS thread, made at first need. Switches: never."""
+    try:
+        hub: Hub = _current.hub
+    except AttributeError:
+        hub = _current.hub = Hub()
+    return hub
+
+
+def use_hub(name: str = "auto") -> Hub:
+    """Choose the poller for the current thread before anything waits on it. Switches: never.
+
+    `name` is one of `available_pollers()` or "auto". HubError when the thread's hub already has work.
+    """
+    old: Hub | None = getattr(_current, "hub", None)
+    if old is not None:
+        if getcurrent() is old.greenlet or old.parked or old.descriptors or old.ready or len(old.deadlines):
+            raise HubError("use_hub() comes too late: this thread's hub is at work already; call it before anything else")
+        old.close()
+    hub = _current.hub = Hub(make_poller(name))
+    return hub
+
+
+def set_hub(hub: Hub) -> None:
+    """Make `hub` the current thread's. For testing kits and hubs with a poller of their own. Switches: never."""
+    _current.hub = hub

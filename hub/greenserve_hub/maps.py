@@ -1,0 +1,178 @@
+"""GreenMap: what starmap and imap return, an iterator over the results of many calls that run side by side.
+
+Called by GreenPool only, and runs on its workers. It knows nothing of how slots are counted.
+
+Facts: a switch into a green thread and back costs ten times a call of a trivial function; which functions will wait, nobody
+knows beforehand. Consequence: a worker that has finished a call should take the next item itself, and another worker
+is needed only once this one waits. Decision: workers ("lanes") take items off the shared input one after another; each
+that begins a call makes sure that up to two more lanes are on their way. These run when this one waits, take items of their own
+and call for two more, so that a thousand waiting calls are under way after ten turns. When calls never wait they find nothing
+left to do. Cost: one lane may hold the hub for as many trivial calls as the pool has slots.
+
+Invariants: at most `pool.size` items have been taken from the input whose results were not taken from here; no lane waits
+while it holds a slot, unless the function or the input does; while there is an item to take and room for it, a lane holds a slot
+or is on its way to one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from greenlet import GreenletExit
+
+from greenserve_hub.parking import WaitQueue
+
+if TYPE_CHECKING:
+    from greenserve_hub.pools import GreenPool
+
+T = TypeVar("T")
+
+_HELPERS = 2  # lanes on their way at once
+_END: Any = object()
+
+
+class _Failure:
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class GreenMap(Generic[T]):
+    """The results in the order of the input. May be iterated over by several green threads: each result goes to one."""
+
+    def __init__(self, pool: GreenPool, fn: Callable[..., T], inputs: Iterator[Any]) -> None:
+        """For GreenPool.starmap only."""
+        self._pool = pool
+        self._fn = fn
+        self._inputs: Iterator[Any] | None = inputs  # None: exhausted
+        self._pulling = False  # the input itself may wait, and a generator cannot be entered twice
+        self._begun = 0  # items taken from the input
+        self._taken = 0  # results handed out
+        self._results: deque[T | _Failure] = deque()  # those that come next, without a gap
+        self._gap = 0  # the number of the first that is not in there yet
+        self._early: dict[int, T | _Failure] = {}  # those that came before it
+        self._helpers = 0
+        self._lanes = 0
+        self._takers = WaitQueue()
+        self._call_helper()
+
+    def __iter__(self) -> Iterator[T]:
+        """The map itself."""
+        return self
+
+    def __next__(self) -> T:
+        """The next result, or its exception raised. Switches: when it is not there yet."""
+        results = self._results
+        while not results:
+            if self._inputs is None and self._begun == self._taken:
+                raise StopIteration
+            self._call_helper()
+            if not self._lanes and self._can_begin() and self._pool._runs_here():
+                return self._call_here()
+            self._takers.park("the next result of", self, undo=self._hand_on)
+        value = results.popleft()
+        self._taken += 1
+        if not self._helpers:
+            self._call_helper()
+        if self._inputs is None and self._begun == self._taken:
+            self._takers.wake_all()
+        if type(value) is _Failure:
+            raise value.error
+        return value  # type: ignore[return-value]
+
+    next = __next__
+
+    def _can_begin(self) -> bool:
+        # A pool without slots still lets one lane wait for a resize.
+        return (
+            self._inputs is not None and not self._pulling and self._begun - self._taken < (self._pool.size or 1)
+        )
+
+    def _call_helper(self) -> None:
+        while self._helpers < _HELPERS and self._can_begin():
+            self._helpers += 1
+            self._pool._start_helper(self._lane)
+
+    def _lane(self) -> None:
+        pool = self._pool
+        try:
+            if not self._can_begin():
+                return
+            pool._join()
+        finally:
+            self._helpers -= 1
+        self._lanes += 1
+        sem = pool.sem
+        fn = self._fn
+        value: Any
+        try:
+            while self._can_begin():
+                number = self._begun
+                try:
+                    item = self._pull()
+                    if item is _END:
+                        break
+                    if self._helpers < _HELPERS:
+                        self._call_helper()
+                    value = fn(*item)
+                except BaseException as error:
+                    value = _Failure(error)
+                if number == self._gap and not self._early:
+                    self._gap = number + 1
+                    self._results.append(value)
+                    if self._takers:
+                        self._takers.wake_one()
+                else:
+                    self._put_early(number, value)
+                if type(value) is _Failure and isinstance(value.error, GreenletExit):
+                    raise value.error
+                if sem.counter < 0 or sem.waiting():
+                    break  # others have waited longer for a slot than this map's next item has
+        finally:
+            self._lanes -= 1
+            self._call_helper()
+
+    def _pull(self) -> Any:
+        inputs = self._inputs
+        assert inputs is not None
+        self._begun += 1
+        self._pulling = True
+        item = None
+        try:
+            item = next(inputs, _END)
+        except BaseException:
+            self._inputs = None
+            raise
+        finally:
+            self._pulling = False
+            if item is _END:
+                self._inputs = None
+                self._begun -= 1
+                if self._begun == self._taken:
+                    self._takers.wake_all()
+        return item
+
+    def _put_early(self, number: int, value: T | _Failure) -> None:
+        early = self._early
+        early[number] = value
+        while self._gap in early:
+            self._results.append(early.pop(self._gap))
+            self._gap += 1
+            self._takers.wake_one()
+
+    def _call_here(self) -> T:
+        # A member of a full pool takes results: no lane could get a slot while it waits, so it calls `fn` itself.
+        # No lane holds a slot, hence no result is missing and the next item is the next result.
+        try:
+            item = self._pull()
+            if item is _END:
+                raise StopIteration
+        finally:
+            self._taken = self._gap = self._begun
+        return self._fn(*item)
+
+    def _hand_on(self, _: Any) -> None:
+        self._takers.wake_one()

@@ -1,0 +1,133 @@
+"""The one place that parks a green thread and the one place that wakes it.
+
+Every lock, event, queue, socket and sleep stands on these two classes, and each says why it waits, so that a dump reads
+`waiting: read fd 12`. Knows the hub and nothing above it.
+
+Invariants: a Waiter is woken at most once; waking never switches (the woken one runs in the hub's next turn); a
+wake that was already on its way to a green thread which an exception (Timeout, kill) reached first is handed to `undo`, so
+that a token or an item is never lost with it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+from greenlet import getcurrent, greenlet
+
+from greenserve_hub.errors import HubError
+from greenserve_hub.loop import Hub, get_hub
+
+
+class _TimedOut:
+    def __repr__(self) -> str:
+        return "TIMED_OUT"
+
+
+TIMED_OUT: Final = _TimedOut()
+
+
+class Waiter:
+    """One wait of one green thread: made, parked, woken, and then done with."""
+
+    __slots__ = ("_greenlet", "hub", "subject", "value", "verb", "woken")
+
+    def __init__(self, hub: Hub, verb: str, subject: object = None) -> None:
+        """`verb` and `subject` say why: ("read", descriptor) is told as `read fd 12`."""
+        self.hub = hub
+        self.verb = verb
+        self.subject = subject
+        self.woken = False
+        self.value: Any = None
+        self._greenlet: greenlet | None = None
+
+    def __repr__(self) -> str:
+        """Why it waits."""
+        return self.verb if self.subject is None else f"{self.verb} {self.subject}"
+
+    def park(self, timeout: float | None = None) -> Any:
+        """Wait until woken and return the value, or TIMED_OUT after `timeout` seconds. Switches: always.
+
+        HubError when called from the hub itself: a callback has nobody to give way to.
+        """
+        hub = self.hub
+        current = getcurrent()
+        if current is hub.greenlet:
+            raise HubError(f"{self} would wait inside the hub: spawn a green thread for it")
+        self._greenlet = current
+        hub.parked[current] = self
+        deadline = None if timeout is None else hub.call_after(timeout, self.wake, TIMED_OUT)
+        try:
+            return hub.switch()
+        finally:
+            del hub.parked[current]
+            self._greenlet = None
+            if deadline is not None:
+                deadline.cancel()
+
+    def wake(self, value: Any = None) -> None:
+        """Let it go on in the next turn, with `value`. A second call does nothing. Switches: never."""
+        if not self.woken:
+            self.woken = True
+            self.value = value
+            self.hub.ready.append((self._resume, ()))
+
+    def _resume(self) -> None:
+        # None: an exception got there first, and the green thread may wait for something else by now.
+        if self._greenlet is not None:
+            self._greenlet.switch(self.value)
+
+
+class WaitQueue:
+    """Green threads that wait for the same thing, first come, first served."""
+
+    __slots__ = ("_waiters",)
+
+    def __init__(self) -> None:
+        """Nobody waits."""
+        self._waiters: OrderedDict[Waiter, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many wait and are not on their way yet."""
+        return len(self._waiters)
+
+    def park(
+        self,
+        verb: str,
+        subject: object = None,
+        timeout: float | None = None,
+        undo: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """Wait until `wake_one` or `wake_all`; returns the value given there, or TIMED_OUT. Switches: always.
+
+        `undo(value)` is called when this one was woken but an exception reached it before it could run.
+        """
+        waiter = Waiter(get_hub(), verb, subject)
+        self._waiters[waiter] = None
+        try:
+            value = waiter.park(timeout)
+        except BaseException:
+            if waiter.woken and waiter.value is not TIMED_OUT and undo is not None:
+                undo(waiter.value)
+            raise
+        finally:
+            self._waiters.pop(waiter, None)
+        return value
+
+    def wake_one(self, value: Any = None) -> bool:
+        """Wake the one that waits longest; False when nobody does. Switches: never."""
+        waiters = self._waiters
+        while waiters:
+            waiter, _ = waiters.popitem(last=False)
+            if not waiter.woken:  # else its time ran out in this very turn
+                waiter.wake(value)
+                return True
+        return False
+
+    def wake_all(self, value: Any = None) -> int:
+        """Wake all; how many these were. Switches: never."""
+        woken = 0
+        while self.wake_one(value):
+            woken += 1
+        return woken

@@ -1,0 +1,184 @@
+"""The command: `greenserve [settings] APP`.
+
+It turns the command line into a Config and an app and hands both to the process layer; all flags come
+from the registry. Called by the `greenserve` script and by `python -m greenserve`.
+
+Invariant: what is wrong with a setting or an app is said before anything is bound, in one line; the
+exit code is 0, 2 for configuration, 3 for an app that can't be had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from greenserve.config import SETTINGS, Loaded, load_config
+from greenserve.config.registry import Given, Setting, closest
+from greenserve.config.show import show_config
+from greenserve.errors import AppImportError, ConfigError
+from greenserve.loader import load_app
+
+__all__ = ["main"]
+
+_ABOUT = """\
+Serve a WSGI app on green threads. APP is module:attr, module:factory(), a module with application,
+app or create_app, or the path of a file."""
+
+_SOURCES = """\
+Each setting is also an environment variable (GREENSERVE_HEAD_TIMEOUT=5s) and a key in greenserve.toml
+or in [tool.greenserve] of pyproject.toml (head_timeout = "5s"). Flags beat variables beat the file
+beats the defaults. Times: 30, 30s, 500ms, 5m, 1h. Sizes: 8190, 16K, 16M, 1G."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; give its exit code."""
+    try:
+        return _run(sys.argv[1:] if argv is None else argv)
+    except ConfigError as error:
+        if isinstance(error, AppImportError):
+            sys.stderr.write(error.details)  # above the line, which stays in sight at the bottom
+        sys.stderr.write(f"greenserve: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130  # during the app's import: nothing is bound yet, so there is nothing to drain
+
+
+def _run(argv: Sequence[str]) -> int:
+    options, spec = _parse(argv)
+    if options.version:
+        sys.stdout.write(f"greenserve {importlib.metadata.version('greenserve')}\n")
+        return 0
+    if options.help:
+        _parser().print_help()
+        return 0
+    loaded = load_config(options.given, file=options.config)
+    if options.print_config:
+        sys.stdout.write(show_config(loaded))
+        return 0
+    if spec is None:
+        raise ConfigError("no app: name it as module:attr, or see greenserve --help")
+    _enter_folder(loaded)
+    app = load_app(spec)
+    if options.check_config:
+        sys.stdout.write(f"greenserve: the configuration and {spec} are fine\n")
+        return 0
+    # Imported late: neither --help nor a bad setting needs the server.
+    from greenserve.process.single import run
+
+    return run(app, loaded.config)
+
+
+def _enter_folder(loaded: Loaded) -> None:
+    folder = loaded.config.chdir
+    if folder:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise ConfigError(f"chdir = {folder!r} ({loaded.origins['chdir']}): {error.strerror}") from None
+
+
+# The command line -------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+class _Give(argparse.Action):
+    """Keep a flag's raw text and spelling: the registry reads it, and names it if it is wrong."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option: str | None = None,
+    ) -> None:
+        value: object = values
+        if self.nargs == 0:
+            value = not str(option).startswith("--no-")
+        elif isinstance(SETTINGS[self.dest].default, tuple):
+            before = namespace.given.get(self.dest)
+            value = [*(before.value if before else ()), values]
+        namespace.given[self.dest] = Given(value, f"flag {option}")
+
+
+def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, str | None]:
+    parser = _parser()
+    # APP is no argument of the parser, for argparse loses an optional one that follows flags.
+    options, rest = parser.parse_known_args(argv, argparse.Namespace(given={}))
+    apps = [word for word in rest if word != "--"]
+    for word in apps:
+        if word.startswith("-"):
+            flag = word.partition("=")[0]
+            raise ConfigError(f"unknown flag {flag}{closest(flag, _flags())}")
+    if len(apps) > 1:
+        raise ConfigError(f"one app at a time, not {' and '.join(apps[:3])}")
+    return options, apps[0] if apps else None
+
+
+def _flags() -> list[str]:
+    flags = ["--help", "--version", "--config", "--print-config", "--check-config"]
+    for entry in SETTINGS.values():
+        flags += [entry.flag, *entry.aliases]
+        if not entry.kind.metavar:
+            flags.append("--no-" + entry.flag[2:])
+    return flags
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="greenserve",
+        usage="greenserve [settings] APP",
+        description=_ABOUT,
+        epilog=_SOURCES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    command = parser.add_argument_group("Command")
+    command.add_argument("-h", "--help", action="store_true", help="print this")
+    command.add_argument("--version", action="store_true", help="print the version")
+    command.add_argument("-c", "--config", metavar="FILE", help="read this TOML file instead")
+    command.add_argument(
+        "--print-config", action="store_true", help="print every setting and where it came from, as TOML"
+    )
+    command.add_argument(
+        "--check-config", action="store_true", help="check the settings, import the app, bind nothing"
+    )
+    groups: dict[str, Any] = {}
+    for entry in SETTINGS.values():
+        if entry.group not in groups:
+            groups[entry.group] = parser.add_argument_group(entry.group)
+        _add_flags(groups[entry.group], entry)
+    return parser
+
+
+def _add_flags(group: Any, entry: Setting) -> None:
+    text = _help(entry).replace("%", "%%")
+    if not entry.kind.metavar:
+        no = "--no-" + entry.flag[2:]
+        group.add_argument(entry.flag, no, dest=entry.name, action=_Give, nargs=0, help=text)
+        return
+    short = [flag for flag in entry.aliases if not flag.startswith("--")]
+    group.add_argument(
+        *short, entry.flag, dest=entry.name, action=_Give, metavar=entry.kind.metavar, help=text
+    )
+    for alias in entry.aliases:
+        if alias not in short:
+            group.add_argument(alias, dest=entry.name, action=_Give, help=argparse.SUPPRESS)
+
+
+def _help(entry: Setting) -> str:
+    facts = []
+    if entry.kind.off:
+        facts.append(f"off: {entry.kind.off}")
+    facts += [f"also {alias}" for alias in entry.aliases if alias.startswith("--")]
+    if entry.default != "":
+        facts.append(f"default {entry.kind.format(entry.default)}")
+    return f"{entry.help} [{'; '.join(facts)}]" if facts else entry.help

@@ -1,0 +1,178 @@
+"""The kinds of values that a setting can have: how each is read, printed and explained.
+
+A Kind turns what a flag, variable, file or keyword gives into the value that the server works with,
+or raises ValueError with the reason; `allowed` is the phrase that an error and `--help` show. It
+knows nothing of any single setting. Called by the registry in settings.py.
+
+Invariant: parse(value) == value for every value that parse gave, so Config can check itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from greenserve.access_format import compile_format
+from greenserve.config import values
+from greenserve.config.binds import parse_bind
+
+__all__ = [
+    "Kind",
+    "binds",
+    "boolean",
+    "choice",
+    "count",
+    "duration",
+    "folder",
+    "log_file",
+    "log_format",
+    "mode",
+    "size",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How values of one kind are read (`parse`), printed (`format`) and described."""
+
+    parse: Callable[[object], Any]
+    format: Callable[[Any], str]
+    metavar: str
+    allowed: str
+    unit: str = ""
+    off: str = ""  # what `off` or 0 does; empty where it is refused
+    toml: bool = False  # whether `format` gives what TOML reads unquoted
+
+
+def duration(off: str) -> Kind:
+    """Seconds; `off` says what switching it off means."""
+    allowed = f"a duration such as 30, 30s, 500ms, 5m or 1h; off: {off}"
+    return Kind(values.parse_duration, values.format_duration, "TIME", allowed, "seconds", off)
+
+
+def size(*, least: int = 0, off: str = "") -> Kind:
+    """Bytes, at least `least`; `off` says what 0 means, or leaves 0 refused."""
+
+    def parse(value: object) -> int:
+        number = values.parse_size(value)
+        if number == 0 and off:
+            return 0
+        if number < least:
+            raise ValueError("too small" if number else "can't be switched off")
+        return number
+
+    floor = f", at least {least}" if least else ""
+    allowed = f"a size such as 8190, 16K, 16M or 1G{floor}" + (f"; off: {off}" if off else "")
+    return Kind(parse, values.format_size, "SIZE", allowed, "bytes", off)
+
+
+def count(*, least: int = 1) -> Kind:
+    """Give the kind of a whole number, at least `least`."""
+
+    def parse(value: object) -> int:
+        number = values.parse_count(value)
+        if number < least:
+            raise ValueError("too small")
+        return number
+
+    return Kind(parse, str, "N", f"a whole number, at least {least}", toml=True)
+
+
+def boolean() -> Kind:
+    """Give the kind of a switch: `--x` and `--no-x`."""
+    return Kind(values.parse_bool, values.format_bool, "", "true or false", toml=True)
+
+
+def mode() -> Kind:
+    """Give the kind of a file mode, written in octal."""
+    return Kind(values.parse_mode, values.format_mode, "MODE", "an octal mode such as 660")
+
+
+def choice(*names: str) -> Kind:
+    """Give the kind of one word out of `names`."""
+
+    def parse(value: object) -> str:
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if word not in names:
+            raise ValueError("unknown")
+        return word
+
+    return Kind(parse, str, "NAME", ", ".join(names[:-1]) + f" or {names[-1]}")
+
+
+def binds() -> Kind:
+    """Give the kind of a tuple of listening addresses, each in its canonical form."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        items = value.split(",") if isinstance(value, str) else value
+        if isinstance(items, bytes) or not isinstance(items, Iterable):
+            raise ValueError("not an address")
+        addresses: list[str] = []
+        for item in items:
+            if not isinstance(item, str):
+                raise ValueError(f"{item!r} is not an address")
+            try:
+                address = parse_bind(item)
+            except ValueError as error:
+                raise ValueError(f"{item!r}: {error}") from None
+            # Port 0 asks for any free port, so asking twice is no contradiction.
+            if str(address) in addresses and not (address.kind == "tcp" and address.port == 0):
+                raise ValueError(f"{address} is given twice")
+            addresses.append(str(address))
+        if not addresses:
+            raise ValueError("no address")
+        return tuple(addresses)
+
+    return Kind(
+        parse,
+        ",".join,
+        "ADDRESS",
+        "HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd://N, once or several times",
+    )
+
+
+def folder() -> Kind:
+    """Give the kind of a folder's path; empty stays where the program is."""
+    return Kind(_path, str, "FOLDER", "the path of a folder")
+
+
+def log_file(stream: str, *, off: bool) -> Kind:
+    """Give the kind of a log's place: a path, `-` for `stream`, and `off` where the log can be left out."""
+
+    def parse(value: object) -> str:
+        if value is None or value is False:
+            value = "off"
+        path = _path(value)
+        if path == "":
+            raise ValueError("empty")
+        if path.lower() == "off":
+            if not off:
+                raise ValueError("can't be switched off")
+            return "off"
+        return path
+
+    return Kind(parse, str, "FILE", f"a path or - ({stream})" + (", or off" if off else ""))
+
+
+def log_format() -> Kind:
+    """Give the kind of an access log format: `combined`, `json` or Apache's atoms."""
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError("not a format")
+        compile_format(value)
+        return value
+
+    return Kind(parse, str, "FORMAT", 'combined, json, or a line of Apache atoms such as %h %t "%r" %s %b')
+
+
+def _path(value: object) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str):
+        raise ValueError("not a path")
+    if "\0" in value:
+        raise ValueError("a path can't hold a NUL")
+    return value

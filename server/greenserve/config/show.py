@@ -1,0 +1,42 @@
+"""`--print-config`: every setting, its value, and where that came from.
+
+What it prints is a valid greenserve.toml that gives the same configuration. Called by cli.py.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from greenserve.config.registry import Setting
+from greenserve.config.settings import SETTINGS
+from greenserve.config.sources import Loaded
+
+__all__ = ["show_config"]
+
+_COLUMN = 42  # where the sources begin, unless a value is longer
+
+
+def show_config(loaded: Loaded) -> str:
+    """Give the configuration as TOML, one setting a line, each with its source as a comment."""
+    lines = [] if loaded.file is None else [f"# file: {loaded.file}"]
+    group = ""
+    for name, entry in SETTINGS.items():
+        if entry.group != group:
+            group = entry.group
+            lines += ["", f"# {group}"]
+        value = f"{name} = {_toml(entry, getattr(loaded.config, name))}"
+        lines.append(f"{value:<{_COLUMN}} # {loaded.origins[name]}")
+    return "\n".join(lines).strip() + "\n"
+
+
+def _toml(entry: Setting, value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_quoted(item) for item in value) + "]"
+    text = entry.kind.format(value)
+    return text if entry.kind.toml else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,94 @@
+"""Configuration for the command: flags beat variables beat the file beats the defaults.
+
+Reads `greenserve.toml`, or `[tool.greenserve]` of `pyproject.toml`, in the current folder (or the
+file that `--config` names) and hands the layers to the registry. Called by cli.py; an embedded
+server uses `Config.from_settings` and reads no file.
+
+Invariant: the result knows for each setting where its value came from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from greenserve.config.registry import Given, choose, environment, refuse_unknown
+from greenserve.config.settings import SETTINGS, Config, check_together
+from greenserve.errors import ConfigError
+
+__all__ = ["Loaded", "load_config"]
+
+OWN_FILE = "greenserve.toml"
+PROJECT_FILE = "pyproject.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A Config, where each of its values came from, and the file that was read, if any."""
+
+    config: Config
+    origins: Mapping[str, str]
+    file: Path | None
+
+
+def load_config(
+    flags: Mapping[str, Given] | None = None,
+    *,
+    file: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] = ".",
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Merge flags, environment, file and defaults; raise ConfigError with one clear line."""
+    environ = os.environ if environ is None else environ
+    path, table = _read_file(Path(folder), None if file is None else Path(file))
+    layers = [flags or {}, environment(SETTINGS.values(), environ), table, _port(environ)]
+    chosen = list(choose(SETTINGS, layers))
+    values = {name: value for name, value, _ in chosen}
+    origins = {name: origin for name, _, origin in chosen}
+    check_together(values, origins)
+    return Loaded(Config(**values), origins, path)
+
+
+def _port(environ: Mapping[str, str]) -> dict[str, Given]:
+    # Platforms that start a server with PORT expect it to listen on every address, and gunicorn does.
+    # Weaker than anything said to greenserve itself, and never read by an embedded server.
+    port = environ.get("PORT")
+    return {"bind": Given(f"0.0.0.0:{port}", "env PORT")} if port else {}
+
+
+def _read_file(folder: Path, named: Path | None) -> tuple[Path | None, dict[str, Given]]:
+    if named is not None:
+        candidates = [folder / named]
+        if not candidates[0].is_file():
+            raise ConfigError(f"--config {named}: no such file")
+    else:
+        candidates = [path for path in (folder / OWN_FILE, folder / PROJECT_FILE) if path.is_file()]
+    for path in candidates:
+        shown = str(named or path.name)
+        table, prefix = _table(path, shown)
+        if table is not None:
+            refuse_unknown(table, SETTINGS, shown)
+            return path, {name: Given(value, f"{shown}: {prefix}{name}") for name, value in table.items()}
+    if named is not None:
+        raise ConfigError(f"--config {named}: has no [tool.greenserve]")
+    return None, {}
+
+
+def _table(path: Path, shown: str) -> tuple[dict[str, Any] | None, str]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{shown}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{shown}: not valid TOML: {error}") from None
+    if path.name != PROJECT_FILE:
+        return document, ""
+    table = document.get("tool", {})
+    table = table.get("greenserve") if isinstance(table, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(f"{shown}: tool.greenserve is not a table")
+    return table, "tool.greenserve."

@@ -1,0 +1,116 @@
+"""Serving from inside a program: `serve` in a thread of its own, `run` as the command does, `wsgi_server` for those from eventlet.
+
+On top of net/ and process/. Embedding leaves the host program alone: no monkey patching, no signal handler, no sys.exit, no
+logging set up, and nothing left behind when it is over. `run` alone takes the signals, for it is the program then.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from greenserve.config import Config
+from greenserve.errors import ConfigError
+from greenserve.loader import check_wsgi, load_app
+from greenserve.net import Server
+from greenserve.process.single import run as run_process
+from greenserve.wsgi import WSGIApplication
+from greenserve_hub.loop import get_hub, use_hub
+
+
+@contextmanager
+def serve(app: WSGIApplication | str, bind: str | Sequence[str] = "127.0.0.1:0", **settings: Any) -> Iterator[Server]:
+    """Serve in an OS thread and hub of its own while the `with` block runs; the Server accepts when it begins.
+
+    `app` is a WSGI app or a "module:attr". Leaving the block stops gracefully, for at most `graceful_timeout` s. Raises ConfigError
+    for settings and addresses that won't do.
+    """
+    if isinstance(app, str):
+        app = load_app(app)
+    check_wsgi(app)
+    server = Server(app, Config.from_settings(bind=bind, **settings))
+    started = threading.Event()
+    failure: list[BaseException] = []
+
+    def live() -> None:
+        hub = use_hub(server.config.hub)
+        try:
+            try:
+                server.start()
+            except BaseException as error:
+                failure.append(error)
+                return
+            finally:
+                started.set()
+            try:
+                server.wait()
+            except BaseException as error:
+                failure.append(error)
+        finally:
+            server.release()
+            hub.close()
+
+    thread = threading.Thread(target=live, name="greenserve", daemon=True)
+    thread.start()
+    started.wait()
+    if failure:
+        thread.join()
+        raise failure[0]
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join()
+        if failure:
+            raise failure[0]
+
+
+def run(app: WSGIApplication | str, **settings: Any) -> int:
+    """Serve in this process until SIGTERM or SIGINT, as the command does; the exit code. Blocks. Raises ConfigError."""
+    if isinstance(app, str):
+        app = load_app(app)
+    check_wsgi(app)
+    return run_process(app, Config.from_settings(**settings))
+
+
+def wsgi_server(
+    sock: socket.socket,
+    app: WSGIApplication,
+    *,
+    max_size: int | None = None,
+    keepalive: bool | float = True,
+    socket_timeout: float | None = None,
+    url_length_limit: int | None = None,
+    log_output: bool = True,
+    **settings: Any,
+) -> None:
+    """eventlet's `wsgi.server(sock, app)`: serve a listening socket in the current hub until it is stopped. Switches: always.
+
+    Takes eventlet's `max_size` (pool), `keepalive` (False, True or seconds), `socket_timeout` (body and send, seconds),
+    `url_length_limit` (request line, bytes) and `log_output`, besides all settings. It ends, gracefully, when the green thread it runs in is
+    killed. Raises ConfigError.
+    """
+    if max_size is not None:
+        settings.setdefault("pool", max_size)
+    if keepalive is not True:
+        settings.setdefault("keep_alive", float(keepalive))
+    if socket_timeout is not None:
+        settings.setdefault("body_timeout", socket_timeout)
+        settings.setdefault("send_timeout", socket_timeout)
+    if url_length_limit is not None:
+        settings.setdefault("limit_request_line", url_length_limit)
+    if log_output:
+        settings.setdefault("access_logfile", "-")
+    check_wsgi(app)
+    if not isinstance(sock, socket.socket):
+        raise ConfigError(f"wsgi_server() takes a listening socket first, as greenserve.listen() gives; not {type(sock).__name__}")
+    server = Server(app, Config.from_settings(**settings), sockets=[sock])
+    get_hub()
+    server.start()
+    try:
+        server.wait()
+    finally:
+        server.stop()

@@ -1,0 +1,81 @@
+"""What can go wrong in the server, as one tree.
+
+    ServeError
+    ├── ProtocolError(status, reason)   the peer broke HTTP and can be told so
+    │   ├── LimitExceeded               … by sending more than a limit allows (413, 414, 431)
+    │   └── BodyError                   … in a body the app was reading; an OSError too, as apps expect of read()
+    ├── PeerGone                        the peer left: answer nothing, log at debug; a ConnectionError too
+    ├── AppError                        the app broke WSGI: 500 and a loud log
+    └── ConfigError                     one clear line, exit 2
+        └── AppImportError              the app can't be had: exit 3, with the user's own traceback
+
+It imports nothing, so that every layer may raise these. An error that enforces a rule cites it in
+its text: "Content-Length with Transfer-Encoding (RFC 9112 §6.1)".
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AppError",
+    "AppImportError",
+    "BodyError",
+    "ConfigError",
+    "LimitExceeded",
+    "PeerGone",
+    "ProtocolError",
+    "ServeError",
+]
+
+
+class ServeError(Exception):
+    """Anything the server itself raises."""
+
+
+class ProtocolError(ServeError):
+    """The peer broke HTTP: `status` is the answer, `reason` says which rule, with its RFC §."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        """Take the status code to answer with and the rule that was broken."""
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Give the line for the log: status and reason."""
+        return f"{self.status}: {self.reason}"
+
+
+class LimitExceeded(ProtocolError):
+    """The peer sent more than a limit allows: 413 (body), 414 (target) or 431 (fields)."""
+
+
+class BodyError(ProtocolError, OSError):
+    """The body can't be read to its end: malformed, too long (413) or too slow (408)."""
+
+
+class PeerGone(ServeError, ConnectionError):
+    """The peer closed or reset the connection: there is nobody left to answer."""
+
+
+class AppError(ServeError):
+    """The app broke its side of WSGI (PEP 3333): the client gets a 500, the log says what."""
+
+
+class ConfigError(ServeError):
+    """A setting can't be used: one line says which, its value, its source and what is allowed."""
+
+    exit_code = 2
+
+
+class AppImportError(ConfigError):
+    """The app can't be imported or is no WSGI app.
+
+    `details` is the traceback of the user's own error, without the server's frames, or empty.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, details: str = "") -> None:
+        """Take the clear line and, where the user's code raised, its traceback as text."""
+        super().__init__(message)
+        self.details = details

@@ -1,0 +1,24 @@
+"""HTTP/1.0 and 1.1 as a sans-IO core: bytes in, heads and bodies out, and the other way round.
+
+It imports no socket, clock, hub or os; time and limits are arguments. net/ feeds it, wsgi/ reads what it found. Once a
+framing error was raised nothing more may be fed: where the next request begins is unknown by then.
+"""
+
+from greenserve.http1.bodies import BodyFraming, ChunkedFraming, LengthFraming, chunk
+from greenserve.http1.heads import HeadLimits, HeadReader, RequestHead
+from greenserve.http1.responses import CONTINUE, AnswerHead, answer_head, continue_head, encode_error
+
+__all__ = [
+    "CONTINUE",
+    "AnswerHead",
+    "BodyFraming",
+    "ChunkedFraming",
+    "HeadLimits",
+    "HeadReader",
+    "LengthFraming",
+    "RequestHead",
+    "answer_head",
+    "chunk",
+    "continue_head",
+    "encode_error",
+]

@@ -1,0 +1,124 @@
+"""A listening socket and the green thread that accepts from it.
+
+It outlives every error of a single connection, waits when the machine has no descriptors or memory left, and leaves clients in
+the kernel's backlog while the server has no room (`limit_connections`). It reads nothing: a connection does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import stat
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from greenserve.net.binding import name_and_port, url_of
+from greenserve.net.connection import Connection
+from greenserve.net.stream import Stream
+from greenserve.wsgi import base_environ
+from greenserve_hub.errors import IOClosed
+from greenserve_hub.greenthreads import sleep
+from greenserve_hub.readiness import wait_readable
+
+if TYPE_CHECKING:
+    from greenserve.net.server import Server
+
+log = logging.getLogger("greenserve.error")
+
+# accept(2): errors of the network that belong to the connection which was to be accepted. The next one may be fine.
+_OF_THE_PEER: Final = frozenset(
+    number
+    for name in (
+        "ECONNABORTED ECONNRESET EPROTO EPIPE ETIMEDOUT EINTR EPERM ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH EOPNOTSUPP "
+        "ENETUNREACH ENOTCONN ESHUTDOWN"
+    ).split()
+    if (number := getattr(errno, name, None)) is not None
+)
+_OF_THE_MACHINE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_FIRST_PAUSE: Final = 0.05  # seconds; doubles up to the longest
+_LONGEST_PAUSE: Final = 1.0
+_AT_ONCE: Final = 64  # connections accepted before the others have their turn
+
+
+class Listener:
+    """One address that a server listens at."""
+
+    def __init__(self, server: Server, sock: socket.socket, software: str, errors: TextIO) -> None:
+        """Takes over a socket that listens and does not block."""
+        self.sock = sock
+        self.name = sock.getsockname()
+        self._server = server
+        name, port = name_and_port(sock)
+        self.environ: dict[str, Any] = base_environ("http", name, port, software, errors)
+        self.url = url_of(sock)
+        self._file = _file_of(sock)
+        self._descriptor = server.hub.open_descriptor(sock.fileno())
+
+    def accept_forever(self) -> None:
+        """Accept until close(). Switches: always."""
+        pause = _FIRST_PAUSE
+        server = self._server
+        accepted = 0
+        while not self._descriptor.closed:
+            server.wait_for_room()
+            try:
+                sock, address = self.sock.accept()
+            except BlockingIOError:
+                accepted = 0
+                with contextlib.suppress(IOClosed):
+                    wait_readable(self._descriptor)
+                continue
+            except OSError as error:
+                if self._descriptor.closed:
+                    return
+                server.stats.accept_errors += 1
+                if error.errno in _OF_THE_PEER:
+                    continue
+                if pause == _FIRST_PAUSE:
+                    advice = "raise `ulimit -n` or lower --limit-connections" if error.errno in _OF_THE_MACHINE else "accepting goes on"
+                    log.error("%s: cannot accept: %s; %s", self.url, error.strerror, advice)
+                sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
+            try:
+                self._open(sock, address)
+            except Exception:
+                sock.close()
+                log.exception("%s: a connection could not be taken up", self.url)
+            accepted += 1
+            if accepted == _AT_ONCE:
+                accepted = 0
+                sleep(0)
+
+    def _open(self, sock: socket.socket, address: Any) -> None:
+        sock.setblocking(False)
+        peer, port = (address[0], address[1]) if isinstance(address, tuple) else ("", "")
+        server = self._server
+        server.remember(Connection(server, self, Stream(server.hub, sock), peer, port))
+
+    def close(self) -> None:
+        """Accept no more, and take away a unix socket's file. Switches: never."""
+        if self._descriptor.closed:
+            return
+        self._descriptor.close()
+        self.sock.close()
+        if self._file is not None:
+            path, inode = self._file
+            with contextlib.suppress(OSError):
+                # Not if another server has put its own there meanwhile.
+                if os.stat(path).st_ino == inode:
+                    os.unlink(path)
+
+
+def _file_of(sock: socket.socket) -> tuple[str, int] | None:
+    name = sock.getsockname()
+    if sock.family != socket.AF_UNIX or not isinstance(name, str) or not name:
+        return None
+    with contextlib.suppress(OSError):
+        status = os.stat(name)
+        if stat.S_ISSOCK(status.st_mode):
+            return name, status.st_ino
+    return None

@@ -1,0 +1,271 @@
+"""The server: its listeners, its connections, the pool that their requests run on, and how it stops.
+
+Lives in one hub. process/ runs one for the command line, embedding.py one in a thread. The invariant: a request that came whole is
+either run, in the order of coming, or answered that it was not; a stop ends with nothing open.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextvars import copy_context
+from importlib.metadata import version
+from typing import Any
+
+from greenserve.access_log import AccessLog, open_access_log
+from greenserve.config import Config
+from greenserve.errors import ConfigError
+from greenserve.http1 import HeadLimits
+from greenserve.net.binding import open_listener, prepare
+from greenserve.net.connection import Connection
+from greenserve.net.dates import DateLine
+from greenserve.net.listener import Listener
+from greenserve.net.refusals import Refusal
+from greenserve.net.stats import Stats
+from greenserve.wsgi import Exchange, Service, WSGIApplication
+from greenserve_hub.greenthreads import GreenThread, sleep, spawn, spawn_n
+from greenserve_hub.loop import Hub, get_hub
+from greenserve_hub.parking import TIMED_OUT, WaitQueue
+from greenserve_hub.pools import GreenPool
+
+log = logging.getLogger("greenserve.error")
+
+
+class Server:
+    """Serves one app at one or more addresses, in the hub of the thread that calls start()."""
+
+    hub: Hub
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        config: Config | None = None,
+        *,
+        sockets: Sequence[socket.socket] = (),
+        **settings: Any,
+    ) -> None:
+        """`settings` as in Config, where `config` gives none. `sockets` that listen already take the place of `bind`.
+
+        Raises ConfigError for a setting that is unknown or wrong.
+        """
+        if config is not None and settings:
+            raise ConfigError(f"give a Config or settings, not both: {', '.join(settings)}")
+        self.config = config or Config.from_settings(**settings)
+        self.stats = Stats()
+        self.access_log: AccessLog | None = None
+        config = self.config
+        self.head_limits = HeadLimits(
+            config.limit_request_line, config.limit_request_field_size, config.limit_request_fields, config.limit_request_head
+        )
+        self.send_timeout = config.send_timeout or None
+        self.body_timeout = config.body_timeout or None
+        software = f"greenserve/{version('greenserve')}"
+        server_line = "Server: greenserve\r\n" if config.server_header else ""
+        self.service = Service(app, DateLine(), server_line, config.sendfile)
+        self._software = software
+        self._sockets = tuple(sockets)
+        self.listeners: list[Listener] = []
+        self._acceptors: list[GreenThread[None]] = []
+        self._connections: set[Connection] = set()
+        self._queue: deque[Connection] = deque()
+        self._room = WaitQueue()
+        self._quiet = WaitQueue()  # who waits for the last connection to close
+        self._end = WaitQueue()
+        self._started = False
+        self._stopping = False
+        self._ended = threading.Event()
+
+    # Life -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Listen and begin to accept. Switches: never. ConfigError when an address cannot be had; nothing is left open then."""
+        if self._started:
+            raise ConfigError("a server starts once: make another")
+        self._started = True
+        self.hub = get_hub()
+        self.context = copy_context()
+        self.pool = GreenPool(self.config.pool)
+        try:
+            self.access_log = open_access_log(self.config)
+            for sock in self._listening_sockets():
+                self.listeners.append(Listener(self, sock, self._software, sys.stderr))
+        except BaseException:
+            for listener in self.listeners:
+                listener.close()
+            self._closed()
+            raise
+        self._acceptors = [spawn(listener.accept_forever) for listener in self.listeners]
+
+    def _listening_sockets(self) -> list[socket.socket]:
+        if self._sockets:
+            return [prepare(sock) for sock in self._sockets]
+        config = self.config
+        opened: list[socket.socket] = []
+        try:
+            for address in config.addresses:
+                opened.append(open_listener(address, config.backlog, config.reuse_port, config.socket_mode))
+        except BaseException:
+            for sock in opened:
+                sock.close()
+            raise
+        return opened
+
+    def stop(self, graceful: float | None = None) -> None:
+        """Stop as a SIGTERM does, giving running requests `graceful` s (default: graceful_timeout); returns when all is closed.
+
+        From any OS thread; repeatable, and a second call with a shorter time hurries the first. Switches: in the server's own
+        thread; another thread blocks.
+        """
+        if not self._started or self._ended.is_set():
+            return
+        limit = self.config.graceful_timeout if graceful is None else graceful
+        if self.hub.thread_id == threading.get_ident():
+            self._stop(limit)
+        else:
+            self.hub.call_from_thread(spawn_n, self._stop, limit)
+            self._ended.wait()
+
+    def _stop(self, graceful: float) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self.service.draining = True
+            for listener in self.listeners:
+                listener.close()
+            self._room.wake_all()
+            for connection in list(self._connections):
+                connection.drain()
+        if self._connections and graceful > 0:
+            self._quiet.park("the last connections of", self, graceful)
+        self._end_what_runs()
+        if not self._ended.is_set():
+            self._closed()
+
+    def _end_what_runs(self) -> None:
+        for _ in range(3):  # what an app does in its finally clauses may take turns too
+            for connection in list(self._connections):
+                self.hub.call_soon(self._end_one, connection)
+            if not self._connections:
+                return
+            sleep(0)
+
+    def _end_one(self, connection: Connection) -> None:
+        told = connection.end()
+        if told is not None:
+            log.warning("ended after graceful_timeout: %s", told)
+
+    def release(self) -> None:
+        """Close whatever is open still, without waiting: the server's thread ends. Switches: never."""
+        for listener in self.listeners:
+            listener.close()
+        for connection in list(self._connections):
+            connection.close()
+        if self._started and not self._ended.is_set():
+            self._closed()
+
+    def _closed(self) -> None:
+        if self.access_log is not None:
+            self.access_log.close()
+        self._ended.set()
+        self._end.wake_all()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the server has stopped; whether it has. In the server's own thread. Switches: always."""
+        if not self._ended.is_set():
+            return self._end.park("the end of", self, timeout) is not TIMED_OUT
+        return True
+
+    def __repr__(self) -> str:
+        """Where it listens."""
+        return f"<Server {' '.join(listener.url for listener in self.listeners)}>"
+
+    @property
+    def urls(self) -> list[str]:
+        """Where clients on this machine find it, in the order of `bind`."""
+        return [listener.url for listener in self.listeners]
+
+    @property
+    def url(self) -> str:
+        """The first of `urls`, without a slash at its end."""
+        return self.urls[0]
+
+    @property
+    def address(self) -> Any:
+        """The first listening socket's own address: (host, port) or a path."""
+        name = self._names[0]
+        return name[:2] if isinstance(name, tuple) else name
+
+    @property
+    def port(self) -> int:
+        """The first address's port; 0 for a unix socket."""
+        return self.address[1] if isinstance(self.address, tuple) else 0
+
+    @property
+    def _names(self) -> list[Any]:
+        return [listener.name for listener in self.listeners]
+
+    # For connections and listeners ---------------------------------------------------------------------
+
+    def wait_for_room(self) -> None:
+        """Wait while `limit_connections` are open. Switches: when full."""
+        while len(self._connections) >= self.config.limit_connections and not self._stopping:
+            self._room.park("room for a connection of", self)
+
+    def remember(self, connection: Connection) -> None:
+        """A connection was opened."""
+        self._connections.add(connection)
+        self.stats.accepted += 1
+        self.stats.connections = len(self._connections)
+
+    def forget(self, connection: Connection) -> None:
+        """A connection was closed."""
+        connections = self._connections
+        connections.discard(connection)
+        self.stats.connections = len(connections)
+        self._room.wake_one()
+        if not connections:
+            self._quiet.wake_all()
+
+    def submit(self, connection: Connection) -> None:
+        """Its head is complete: run it now, or when its turn comes."""
+        if self._queue or not self.pool.start_nowait(self._work, connection):
+            connection.queue()
+            self._queue.append(connection)
+            self.stats.queued = len(self._queue)
+
+    def unqueue(self, connection: Connection) -> None:
+        """It waits no longer: its time ran out, or it closed."""
+        if connection in self._queue:
+            self._queue.remove(connection)
+            self.stats.queued = len(self._queue)
+
+    def _work(self, connection: Connection) -> None:
+        stats = self.stats
+        stats.requests += 1
+        stats.active += 1
+        try:
+            connection.run()
+        finally:
+            stats.active -= 1
+            if self._queue:
+                self.hub.call_soon(self._next_in_line)  # this slot is free by then
+
+    def _next_in_line(self) -> None:
+        while self._queue:
+            connection = self._queue[0]
+            if self.pool.free() <= 0:
+                return
+            self._queue.popleft()
+            self.stats.queued = len(self._queue)
+            self.pool.start_nowait(self._work, connection)
+
+    def log_access(self, exchange: Exchange | Refusal, began: float) -> None:
+        """Write the access log's line; `began` by the hub's clock."""
+        assert self.access_log is not None
+        exchange.seconds = self.hub.clock() - began
+        exchange.began = time.time() - exchange.seconds
+        self.access_log.log(exchange)

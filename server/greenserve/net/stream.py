@@ -1,0 +1,157 @@
+"""A non-blocking socket with the hub: what a connection reads and writes through.
+
+Two ways to use it: from hub callbacks (`*_now`, never waits) and from green threads (waits under a timeout). Knows no HTTP. TLS will be a
+second class with the same methods. The invariant: whatever the operating system says went wrong with the peer, the caller sees
+PeerGone and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import Final
+
+from greenserve.errors import PeerGone
+from greenserve_hub.greenthreads import sleep
+from greenserve_hub.loop import Hub
+from greenserve_hub.readiness import wait_readable, wait_writable
+
+READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body
+HEAD_SIZE: Final = 16 * 1024  # bytes asked for a head; what a pipelining client may send ahead is bounded by it
+_SENDFILE_AT_ONCE: Final = 1 << 20  # so that one download does not keep the hub from the others
+
+
+class Stream:
+    """A connected stream socket. Closes it."""
+
+    __slots__ = ("descriptor", "sock")
+
+    def __init__(self, hub: Hub, sock: socket.socket) -> None:
+        """Takes the socket over; it must be non-blocking."""
+        self.sock = sock
+        self.descriptor = hub.open_descriptor(sock.fileno())
+
+    # From hub callbacks --------------------------------------------------------------------------------
+
+    def receive_now(self, size: int) -> bytes:
+        """What has come, at most `size` bytes; b"" at the end. BlockingIOError when nothing has. Switches: never."""
+        try:
+            data = self.sock.recv(size)
+        except BlockingIOError:
+            self.descriptor.drained()
+            raise
+        except OSError as error:
+            raise PeerGone(str(error)) from None
+        if len(data) < size and data:
+            self.descriptor.drained()
+        return data
+
+    def send_now(self, data: bytes) -> int:
+        """Send what the kernel takes at once; how many bytes. Switches: never. Raises PeerGone."""
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise PeerGone(str(error)) from None
+
+    # From green threads -----------------------------------------------------------------------------------
+
+    def receive(self, size: int, timeout: float | None) -> bytes:
+        """At least one byte, b"" at the end. Switches: when none is there. Raises PeerGone, TimeoutError."""
+        while True:
+            if self.descriptor.readable:
+                with contextlib.suppress(BlockingIOError):
+                    return self.receive_now(size)
+            self._wait(wait_readable, timeout)
+
+    def send(self, data: bytes, timeout: float | None) -> None:
+        """All of `data`. `timeout` is for each step forward. Switches: when the peer reads slowly. Raises PeerGone."""
+        sent = self.send_now(data)
+        if sent != len(data):
+            self._send_rest(memoryview(data)[sent:], timeout)
+
+    def send_pieces(self, first: bytes, second: bytes, timeout: float | None) -> None:
+        """Both, without joining them. Else as send."""
+        try:
+            sent = self.sock.sendmsg((first, second))
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise PeerGone(str(error)) from None
+        if sent < len(first):
+            self.send(first[sent:] + second, timeout)
+        elif sent < len(first) + len(second):
+            self._send_rest(memoryview(second)[sent - len(first) :], timeout)
+
+    def _send_rest(self, left: memoryview, timeout: float | None) -> None:
+        while left:
+            self._wait_to_send(timeout)
+            left = left[self.send_now(left) :]  # type: ignore[arg-type]  # send(2) takes any buffer
+
+    def send_file(self, fd: int, offset: int, count: int, timeout: float | None) -> int:
+        """sendfile(2); how many bytes, fewer than `count` at the file's end. Switches: when the peer reads slowly.
+
+        Raises PeerGone; OSError, with nothing sent, when this descriptor cannot be sent so.
+        """
+        total = 0
+        while total < count:
+            try:
+                sent = os.sendfile(self.sock.fileno(), fd, offset + total, min(count - total, _SENDFILE_AT_ONCE))
+            except BlockingIOError:
+                self._wait_to_send(timeout)
+                continue
+            except (BrokenPipeError, ConnectionError) as error:
+                raise PeerGone(str(error)) from None
+            except OSError as error:
+                if total:
+                    raise PeerGone(f"the file could not be read on: {error}") from None
+                raise
+            if sent == 0:
+                break
+            total += sent
+            sleep(0)
+        return total
+
+    def _wait_to_send(self, timeout: float | None) -> None:
+        try:
+            self._wait(wait_writable, timeout)
+        except TimeoutError:
+            raise PeerGone("the client reads nothing (send_timeout)") from None
+
+    def _wait(self, wait: object, timeout: float | None) -> None:
+        try:
+            wait(self.descriptor, timeout)  # type: ignore[operator]
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise PeerGone(str(error)) from None
+
+    # Both ----------------------------------------------------------------------------------------------------
+
+    def is_peer_gone(self) -> bool:
+        """Whether the peer has closed or reset; looks without taking anything. Switches: never."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def shut_sending(self) -> None:
+        """Tell the peer that nothing more will come (RFC 9112 §9.6). Switches: never."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Close so that the peer sees a reset, and the kernel drops what it still holds to send. Switches: never."""
+        with contextlib.suppress(OSError):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.close()
+
+    def close(self) -> None:
+        """Close; repeatable. Switches: never."""
+        self.descriptor.close()
+        with contextlib.suppress(OSError):
+            self.sock.close()

@@ -1,0 +1,86 @@
+"""One server in one process, until a signal stops it.
+
+SIGTERM and the first SIGINT drain; a second SIGINT stops at once. Signal handlers only knock at the hub's door, and are put back
+when the server has stopped. Everything a user sees of a start and a stop is said here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import resource
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+from greenserve.config import Config
+from greenserve.logs import open_error_log
+from greenserve.net import Server
+from greenserve.wsgi import WSGIApplication
+from greenserve_hub.greenthreads import spawn_n
+from greenserve_hub.loop import Hub, use_hub
+
+log = logging.getLogger("greenserve.error")
+
+_RESERVE = 64  # descriptors for the app's own files and sockets
+
+
+def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError before anything is accepted. In the main thread."""
+    with open_error_log(config):
+        hub = use_hub(config.hub)
+        _raise_descriptor_limit(config.limit_connections)
+        server = Server(app, config, sockets=sockets)
+        server.start()
+        for url in server.urls:
+            log.info("listening at %s", url)
+        log.info("greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid())
+        with _signals(hub, server), hub.door_in_use():
+            server.wait()
+        log.info("stopped")
+        return 0
+
+
+@contextlib.contextmanager
+def _signals(hub: Hub, server: Server) -> Iterator[None]:
+    received: list[str] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(signal.Signals(number).name)
+        hub.call_from_thread(spawn_n, tell_and_stop, len(received), received[-1])
+
+    def tell_and_stop(count: int, name: str) -> None:
+        if count == 1:
+            running = server.stats.active + server.stats.queued
+            log.info("%s: stopping; %d requests run, for at most %g s more", name, running, server.config.graceful_timeout)
+            server.stop()
+        elif name == "SIGINT":
+            log.info("%s again: stopping at once", name)
+            server.stop(0)
+
+    before: dict[signal.Signals, Any] = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise_descriptor_limit(connections: int) -> None:
+    """Each connection is a descriptor: take what the system allows, and say so when that is too little."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _RESERVE
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit < wanted:
+        log.warning(
+            "only %d descriptors are allowed (ulimit -n), too few for limit_connections = %d: raise the one or lower the other",
+            limit,
+            connections,
+        )

@@ -1,0 +1,23 @@
+"""PEP 3333: one request in, one call of the app, one answer out.
+
+Stands on http1/ for the bytes and on a Link (link.py) for moving them; knows no socket, listener or pool. net/ makes an Exchange for
+each request and runs it on a green thread.
+"""
+
+from greenserve.wsgi.environ import base_environ, make_environ
+from greenserve.wsgi.exchange import Exchange, RequestTimeout, Service
+from greenserve.wsgi.file_wrapper import FileWrapper
+from greenserve.wsgi.input import RequestInput
+from greenserve.wsgi.link import Link, WSGIApplication
+
+__all__ = [
+    "Exchange",
+    "FileWrapper",
+    "Link",
+    "RequestInput",
+    "RequestTimeout",
+    "Service",
+    "WSGIApplication",
+    "base_environ",
+    "make_environ",
+]

@@ -1,0 +1,77 @@
+"""The environ of a request (PEP 3333, "environ Variables").
+
+Called by net/ for each request. Knows heads, not sockets. What is the same for all requests of a listener is made once and copied;
+field names are turned into their HTTP_ keys through a table that fills with the spellings that clients use.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TextIO
+
+from greenserve.http1 import RequestHead
+from greenserve.wsgi.file_wrapper import FileWrapper
+
+_CACHE_SIZE: Final = 1024
+_DROPPED: Final = ""
+_keys: dict[bytes, str] = {
+    b"Content-Type": "CONTENT_TYPE",
+    b"Content-Length": "CONTENT_LENGTH",
+}
+
+
+def base_environ(scheme: str, server_name: str, server_port: str, software: str, errors: TextIO) -> dict[str, Any]:
+    """What all requests of one listener share."""
+    return {
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scheme,
+        "wsgi.errors": errors,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+        # Reading past the end of a body gives b"": frameworks may read chunked bodies to the end.
+        "wsgi.input_terminated": True,
+        "GATEWAY_INTERFACE": "CGI/1.1",
+        "SERVER_SOFTWARE": software,
+        "SERVER_NAME": server_name,
+        "SERVER_PORT": server_port,
+        "SCRIPT_NAME": "",
+    }
+
+
+def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: int | str) -> dict[str, Any]:
+    """The environ of one request, without what an Exchange adds (wsgi.input and the greenserve keys)."""
+    environ = base.copy()
+    environ["REQUEST_METHOD"] = head.method
+    environ["PATH_INFO"] = head.path
+    environ["QUERY_STRING"] = head.query
+    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.http11 else "HTTP/1.0"
+    environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
+    environ["REMOTE_ADDR"] = peer
+    environ["REMOTE_PORT"] = str(peer_port)
+    for name, value in head.raw_fields:
+        key = _keys.get(name)
+        if key is None:
+            key = _remember(name)
+        if key in environ:
+            # A cookie's crumbs are joined as RFC 6265 §5.4 writes them, any other list as RFC 9110 §5.3 does.
+            environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value.decode("latin-1")
+        elif key:
+            environ[key] = value.decode("latin-1")
+    if head.target[0] != "/" and head.host is not None:
+        environ["HTTP_HOST"] = head.host  # RFC 9112 §3.2.2: the target's authority wins
+    return environ
+
+
+def _remember(name: bytes) -> str:
+    lowered = name.lower()
+    if b"_" in name or lowered == b"proxy":
+        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy).
+        key = _DROPPED
+    elif lowered in (b"content-type", b"content-length"):
+        key = lowered.decode("ascii").upper().replace("-", "_")
+    else:
+        key = "HTTP_" + lowered.decode("ascii").upper().replace("-", "_")
+    if len(_keys) < _CACHE_SIZE:
+        _keys[name] = key
+    return key

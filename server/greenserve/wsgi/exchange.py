@@ -1,0 +1,386 @@
+"""One request and its answer: calls the app, sends what it gives, and survives whatever it does.
+
+Runs on a green thread of the pool; knows a Link and no socket. net/ makes one for each request and reads from it, when
+`run` is over, whether the connection can serve another.
+
+Invariants: exactly one head goes out, or none and the connection closes; the iterable's close() is called on every path
+(PEP 3333); `run` raises nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from greenlet import GreenletExit
+
+from greenserve.errors import AppError, PeerGone, ProtocolError
+from greenserve.http1 import AnswerHead, BodyFraming, RequestHead, answer_head, chunk, encode_error
+from greenserve.wsgi.file_wrapper import FileWrapper
+from greenserve.wsgi.input import EmptyInput, RequestInput
+from greenserve.wsgi.link import Link, WSGIApplication
+
+log = logging.getLogger("greenserve.error")
+
+_JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a second piece for the kernel
+
+
+class RequestTimeout(BaseException):
+    """Raised in the green thread of a request that took longer than `request_timeout`; no Exception, so that apps let it pass."""
+
+
+class Service:
+    """What all exchanges of one server share: the app, the clock's lines, and who wants to know of answers."""
+
+    __slots__ = ("app", "date_line", "draining", "on_answered", "sendfile", "server_line")
+
+    def __init__(self, app: WSGIApplication, date_line: Callable[[], str], server_line: str, sendfile: bool) -> None:
+        """`date_line()` gives the Date field as a whole line, `server_line` is "" or the Server field likewise."""
+        self.app = app
+        self.date_line = date_line
+        self.server_line = server_line
+        self.sendfile = sendfile
+        self.draining = False  # answers say Connection: close from now on
+        self.on_answered: Callable[[Exchange], object] | None = None
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = (
+        "_fields",
+        "_status",
+        "answer",
+        "began",
+        "bytes_sent",
+        "environ",
+        "head",
+        "input",
+        "keep_alive",
+        "link",
+        "posthooks",
+        "seconds",
+        "service",
+        "status",
+    )
+
+    def __init__(
+        self, service: Service, link: Link, head: RequestHead, environ: dict[str, Any], framing: BodyFraming | None, ahead: bytes
+    ) -> None:
+        """`framing` is None for a request without a body; `ahead` is what was received of it already."""
+        self.service = service
+        self.link = link
+        self.began = 0.0
+        self.seconds = 0.0
+        self.head = head
+        self.environ = environ
+        self.posthooks: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
+        self.keep_alive = head.keep_alive
+        self.answer: AnswerHead | None = None
+        self.status = 0  # as it went out; 0 while nothing has
+        self.bytes_sent = 0  # content, without heads and chunk sizes
+        self._status: str | None = None
+        self._fields: list[tuple[str, str]] = []
+        self.input = _NO_BODY if framing is None else RequestInput(link, framing, ahead, head.expect_continue)
+        environ["wsgi.input"] = self.input
+        environ["greenserve.posthooks"] = self.posthooks
+        environ["greenserve.client_disconnected"] = link.is_peer_gone
+
+    # What the access log reads, besides `began` and `seconds`, which the server sets for it ---------------
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+        return self.link.peer
+
+    @property
+    def peer_port(self) -> int | str:
+        """The client's port."""
+        return self.link.peer_port
+
+    @property
+    def method(self) -> str:
+        """As sent."""
+        return self.head.method
+
+    @property
+    def target(self) -> str:
+        """As sent."""
+        return self.head.target
+
+    @property
+    def version(self) -> str:
+        """HTTP/1.0 or HTTP/1.1."""
+        return "HTTP/1.1" if self.head.http11 else "HTTP/1.0"
+
+    @property
+    def bytes_received(self) -> int:
+        """Content that the app has read."""
+        return self.input.received
+
+    # PEP 3333 ------------------------------------------------------------------------------------------
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333, "The start_response() Callable". Switches: never."""
+        if exc_info is not None:
+            try:
+                if self.answer is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # the traceback holds this frame
+        elif self._status is not None:
+            raise AppError("start_response() called a second time without exc_info (PEP 3333)")
+        if not isinstance(status, str):
+            raise AppError(f"status must be a str like '200 OK', not {type(status).__name__} (PEP 3333)")
+        self._status = status
+        self._fields = headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The imperative way to send (PEP 3333, "The write() Callable"). Switches: when the client reads slowly."""
+        _check_bytes(data)
+        if data:
+            self._send(data)
+
+    # The run -------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Call the app, send its answer, run the post-hooks. Switches: as the app does. Raises nothing."""
+        result: Iterable[bytes] | None = None
+        try:
+            try:
+                result = self.service.app(self.environ, self.start_response)
+                self._answer(result)
+            finally:
+                if hasattr(result, "close"):
+                    result.close()
+            if self.input.failed is not None:
+                self.keep_alive = False
+        except BaseException as error:  # also what is no Exception: one request must not end the others
+            self._failed(error)
+        if self.input.awaits_continue:
+            self.keep_alive = False  # nobody can tell whether the body will come (RFC 9110 §10.1.1)
+        for fn, args, kwargs in self.posthooks:
+            try:
+                fn(self.environ, *args, **kwargs)
+            except BaseException:
+                log.exception("post-hook %r of %s %s failed", fn, self.head.method, self.head.target)
+
+    def _answer(self, result: Iterable[bytes]) -> None:
+        kind = type(result)
+        if kind is list or kind is tuple:
+            body = result[0] if len(result) == 1 else _join(result)  # type: ignore[index,arg-type]
+            if type(body) is not bytes:
+                _check_bytes(body)
+            if self.answer is None:
+                self._send_whole(body)
+                return
+            if body:
+                self._send(body)
+        elif kind is FileWrapper and self._send_file(result):  # type: ignore[arg-type]
+            pass
+        elif result is None:
+            raise AppError("the app returned None instead of an iterable of bytes (PEP 3333)")
+        else:
+            self._send_each(result)
+        self._end()
+
+    def _send_each(self, result: Iterable[bytes]) -> None:
+        sized = getattr(result, "__len__", None)
+        known = sized is not None and sized() == 1
+        for piece in result:
+            if type(piece) is not bytes:
+                _check_bytes(piece)
+            if piece:
+                if known and self.answer is None:
+                    self._begin(len(piece))
+                self._send(piece)
+
+    def _begin(self, length: int | None) -> AnswerHead:
+        """Make the head; it goes out with the first bytes of the body."""
+        if self._status is None:
+            raise AppError("the app sent content before it called start_response() (PEP 3333)")
+        service = self.service
+        head = self.head
+        self.answer = answer = answer_head(
+            self._status,
+            self._fields,
+            head.method,
+            head.http11,
+            self.keep_alive and not service.draining and not self.input.awaits_continue,
+            length,
+            service.date_line(),
+            service.server_line,
+        )
+        self.keep_alive = answer.keep_alive
+        self.input.answer_begun()
+        return answer
+
+    def _send_whole(self, body: bytes) -> None:
+        """The common case: the whole answer in one send."""
+        answer = self._begin(len(body))
+        self.status = answer.status
+        if answer.bodyless:
+            self.link.send(answer.data)
+            return
+        length = answer.length
+        if length is not None and len(body) != length:
+            body = self._cut(body, length)
+        self.bytes_sent = len(body)
+        if len(body) < _JOIN_BELOW:
+            self.link.send(answer.data + body)
+        else:
+            self.link.send_pieces(answer.data, body)
+        if length is not None:
+            self._check_length(length)
+
+    def _send(self, data: bytes) -> None:
+        """One piece, flushed at once, with the head if it is the first."""
+        answer = self.answer
+        start = b""
+        if answer is None:
+            answer = self._begin(None)
+        if not self.status:
+            self.status = answer.status
+            start = answer.data
+        if answer.bodyless:
+            if start:
+                self.link.send(start)
+            return
+        if answer.length is not None and self.bytes_sent + len(data) > answer.length:
+            data = self._cut(data, answer.length - self.bytes_sent)
+        self.bytes_sent += len(data)
+        if answer.chunked and data:
+            data = chunk(data)
+        if len(data) < _JOIN_BELOW:
+            if start or data:
+                self.link.send(start + data)
+        elif start:
+            self.link.send_pieces(start, data)
+        else:
+            self.link.send(data)
+
+    def _end(self) -> None:
+        """The iterable is exhausted: send what is still owed."""
+        answer = self.answer
+        if answer is None:
+            self._send_whole(b"")
+            return
+        if not self.status:
+            self.status = answer.status
+            self.link.send(answer.data + (b"0\r\n\r\n" if answer.chunked else b""))
+        elif answer.chunked:
+            self.link.send(b"0\r\n\r\n")
+        if answer.length is not None and not answer.bodyless:
+            self._check_length(answer.length)
+
+    def _cut(self, data: bytes, room: int) -> bytes:
+        if len(data) > room:
+            # More would be read as the next answer.
+            log.error("%s %s: the app sent more than its Content-Length; cut", self.head.method, self.head.target)
+            self.keep_alive = False
+        return data[:room]
+
+    def _check_length(self, length: int) -> None:
+        if self.bytes_sent < length:
+            log.error(
+                "%s %s: the app sent %d bytes, less than its Content-Length of %d; connection closed",
+                self.head.method,
+                self.head.target,
+                self.bytes_sent,
+                length,
+            )
+            self.keep_alive = False
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        """Send a file by sendfile(2); False where that is not to be had and nothing was sent."""
+        region = wrapper.region() if self.service.sendfile else None
+        if region is None or self.status:
+            return False
+        fd, offset, count = region
+        answer = self.answer or self._begin(count)
+        if answer.bodyless or answer.chunked or not count:
+            return answer.bodyless
+        if answer.length is not None:
+            count = min(count, answer.length)
+        self.status = answer.status
+        self.link.send(answer.data)
+        try:
+            self.bytes_sent = self.link.send_file(fd, offset, count)
+        except OSError as error:
+            if isinstance(error, PeerGone):
+                raise
+            # The head is out with its length; the file's blocks follow in the ordinary way.
+            self._send_each(wrapper)
+        return True
+
+    # When it went wrong ------------------------------------------------------------------------------------
+
+    def _failed(self, error: BaseException) -> None:
+        self.keep_alive = False
+        if isinstance(error, PeerGone):
+            log.debug("%s %s: client gone: %s", self.head.method, self.head.target, error)
+            return
+        if isinstance(error, ProtocolError):
+            log.info("%s %s: %s", self.head.method, self.head.target, error)
+            self._send_error(error.status, error.reason)
+        elif isinstance(error, RequestTimeout):
+            log.error("%s %s: ended after request_timeout", self.head.method, self.head.target, exc_info=error)
+            self._send_error(504, "The request took too long.")
+        elif isinstance(error, GreenletExit):
+            self._send_error(503, "The server is stopping.")
+        else:
+            log.error("%s %s: error in the app", self.head.method, self.head.target, exc_info=error)
+            self._send_error(500, "")
+
+    def _send_error(self, status: int, reason: str) -> None:
+        if self.status:
+            return  # part of another answer is out: the client sees it end too early
+        self.status = status
+        service = self.service
+        data = encode_error(
+            status, reason, service.date_line(), service.server_line, head_only=self.head.method == "HEAD"
+        )
+        self.bytes_sent = len(data) - data.index(b"\r\n\r\n") - 4
+        try:
+            self.link.send(data)
+        except (PeerGone, GreenletExit, RequestTimeout):
+            log.debug("%s %s: client gone before it was answered %d", self.head.method, self.head.target, status)
+
+
+class _NothingRead:
+    """The framing of no body."""
+
+    done = True
+    rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        return b""
+
+    def wants(self) -> int:
+        return 0
+
+
+_NO_BODY: Final = EmptyInput(None, _NothingRead(), b"", False)  # type: ignore[arg-type]  # it never reads from its link
+
+
+def _join(pieces: Iterable[bytes]) -> bytes:
+    try:
+        return b"".join(pieces)
+    except TypeError:
+        for piece in pieces:
+            _check_bytes(piece)
+        raise
+
+
+def _check_bytes(piece: object) -> None:
+    if not isinstance(piece, bytes):
+        raise AppError(f"the app gave {type(piece).__name__} {_short(piece)} where PEP 3333 wants bytes")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,42 @@
+"""What an Exchange asks of the connection it runs on, and the type of an app.
+
+The seam between wsgi/ and net/: a connection implements it, a test fakes it in ten lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Link(Protocol):
+    """A connection as seen from a request."""
+
+    peer: str
+    peer_port: int | str
+
+    def send(self, data: bytes) -> None:
+        """Send part of an answer, whole. Switches: when the peer reads slower than we write.
+
+        Raises PeerGone, also after the send timeout.
+        """
+
+    def send_interim(self, data: bytes) -> None:
+        """Send a 1xx answer, which is not the answer's beginning. Else as send."""
+
+    def send_pieces(self, first: bytes, second: bytes) -> None:
+        """Send two pieces as one, without joining them first. Else as send."""
+
+    def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Let the kernel send part of a file; how many bytes went out, fewer only at the file's end. Else as send.
+
+        Raises OSError, with nothing sent, where the descriptor is of a kind that cannot be sent so.
+        """
+
+    def receive(self) -> bytes:
+        """The next bytes of the peer, b"" at their end. Switches: when none are there. Raises PeerGone, TimeoutError."""
+
+    def is_peer_gone(self) -> bool:
+        """Whether the peer has closed. Switches: never."""
