@@ -1,13 +1,19 @@
 """Timers: moments at which a callback is due, in one heap, made for deadlines that are nearly always put off.
 
-It knows no hub, no greenlet and no clock: time is an argument. The hub owns one DeadlineQueue; sleep, Timeout, every
+It knows no hub, no greenlet and no clock: time is an argument. The hub owns one DeadlineQueue; sleep,
+Timeout, every
 wait with a timeout and every deadline of a server's connection is a Deadline in it.
 
-Facts: a server's deadline (keep-alive, head, send) is armed and disarmed with each request and expires almost never. A FIFO per
-constant timeout makes arming an append, but its dead entries pile up: rate × timeout of them, 1.5 million at 20,000
-requests/s with a keep-alive of 75 s. Consequence: what arming must not do is leave something behind. Decision: an entry
-stays in the heap where it is while its deadline moves away; when the entry comes due too early, it is pushed again
-at the moment that holds by then. Arming later and disarming are thus one attribute store, and each Deadline has
+Facts: a server's deadline (keep-alive, head, send) is armed and disarmed with each request and expires almost
+never. A FIFO per
+constant timeout makes arming an append, but its dead entries pile up: rate times timeout of them, 1.5 million at
+20,000
+requests/s with a keep-alive of 75 s. Consequence: what arming must not do is leave something behind.
+Decision: an entry
+stays in the heap where it is while its deadline moves away; when the entry comes due too early, it is pushed
+again
+at the moment that holds by then. Arming later and disarming are thus one attribute store, and each Deadline
+has
 one live entry. Cost: a wake-up per connection and timeout period that finds nothing to do.
 """
 
@@ -15,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from itertools import count
 from typing import Any
 
 NEVER = float("inf")
@@ -23,11 +28,16 @@ _COMPACT_ABOVE = 1000  # below this many cancelled entries, sweeping costs more 
 
 
 class Deadline:
-    """A callback and the moment it is due, in seconds of the hub's clock. Made by DeadlineQueue; reusable until cancelled."""
+    """A callback and the moment it is due, in seconds of the hub's clock.
+
+    Made by DeadlineQueue; reusable until cancelled.
+    """
 
     __slots__ = ("_queue", "_queued", "args", "callback", "when")
 
-    def __init__(self, queue: DeadlineQueue, callback: Callable[..., object], args: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self, queue: DeadlineQueue, callback: Callable[..., object], args: tuple[Any, ...] = ()
+    ) -> None:
         """A deadline that is not armed yet."""
         self._queue = queue
         self._queued = NEVER  # the moment of its live entry in the heap
@@ -76,13 +86,13 @@ class Deadline:
 class DeadlineQueue:
     """All deadlines of one hub. Those due at the same moment fire in the order they were armed."""
 
-    __slots__ = ("_cancelled", "_heap", "_numbers")
+    __slots__ = ("_cancelled", "_heap", "pushed")
 
     def __init__(self) -> None:
         """An empty queue."""
         self._heap: list[tuple[float, int, Deadline]] = []
-        self._numbers = count()
         self._cancelled = 0
+        self.pushed = 0  # how many entries were ever put in, and the number of the next
 
     def __len__(self) -> int:
         """How many deadlines are armed. Walks the heap: for debugging and tests."""
@@ -90,7 +100,8 @@ class DeadlineQueue:
 
     def push(self, when: float, deadline: Deadline) -> None:
         """Put an entry into the heap; for Deadline only."""
-        heappush(self._heap, (when, next(self._numbers), deadline))
+        heappush(self._heap, (when, self.pushed, deadline))
+        self.pushed += 1
 
     def note_cancelled(self) -> None:
         """Count an entry that nobody needs, and sweep when these are the greater part."""
@@ -101,10 +112,13 @@ class DeadlineQueue:
             heapify(self._heap)
             self._cancelled = 0
 
-    def pop_due(self, now: float) -> Deadline | None:
-        """The next deadline that is due at `now`, disarmed and to be called by the caller, or None."""
+    def pop_due(self, now: float, before: float = NEVER) -> Deadline | None:
+        """The next deadline that is due at `now`, disarmed and to be called by the caller, or None.
+
+        `before`: only entries put in while `pushed` was below it.
+        """
         heap = self._heap
-        while heap and heap[0][0] <= now:
+        while heap and heap[0][0] <= now and heap[0][1] < before:
             entry, _, deadline = heappop(heap)
             if deadline.callback is None:
                 self._cancelled = max(0, self._cancelled - 1)

@@ -1,6 +1,7 @@
 """The one way into a hub from another OS thread or a signal handler.
 
-Calls are queued and the hub is woken through a descriptor that it polls like any other. Knows nothing of what is called.
+Calls are queued and the hub is woken through a descriptor that it polls like any other. Knows nothing of what
+is called.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ class Door:
         """Opens an eventfd where there is one, a socket pair elsewhere."""
         self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._pair: tuple[socket.socket, socket.socket] | None = None
-        self.users = 0  # who expects to be called from outside; while there are any, waiting for ever is no deadlock
+        self.users = (
+            0  # who expects to be called from outside; while there are any, waiting for ever is no deadlock
+        )
         self.closed = False
         if hasattr(os, "eventfd"):
             self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)

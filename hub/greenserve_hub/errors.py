@@ -11,7 +11,8 @@
     ├─ greenlet.GreenletExit         a green thread was killed
     └─ Timeout                       in timeouts.py, beside the clockwork it needs
 
-Timeout and GreenletExit are no Exceptions, so `except Exception` in the code they interrupt does not swallow them.
+Timeout and GreenletExit are no Exceptions, so `except Exception` in the code they interrupt does not swallow
+them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """Green threads: spawn, wait for, link to and kill functions that run side by side in one OS thread.
 
-Stands on parking.py and the hub; knows no pool. A GreenThread is a greenlet whose result others can wait for; `spawn_n` gives a
+Stands on parking.py and the hub; knows no pool. A GreenThread is a greenlet whose result others can wait for;
+`spawn_n` gives a
 bare greenlet for those who want none. Nothing started here ever runs before the spawner waits.
 
-Invariant: a GreenThread ends exactly once, with a result or an exception, even when it was killed before its first step.
+Invariant: a GreenThread ends exactly once, with a result or an exception, even when it was killed before its
+first step.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop import Hub, get_hub
-from greenserve_hub.parking import TIMED_OUT, WaitQueue, Waiter
+from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,17 +31,22 @@ _PENDING = object()
 class GreenThread(greenlet, Generic[T]):
     """A running call of a function. Made by spawn and its kin; true while started and alive."""
 
-    def __init__(self, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    # Class attributes where the usual value serves: most of these are never set in a green thread's short life.
+    _value: Any = _PENDING
+    _error: BaseException | None = None
+    _waiters: WaitQueue | None = None
+    _links: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] | None = None
+    _following = False
+    _start: Deadline | None = None
+
+    def __init__(
+        self, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         """Not scheduled yet: use spawn()."""
         super().__init__(None, hub.greenlet)
         self.gr_context = copy_context()
         self._hub = hub
-        self._call = (fn, args, kwargs)
-        self._value: Any = _PENDING
-        self._error: BaseException | None = None
-        self._waiters: WaitQueue | None = None
-        self._links: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] | None = None
-        self._start: Deadline | None = None
+        self._call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] = (fn, args, kwargs)
 
     def run(self) -> None:
         """The body; for the hub only."""
@@ -51,9 +58,9 @@ class GreenThread(greenlet, Generic[T]):
             self._value = fn(*args, **kwargs)
         except BaseException as error:
             self._error = error
-            watched = self._waiters is not None or self._links is not None
+            watched = self._waiters or self._links
             self._tell()
-            if not watched or isinstance(error, (KeyboardInterrupt, SystemExit)):
+            if not watched or isinstance(error, KeyboardInterrupt | SystemExit):
                 raise  # to the hub, which tells of errors that nobody waits for
             return
         if self._waiters is not None or self._links is not None:
@@ -79,8 +86,22 @@ class GreenThread(greenlet, Generic[T]):
         if self._waiters is not None:
             self._waiters.wake_all()
         while self._links:
-            fn, args, kwargs = self._links.pop(0)
-            fn(self, *args, **kwargs)
+            try:
+                self._follow_links()
+            except Exception:
+                self._hub._callback_failed()
+
+    def _follow_links(self) -> None:
+        # A link made by a link is only noted, and followed by the loop that runs already: no recursion.
+        links = self._links
+        if links and not self._following:
+            self._following = True
+            try:
+                while links:
+                    fn, args, kwargs = links.pop(0)
+                    fn(self, *args, **kwargs)
+            finally:
+                self._following = False
 
     def wait(self, timeout: float | None = None) -> T:
         """Its result, or its exception raised; repeatable. Switches: when it has not ended.
@@ -99,13 +120,15 @@ class GreenThread(greenlet, Generic[T]):
         return cast(T, self._value)
 
     def link(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> None:
-        """Call `fn(this, *args, **kwargs)` when it ends, in its own context; at once if it has. Switches: never."""
+        """Call `fn(this, *args, **kwargs)` when it ends, in its own context; at once if it has.
+
+        Switches: never.
+        """
+        if self._links is None:
+            self._links = []
+        self._links.append((fn, args, kwargs))
         if self._ended:
-            fn(self, *args, **kwargs)
-        else:
-            if self._links is None:
-                self._links = []
-            self._links.append((fn, args, kwargs))
+            self._follow_links()
 
     def unlink(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> bool:
         """Take a link back; whether there was one. Switches: never."""
@@ -121,18 +144,26 @@ class GreenThread(greenlet, Generic[T]):
 
     def cancel(self, *throw_args: Any) -> None:
         """End it if it has not started yet; else do nothing. Switches: never."""
-        if not self._ended and not self:
-            self._end_unstarted(throw_args)
+        if not self and not self.dead and not self._ended:
+            _end_unstarted(self, throw_args)
 
     def _end_unstarted(self, throw_args: tuple[Any, ...]) -> None:
         if self._start is not None:
             self._start.cancel()
         self._error = _to_error(throw_args)
-        self._call = (_nothing, (), {})
+        del self._call
         self._tell()
 
 
-def _nothing() -> None: ...
+def _end_unstarted(green: greenlet, throw_args: tuple[Any, ...]) -> None:
+    # Whoever has something to tidy up when it never runs has a method of this name.
+    tidy = getattr(green, "_end_unstarted", None)
+    if tidy is not None:
+        tidy(throw_args)
+    # A greenlet that dies before its first step gives way to its parent: for this moment, to the current one.
+    hub, green.parent = green.parent, getcurrent()
+    green.throw()
+    green.parent = hub  # to which an early switch() that is still on its way will fall through
 
 
 def _to_error(throw_args: tuple[Any, ...]) -> BaseException:
@@ -155,7 +186,10 @@ def spawn(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> GreenThread[
 
 
 def spawn_n(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> greenlet:
-    """Like spawn, with a bare greenlet: less to pay, no result. Its errors go to the hub's `on_error`. Switches: never."""
+    """Like spawn, with a bare greenlet: less to pay, no result. Its errors go to the hub's `on_error`.
+
+    Switches: never.
+    """
     hub = get_hub()
     green = greenlet(partial(fn, **kwargs) if kwargs else fn, hub.greenlet)
     hub.ready.append((green.switch, args))
@@ -170,7 +204,9 @@ def spawn_after(seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.k
     return green
 
 
-def spawn_after_local(seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
+def spawn_after_local(
+    seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> GreenThread[T]:
     """Like spawn_after, unless the green thread that asked is dead by then. Switches: never."""
     hub = get_hub()
     green: GreenThread[T] = GreenThread(hub, fn, args, kwargs)
@@ -187,9 +223,12 @@ def spawn_after_local(seconds: float, fn: Callable[P, T], *args: P.args, **kwarg
 
 
 def kill(green: greenlet, *throw_args: Any) -> None:
-    """Raise an exception (GreenletExit unless given as raise takes it) in a green thread. Switches: always, unless it is dead.
+    """Raise an exception (GreenletExit unless given as raise takes it) in a green thread.
 
-    Its except and finally clauses have run, up to where they wait themselves, when this returns. One that has not started never
+    Switches: always, unless it is dead.
+
+    Its except and finally clauses have run, up to where they wait themselves, when this returns. One that has
+    not started never
     runs, and whoever waits for it gets the exception. A dead one is left alone.
     """
     if green.dead:
@@ -200,19 +239,16 @@ def kill(green: greenlet, *throw_args: Any) -> None:
         raise _to_error(throw_args)
     if not green:
         if isinstance(green, GreenThread) and green._ended:
-            return
-        end = getattr(green, "_end_unstarted", None)
-        if end is not None:
-            end(throw_args)
-        throw_args = ()
-    if current is hub.greenlet:
+            return  # it ran in another one's place, see GreenPool.spawn
+        _end_unstarted(green, throw_args)
+        sleep()
+    elif current is hub.greenlet:
         green.throw(*throw_args)
-        return
-    # In front of all that is ready: it must not take another step before.
-    hub.ready.appendleft((green.throw, throw_args))
-    waiter = Waiter(hub, "the killing of", green)
-    waiter.wake()
-    waiter.park()
+    else:
+        # Straight into it, or something could let it take another step before. It falls back to the hub.
+        waiter = Waiter(hub, "the killing of", green)
+        waiter.wake()
+        waiter.park(switch=partial(green.throw, *throw_args))
 
 
 def sleep(seconds: float = 0) -> None:

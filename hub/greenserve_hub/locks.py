@@ -1,6 +1,7 @@
 """Locks and conditions for green threads: what `threading` has, without the threads.
 
-Stands on Semaphore and WaitQueue. First come, first served. A lock excludes green threads of one hub from each other, and
+Stands on Semaphore and WaitQueue. First come, first served. A lock excludes green threads of one hub from
+each other, and
 only where the code under it waits: between two waits nobody else runs anyway. Not for use between OS threads.
 """
 
@@ -57,7 +58,10 @@ class RLock:
         return f"<RLock at {id(self):#x} owner={self._owner!r} count={self._count}>"
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take it, or count one up when this green thread holds it; False if not in time. Switches: when another holds it."""
+        """Take it, or count one up when this green thread holds it; False if not in time.
+
+        Switches: when another holds it.
+        """
         current = getcurrent()
         if self._owner is not current:
             if not self._block.acquire(blocking, timeout):
@@ -67,7 +71,10 @@ class RLock:
         return True
 
     def release(self) -> None:
-        """Count one down and let go at 0; RuntimeError when this green thread does not hold it. Switches: never."""
+        """Count one down and let go at 0; RuntimeError when this green thread does not hold it.
+
+        Switches: never.
+        """
         if self._owner is not getcurrent():
             raise RuntimeError("release of a lock that another green thread, or nobody, holds")
         self._count -= 1
@@ -144,7 +151,9 @@ class Condition:
         self.release()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until notified; False after `timeout` seconds. Switches: always. RuntimeError without the lock.
+        """Wait until notified; False after `timeout` seconds. Switches: always.
+
+        RuntimeError without the lock.
 
         The lock is held again when this returns or raises, however long that takes.
         """
@@ -173,7 +182,10 @@ class Condition:
             raise late
 
     def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
-        """Wait until `predicate()` is true; its last value, false after `timeout` seconds. Switches: unless it is true."""
+        """Wait until `predicate()` is true; its last value, false after `timeout` seconds.
+
+        Switches: unless it is true.
+        """
         clock = get_hub().clock
         end = None if timeout is None else clock() + timeout
         while not (result := predicate()):

@@ -1,7 +1,9 @@
 """The hub: one per OS thread, a greenlet of its own that runs whatever is ready and waits when nothing is.
 
-A turn: run what is ready → fire the deadlines that are due → poll → hand out readiness. Green threads switch to the hub to wait
-(parking.py is the one place that does) and the hub switches back. It knows neither sockets nor HTTP, and it logs
+A turn: run what is ready → fire the deadlines that are due → poll → hand out readiness. Green threads switch
+to the hub to wait
+(parking.py is the one place that does) and the hub switches back. It knows neither sockets nor HTTP, and it
+logs
 nothing: an error in a callback goes to `on_error`.
 
 Do not add code here that a green thread could run instead. Everything in `_run` is paid for by every event.
@@ -14,7 +16,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from greenserve_hub.parking import Waiter
+
+# epoll_wait(2) and poll(2) take milliseconds in an int: 24 days at most, and waking daily costs nothing.
+_LONGEST_WAIT = 86400.0
 
 ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
 
@@ -66,7 +71,10 @@ class Hub:
         self.ready.append((fn, args))
 
     def call_after(self, seconds: float, fn: Callable[..., object], *args: Any) -> Deadline:
-        """Call `fn(*args)` from the hub after `seconds`; the Deadline returned cancels it. Switches: never."""
+        """Call `fn(*args)` from the hub after `seconds`; the Deadline returned cancels it.
+
+        Switches: never.
+        """
         deadline = Deadline(self.deadlines, fn, args)
         deadline.arm(self.clock() + seconds)
         return deadline
@@ -76,7 +84,10 @@ class Hub:
         return Deadline(self.deadlines, fn, args)
 
     def call_from_thread(self, fn: Callable[..., object], *args: Any) -> None:
-        """Call `fn(*args)` from the hub soon. The one method that any OS thread, and a signal handler, may call."""
+        """Call `fn(*args)` from the hub soon.
+
+        The one method that any OS thread, and a signal handler, may call.
+        """
         self.door.put(fn, args)
 
     @contextmanager
@@ -89,10 +100,14 @@ class Hub:
             self.door.users -= 1
 
     def open_descriptor(self, fd: int) -> Descriptor:
-        """Register a descriptor for its life. Switches: never. OSError when the kernel cannot watch its kind."""
+        """Register a descriptor for its life. Switches: never.
+
+        OSError when the kernel cannot watch its kind.
+        """
         stale = self.descriptors.get(fd)
         if stale is not None:
-            # Closed behind the hub's back, and the kernel gave the number to somebody else: no old waiter may meet it.
+            # Closed behind the hub's back, and the kernel gave the number to somebody else: no old waiter may
+            # meet it.
             stale.close()
         self.poller.register(fd)
         descriptor = self.descriptors[fd] = Descriptor(self, fd)
@@ -105,7 +120,10 @@ class Hub:
             self.poller.unregister(descriptor.fd)
 
     def close(self) -> None:
-        """Give back the poller and the door of a hub that is done with. Not from a green thread of its own."""
+        """Give back the poller and the door of a hub that is done with.
+
+        Not from a green thread of its own.
+        """
         if not self.closed:
             self.closed = True
             self.poller.unregister(self.door.fd)
@@ -117,64 +135,89 @@ class Hub:
     # The turn ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        while not self.closed:
+            self._call_ready()
+            self._fire_deadlines()
+            events = self._wait()
+            if events:
+                self.hand_out(events)
+
+    def _call_ready(self) -> None:
         ready = self.ready
-        deadlines = self.deadlines
-        descriptors = self.descriptors
-        door_fd = self.door.fd
-        poll = self.poller.poll
-        clock = self.clock
+        # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
+        turn = iter(range(len(ready)))
         while True:
             try:
-                # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
-                for _ in range(len(ready)):
+                for _ in turn:
                     fn, args = ready.popleft()
                     fn(*args)
-                self.now = now = clock()
-                while (deadline := deadlines.pop_due(now)) is not None:
-                    assert deadline.callback is not None
-                    deadline.callback(*deadline.args)
-                if ready:
-                    events = poll(0)
-                else:
-                    moment = deadlines.next_moment()
-                    if moment == NEVER:
-                        if self._is_deadlocked():
-                            self._tell_deadlock()
-                            continue
-                        events = poll(None)
-                    else:
-                        events = poll(max(0.0, moment - clock()))
-                self.now = clock()
+                return
             except BaseException:
                 self._callback_failed()
-                continue
-            remaining = iter(events)
-            while True:
-                try:
-                    for fd, bits in remaining:
-                        descriptor = descriptors.get(fd)
-                        if descriptor is None:
-                            if fd == door_fd:
-                                self._answer_door()
-                            continue
-                        if bits & HANGUP:
-                            descriptor.hangup = True
-                            bits |= READ | WRITE
-                        if bits & READ:
-                            descriptor.readable = True
-                            callback = descriptor.reader
-                            if callback is not None:
-                                descriptor.reader = None
-                                callback()
-                        if bits & WRITE:
-                            descriptor.writable = True
-                            callback = descriptor.writer
-                            if callback is not None:
-                                descriptor.writer = None
-                                callback()
-                    break
-                except BaseException:
-                    self._callback_failed()
+
+    def _fire_deadlines(self) -> None:
+        deadlines = self.deadlines
+        self.now = now = self.clock()
+        # Only those armed by now: one that is armed again at once must not keep the hub here.
+        mark = deadlines.pushed
+        while True:
+            try:
+                while (deadline := deadlines.pop_due(now, mark)) is not None:
+                    assert deadline.callback is not None
+                    deadline.callback(*deadline.args)
+                return
+            except BaseException:
+                self._callback_failed()
+
+    def _wait(self) -> Sequence[tuple[int, int]]:
+        try:
+            if self.ready:
+                return self.poller.poll(0)
+            moment = self.deadlines.next_moment()
+            if moment == NEVER:
+                if self._is_deadlocked():
+                    self._tell_deadlock()
+                    return ()
+                events = self.poller.poll(None)
+            else:
+                seconds = moment - self.clock()
+                events = self.poller.poll(0 if seconds <= 0 else min(seconds, _LONGEST_WAIT))
+            self.now = self.clock()
+            return events
+        except BaseException:
+            self._callback_failed()
+            return ()
+
+    def hand_out(self, events: Sequence[tuple[int, int]]) -> None:
+        """Call back whoever waits for what a poll found. For the hub's greenlet only."""
+        descriptors = self.descriptors
+        remaining = iter(events)
+        while True:
+            try:
+                for fd, bits in remaining:
+                    descriptor = descriptors.get(fd)
+                    if descriptor is None:
+                        if fd == self.door.fd:
+                            self._answer_door()
+                        continue
+                    if bits & HANGUP:
+                        descriptor.hangup = True
+                        bits |= READ | WRITE
+                    if bits & READ:
+                        descriptor.readable = True
+                        callback = descriptor.reader
+                        if callback is not None:
+                            descriptor.reader = None
+                            callback()
+                    if bits & WRITE:
+                        descriptor.writable = True
+                        callback = descriptor.writer
+                        if callback is not None:
+                            descriptor.writer = None
+                            callback()
+                return
+            except BaseException:
+                self._callback_failed()
 
     def _answer_door(self) -> None:
         self.ready.extend(self.door.take())
@@ -202,7 +245,8 @@ class Hub:
     def _tell_deadlock(self) -> None:
         waiting = "".join(f"\n  {_name(green)}: waiting: {waiter}" for green, waiter in self.parked.items())
         error = Deadlock(
-            "nothing is left that could wake this program: no timer, no descriptor, no other OS thread. Waiting are:" + waiting
+            "nothing is left that could wake this program: no timer, no descriptor, no other OS thread. Waiting are:"
+            + waiting
         )
         if self.parked.get(self._main) is None:
             # The main greenlet has switched by hand to one that waits; it gets the error where it did so.
@@ -235,12 +279,17 @@ def use_hub(name: str = "auto") -> Hub:
     old: Hub | None = getattr(_current, "hub", None)
     if old is not None:
         if getcurrent() is old.greenlet or old.parked or old.descriptors or old.ready or len(old.deadlines):
-            raise HubError("use_hub() comes too late: this thread's hub is at work already; call it before anything else")
+            raise HubError(
+                "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
+            )
         old.close()
     hub = _current.hub = Hub(make_poller(name))
     return hub
 
 
 def set_hub(hub: Hub) -> None:
-    """Make `hub` the current thread's. For testing kits and hubs with a poller of their own. Switches: never."""
+    """Make `hub` the current thread's. For testing kits and hubs with a poller of their own.
+
+    Switches: never.
+    """
     _current.hub = hub

@@ -2,15 +2,22 @@
 
 Called by GreenPool only, and runs on its workers. It knows nothing of how slots are counted.
 
-Facts: a switch into a green thread and back costs ten times a call of a trivial function; which functions will wait, nobody
-knows beforehand. Consequence: a worker that has finished a call should take the next item itself, and another worker
-is needed only once this one waits. Decision: workers ("lanes") take items off the shared input one after another; each
-that begins a call makes sure that up to two more lanes are on their way. These run when this one waits, take items of their own
-and call for two more, so that a thousand waiting calls are under way after ten turns. When calls never wait they find nothing
+Facts: a switch into a green thread and back costs ten times a call of a trivial function; which functions
+will wait, nobody
+knows beforehand. Consequence: a worker that has finished a call should take the next item itself, and another
+worker
+is needed only once this one waits. Decision: workers ("lanes") take items off the shared input one after
+another; each
+that begins a call makes sure that up to two more lanes are on their way. These run when this one waits, take
+items of their own
+and call for two more, so that a thousand waiting calls are under way after ten turns. When calls never wait
+they find nothing
 left to do. Cost: one lane may hold the hub for as many trivial calls as the pool has slots.
 
-Invariants: at most `pool.size` items have been taken from the input whose results were not taken from here; no lane waits
-while it holds a slot, unless the function or the input does; while there is an item to take and room for it, a lane holds a slot
+Invariants: at most `pool.size` items have been taken from the input whose results were not taken from here;
+no lane waits
+while it holds a slot, unless the function or the input does; while there is an item to take and room for it,
+a lane holds a slot
 or is on its way to one.
 """
 
@@ -41,7 +48,10 @@ class _Failure:
 
 
 class GreenMap(Generic[T]):
-    """The results in the order of the input. May be iterated over by several green threads: each result goes to one."""
+    """The results in the order of the input.
+
+    May be iterated over by several green threads: each result goes to one.
+    """
 
     def __init__(self, pool: GreenPool, fn: Callable[..., T], inputs: Iterator[Any]) -> None:
         """For GreenPool.starmap only."""
@@ -88,7 +98,9 @@ class GreenMap(Generic[T]):
     def _can_begin(self) -> bool:
         # A pool without slots still lets one lane wait for a resize.
         return (
-            self._inputs is not None and not self._pulling and self._begun - self._taken < (self._pool.size or 1)
+            self._inputs is not None
+            and not self._pulling
+            and self._begun - self._taken < (self._pool.size or 1)
         )
 
     def _call_helper(self) -> None:
@@ -123,7 +135,7 @@ class GreenMap(Generic[T]):
                 if number == self._gap and not self._early:
                     self._gap = number + 1
                     self._results.append(value)
-                    if self._takers:
+                    if self._takers.waiting:
                         self._takers.wake_one()
                 else:
                     self._put_early(number, value)
@@ -164,7 +176,8 @@ class GreenMap(Generic[T]):
             self._takers.wake_one()
 
     def _call_here(self) -> T:
-        # A member of a full pool takes results: no lane could get a slot while it waits, so it calls `fn` itself.
+        # A member of a full pool takes results: no lane could get a slot while it waits, so it calls `fn`
+        # itself.
         # No lane holds a slot, hence no result is missing and the next item is the next result.
         try:
             item = self._pull()

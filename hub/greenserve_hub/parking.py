@@ -1,10 +1,13 @@
 """The one place that parks a green thread and the one place that wakes it.
 
-Every lock, event, queue, socket and sleep stands on these two classes, and each says why it waits, so that a dump reads
+Every lock, event, queue, socket and sleep stands on these two classes, and each says why it waits, so that a
+dump reads
 `waiting: read fd 12`. Knows the hub and nothing above it.
 
-Invariants: a Waiter is woken at most once; waking never switches (the woken one runs in the hub's next turn); a
-wake that was already on its way to a green thread which an exception (Timeout, kill) reached first is handed to `undo`, so
+Invariants: a Waiter is woken at most once; waking never switches (the woken one runs in the hub's next turn);
+a
+wake that was already on its way to a green thread which an exception (Timeout, kill) reached first is handed
+to `undo`, so
 that a token or an item is never lost with it.
 """
 
@@ -46,20 +49,20 @@ class Waiter:
         """Why it waits."""
         return self.verb if self.subject is None else f"{self.verb} {self.subject}"
 
-    def park(self, timeout: float | None = None) -> Any:
+    def park(self, timeout: float | None = None, switch: Callable[[], Any] | None = None) -> Any:
         """Wait until woken and return the value, or TIMED_OUT after `timeout` seconds. Switches: always.
 
-        HubError when called from the hub itself: a callback has nobody to give way to.
+        `switch` gives way to another than the hub, which must fall back to the hub. HubError when called from the hub itself: a callback has nobody to give way to.
         """
         hub = self.hub
         current = getcurrent()
         if current is hub.greenlet:
             raise HubError(f"{self} would wait inside the hub: spawn a green thread for it")
+        deadline = None if timeout is None else hub.call_after(timeout, self.wake, TIMED_OUT)
         self._greenlet = current
         hub.parked[current] = self
-        deadline = None if timeout is None else hub.call_after(timeout, self.wake, TIMED_OUT)
         try:
-            return hub.switch()
+            return hub.switch() if switch is None else switch()
         finally:
             del hub.parked[current]
             self._greenlet = None
@@ -82,15 +85,15 @@ class Waiter:
 class WaitQueue:
     """Green threads that wait for the same thing, first come, first served."""
 
-    __slots__ = ("_waiters",)
+    __slots__ = ("waiting",)
 
     def __init__(self) -> None:
         """Nobody waits."""
-        self._waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self.waiting: OrderedDict[Waiter, None] = OrderedDict()  # for others to look at only
 
     def __len__(self) -> int:
         """How many wait and are not on their way yet."""
-        return len(self._waiters)
+        return len(self.waiting)
 
     def park(
         self,
@@ -104,30 +107,39 @@ class WaitQueue:
         `undo(value)` is called when this one was woken but an exception reached it before it could run.
         """
         waiter = Waiter(get_hub(), verb, subject)
-        self._waiters[waiter] = None
+        self.waiting[waiter] = None
         try:
             value = waiter.park(timeout)
         except BaseException:
-            if waiter.woken and waiter.value is not TIMED_OUT and undo is not None:
+            self.waiting.pop(waiter, None)
+            if undo is not None and waiter.woken and waiter.value is not TIMED_OUT:
                 undo(waiter.value)
             raise
-        finally:
-            self._waiters.pop(waiter, None)
+        if value is TIMED_OUT:
+            self.waiting.pop(waiter, None)
         return value
 
     def wake_one(self, value: Any = None) -> bool:
         """Wake the one that waits longest; False when nobody does. Switches: never."""
-        waiters = self._waiters
-        while waiters:
-            waiter, _ = waiters.popitem(last=False)
-            if not waiter.woken:  # else its time ran out in this very turn
-                waiter.wake(value)
-                return True
-        return False
+        return self._wake(value) is not None
+
+    def take_one(self) -> Any:
+        """Wake the one that waits longest, with None; its `subject`, or None when nobody waits. Switches: never."""
+        waiter = self._wake(None)
+        return None if waiter is None else waiter.subject
 
     def wake_all(self, value: Any = None) -> int:
         """Wake all; how many these were. Switches: never."""
         woken = 0
-        while self.wake_one(value):
+        while self._wake(value) is not None:
             woken += 1
         return woken
+
+    def _wake(self, value: Any) -> Waiter | None:
+        waiting = self.waiting
+        while waiting:
+            waiter, _ = waiting.popitem(last=False)
+            if not waiter.woken:  # else its time ran out in this very turn
+                waiter.wake(value)
+                return waiter
+        return None

@@ -1,14 +1,20 @@
 """GreenPool runs functions in at most so many green threads at once; GreenPile collects their results in order.
 
-Stands on Semaphore (the slots) and GreenThread; maps.py does starmap and imap. The server asks `start_nowait`, which never
+Stands on Semaphore (the slots) and GreenThread; maps.py does starmap and imap. The server asks
+`start_nowait`, which never
 waits. A pool belongs to the hub of the OS thread that uses it first.
 
-Facts: making a greenlet costs most of a spawn, and a job whose result nobody asks for needs no greenlet of its own.
-Consequence: jobs without a result run on workers that are used again; `spawn`, which promises a GreenThread, makes one.
-Decision: an idle worker is parked by a plain `hub.switch()`, the one exception to parking.py, since it waits for nothing and
-belongs in no dump. Cost: whoever keeps a worker past its job holds somebody else's green thread; `generation` tells.
+Facts: making a greenlet costs most of a spawn, and a job whose result nobody asks for needs no greenlet of
+its own.
+Consequence: jobs without a result run on workers that are used again; `spawn`, which promises a GreenThread,
+makes one.
+Decision: an idle worker is parked by a plain `hub.switch()`, the one exception to parking.py, since it waits
+for nothing and
+belongs in no dump. Cost: whoever keeps a worker past its job holds somebody else's green thread; `generation`
+tells.
 
-Invariants: a slot is taken from before a job is scheduled until it has ended, however it ends; a job ends once.
+Invariants: a slot is taken from before a job is scheduled until it has ended, however it ends; a job ends
+once.
 """
 
 from __future__ import annotations
@@ -47,7 +53,10 @@ class PoolWorker(greenlet):
 
 
 def _work(fn: Callable[..., object], args: tuple[Any, ...]) -> None:
-    """The life of a worker. A plain function: a bound method would keep the worker alive after its pool has gone."""
+    """The life of a worker.
+
+    A plain function: a bound method would keep the worker alive after its pool has gone.
+    """
     worker = cast(PoolWorker, getcurrent())
     pool = worker.pool
     assert pool is not None
@@ -111,7 +120,9 @@ class GreenPool:
 
     def __repr__(self) -> str:
         """As it stands in dumps."""
-        return f"<GreenPool at {id(self):#x} size={self.size} running={self.running()} waiting={self.waiting()}>"
+        return (
+            f"<GreenPool at {id(self):#x} size={self.size} running={self.running()} waiting={self.waiting()}>"
+        )
 
     # What is going on ----------------------------------------------------------------------------------
 
@@ -132,7 +143,10 @@ class GreenPool:
         return iter(tuple(self.coroutines_running))
 
     def resize(self, new_size: int) -> None:
-        """Change the number of slots. What runs goes on, so after a shrink free() may be negative. Switches: never."""
+        """Change the number of slots. What runs goes on, so after a shrink free() may be negative.
+
+        Switches: never.
+        """
         grown = _checked_size(new_size) - self.size
         self.size += grown
         if grown < 0:
@@ -189,23 +203,28 @@ class GreenPool:
             hub.ready.append((worker.switch, (fn, args)))
         return True
 
-    def starmap(
-        self, fn: Callable[..., T] | None, iterable: Iterable[Iterable[Any]]
-    ) -> GreenMap[Any]:
+    def starmap(self, fn: Callable[..., T] | None, iterable: Iterable[Iterable[Any]]) -> GreenMap[Any]:
         """Call `fn(*item)` for each item, as many at once as there are slots; iterate over the results in order.
 
-        Begins at once, and is never more than `size` items ahead of who takes the results. An exception of `fn`
+        Begins at once, and is never more than `size` items ahead of who takes the results. An exception of
+        `fn`
         is raised where its result would have come, and iteration may go on after it. `fn` None gives tuples.
         Switches: never; the iteration: when the next result is not there yet.
         """
         return GreenMap(self, _tuple if fn is None else fn, iter(iterable))
 
     def imap(self, fn: Callable[..., T] | None, *iterables: Iterable[Any]) -> GreenMap[Any]:
-        """starmap over the items of several iterables side by side, as map() takes them. Switches: see starmap."""
+        """starmap over the items of several iterables side by side, as map() takes them.
+
+        Switches: see starmap.
+        """
         return self.starmap(fn, zip(*iterables, strict=False))
 
     def waitall(self) -> None:
-        """Wait until nothing runs in it. Switches: unless it is empty. AssertionError from a member: it would never return."""
+        """Wait until nothing runs in it. Switches: unless it is empty.
+
+        AssertionError from a member: it would never return.
+        """
         if getcurrent() in self.coroutines_running:
             raise AssertionError("a member of a pool cannot wait for the end of all its members")
         while self.sem.counter < self.size:
@@ -310,7 +329,9 @@ class GreenPile:
         return self
 
     def __next__(self) -> Any:
-        """The next result, or its exception raised; StopIteration when all have been taken. Switches: when it is not there yet.
+        """The next result, or its exception raised; StopIteration when all have been taken.
+
+        Switches: when it is not there yet.
 
         Goes on after an exception, and after StopIteration when more has been spawned.
         """
@@ -322,7 +343,9 @@ class GreenPile:
         try:
             return green.wait()
         except BaseException:
-            if not green._ended:  # the exception was for this one, not from that one: its result is still to come
+            if (
+                not green._ended
+            ):  # the exception was for this one, not from that one: its result is still to come
                 self._spawned.appendleft(green)
             raise
 

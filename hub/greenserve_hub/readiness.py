@@ -1,6 +1,7 @@
 """Waiting for a descriptor, for green threads; callbacks use Descriptor.on_readable and on_writable themselves.
 
-Called by green sockets and by the server's streams. The invariant: one waiter per descriptor and side, and a second one is told who the
+Called by green sockets and by the server's streams. The invariant: one waiter per descriptor and side, and a
+second one is told who the
 first is.
 """
 
@@ -16,7 +17,10 @@ from greenserve_hub.parking import TIMED_OUT, Waiter
 
 
 def wait_readable(descriptor: Descriptor, timeout: float | None = None) -> None:
-    """Wait until there is something to read. Switches: always. TimeoutError after `timeout` s, IOClosed, ConcurrentUseError."""
+    """Wait until there is something to read. Switches: always.
+
+    TimeoutError after `timeout` s, IOClosed, ConcurrentUseError.
+    """
     waiter = Waiter(descriptor.hub, "read", descriptor)
     wake = waiter.wake
     if descriptor.reader is not None:
@@ -33,7 +37,10 @@ def wait_readable(descriptor: Descriptor, timeout: float | None = None) -> None:
 
 
 def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
-    """Wait until there is room to write. Switches: always. TimeoutError after `timeout` s, IOClosed, ConcurrentUseError."""
+    """Wait until there is room to write. Switches: always.
+
+    TimeoutError after `timeout` s, IOClosed, ConcurrentUseError.
+    """
     waiter = Waiter(descriptor.hub, "write", descriptor)
     wake = waiter.wake
     if descriptor.writer is not None:
@@ -54,5 +61,6 @@ def _second(descriptor: Descriptor, side: str, first: Callable[[], object]) -> C
     greens = [green for green, parked in descriptor.hub.parked.items() if parked is waiter]
     who = f"{greens[0]!r}" if greens else f"{first!r}"
     return ConcurrentUseError(
-        f"{getcurrent()!r} would {side} {descriptor} while {who} waits to: use a socket from one green thread per direction, or a lock"
+        f"{getcurrent()!r} would {side} {descriptor} while {who} waits to: "
+        "use a socket from one green thread per direction, or a lock"
     )

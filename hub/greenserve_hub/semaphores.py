@@ -1,9 +1,11 @@
 """Semaphores for green threads: tokens to take, and to wait for when there are none.
 
-Stands on WaitQueue and knows no pool. Waiters are served first come, first served, and a token goes straight from who gives
+Stands on WaitQueue and knows no pool. Waiters are served first come, first served, and a token goes straight
+from who gives
 it to who waits longest, so that nobody can slip in between. Not for use between OS threads.
 
-Invariants: while anybody waits there is no token; a token that was handed to a green thread which an exception (Timeout,
+Invariants: while anybody waits there is no token; a token that was handed to a green thread which an
+exception (Timeout,
 kill) reached first goes to the next.
 """
 
@@ -26,7 +28,10 @@ def _checked(blocking: bool, timeout: float) -> float | None:
 
 
 class Semaphore:
-    """So many tokens; `acquire` takes one and waits when there is none. TypeError, ValueError for a `value` that is no number >= 0."""
+    """So many tokens; `acquire` takes one and waits when there is none.
+
+    TypeError, ValueError for a `value` that is no number >= 0.
+    """
 
     __slots__ = ("__weakref__", "_waiters", "counter")
 
@@ -60,7 +65,10 @@ class Semaphore:
         return False
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take a token; False when there is none and not `blocking`, or none within `timeout` seconds. Switches: when empty."""
+        """Take a token; False when there is none and not `blocking`, or none within `timeout` seconds.
+
+        Switches: when empty.
+        """
         if timeout is not None:
             timeout = _checked(blocking, timeout)
         if self.counter > 0:  # then nobody waits: see release()
@@ -73,7 +81,10 @@ class Semaphore:
         return self._waiters.park("acquire", self, timeout, self._hand_on) is not TIMED_OUT
 
     def release(self, blocking: bool = True) -> bool:
-        """Give a token back, to the one that waits longest if any does. Always True; `blocking` is ignored. Switches: never."""
+        """Give a token back, to the one that waits longest if any does. Always True; `blocking` is ignored.
+
+        Switches: never.
+        """
         # A negative counter is a pool that shrank while its slots were taken: those tokens are gone.
         if self.counter < 0 or not self._waiters or not self._waiters.wake_one():
             self.counter += 1

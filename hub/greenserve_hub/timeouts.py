@@ -1,9 +1,11 @@
 """Timeout: an exception that reaches a green thread after so many seconds, wherever it waits by then.
 
-Stands on the hub's deadlines; used as a context manager, by with_timeout, or by hand with start and cancel. It knows no
+Stands on the hub's deadlines; used as a context manager, by with_timeout, or by hand with start and cancel.
+It knows no
 socket: timeouts of single calls are arguments of these calls.
 
-Invariant: a Timeout reaches the call that armed it or nobody. A pool's green thread that has gone on to its next
+Invariant: a Timeout reaches the call that armed it or nobody. A pool's green thread that has gone on to its
+next
 task is somebody else, told by `generation`.
 """
 
@@ -30,11 +32,16 @@ _MISSING = object()
 class Timeout(BaseException):
     """Armed when it is made; raised in the current green thread after `seconds`, unless cancelled.
 
-    `exception`: None or True raises the Timeout itself, an exception raises that one instead, False leaves a `with` block
+    `exception`: None or True raises the Timeout itself, an exception raises that one instead, False leaves a
+    `with` block
     quietly. `seconds` None never fires; 0 or less fires at the next turn. Switches: never.
     """
 
-    def __init__(self, seconds: float | None = None, exception: BaseException | type[BaseException] | bool | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float | None = None,
+        exception: BaseException | type[BaseException] | bool | None = None,
+    ) -> None:
         """Arms it at once."""
         super().__init__()
         self.seconds = seconds
@@ -80,7 +87,9 @@ class Timeout(BaseException):
             self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         """Disarms; swallows this very Timeout if it was made with exception=False."""
         self.cancel()
         return error is self and self.exception is False
@@ -92,7 +101,9 @@ class Timeout(BaseException):
     is_timeout = True
 
 
-def with_timeout(seconds: float | None, fn: Callable[..., Any], *args: Any, timeout_value: Any = _MISSING, **kwargs: Any) -> Any:
+def with_timeout(
+    seconds: float | None, fn: Callable[..., Any], *args: Any, timeout_value: Any = _MISSING, **kwargs: Any
+) -> Any:
     """Call `fn`, interrupted by a Timeout after `seconds`. Switches: as `fn` does.
 
     With `timeout_value` that is returned instead of raising; a Timeout that `fn` armed itself always passes.

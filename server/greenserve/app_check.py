@@ -16,7 +16,7 @@ from wsgiref.types import WSGIApplication
 
 from greenserve.errors import AppImportError
 
-__all__ = ["check_wsgi"]
+__all__ = ["check_wsgi", "kind_of"]
 
 
 def check_wsgi(app: object, name: str = "the app") -> WSGIApplication:
@@ -25,7 +25,7 @@ def check_wsgi(app: object, name: str = "the app") -> WSGIApplication:
         raise AppImportError(f"{name} is a module: name the app in it, as {app.__name__}:app")
     if not callable(app):
         raise AppImportError(
-            f"{name} is {_article(app)}, which can't be called; a WSGI app takes (environ, start_response)"
+            f"{name} is {kind_of(app)}, which can't be called; a WSGI app takes (environ, start_response)"
         )
     if _is_asgi(app):
         raise AppImportError(
@@ -43,7 +43,8 @@ def check_wsgi(app: object, name: str = "the app") -> WSGIApplication:
     return cast("WSGIApplication", app)
 
 
-def _article(app: object) -> str:
+def kind_of(app: object) -> str:
+    """Name what something is, for an error: `None`, `a str`, `an int`."""
     kind = type(app).__name__
     return "None" if app is None else f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
 

@@ -1,7 +1,11 @@
-"""Serving from inside a program: `serve` in a thread of its own, `run` as the command does, `wsgi_server` for those from eventlet.
+"""Serving from inside a program.
 
-On top of net/ and process/. Embedding leaves the host program alone: no monkey patching, no signal handler, no sys.exit, no
-logging set up, and nothing left behind when it is over. `run` alone takes the signals, for it is the program then.
+`serve` runs in a thread of its own, `run` as the command does, `wsgi_server` as eventlet's wsgi.server did.
+
+On top of net/ and process/. Embedding leaves the host program alone: no monkey patching, no signal handler,
+no sys.exit, no
+logging set up, and nothing left behind when it is over. `run` alone takes the signals, for it is the program
+then.
 """
 
 from __future__ import annotations
@@ -22,10 +26,13 @@ from greenserve_hub.loop import get_hub, use_hub
 
 
 @contextmanager
-def serve(app: WSGIApplication | str, bind: str | Sequence[str] = "127.0.0.1:0", **settings: Any) -> Iterator[Server]:
+def serve(
+    app: WSGIApplication | str, bind: str | Sequence[str] = "127.0.0.1:0", **settings: Any
+) -> Iterator[Server]:
     """Serve in an OS thread and hub of its own while the `with` block runs; the Server accepts when it begins.
 
-    `app` is a WSGI app or a "module:attr". Leaving the block stops gracefully, for at most `graceful_timeout` s. Raises ConfigError
+    `app` is a WSGI app or a "module:attr". Leaving the block stops gracefully, for at most `graceful_timeout`
+    s. Raises ConfigError
     for settings and addresses that won't do.
     """
     if isinstance(app, str):
@@ -69,7 +76,10 @@ def serve(app: WSGIApplication | str, bind: str | Sequence[str] = "127.0.0.1:0",
 
 
 def run(app: WSGIApplication | str, **settings: Any) -> int:
-    """Serve in this process until SIGTERM or SIGINT, as the command does; the exit code. Blocks. Raises ConfigError."""
+    """Serve in this process until SIGTERM or SIGINT, as the command does; the exit code. Blocks.
+
+    Raises ConfigError.
+    """
     if isinstance(app, str):
         app = load_app(app)
     check_wsgi(app)
@@ -87,10 +97,14 @@ def wsgi_server(
     log_output: bool = True,
     **settings: Any,
 ) -> None:
-    """eventlet's `wsgi.server(sock, app)`: serve a listening socket in the current hub until it is stopped. Switches: always.
+    """eventlet's `wsgi.server(sock, app)`: serve a listening socket in the current hub until it is stopped.
 
-    Takes eventlet's `max_size` (pool), `keepalive` (False, True or seconds), `socket_timeout` (body and send, seconds),
-    `url_length_limit` (request line, bytes) and `log_output`, besides all settings. It ends, gracefully, when the green thread it runs in is
+    Switches: always.
+
+    Takes eventlet's `max_size` (pool), `keepalive` (False, True or seconds), `socket_timeout` (body and send,
+    seconds),
+    `url_length_limit` (request line, bytes) and `log_output`, besides all settings. It ends, gracefully, when
+    the green thread it runs in is
     killed. Raises ConfigError.
     """
     if max_size is not None:
@@ -106,7 +120,9 @@ def wsgi_server(
         settings.setdefault("access_logfile", "-")
     check_wsgi(app)
     if not isinstance(sock, socket.socket):
-        raise ConfigError(f"wsgi_server() takes a listening socket first, as greenserve.listen() gives; not {type(sock).__name__}")
+        raise ConfigError(
+            f"wsgi_server() takes a listening socket first, as greenserve.listen() gives; not {type(sock).__name__}"
+        )
     server = Server(app, Config.from_settings(**settings), sockets=[sock])
     get_hub()
     server.start()

@@ -3,7 +3,8 @@
     ServeError
     ├── ProtocolError(status, reason)   the peer broke HTTP and can be told so
     │   ├── LimitExceeded               … by sending more than a limit allows (413, 414, 431)
-    │   └── BodyError                   … in a body the app was reading; an OSError too, as apps expect of read()
+    │   └── BodyError                   … in a body the app was reading; an OSError too, as apps expect of
+    read()
     ├── PeerGone                        the peer left: answer nothing, log at debug; a ConnectionError too
     ├── AppError                        the app broke WSGI: 500 and a loud log
     └── ConfigError                     one clear line, exit 2

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-from greenserve.app_check import check_wsgi
+from greenserve.app_check import check_wsgi, kind_of
 from greenserve.app_import import import_named, import_path, run_users
 from greenserve.errors import AppImportError
 
@@ -103,7 +103,7 @@ def _evaluate(module: ModuleType, path: str, expression: str, spec: str) -> Any:
     if arguments is None:
         return value
     if not callable(value):
-        raise AppImportError(f"{spec}: {'.'.join(names)} is a {type(value).__name__}, which can't be called")
+        raise AppImportError(f"{spec}: {'.'.join(names)} is {kind_of(value)}, which can't be called")
     return run_users(lambda: value(*arguments, **keywords), f"{spec} failed")
 
 

@@ -1,6 +1,7 @@
 """The body of a message: where it ends, and what of it is content.
 
-Sans-IO. A framing takes what was received and gives back the content in it; what lies behind the end stays in `rest`. wsgi/
+Sans-IO. A framing takes what was received and gives back the content in it; what lies behind the end stays in
+`rest`. wsgi/
 reads through it and net/ discards through it. The invariant: not a byte behind the end is ever content, and a
 chunk that is malformed in any way is an error, not a guess.
 """
@@ -66,7 +67,10 @@ class LengthFraming:
 
 
 class ChunkedFraming:
-    """A body in chunks (RFC 9112 §7.1). Extensions are checked and dropped; trailers are kept apart, never merged."""
+    """A body in chunks (RFC 9112 §7.1).
+
+    Extensions are checked and dropped; trailers are kept apart, never merged.
+    """
 
     __slots__ = (
         "_extensions",

@@ -1,10 +1,13 @@
 """The head of a request: bytes in, one RequestHead out, or a ProtocolError that says which rule was broken.
 
-Sans-IO. The connection feeds a HeadReader what it receives; a head that comes whole costs one pass through llhttp (the grammar, in
-C), a slow one is fed piece by piece and found wrong at its first wrong byte. What llhttp lets pass and a server on
+Sans-IO. The connection feeds a HeadReader what it receives; a head that comes whole costs one pass through
+llhttp (the grammar, in
+C), a slow one is fed piece by piece and found wrong at its first wrong byte. What llhttp lets pass and a
+server on
 the open Internet must not is refused here.
 
-Invariant: the parser never sees a byte behind the head. It has no pause, so what a pipelining client sends ahead stays raw
+Invariant: the parser never sees a byte behind the head. It has no pause, so what a pipelining client sends
+ahead stays raw
 bytes, and memory is bounded by what one read returns.
 """
 
@@ -23,16 +26,15 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 _VERSION: Final = re.compile(rb" HTTP/(\d\.\d)\r\n")
 _AUTHORITY: Final = re.compile(rb"([^/?#@]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?#@:\[\]]+)(:\d*)?")
 _HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\"<>\\^`{|}]*)(:\d{0,5})?")
-_NEED_LENGTH: Final = (b"POST", b"PUT", b"PATCH")
+_NEED_LENGTH: Final = ("POST", "PUT", "PATCH")
 
 # What a field means for framing; every other name means nothing here.
-_HOST_FIELD, _LENGTH, _CODING, _EXPECT, _UPGRADE = range(1, 6)
+_HOST_FIELD, _LENGTH, _CODING, _EXPECT = range(1, 5)
 _MEANINGS: Final = {
     b"host": _HOST_FIELD,
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,
     b"expect": _EXPECT,
-    b"upgrade": _UPGRADE,
 }
 _CACHE_SIZE: Final = 1024  # spellings of field names that are remembered; clients use a few dozen
 _meanings: dict[bytes, int] = {}
@@ -63,7 +65,6 @@ class RequestHead:
         "query",
         "raw_fields",
         "target",
-        "upgrade",
     )
 
     method: str
@@ -75,7 +76,6 @@ class RequestHead:
     expect_continue: bool
     content_length: int | None
     chunked: bool
-    upgrade: str  # the Upgrade field, or ""
     host: str | None  # the authority asked for: from an absolute target, else the Host field
     raw_fields: list[tuple[bytes, bytes]]
 
@@ -98,7 +98,6 @@ class HeadReader:
         "_limits",
         "_parser",
         "_raw",
-        "_upgrade",
         "_url",
         "head",
     )
@@ -115,7 +114,6 @@ class HeadReader:
         self._length: bytes | None = None
         self._coding: bytes | None = None
         self._expect = b""
-        self._upgrade = b""
         self.head: RequestHead | None = None
 
     # llhttp's callbacks ---------------------------------------------------------------------------
@@ -145,10 +143,8 @@ class HeadReader:
         elif meaning == _CODING:
             # A second field extends the list of codings (RFC 9110 §5.3), and a list is more than `chunked`.
             self._coding = value if self._coding is None else self._coding + b", " + value
-        elif meaning == _EXPECT:
-            self._expect += value
         else:
-            self._upgrade = value
+            self._expect += value
 
     # Bytes in ------------------------------------------------------------------------------------
 
@@ -158,7 +154,9 @@ class HeadReader:
         return self._parser is not None
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take what was received. Returns what follows the head, with `head` set, or None when more is needed.
+        """Take what was received.
+
+        Returns what follows the head, with `head` set, or None when more is needed.
 
         Raises ProtocolError, after which the connection is of no more use.
         """
@@ -186,6 +184,7 @@ class HeadReader:
             return data[end:]
         known = len(self._raw)
         raw = self._raw
+        assert isinstance(raw, bytearray)  # since the first piece
         raw += data
         end = raw.find(_HEAD_END, max(0, known - 3))
         if end < 0:
@@ -194,7 +193,7 @@ class HeadReader:
             return None
         end += 4
         rest = bytes(raw[end:])
-        del raw[end:]  # type: ignore[attr-defined]  # bytes become a bytearray with the first piece
+        del raw[end:]
         self._parse(raw[known:])
         self._finish(raw)
         return rest
@@ -218,7 +217,7 @@ class HeadReader:
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            pass  # llhttp's word for "the head is over and another protocol may follow"; whether it does is up to the app
+            pass  # llhttp's word for: the head is over, another protocol may follow. That is for the app to say.
         except HttpParserError as error:
             raise self._explain(error) from None
 
@@ -245,27 +244,17 @@ class HeadReader:
 
     def _finish(self, raw: bytes | bytearray) -> None:
         limits = self._limits
-        if len(raw) > limits.line:
-            self._check_line(raw)
-            if len(raw) > limits.head:
-                raise LimitExceeded(431, f"head longer than {limits.head} bytes (limit_request_head)")
         fields = self._fields
-        if len(fields) > limits.fields:
-            raise LimitExceeded(431, f"more than {limits.fields} fields (limit_request_fields)")
-        if len(raw) > limits.field_size:
-            for name, value in fields:
-                if len(name) + len(value) > limits.field_size:
-                    raise LimitExceeded(
-                        431, f"field longer than {limits.field_size} bytes (limit_request_field_size)"
-                    )
+        if len(fields) > limits.fields or len(raw) > limits.line or len(raw) > limits.field_size:
+            self._check_limits(raw)
         parser = self._parser
         assert parser is not None
         head = RequestHead()
         version = parser.get_http_version()
         if version == "1.1":
-            head.http11 = http11 = True
+            head.http11 = True
         elif version == "1.0":
-            head.http11 = http11 = False
+            head.http11 = False
         else:
             raise ProtocolError(505, "HTTP version not supported (RFC 9110 §15.6.6)")
         method = parser.get_method()
@@ -279,34 +268,56 @@ class HeadReader:
         head.method = known
         head.raw_fields = fields
         head.keep_alive = parser.should_keep_alive()
-        host = self._host
-        if self._hosts != 1 and (http11 or self._hosts):
-            raise ProtocolError(400, "exactly one Host field is required (RFC 9112 §3.2)")
-        if host is not None and not _HOST.fullmatch(host):
-            raise ProtocolError(400, "malformed Host field (RFC 9112 §3.2)")
-        head.host = None if host is None else host.decode("latin-1")
+        self._set_host(head)
         _set_target(head, url)
-        coding = self._coding
+        self._set_body(head)
+        self.head = head
+        self._parser = None
+        self._raw = b""
+
+    def _check_limits(self, raw: bytes | bytearray) -> None:
+        limits = self._limits
+        if len(raw) > limits.line:
+            self._check_line(raw)
+        if len(raw) > limits.head:
+            raise LimitExceeded(431, f"head longer than {limits.head} bytes (limit_request_head)")
+        if len(self._fields) > limits.fields:
+            raise LimitExceeded(431, f"more than {limits.fields} fields (limit_request_fields)")
+        for name, value in self._fields:
+            if len(name) + len(value) > limits.field_size:
+                raise LimitExceeded(
+                    431, f"field longer than {limits.field_size} bytes (limit_request_field_size)"
+                )
+
+    def _set_host(self, head: RequestHead) -> None:
+        if self._hosts != 1 and (head.http11 or self._hosts):
+            raise ProtocolError(400, "exactly one Host field is required (RFC 9112 §3.2)")
+        host = self._host
+        if host is None:
+            head.host = None
+        elif _HOST.fullmatch(host):
+            head.host = host.decode("latin-1")
+        else:
+            raise ProtocolError(400, "malformed Host field (RFC 9112 §3.2)")
+
+    def _set_body(self, head: RequestHead) -> None:
+        """RFC 9112 §6.3: whether a body follows, and how it ends."""
         length = self._length
         head.chunked = False
         head.content_length = None
-        if coding is not None:
-            self._set_coding(head, coding)
+        head.expect_continue = False
+        if self._coding is not None:
+            self._set_coding(head, self._coding)
         elif length is not None:
             if not length.isdigit() or len(length) > 18:
                 raise ProtocolError(400, "malformed Content-Length (RFC 9110 §8.6)")
             head.content_length = int(length)
-        elif not http11 and method in _NEED_LENGTH:
+        elif not head.http11 and head.method in _NEED_LENGTH:
             raise ProtocolError(411, "an HTTP/1.0 request with a body needs Content-Length (RFC 1945 §7.2.2)")
-        head.expect_continue = False
-        if self._expect and http11:  # HTTP/1.0 has no Expect (RFC 9110 §10.1.1)
+        if self._expect and head.http11:  # HTTP/1.0 has no Expect (RFC 9110 §10.1.1)
             if self._expect.lower() != b"100-continue":
                 raise ProtocolError(417, "only Expect: 100-continue is known (RFC 9110 §10.1.1)")
             head.expect_continue = head.chunked or bool(head.content_length)
-        head.upgrade = self._upgrade.decode("latin-1")
-        self.head = head
-        self._parser = None
-        self._raw = b""
 
     def _set_coding(self, head: RequestHead, coding: bytes) -> None:
         if not head.http11:

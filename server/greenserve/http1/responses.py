@@ -1,6 +1,7 @@
 """The head of an answer: status and fields in, bytes out, with the framing that follows from them.
 
-Sans-IO. wsgi/ calls it once for each answer of an app, net/ for the errors that never reach one. The invariant: what comes out is one
+Sans-IO. wsgi/ calls it once for each answer of an app, net/ for the errors that never reach one. The
+invariant: what comes out is one
 head and nothing else, whatever the app put in; a line break in a value is an AppError, never a second head.
 """
 
@@ -36,6 +37,14 @@ _MEANINGS: Final = {
     "transfer-encoding": _HOP,
     "upgrade": _HOP,
 }
+# Staying open is the default of HTTP/1.1, closing that of 1.0 (RFC 9112 §9.3); the latter is told too, for plainness.
+_LAST_LINES: Final = {
+    (True, True): "\r\n",
+    (True, False): "Connection: close\r\n\r\n",
+    (False, True): "Connection: keep-alive\r\n\r\n",
+    (False, False): "Connection: close\r\n\r\n",
+}
+_PHRASES: Final = {413: "Content Too Large"}  # RFC 9110 §15.5.14; Python has the old name up to 3.12
 _meanings: dict[str, int] = {}
 _statuses: dict[str, tuple[int, str]] = {}
 
@@ -51,7 +60,7 @@ class AnswerHead(NamedTuple):
     keep_alive: bool
 
 
-def answer_head(
+def answer_head(  # noqa: C901  # one pass over the fields, on the path of every answer
     status: str,
     fields: Iterable[tuple[str, str]],
     method: str,
@@ -63,7 +72,8 @@ def answer_head(
 ) -> AnswerHead:
     """Put a head together from what the app gave to start_response (PEP 3333).
 
-    `length` is the content's where it is known already. `date` and `server` are whole lines, used unless the app sent its own.
+    `length` is the content's where it is known already. `date` and `server` are whole lines, used unless the
+    app sent its own.
     Raises AppError for anything that cannot be sent as it is.
     """
     code, text = _statuses.get(status) or _remember_status(status)
@@ -100,25 +110,19 @@ def answer_head(
     bodyless = method == "HEAD" or code == 204 or code == 304
     chunked = False
     if bodyless:
+        # What the app declared tells of the answer to a GET (RFC 9110 §8.6); what we counted does not.
         if declared is not None and code != 204:
             text += f"Content-Length: {declared}\r\n"
         declared = None
+    elif declared is not None or length is not None:
+        declared = length if declared is None else declared
+        text += f"Content-Length: {declared}\r\n"
+    elif http11:
+        chunked = True
+        text += "Transfer-Encoding: chunked\r\n"
     else:
-        if declared is None:
-            declared = length
-        if declared is not None:
-            text += f"Content-Length: {declared}\r\n"
-        elif http11:
-            chunked = True
-            text += "Transfer-Encoding: chunked\r\n"
-        else:
-            keep_alive = False  # the end of the connection is the end of the body (RFC 9112 §6.3)
-    if http11:
-        text += date + server + ("\r\n" if keep_alive else "Connection: close\r\n\r\n")
-    else:
-        text += (
-            date + server + ("Connection: keep-alive\r\n\r\n" if keep_alive else "Connection: close\r\n\r\n")
-        )
+        keep_alive = False  # the end of the connection is the end of the body (RFC 9112 §6.3)
+    text += date + server + _LAST_LINES[http11, keep_alive]
     try:
         data = text.encode("latin-1")
     except UnicodeEncodeError:
@@ -186,7 +190,7 @@ def encode_error(
     extra: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
     """A whole answer of the server's own, in plain text, after which the connection closes."""
-    phrase = HTTPStatus(status).phrase
+    phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
     body = f"{status} {phrase}\n" + (f"{reason}\n" if reason else "")
     fields = (("Content-Type", "text/plain; charset=utf-8"), *extra)
     content = body.encode()

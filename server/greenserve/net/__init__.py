@@ -1,6 +1,7 @@
 """The IO shells: listeners, connections, and the server that owns them.
 
-The one layer that knows sockets and the hub. Bytes go down to http1/, requests to wsgi/; process/ starts and stops what is here.
+The one layer that knows sockets and the hub. Bytes go down to http1/, requests to wsgi/; process/ starts and
+stops what is here.
 """
 
 from greenserve.net.connection import Connection, State
@@ -8,4 +9,4 @@ from greenserve.net.listener import Listener
 from greenserve.net.server import Server
 from greenserve.net.stats import Stats
 
-__all__ = ["Connection", "Listener", "Server", "Stats", "State"]
+__all__ = ["Connection", "Listener", "Server", "State", "Stats"]

@@ -1,6 +1,7 @@
 """From an address of `--bind` to a listening socket, and from a socket to the names that tell of it.
 
-Knows sockets and nothing of the hub or HTTP. Everything that can go wrong here is the user's to mend, so every error is a
+Knows sockets and nothing of the hub or HTTP. Everything that can go wrong here is the user's to mend, so
+every error is a
 ConfigError that says which address and what to do.
 """
 
@@ -18,7 +19,8 @@ from greenserve.errors import ConfigError
 
 _ADVICE: Final = {
     errno.EADDRINUSE: "something listens there already; stop it, or choose another --bind (port 0 takes a free one)",
-    errno.EACCES: "not allowed; ports below 1024 need root or CAP_NET_BIND_SERVICE, a unix socket a folder you may write to",
+    errno.EACCES: "not allowed; ports below 1024 need root or CAP_NET_BIND_SERVICE, "
+    "unix sockets a folder you may write to",
     errno.EADDRNOTAVAIL: "this machine has no such address; use 0.0.0.0 or [::] for all that it has",
     errno.ENOENT: "the folder does not exist; create it first",
 }
@@ -48,7 +50,8 @@ def prepare(sock: socket.socket) -> socket.socket:
     """What every listening socket needs, also one that the program brings: not to block, and no Nagle's delay."""
     sock.setblocking(False)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
-        # Accepted sockets inherit it. Pieces are put together before they are sent, so waiting for more gains nothing.
+        # Accepted sockets inherit it. Pieces are put together before they are sent, so waiting for more gains
+        # nothing.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -57,7 +60,9 @@ def _from_descriptor(address: BindAddress) -> socket.socket:
     try:
         sock = socket.socket(fileno=os.dup(address.fd))
     except OSError as error:
-        raise ConfigError(f"cannot listen at {address}: descriptor {address.fd} is no open socket ({error.strerror})") from error
+        raise ConfigError(
+            f"cannot listen at {address}: descriptor {address.fd} is no open socket ({error.strerror})"
+        ) from error
     if sock.type != socket.SOCK_STREAM:
         sock.close()
         raise ConfigError(f"cannot listen at {address}: it is no stream socket")
@@ -69,7 +74,9 @@ def _bind_tcp(address: BindAddress, reuse_port: bool) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise ConfigError(f"cannot listen at {address}: the name {address.host!r} is unknown ({error.strerror})") from error
+        raise ConfigError(
+            f"cannot listen at {address}: the name {address.host!r} is unknown ({error.strerror})"
+        ) from error
     # A name may stand for several; IPv4 first, as clients of "localhost" expect where both are there.
     family, kind, protocol, _, target = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     sock = socket.socket(family, kind, protocol)
@@ -105,7 +112,9 @@ def _remove_stale(address: BindAddress) -> None:
     """Take away what a server that died has left; never a socket that is in use, nor anything else."""
     try:
         if not stat.S_ISSOCK(os.stat(address.path).st_mode):
-            raise ConfigError(f"cannot listen at {address}: the path exists and is no socket; remove it or choose another")
+            raise ConfigError(
+                f"cannot listen at {address}: the path exists and is no socket; remove it or choose another"
+            )
     except FileNotFoundError:
         return
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:

@@ -1,10 +1,13 @@
 """One client's connection, from accept to close: a state machine that needs a green thread only while an app runs.
 
-Heads are read, idle time is spent, and what an app left unread is thrown away from hub callbacks, under one Deadline; a slow
-or idle client so costs this object and no slot of the pool. The server decides when a request runs; `run` is what its
+Heads are read, idle time is spent, and what an app left unread is thrown away from hub callbacks, under one
+Deadline; a slow
+or idle client so costs this object and no slot of the pool. The server decides when a request runs; `run` is
+what its
 green thread does. Drawn in server/README.md from TRANSITIONS.
 
-Invariants: in each state at most one callback is due (the descriptor's reader, or one call_soon); a closed connection stays
+Invariants: in each state at most one callback is due (the descriptor's reader, or one call_soon); a closed
+connection stays
 closed, and whatever still calls back finds it so.
 """
 
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
     from greenserve.net.listener import Listener
     from greenserve.net.server import Server
 
-_LINGER_TIME: Final = 2.0  # seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5
+_LINGER_TIME: Final = (
+    2.0  # seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5
+)
 _LINGER_BYTES: Final = 1 << 20  # of its upload that are thrown away meanwhile
 _TURN: Final = 0.01  # seconds that an answer may be sent without giving way to the others
 
@@ -75,7 +80,9 @@ class Connection:
         "state",
     )
 
-    def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: int | str) -> None:
+    def __init__(
+        self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: int | str
+    ) -> None:
         """Begins to read at once."""
         self.server = server
         self.listener = listener
@@ -187,7 +194,10 @@ class Connection:
         self._arm(self.server.config.queue_timeout)
 
     def run(self) -> None:
-        """Run the request and see what comes after. In a green thread of the pool; switches as the app does."""
+        """Run the request and see what comes after.
+
+        In a green thread of the pool; switches as the app does.
+        """
         server = self.server
         head = self._head
         assert head is not None
@@ -231,19 +241,17 @@ class Connection:
         self._framing = None
         self._rest = b""
         server = self.server
-        if server.service.draining:
+        if not server.service.keep_alive:
             self.close()
         elif rest:
             # Back into the line: a client that pipelines gets no second turn before the others had theirs.
             self._move(State.HEAD)
             self._arm(server.config.head_timeout)
             server.hub.call_soon(self._take, rest)
-        elif keep_alive := server.config.keep_alive:
-            self._move(State.PARKED)
-            self._deadline.arm(server.hub.now + keep_alive)
-            self._call_when_readable(self._on_readable)
         else:
-            self.close()
+            self._move(State.PARKED)
+            self._deadline.arm(server.hub.now + server.config.keep_alive)
+            self._call_when_readable(self._on_readable)
 
     # Link --------------------------------------------------------------------------------------------------
 
@@ -327,7 +335,7 @@ class Connection:
         server.stats.refused += 1
         refusal = Refusal(self, error, self._head)
         try:
-            refusal.bytes_sent = self._stream.send_now(refusal.encode(server.service, extra))
+            self._stream.send_now(refusal.encode(server.service, extra))
         except PeerGone:
             self.close()
             return
@@ -361,7 +369,8 @@ class Connection:
         else:
             self._call_when_readable(self._on_lingering)
 
-    # The end ---------------------------------------------------------------------------------------------------
+    # The end
+    # ---------------------------------------------------------------------------------------------------
 
     def _expired(self) -> None:
         """The deadline of the state we are in has passed; from the hub."""
@@ -381,7 +390,9 @@ class Connection:
 
     def drain(self) -> None:
         """The server stops: close unless a request is under way. Switches: never."""
-        if self.state is State.PARKED or (self.state is State.HEAD and self._reader is None and not self._head):
+        if self.state is State.PARKED or (
+            self.state is State.HEAD and self._reader is None and not self._head
+        ):
             self.close()
 
     def end(self) -> str | None:
@@ -403,4 +414,3 @@ class Connection:
             self._stream.close()
             self._reader = None
             self.server.forget(self)
-

@@ -1,6 +1,7 @@
 """A listening socket and the green thread that accepts from it.
 
-It outlives every error of a single connection, waits when the machine has no descriptors or memory left, and leaves clients in
+It outlives every error of a single connection, waits when the machine has no descriptors or memory left, and
+leaves clients in
 the kernel's backlog while the server has no room (`limit_connections`). It reads nothing: a connection does.
 """
 
@@ -27,13 +28,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenserve.error")
 
-# accept(2): errors of the network that belong to the connection which was to be accepted. The next one may be fine.
+# accept(2): errors of the network that belong to the connection which was to be accepted. The next one may be
+# fine.
 _OF_THE_PEER: Final = frozenset(
     number
-    for name in (
-        "ECONNABORTED ECONNRESET EPROTO EPIPE ETIMEDOUT EINTR EPERM ENETDOWN ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH EOPNOTSUPP "
-        "ENETUNREACH ENOTCONN ESHUTDOWN"
-    ).split()
+    for name in [
+        "ECONNABORTED",
+        "ECONNRESET",
+        "EPROTO",
+        "EPIPE",
+        "ETIMEDOUT",
+        "EINTR",
+        "EPERM",
+        "ENETDOWN",
+        "ENOPROTOOPT",
+        "EHOSTDOWN",
+        "ENONET",
+        "EHOSTUNREACH",
+        "EOPNOTSUPP",
+        "ENETUNREACH",
+        "ENOTCONN",
+        "ESHUTDOWN",
+    ]
     if (number := getattr(errno, name, None)) is not None
 )
 _OF_THE_MACHINE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -77,7 +93,11 @@ class Listener:
                 if error.errno in _OF_THE_PEER:
                     continue
                 if pause == _FIRST_PAUSE:
-                    advice = "raise `ulimit -n` or lower --limit-connections" if error.errno in _OF_THE_MACHINE else "accepting goes on"
+                    advice = (
+                        "raise `ulimit -n` or lower --limit-connections"
+                        if error.errno in _OF_THE_MACHINE
+                        else "accepting goes on"
+                    )
                     log.error("%s: cannot accept: %s; %s", self.url, error.strerror, advice)
                 sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)

@@ -36,9 +36,16 @@ class Refusal:
     def encode(self, service: Service, extra: tuple[tuple[str, str], ...]) -> bytes:
         """The bytes of the answer."""
         head_only = self._head is not None and self._head.method == "HEAD"
-        return encode_error(
-            self.status, self._error.reason, service.date_line(), service.server_line, head_only=head_only, extra=extra
+        data = encode_error(
+            self.status,
+            self._error.reason,
+            service.date_line(),
+            service.server_line,
+            head_only=head_only,
+            extra=extra,
         )
+        self.bytes_sent = len(data) - data.index(b"\r\n\r\n") - 4
+        return data
 
     @property
     def status(self) -> int:

@@ -1,6 +1,7 @@
 """The server: its listeners, its connections, the pool that their requests run on, and how it stops.
 
-Lives in one hub. process/ runs one for the command line, embedding.py one in a thread. The invariant: a request that came whole is
+Lives in one hub. process/ runs one for the command line, embedding.py one in a thread. The invariant: a
+request that came whole is
 either run, in the order of coming, or answered that it was not; a stop ends with nothing open.
 """
 
@@ -60,13 +61,16 @@ class Server:
         self.access_log: AccessLog | None = None
         config = self.config
         self.head_limits = HeadLimits(
-            config.limit_request_line, config.limit_request_field_size, config.limit_request_fields, config.limit_request_head
+            config.limit_request_line,
+            config.limit_request_field_size,
+            config.limit_request_fields,
+            config.limit_request_head,
         )
         self.send_timeout = config.send_timeout or None
         self.body_timeout = config.body_timeout or None
         software = f"greenserve/{version('greenserve')}"
         server_line = "Server: greenserve\r\n" if config.server_header else ""
-        self.service = Service(app, DateLine(), server_line, config.sendfile)
+        self.service = Service(app, DateLine(), server_line, config.sendfile, bool(config.keep_alive))
         self._software = software
         self._sockets = tuple(sockets)
         self.listeners: list[Listener] = []
@@ -83,7 +87,10 @@ class Server:
     # Life -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Listen and begin to accept. Switches: never. ConfigError when an address cannot be had; nothing is left open then."""
+        """Listen and begin to accept. Switches: never.
+
+        ConfigError when an address cannot be had; nothing is left open then.
+        """
         if self._started:
             raise ConfigError("a server starts once: make another")
         self._started = True
@@ -108,7 +115,8 @@ class Server:
         opened: list[socket.socket] = []
         try:
             for address in config.addresses:
-                opened.append(open_listener(address, config.backlog, config.reuse_port, config.socket_mode))
+                sock = open_listener(address, config.backlog, config.reuse_port, config.socket_mode)
+                opened.append(sock)  # one by one, so that those before a bad one can be closed
         except BaseException:
             for sock in opened:
                 sock.close()
@@ -116,10 +124,10 @@ class Server:
         return opened
 
     def stop(self, graceful: float | None = None) -> None:
-        """Stop as a SIGTERM does, giving running requests `graceful` s (default: graceful_timeout); returns when all is closed.
+        """Stop as a SIGTERM does and return when all is closed.
 
-        From any OS thread; repeatable, and a second call with a shorter time hurries the first. Switches: in the server's own
-        thread; another thread blocks.
+        Running requests get `graceful` s, graceful_timeout by default. From any OS thread; repeatable, and a
+        second call with a shorter time hurries the first. Switches: in the server's own thread; another blocks.
         """
         if not self._started or self._ended.is_set():
             return
@@ -133,7 +141,7 @@ class Server:
     def _stop(self, graceful: float) -> None:
         if not self._stopping:
             self._stopping = True
-            self.service.draining = True
+            self.service.keep_alive = False
             for listener in self.listeners:
                 listener.close()
             self._room.wake_all()

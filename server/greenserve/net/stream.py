@@ -1,7 +1,9 @@
 """A non-blocking socket with the hub: what a connection reads and writes through.
 
-Two ways to use it: from hub callbacks (`*_now`, never waits) and from green threads (waits under a timeout). Knows no HTTP. TLS will be a
-second class with the same methods. The invariant: whatever the operating system says went wrong with the peer, the caller sees
+Two ways to use it: from hub callbacks (`*_now`, never waits) and from green threads (waits under a timeout).
+Knows no HTTP. TLS will be a
+second class with the same methods. The invariant: whatever the operating system says went wrong with the
+peer, the caller sees
 PeerGone and nothing else.
 """
 
@@ -18,7 +20,9 @@ from greenserve_hub.loop import Hub
 from greenserve_hub.readiness import wait_readable, wait_writable
 
 READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body
-HEAD_SIZE: Final = 16 * 1024  # bytes asked for a head; what a pipelining client may send ahead is bounded by it
+HEAD_SIZE: Final = (
+    16 * 1024
+)  # bytes asked for a head; what a pipelining client may send ahead is bounded by it
 _SENDFILE_AT_ONCE: Final = 1 << 20  # so that one download does not keep the hub from the others
 
 
@@ -35,7 +39,10 @@ class Stream:
     # From hub callbacks --------------------------------------------------------------------------------
 
     def receive_now(self, size: int) -> bytes:
-        """What has come, at most `size` bytes; b"" at the end. BlockingIOError when nothing has. Switches: never."""
+        """What has come, at most `size` bytes; b"" at the end. BlockingIOError when nothing has.
+
+        Switches: never.
+        """
         try:
             data = self.sock.recv(size)
         except BlockingIOError:
@@ -67,7 +74,10 @@ class Stream:
             self._wait(wait_readable, timeout)
 
     def send(self, data: bytes, timeout: float | None) -> None:
-        """All of `data`. `timeout` is for each step forward. Switches: when the peer reads slowly. Raises PeerGone."""
+        """All of `data`. `timeout` is for each step forward. Switches: when the peer reads slowly.
+
+        Raises PeerGone.
+        """
         sent = self.send_now(data)
         if sent != len(data):
             self._send_rest(memoryview(data)[sent:], timeout)
@@ -91,14 +101,18 @@ class Stream:
             left = left[self.send_now(left) :]  # type: ignore[arg-type]  # send(2) takes any buffer
 
     def send_file(self, fd: int, offset: int, count: int, timeout: float | None) -> int:
-        """sendfile(2); how many bytes, fewer than `count` at the file's end. Switches: when the peer reads slowly.
+        """sendfile(2); how many bytes, fewer than `count` at the file's end.
+
+        Switches: when the peer reads slowly.
 
         Raises PeerGone; OSError, with nothing sent, when this descriptor cannot be sent so.
         """
         total = 0
         while total < count:
             try:
-                sent = os.sendfile(self.sock.fileno(), fd, offset + total, min(count - total, _SENDFILE_AT_ONCE))
+                sent = os.sendfile(
+                    self.sock.fileno(), fd, offset + total, min(count - total, _SENDFILE_AT_ONCE)
+                )
             except BlockingIOError:
                 self._wait_to_send(timeout)
                 continue
@@ -128,7 +142,8 @@ class Stream:
         except OSError as error:
             raise PeerGone(str(error)) from None
 
-    # Both ----------------------------------------------------------------------------------------------------
+    # Both
+    # ----------------------------------------------------------------------------------------------------
 
     def is_peer_gone(self) -> bool:
         """Whether the peer has closed or reset; looks without taking anything. Switches: never."""
@@ -145,7 +160,10 @@ class Stream:
             self.sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Close so that the peer sees a reset, and the kernel drops what it still holds to send. Switches: never."""
+        """Close so that the peer sees a reset, and the kernel drops what it still holds to send.
+
+        Switches: never.
+        """
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.close()

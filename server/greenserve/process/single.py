@@ -1,6 +1,7 @@
 """One server in one process, until a signal stops it.
 
-SIGTERM and the first SIGINT drain; a second SIGINT stops at once. Signal handlers only knock at the hub's door, and are put back
+SIGTERM and the first SIGINT drain; a second SIGINT stops at once. Signal handlers only knock at the hub's
+door, and are put back
 when the server has stopped. Everything a user sees of a start and a stop is said here.
 """
 
@@ -21,7 +22,7 @@ from greenserve.logs import open_error_log
 from greenserve.net import Server
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub.greenthreads import spawn_n
-from greenserve_hub.loop import Hub, use_hub
+from greenserve_hub.loop import Hub, get_hub, use_hub
 
 log = logging.getLogger("greenserve.error")
 
@@ -29,9 +30,12 @@ _RESERVE = 64  # descriptors for the app's own files and sockets
 
 
 def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] = ()) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError before anything is accepted. In the main thread."""
+    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError before anything is accepted.
+
+    In the main thread.
+    """
     with open_error_log(config):
-        hub = use_hub(config.hub)
+        hub = get_hub() if config.hub == "auto" else use_hub(config.hub)
         _raise_descriptor_limit(config.limit_connections)
         server = Server(app, config, sockets=sockets)
         server.start()
@@ -55,13 +59,20 @@ def _signals(hub: Hub, server: Server) -> Iterator[None]:
     def tell_and_stop(count: int, name: str) -> None:
         if count == 1:
             running = server.stats.active + server.stats.queued
-            log.info("%s: stopping; %d requests run, for at most %g s more", name, running, server.config.graceful_timeout)
+            log.info(
+                "%s: stopping; %d requests run, for at most %g s more",
+                name,
+                running,
+                server.config.graceful_timeout,
+            )
             server.stop()
         elif name == "SIGINT":
             log.info("%s again: stopping at once", name)
             server.stop(0)
 
-    before: dict[signal.Signals, Any] = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before: dict[signal.Signals, Any] = {
+        number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield
     finally:
@@ -80,7 +91,8 @@ def _raise_descriptor_limit(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     if limit < wanted:
         log.warning(
-            "only %d descriptors are allowed (ulimit -n), too few for limit_connections = %d: raise the one or lower the other",
+            "only %d descriptors are allowed (ulimit -n), too few for limit_connections = %d: "
+            "raise the one or lower the other",
             limit,
             connections,
         )

@@ -1,6 +1,7 @@
 """The environ of a request (PEP 3333, "environ Variables").
 
-Called by net/ for each request. Knows heads, not sockets. What is the same for all requests of a listener is made once and copied;
+Called by net/ for each request. Knows heads, not sockets. What is the same for all requests of a listener is
+made once and copied;
 field names are turned into their HTTP_ keys through a table that fills with the spellings that clients use.
 """
 
@@ -19,7 +20,9 @@ _keys: dict[bytes, str] = {
 }
 
 
-def base_environ(scheme: str, server_name: str, server_port: str, software: str, errors: TextIO) -> dict[str, Any]:
+def base_environ(
+    scheme: str, server_name: str, server_port: str, software: str, errors: TextIO
+) -> dict[str, Any]:
     """What all requests of one listener share."""
     return {
         "wsgi.version": (1, 0),
@@ -66,7 +69,8 @@ def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: 
 def _remember(name: bytes) -> str:
     lowered = name.lower()
     if b"_" in name or lowered == b"proxy":
-        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy).
+        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment
+        # (httpoxy).
         key = _DROPPED
     elif lowered in (b"content-type", b"content-length"):
         key = lowered.decode("ascii").upper().replace("-", "_")

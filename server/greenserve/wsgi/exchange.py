@@ -1,9 +1,11 @@
 """One request and its answer: calls the app, sends what it gives, and survives whatever it does.
 
-Runs on a green thread of the pool; knows a Link and no socket. net/ makes one for each request and reads from it, when
+Runs on a green thread of the pool; knows a Link and no socket. net/ makes one for each request and reads from
+it, when
 `run` is over, whether the connection can serve another.
 
-Invariants: exactly one head goes out, or none and the connection closes; the iterable's close() is called on every path
+Invariants: exactly one head goes out, or none and the connection closes; the iterable's close() is called on
+every path
 (PEP 3333); `run` raises nothing.
 """
 
@@ -27,22 +29,31 @@ _JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a se
 
 
 class RequestTimeout(BaseException):
-    """Raised in the green thread of a request that took longer than `request_timeout`; no Exception, so that apps let it pass."""
+    """Raised in the green thread of a request that took longer than `request_timeout`.
+
+    No Exception, so that an app's `except Exception` lets it pass.
+    """
 
 
 class Service:
-    """What all exchanges of one server share: the app, the clock's lines, and who wants to know of answers."""
+    """What all exchanges of one server share: the app, and what its answers have in common."""
 
-    __slots__ = ("app", "date_line", "draining", "on_answered", "sendfile", "server_line")
+    __slots__ = ("app", "date_line", "keep_alive", "sendfile", "server_line")
 
-    def __init__(self, app: WSGIApplication, date_line: Callable[[], str], server_line: str, sendfile: bool) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        date_line: Callable[[], str],
+        server_line: str,
+        sendfile: bool,
+        keep_alive: bool,
+    ) -> None:
         """`date_line()` gives the Date field as a whole line, `server_line` is "" or the Server field likewise."""
         self.app = app
         self.date_line = date_line
         self.server_line = server_line
         self.sendfile = sendfile
-        self.draining = False  # answers say Connection: close from now on
-        self.on_answered: Callable[[Exchange], object] | None = None
+        self.keep_alive = keep_alive  # False: answers say Connection: close
 
 
 class Exchange:
@@ -66,7 +77,13 @@ class Exchange:
     )
 
     def __init__(
-        self, service: Service, link: Link, head: RequestHead, environ: dict[str, Any], framing: BodyFraming | None, ahead: bytes
+        self,
+        service: Service,
+        link: Link,
+        head: RequestHead,
+        environ: dict[str, Any],
+        framing: BodyFraming | None,
+        ahead: bytes,
     ) -> None:
         """`framing` is None for a request without a body; `ahead` is what was received of it already."""
         self.service = service
@@ -140,7 +157,10 @@ class Exchange:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """The imperative way to send (PEP 3333, "The write() Callable"). Switches: when the client reads slowly."""
+        """The imperative way to send (PEP 3333, "The write() Callable").
+
+        Switches: when the client reads slowly.
+        """
         _check_bytes(data)
         if data:
             self._send(data)
@@ -155,8 +175,9 @@ class Exchange:
                 result = self.service.app(self.environ, self.start_response)
                 self._answer(result)
             finally:
-                if hasattr(result, "close"):
-                    result.close()
+                close = getattr(result, "close", None)
+                if close is not None:
+                    close()
             if self.input.failed is not None:
                 self.keep_alive = False
         except BaseException as error:  # also what is no Exception: one request must not end the others
@@ -210,7 +231,7 @@ class Exchange:
             self._fields,
             head.method,
             head.http11,
-            self.keep_alive and not service.draining and not self.input.awaits_continue,
+            self.keep_alive and service.keep_alive and not self.input.awaits_continue,
             length,
             service.date_line(),
             service.server_line,
@@ -280,7 +301,9 @@ class Exchange:
     def _cut(self, data: bytes, room: int) -> bytes:
         if len(data) > room:
             # More would be read as the next answer.
-            log.error("%s %s: the app sent more than its Content-Length; cut", self.head.method, self.head.target)
+            log.error(
+                "%s %s: the app sent more than its Content-Length; cut", self.head.method, self.head.target
+            )
             self.keep_alive = False
         return data[:room]
 
@@ -328,7 +351,9 @@ class Exchange:
             log.info("%s %s: %s", self.head.method, self.head.target, error)
             self._send_error(error.status, error.reason)
         elif isinstance(error, RequestTimeout):
-            log.error("%s %s: ended after request_timeout", self.head.method, self.head.target, exc_info=error)
+            log.error(
+                "%s %s: ended after request_timeout", self.head.method, self.head.target, exc_info=error
+            )
             self._send_error(504, "The request took too long.")
         elif isinstance(error, GreenletExit):
             self._send_error(503, "The server is stopping.")
@@ -348,7 +373,9 @@ class Exchange:
         try:
             self.link.send(data)
         except (PeerGone, GreenletExit, RequestTimeout):
-            log.debug("%s %s: client gone before it was answered %d", self.head.method, self.head.target, status)
+            log.debug(
+                "%s %s: client gone before it was answered %d", self.head.method, self.head.target, status
+            )
 
 
 class _NothingRead:

@@ -1,7 +1,9 @@
 """wsgi.input: the body of a request as a file that ends where the body does.
 
-Reads through a framing (http1/) from a Link, as the app asks and never ahead of it. Sends the 100 Continue that a client waits for at
-the app's first read, or when the app says so. The invariant: not a byte past the body is ever handed out or swallowed; what
+Reads through a framing (http1/) from a Link, as the app asks and never ahead of it. Sends the 100 Continue
+that a client waits for at
+the app's first read, or when the app says so. The invariant: not a byte past the body is ever handed out or
+swallowed; what
 came behind it is in `rest`.
 """
 
@@ -17,7 +19,8 @@ from greenserve.wsgi.link import Link
 class RequestInput:
     """The body of one request. Every read switches when the bytes asked for have not come yet.
 
-    Reads raise BodyError (an OSError) when the body is malformed, too long or too slow, and PeerGone (a ConnectionError) when
+    Reads raise BodyError (an OSError) when the body is malformed, too long or too slow, and PeerGone (a
+    ConnectionError) when
     the client went away; the connection is closed after either.
     """
 
@@ -103,7 +106,10 @@ class RequestInput:
             self._continue = head
 
     def send_hundred_continue_response(self) -> None:
-        """Send the 100 Continue now. Nothing happens when the client waits for none or has it. Switches: when the peer reads slowly."""
+        """Send the 100 Continue now. Nothing happens when the client waits for none or has it.
+
+        Switches: when the peer reads slowly.
+        """
         if self._continue:
             head, self._continue = self._continue, None
             self._link.send_interim(head)
@@ -115,7 +121,8 @@ class RequestInput:
 
     def answer_begun(self) -> None:
         """Told when the final head goes out: an interim one can't follow it any more."""
-        # Kept apart from None: a client that was never told to go on makes the connection unusable (RFC 9110 §10.1.1).
+        # Kept apart from None: a client that was never told to go on makes the connection unusable (RFC 9110
+        # §10.1.1).
         if self._continue is not None:
             self._continue = b""
 

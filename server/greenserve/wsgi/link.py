@@ -30,13 +30,18 @@ class Link(Protocol):
         """Send two pieces as one, without joining them first. Else as send."""
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
-        """Let the kernel send part of a file; how many bytes went out, fewer only at the file's end. Else as send.
+        """Let the kernel send part of a file; how many bytes went out, fewer only at the file's end.
+
+        Else as send.
 
         Raises OSError, with nothing sent, where the descriptor is of a kind that cannot be sent so.
         """
 
     def receive(self) -> bytes:
-        """The next bytes of the peer, b"" at their end. Switches: when none are there. Raises PeerGone, TimeoutError."""
+        """The next bytes of the peer, b"" at their end. Switches: when none are there.
+
+        Raises PeerGone, TimeoutError.
+        """
 
     def is_peer_gone(self) -> bool:
         """Whether the peer has closed. Switches: never."""

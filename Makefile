@@ -1,0 +1,92 @@
+# The project's verbs. Each makes the virtual environment that it needs, so that a fresh machine with make and
+# Python 3.11 or newer needs nothing else.
+#
+#   make run     [BIND=127.0.0.1:8000]   the demo in your browser
+#   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest
+#   make lint                            ruff, the formatter's check, mypy --strict
+#   make bench   [BENCH_ARGS=...]        greenserve beside its peers, with plots
+#   make image-test                      builds the Dockerfile and runs it
+#   make clean                           removes what the verbs made
+#
+# Every verb takes PYTHON=python3.12 and VENV=.venv-3.12.
+
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+BIND ?= 127.0.0.1:8000
+ARGS ?=
+BENCH_ARGS ?=
+
+BUILD_IMAGE := ../shared/tools/build-image
+PIP := -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:
+	@sed -n 's/^#   \(make\)/\1/p' $(firstword $(MAKEFILE_LIST))
+
+# The drain is short here, or Ctrl-C would wait for a browser that follows the demo's endless event stream.
+.PHONY: run
+run: $(VENV)/.stamp-run
+	@exec $(VENV)/bin/greenserve apps.demo:app --bind $(BIND) --graceful-timeout 2s
+
+.PHONY: test
+test: $(VENV)/.stamp-test
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.stamp-lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy --strict
+
+.PHONY: bench
+bench: $(BENCH_VENV)/.stamp-bench
+	$(BENCH_VENV)/bin/python -m tests.bench.install
+	$(BENCH_VENV)/bin/python -m tests.bench $(BENCH_ARGS)
+
+# The check is passed as text, since the image holds no tests. Without the stand-in builder, Docker itself serves.
+.PHONY: image-test
+image-test:
+	@if [ -x $(BUILD_IMAGE) ]; then \
+	    $(BUILD_IMAGE) greenserve:test -- python -c "$$(cat tests/deploy/image_check.py)"; \
+	elif command -v docker >/dev/null; then \
+	    docker build -t greenserve:test . && \
+	    docker run --rm --entrypoint python greenserve:test -c "$$(cat tests/deploy/image_check.py)"; \
+	else \
+	    echo "make image-test needs docker" >&2; exit 2; \
+	fi
+
+.PHONY: clean
+clean:
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp for each set of dependencies: `make run` waits for four small packages, not for the test tools.
+# A stamp older than pyproject.toml installs again.
+
+$(VENV)/.stamp-venv $(BENCH_VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "greenserve needs Python 3.11 or newer, and %s is %d.%d. Try: make PYTHON=python3.12 ..." \
+	    % (sys.executable, *sys.version_info[:2]))'
+	$(PYTHON) -m venv $(@D)
+	@touch $@
+
+$(VENV)/.stamp-run: pyproject.toml | $(VENV)/.stamp-venv
+	$(VENV)/bin/python $(PIP) -e .
+	@touch $@
+
+$(VENV)/.stamp-test: pyproject.toml | $(VENV)/.stamp-venv
+	$(VENV)/bin/python $(PIP) -e '.[test]'
+	@touch $@
+
+# mypy reads Flask's types in apps/, hence the test tools here too.
+$(VENV)/.stamp-lint: pyproject.toml | $(VENV)/.stamp-venv
+	$(VENV)/bin/python $(PIP) -e '.[test,lint]'
+	@touch $@
+
+$(BENCH_VENV)/.stamp-bench: pyproject.toml | $(BENCH_VENV)/.stamp-venv
+	$(BENCH_VENV)/bin/python $(PIP) -e '.[test]' matplotlib
+	@touch $@

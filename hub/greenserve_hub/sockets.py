@@ -1,0 +1,367 @@
+"""Green sockets: the standard socket, whose blocking calls let other green threads run.
+
+GreenSocket is a socket.socket, so that isinstance, ssl and makefile take it as one. Below it is always non-
+blocking; `settimeout` and
+`setblocking` say how long a call may wait in the hub. Used by programs; the server's connections have streams
+of their own.
+
+The invariant: try the call first and wait only after the kernel refused it, or when the descriptor is known
+to be drained. The
+descriptor is registered at its first wait and unregistered before it is closed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, Self, TypeVar
+
+from greenserve_hub.descriptors import Descriptor
+from greenserve_hub.errors import IOClosed
+from greenserve_hub.loop import get_hub
+from greenserve_hub.readiness import wait_readable, wait_writable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CONNECTING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EAGAIN})
+_SEND_AT_ONCE = 1 << 18  # bytes of a sendfile between two turns of the others
+
+
+class GreenSocket(socket.socket):
+    """A socket.socket for green threads. Every call that can block switches when it does.
+
+    TimeoutError after the socket's timeout; IOClosed when another green thread closes it meanwhile;
+    ConcurrentUseError when two read,
+    or two write, at once.
+    """
+
+    __slots__ = ("_descriptor", "_wait")
+
+    def __init__(
+        self,
+        family: int = -1,
+        type: int = -1,
+        proto: int = -1,
+        fileno: int | None = None,  # the standard's names
+    ) -> None:
+        """As socket.socket."""
+        super().__init__(family, type, proto, fileno)
+        self._descriptor: Descriptor | None = None
+        self._wait: float | None = socket.getdefaulttimeout()
+        super().setblocking(False)
+
+    # How long to wait ------------------------------------------------------------------------------------
+
+    def settimeout(self, value: float | None) -> None:
+        """Seconds that a call may wait; None for ever, 0 not at all. Switches: never."""
+        if value is not None:
+            value = float(value)
+            if value < 0:
+                raise ValueError("Timeout value out of range")
+        self._wait = value
+
+    def gettimeout(self) -> float | None:
+        """What settimeout set. Switches: never."""
+        return self._wait
+
+    @property
+    def timeout(self) -> float | None:  # type: ignore[override]  # the standard has an attribute here
+        """What settimeout set."""
+        return self._wait
+
+    def setblocking(self, flag: bool) -> None:
+        """True: wait for ever. False: never. Switches: never."""
+        self._wait = None if flag else 0.0
+
+    def getblocking(self) -> bool:
+        """Whether a call may wait. Switches: never."""
+        return self._wait != 0
+
+    # Waiting -----------------------------------------------------------------------------------------------
+
+    def _registered(self) -> Descriptor:
+        descriptor = self._descriptor
+        hub = get_hub()
+        if descriptor is None or descriptor.hub is not hub or descriptor.closed:
+            fd = self.fileno()
+            if fd < 0:
+                raise OSError(errno.EBADF, "the socket is closed")
+            if descriptor is not None:
+                descriptor.close()  # it moves to another OS thread
+            descriptor = self._descriptor = hub.open_descriptor(fd)
+        return descriptor
+
+    def _await(self, wait: Callable[[Descriptor, float | None], None], until: float | None) -> None:
+        descriptor = self._registered()
+        if until is None:
+            wait(descriptor, None)
+            return
+        left = until - descriptor.hub.clock()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        wait(descriptor, left)
+
+    def _until(self) -> float | None:
+        wait = self._wait
+        return None if wait is None else get_hub().clock() + wait
+
+    def _reading(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        descriptor = self._descriptor
+        until: float | None = None
+        timed = False
+        if descriptor is not None and not descriptor.readable and not descriptor.closed and self._wait != 0:
+            until, timed = self._until(), True
+            self._await(wait_readable, until)
+        while True:
+            try:
+                return call(*args, **kwargs)
+            except BlockingIOError:
+                if self._wait == 0:
+                    raise
+                if self._descriptor is not None:
+                    self._descriptor.drained()
+            if not timed:
+                until, timed = self._until(), True
+            self._await(wait_readable, until)
+
+    def _writing(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        until: float | None = None
+        timed = False
+        while True:
+            try:
+                return call(*args, **kwargs)
+            except BlockingIOError:
+                if self._wait == 0:
+                    raise
+            if not timed:
+                until, timed = self._until(), True
+            self._await(wait_writable, until)
+
+    def _note(self, received: int, asked: int, flags: int) -> None:
+        # A stream's read that came back short has emptied the buffer (epoll(7)); a peek or a datagram says
+        # nothing of the sort.
+        descriptor = self._descriptor
+        if descriptor is not None and 0 < received < asked and not flags and self.type == socket.SOCK_STREAM:
+            descriptor.drained()
+
+    # Connections --------------------------------------------------------------------------------------------
+
+    def connect(self, address: Any) -> None:
+        """As socket.connect. Switches: until it is decided."""
+        number = self._connect(address)
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    def connect_ex(self, address: Any) -> int:
+        """As socket.connect_ex. Switches: until it is decided."""
+        try:
+            return self._connect(address)
+        except TimeoutError:
+            return errno.EAGAIN
+
+    def _connect(self, address: Any) -> int:
+        number = super().connect_ex(address)
+        if number not in _CONNECTING or self._wait == 0:
+            return number
+        until = self._until()
+        if number == errno.EAGAIN and self.family == socket.AF_UNIX:
+            return self._connect_unix(address, until)
+        self._await(wait_writable, until)
+        return self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def _connect_unix(self, address: Any, until: float | None) -> int:
+        # connect(2): a full backlog refuses with EAGAIN and nothing tells when there is room again.
+        pause = 0.001
+        while (number := super().connect_ex(address)) == errno.EAGAIN:
+            hub = get_hub()
+            if until is not None and hub.clock() + pause > until:
+                raise TimeoutError("timed out")
+            _sleep(pause)
+            pause = min(pause * 2, 0.05)
+        return number
+
+    def accept(self) -> tuple[GreenSocket, Any]:
+        """As socket.accept, a GreenSocket. Switches: when nobody has connected."""
+        fd, address = self._reading(self._accept)  # type: ignore[attr-defined]  # what socket.accept stands on as well
+        return type(self)(self.family, self.type, self.proto, fileno=fd), address
+
+    # Reading
+    # --------------------------------------------------------------------------------------------------
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """As socket.recv. Switches: when nothing is there."""
+        data = self._reading(super().recv, bufsize, flags)
+        self._note(len(data), bufsize, flags)
+        return data
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """As socket.recv_into. Switches: when nothing is there."""
+        count = self._reading(super().recv_into, buffer, nbytes, flags)
+        self._note(count, nbytes or memoryview(buffer).nbytes, flags)
+        return count
+
+    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
+        """As socket.recvfrom. Switches: when nothing is there."""
+        return self._reading(super().recvfrom, bufsize, flags)
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """As socket.recvfrom_into. Switches: when nothing is there."""
+        return self._reading(super().recvfrom_into, buffer, nbytes, flags)
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
+        """As socket.recvmsg. Switches: when nothing is there."""
+        return self._reading(super().recvmsg, bufsize, ancbufsize, flags)
+
+    def recvmsg_into(
+        self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
+    ) -> tuple[int, list[Any], int, Any]:
+        """As socket.recvmsg_into. Switches: when nothing is there."""
+        return self._reading(super().recvmsg_into, list(buffers), ancbufsize, flags)
+
+    # Writing
+    # --------------------------------------------------------------------------------------------------
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """As socket.send. Switches: when there is no room."""
+        return self._writing(super().send, data, flags)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """As socket.sendall; the timeout is for all of it. Switches: when there is no room."""
+        left = memoryview(data).cast("B")
+        if not left:
+            self.send(left, flags)
+            return
+        until = self._until()
+        send = super().send
+        while True:
+            try:
+                left = left[send(left, flags) :]
+            except BlockingIOError:
+                if self._wait == 0:
+                    raise
+                self._await(wait_writable, until)
+            if not left:
+                return
+
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+        """As socket.sendto. Switches: when there is no room."""
+        return self._writing(super().sendto, data, *flags_and_address)
+
+    def sendmsg(self, buffers: Iterable[Any], *rest: Any) -> int:
+        """As socket.sendmsg. Switches: when there is no room."""
+        return self._writing(super().sendmsg, list(buffers), *rest)
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """As socket.sendfile; by sendfile(2) where the file allows. Switches: when there is no room."""
+        self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]  # raises what the standard raises
+        try:
+            source = file.fileno()
+            size = os.fstat(source).st_size
+        except (AttributeError, OSError):
+            return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+        if not size:
+            return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+        total = 0
+        try:
+            while count is None or total < count:
+                step = _SEND_AT_ONCE if count is None else min(_SEND_AT_ONCE, count - total)
+                try:
+                    sent = self._writing(os.sendfile, self.fileno(), source, offset + total, step)
+                except OSError as error:
+                    if (
+                        total
+                        or isinstance(error, TimeoutError)
+                        or error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+                    ):
+                        raise
+                    return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+                if sent == 0:
+                    break
+                total += sent
+            return total
+        finally:
+            if total and hasattr(file, "seek"):
+                file.seek(offset + total)
+
+    # The end
+    # --------------------------------------------------------------------------------------------------
+
+    def dup(self) -> Self:
+        """A second GreenSocket for the same connection. Switches: never."""
+        twin = type(self)(self.family, self.type, self.proto, fileno=os.dup(self.fileno()))
+        os.set_inheritable(twin.fileno(), False)
+        twin.settimeout(self._wait)
+        return twin
+
+    def detach(self) -> int:
+        """As socket.detach. Whoever waits gets IOClosed. Switches: never."""
+        self._unregister()
+        return super().detach()
+
+    def _real_close(self, *args: Any) -> None:
+        # Called by close() when no makefile() holds it any more.
+        self._unregister()
+        super()._real_close(*args)  # type: ignore[misc]  # the standard's own hook
+
+    def _unregister(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            descriptor.close()
+
+
+def _sleep(seconds: float) -> None:
+    from greenserve_hub.greenthreads import sleep
+
+    sleep(seconds)
+
+
+def create_connection(
+    address: tuple[str, int],
+    timeout: Any = ...,
+    source_address: tuple[str, int] | None = None,
+    *,
+    all_errors: bool = False,
+) -> GreenSocket:
+    """As socket.create_connection, a GreenSocket: tries each address that the name stands for.
+
+    Switches: until one is connected.
+
+    The name is looked up in the calling OS thread. `timeout` in seconds for each address; none given: the
+    default timeout.
+    """
+    errors: list[OSError] = []
+    host, port = address
+    for family, kind, protocol, _, target in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+        sock: GreenSocket | None = None
+        try:
+            sock = GreenSocket(family, kind, protocol)
+            if timeout is not ...:
+                sock.settimeout(timeout)
+            if source_address is not None:
+                sock.bind(source_address)
+            sock.connect(target)
+            return sock
+        except OSError as error:
+            errors.append(error)
+            if sock is not None:
+                sock.close()
+    if not errors:
+        raise OSError(f"the name {host!r} has no address")
+    if all_errors and len(errors) > 1:
+        raise ExceptionGroup("create_connection failed", errors)
+    raise errors[0]
+
+
+def socketpair(
+    family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0
+) -> tuple[GreenSocket, GreenSocket]:  # the standard's name
+    """As socket.socketpair. Switches: never."""
+    pair = socket.socketpair(family, type, proto)
+    one, other = (GreenSocket(sock.family, sock.type, sock.proto, fileno=sock.detach()) for sock in pair)
+    return one, other
+
+
+__all__ = ["GreenSocket", "IOClosed", "create_connection", "socketpair"]

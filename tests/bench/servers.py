@@ -1,0 +1,120 @@
+"""A server in a child process on the server's core, ready when it answers, ended by its pid.
+
+Called by every scenario as a context manager. A server that dies or never answers raises ServerFailed with
+the end of what it wrote to stderr, so that a failure in a table can be understood without a second run.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+from tests.bench import machine
+
+START_SECONDS = 20
+STOP_SECONDS = 5
+
+
+class ServerFailed(Exception):
+    """The server did not start or died; carries the end of its stderr."""
+
+
+def free_port():
+    """A port below the ephemeral range, so that no client connection can sit on it before the server does."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+@dataclass
+class RunningServer:
+    """port and pid of a live server, and its CPU time and memory (its children's included)."""
+
+    name: str
+    port: int
+    process: subprocess.Popen
+    errors: object = field(repr=False)
+
+    @property
+    def address(self):
+        return ("127.0.0.1", self.port)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/"
+
+    def memory_kib(self):
+        return machine.memory_kib(self.process.pid)
+
+    def cpu_seconds(self):
+        return machine.cpu_seconds(self.process.pid)
+
+    def check(self):
+        if self.process.poll() is not None:
+            raise ServerFailed(f"{self.name} ended with {self.process.returncode}\n{self.said()}")
+
+    def said(self):
+        self.errors.seek(0)
+        text = self.errors.read().decode(errors="replace").strip()
+        return "\n".join(text.splitlines()[-20:]) or "(it wrote nothing)"
+
+    def wait_ready(self):
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            with contextlib.suppress(OSError), socket.create_connection(self.address, timeout=5) as probe:
+                probe.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+                if probe.recv(65536).startswith(b"HTTP/1.1 200"):
+                    return
+            time.sleep(0.05)
+        raise ServerFailed(f"{self.name} did not answer within {START_SECONDS} s\n{self.said()}")
+
+    def stop(self):
+        """SIGTERM, then SIGKILL to what is left of the session that this process started."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+
+
+def clean_environment():
+    """No setting of any server from outside: the flags in peers.py are all there is."""
+    prefixes = ("GREENSERVE_", "GRANIAN_", "GUNICORN_", "EVENTLET_", "GEVENT_", "WEB_CONCURRENCY", "PYTHON")
+    return {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
+
+
+@contextlib.contextmanager
+def running(peer, needs):
+    """Start the peer as the scenario needs it; yields a RunningServer; always ends it."""
+    port = free_port()
+    command = peer.command(port, needs)
+    with tempfile.TemporaryFile() as errors:
+        with machine.pinned(machine.SERVER_CORE):
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                env=clean_environment(),
+                start_new_session=True,
+            )
+        server = RunningServer(peer.name, port, process, errors)
+        try:
+            server.wait_ready()
+            yield server
+            server.check()
+        finally:
+            server.stop()

@@ -1,0 +1,103 @@
+"""config.settings: the registry itself, Config and its keywords."""
+
+import dataclasses
+import re
+
+import pytest
+
+from greenserve.config import SETTINGS, Config, parse_bind
+from greenserve.errors import ConfigError
+
+NAMES = list(SETTINGS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_is_complete(name: str) -> None:
+    entry = SETTINGS[name]
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
+    assert entry.help
+    assert not entry.help.endswith(".")
+    assert entry.group
+    assert entry.kind.parse(entry.default) == entry.default
+    assert entry.kind.parse(entry.embedded) == entry.embedded
+    assert entry.kind.parse(entry.kind.format(entry.default)) == entry.default
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if SETTINGS[n].kind.unit])
+def test_every_deadline_and_limit_says_what_it_stops_and_its_precedent(name: str) -> None:
+    assert SETTINGS[name].protects
+    assert SETTINGS[name].precedent
+
+
+def test_no_flag_is_given_twice() -> None:
+    flags = [flag for entry in SETTINGS.values() for flag in (entry.flag, *entry.aliases)]
+    assert len(flags) == len(set(flags))
+
+
+def test_the_defaults() -> None:
+    config = Config()
+    assert config.bind == ("127.0.0.1:8000",)
+    assert (config.pool, config.limit_connections, config.backlog) == (1000, 10_000, 2048)
+    assert (config.head_timeout, config.keep_alive, config.request_timeout) == (10.0, 75.0, 300.0)
+    assert (config.limit_request_line, config.limit_request_head) == (8190, 65536)
+    assert config.limit_request_body == 16 * 1024 * 1024
+    assert config.access_logfile == "-"
+
+
+def test_keywords_take_native_values_and_text() -> None:
+    config = Config(pool="8", head_timeout="500ms", bind=[":80"], limit_request_body=None)
+    assert (config.pool, config.head_timeout, config.bind) == (8, 0.5, ("0.0.0.0:80",))
+    assert config.limit_request_body == 0
+
+
+def test_a_config_that_exists_is_valid() -> None:
+    with pytest.raises(ConfigError, match=r"^pool = 0 \(keyword pool\): too small; allowed: "):
+        Config(pool=0)
+    with pytest.raises(ConfigError, match="head_timeout"):
+        dataclasses.replace(Config(), head_timeout=-1)
+
+
+def test_a_config_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().pool = 3
+
+
+def test_addresses_are_the_parsed_binds() -> None:
+    config = Config(bind=("127.0.0.1:0", "unix:/x"))
+    assert config.addresses == (parse_bind("127.0.0.1:0"), parse_bind("unix:/x"))
+
+
+def test_embedded_keywords_beat_the_environment_which_beats_the_embedded_default() -> None:
+    environ = {"GREENSERVE_POOL": "7", "GREENSERVE_BACKLOG": "5", "PORT": "9999"}
+    config = Config.from_settings(environ, pool=3)
+    assert (config.pool, config.backlog) == (3, 5)
+    assert config.access_logfile == "off"
+    assert config.bind == ("127.0.0.1:8000",)  # PORT is for the command alone
+    assert Config.from_settings({"GREENSERVE_ACCESS_LOGFILE": "-"}).access_logfile == "-"
+
+
+def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENSERVE_POOL", "11")
+    assert Config.from_settings().pool == 11
+    monkeypatch.setenv("GREENSERVE_POOL", "x")
+    with pytest.raises(ConfigError, match=r"pool = 'x' \(env GREENSERVE_POOL\): not a whole number"):
+        Config.from_settings()
+
+
+def test_an_unknown_keyword_is_refused_with_the_closest() -> None:
+    with pytest.raises(
+        ConfigError, match=r"unknown setting head_timout \(keyword\); did you mean head_timeout\?"
+    ):
+        Config.from_settings({}, head_timout=3)
+
+
+@pytest.mark.parametrize("part", ["limit_request_line", "limit_request_field_size"])
+def test_a_part_of_the_head_is_not_longer_than_the_whole(part: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_settings({"GREENSERVE_LIMIT_REQUEST_HEAD": "64K"}, **{part: "65K"})
+    assert str(caught.value) == (
+        f"{part} = 65K (keyword {part}) contradicts limit_request_head = 64K "
+        "(env GREENSERVE_LIMIT_REQUEST_HEAD): a part of the head can't be longer than the whole"
+    )
+    with pytest.raises(ConfigError, match="contradicts"):
+        Config(**{part: 100_000})

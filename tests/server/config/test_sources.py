@@ -1,0 +1,148 @@
+"""config.sources: flags beat variables beat the file beats the defaults, each with its origin."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenserve.config import Loaded, load_config
+from greenserve.config.registry import Given
+from greenserve.errors import ConfigError
+
+
+def load(
+    folder: Path,
+    flags: Mapping[str, Given] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: str | None = None,
+) -> Loaded:
+    return load_config(flags, file=file, folder=folder, environ=environ or {})
+
+
+def test_nothing_given(tmp_path: Path) -> None:
+    loaded = load(tmp_path)
+    assert loaded.config.pool == 1000
+    assert set(loaded.origins.values()) == {"default"}
+    assert loaded.file is None
+
+
+def test_each_source_beats_the_next(tmp_path: Path) -> None:
+    (tmp_path / "greenserve.toml").write_text('pool = 3\nbacklog = 3\nkeep_alive = "3s"\nsendfile = false\n')
+    environ = {"GREENSERVE_POOL": "2", "GREENSERVE_BACKLOG": "2"}
+    loaded = load(tmp_path, {"pool": Given("1", "flag --pool")}, environ)
+    config = loaded.config
+    assert (config.pool, config.backlog, config.keep_alive, config.sendfile) == (1, 2, 3.0, False)
+    assert config.head_timeout == 10.0
+    assert {name: loaded.origins[name] for name in ("pool", "backlog", "keep_alive", "head_timeout")} == {
+        "pool": "flag --pool",
+        "backlog": "env GREENSERVE_BACKLOG",
+        "keep_alive": "greenserve.toml: keep_alive",
+        "head_timeout": "default",
+    }
+    assert loaded.file == tmp_path / "greenserve.toml"
+
+
+def test_pyproject_is_read_where_there_is_no_file_of_our_own(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.other]\npool = 1\n[tool.greenserve]\npool = 4\n")
+    loaded = load(tmp_path)
+    assert loaded.config.pool == 4
+    assert loaded.origins["pool"] == "pyproject.toml: tool.greenserve.pool"
+    (tmp_path / "greenserve.toml").write_text("backlog = 9\n")
+    assert load(tmp_path).config.pool == 1000
+
+
+@pytest.mark.parametrize("text", ["", "[tool.other]\nx = 1\n", "tool = 3\n"])
+def test_a_pyproject_without_our_table_is_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert load(tmp_path).file is None
+
+
+def test_config_names_another_file_and_only_that_is_read(tmp_path: Path) -> None:
+    (tmp_path / "greenserve.toml").write_text("pool = 3\n")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "other.toml").write_text('bind = [":81", "unix:/x"]\n')
+    loaded = load(tmp_path, file="etc/other.toml")
+    assert loaded.config.pool == 1000
+    assert loaded.config.bind == ("0.0.0.0:81", "unix:/x")
+    assert loaded.origins["bind"] == "etc/other.toml: bind"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("greenserve.toml", "poool = 3", "unknown setting poool (greenserve.toml); did you mean pool?"),
+        ("greenserve.toml", "head-timeout = 3", "did you mean head_timeout?"),
+        ("greenserve.toml", "[server]\npool = 3", "unknown setting server (greenserve.toml)"),
+        (
+            "greenserve.toml",
+            "pool = 0",
+            "pool = 0 (greenserve.toml: pool): too small; allowed: a whole number",
+        ),
+        ("greenserve.toml", "pool = ", "greenserve.toml: not valid TOML: "),
+        ("greenserve.toml", "pool = true", "pool = True (greenserve.toml: pool): not a whole number"),
+        (
+            "pyproject.toml",
+            "[tool.greenserve]\nlog_level = 'loud'",
+            "log_level = 'loud' (pyproject.toml: tool.greenserve.log_level): unknown; allowed: debug, info",
+        ),
+        ("pyproject.toml", "[tool]\ngreenserve = 3", "pyproject.toml: tool.greenserve is not a table"),
+        ("pyproject.toml", "[tool.greenserve]\npoool = 3", "unknown setting poool (pyproject.toml)"),
+    ],
+)
+def test_a_bad_file_is_one_line(tmp_path: Path, name: str, text: str, line: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_utf8_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "greenserve.toml").write_bytes(b'chdir = "\xff"')
+    with pytest.raises(ConfigError, match=r"greenserve\.toml: not valid TOML"):
+        load(tmp_path)
+
+
+def test_a_named_file_must_be_there_and_hold_settings(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--config no\.toml: no such file"):
+        load(tmp_path, file="no.toml")
+    (tmp_path / "pyproject.toml").write_text("")
+    with pytest.raises(ConfigError, match=r"--config pyproject\.toml: has no \[tool\.greenserve\]"):
+        load(tmp_path, file="pyproject.toml")
+
+
+def test_port_is_the_weakest_word_on_bind(tmp_path: Path) -> None:
+    loaded = load(tmp_path, environ={"PORT": "5000"})
+    assert (loaded.config.bind, loaded.origins["bind"]) == (("0.0.0.0:5000",), "env PORT")
+    for flags, environ in (
+        ({"bind": Given([":1"], "flag --bind")}, {"PORT": "5000"}),
+        ({}, {"PORT": "5000", "GREENSERVE_BIND": ":1"}),
+    ):
+        assert load(tmp_path, flags, environ).config.bind == ("0.0.0.0:1",)
+    (tmp_path / "greenserve.toml").write_text('bind = ":1"\n')
+    assert load(tmp_path, environ={"PORT": "5000"}).config.bind == ("0.0.0.0:1",)
+
+
+def test_a_bad_port_names_port(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\(env PORT\)"):
+        load(tmp_path, environ={"PORT": "tcp://10.0.0.1:80"})
+    assert load(tmp_path, environ={"PORT": ""}).config.bind == ("127.0.0.1:8000",)
+
+
+def test_a_contradiction_names_both_sources(tmp_path: Path) -> None:
+    (tmp_path / "greenserve.toml").write_text('limit_request_head = "4K"\n')
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, {"limit_request_line": Given("5K", "flag --limit-request-line")})
+    assert "limit_request_line = 5K (flag --limit-request-line)" in str(caught.value)
+    assert "limit_request_head = 4K (greenserve.toml: limit_request_head)" in str(caught.value)
+
+
+def test_the_environment_and_folder_of_the_process_are_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "greenserve.toml").write_text("backlog = 9\n")
+    monkeypatch.setenv("GREENSERVE_POOL", "6")
+    config: Any = load_config().config
+    assert (config.pool, config.backlog) == (6, 9)
