@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = [
     *("REQUEST_METHOD", "PATH_INFO", "SERVER_PROTOCOL", "SERVER_SOFTWARE", "REMOTE_ADDR", "REMOTE_PORT"),
-    *("HTTP_HOST", "HTTP_USER_AGENT", "wsgi.url_scheme", "wsgi.multithread", "wsgi.multiprocess"),
+    *("HTTP_HOST", "wsgi.url_scheme", "wsgi.multithread", "wsgi.multiprocess"),
 ]
 
 

@@ -1,36 +1,32 @@
 """greenserve_hub: green threads for Python, a runtime that knows nothing of HTTP or of the server.
 
-Layers, each importing from those before it only: errors, deadlines, pollers, descriptors, doors · loop (the
-hub) · parking (the
-one place that waits and wakes) · greenthreads, timeouts, readiness · semaphores, locks, events, queues ·
-maps, pools ·
-sockets, serving · testing. `from greenserve import ...` gives the same names.
+Layers, each of which imports from those before it only: errors, deadlines, pollers, descriptors, doors · loop
+(the hub) · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness, semaphores · locks,
+events, queues · maps, pools · sockets · serving · testing (the kit for tests, not in here). `from greenserve
+import ...` gives the same names.
 """
+# ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
-# The loop and what can go wrong in it
+# The hub, and what can go wrong
 from greenserve_hub.errors import ConcurrentUseError, Deadlock, HubError, IOClosed, WouldBlock
-
-# What passes between them
-from greenserve_hub.events import Event
-
-# Green threads
-from greenserve_hub.greenthreads import (
-    GreenletExit,
-    GreenThread,
-    getcurrent,
-    kill,
-    sleep,
-    spawn,
-    spawn_after,
-    spawn_after_local,
-    spawn_n,
-)
-from greenserve_hub.locks import Condition, Lock, RLock
 from greenserve_hub.loop import Hub, get_hub, use_hub
 from greenserve_hub.pollers import available_pollers
+
+# Green threads
+from greenserve_hub.greenthreads import GreenletExit, GreenThread, getcurrent, kill
+from greenserve_hub.greenthreads import sleep, spawn, spawn_after, spawn_after_local, spawn_n
 from greenserve_hub.pools import GreenPile, GreenPool
-from greenserve_hub.semaphores import BoundedSemaphore, CappedSemaphore, Semaphore
 from greenserve_hub.timeouts import Timeout, is_timeout, with_timeout, wrap_is_timeout
+
+# What passes between them, and what keeps them apart
+from greenserve_hub.events import Event
+from greenserve_hub.locks import Condition, Lock, RLock
+from greenserve_hub.queues import Empty, Full, LifoQueue, LightQueue, PriorityQueue, Queue
+from greenserve_hub.semaphores import BoundedSemaphore, CappedSemaphore, Semaphore
+
+# The network
+from greenserve_hub.serving import StopServe, connect, listen, serve
+from greenserve_hub.sockets import GreenSocket, create_connection, socketpair
 
 __all__ = [
     "BoundedSemaphore",
@@ -38,25 +34,38 @@ __all__ = [
     "ConcurrentUseError",
     "Condition",
     "Deadlock",
+    "Empty",
     "Event",
+    "Full",
     "GreenPile",
     "GreenPool",
+    "GreenSocket",
     "GreenThread",
     "GreenletExit",
     "Hub",
     "HubError",
     "IOClosed",
+    "LifoQueue",
+    "LightQueue",
     "Lock",
+    "PriorityQueue",
+    "Queue",
     "RLock",
     "Semaphore",
+    "StopServe",
     "Timeout",
     "WouldBlock",
     "available_pollers",
+    "connect",
+    "create_connection",
     "get_hub",
     "getcurrent",
     "is_timeout",
     "kill",
+    "listen",
+    "serve",
     "sleep",
+    "socketpair",
     "spawn",
     "spawn_after",
     "spawn_after_local",

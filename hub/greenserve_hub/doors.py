@@ -6,6 +6,7 @@ is called.
 
 from __future__ import annotations
 
+import _thread
 import os
 import socket
 from collections import deque
@@ -14,15 +15,22 @@ from typing import Any
 
 
 class Door:
-    """A queue of calls with a descriptor that becomes readable when there are any. `put` is safe from every thread."""
+    """A queue of calls with a descriptor that becomes readable when there are any.
+
+    `put` is safe from every thread and from signal handlers.
+    """
 
     def __init__(self) -> None:
         """Opens an eventfd where there is one, a socket pair elsewhere."""
         self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self.users = 0  # who expects to be called from outside: while there are any, waiting is no deadlock
+        self._open()
+
+    def _open(self) -> None:
+        # Between put and close, or put could write to a number that the kernel has given to another file by then.
+        # Reentrant, since a signal handler may interrupt a put of its own thread.
+        self._lock = _thread.RLock()
         self._pair: tuple[socket.socket, socket.socket] | None = None
-        self.users = (
-            0  # who expects to be called from outside; while there are any, waiting for ever is no deadlock
-        )
         self.closed = False
         if hasattr(os, "eventfd"):
             self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -33,17 +41,18 @@ class Door:
             self.fd = self._pair[0].fileno()
 
     def put(self, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
-        """Queue a call and wake the hub."""
-        self._calls.append((fn, args))
-        if self.closed:
-            return
-        try:
-            if self._pair is None:
-                os.eventfd_write(self.fd, 1)
-            else:
-                self._pair[1].send(b"\0")
-        except BlockingIOError:
-            pass  # full of earlier wake-ups: it is going to wake
+        """Queue a call and wake the hub; dropped when the door is closed."""
+        with self._lock:
+            if self.closed:
+                return
+            self._calls.append((fn, args))
+            try:
+                if self._pair is None:
+                    os.eventfd_write(self.fd, 1)
+                else:
+                    self._pair[1].send(b"\0")
+            except BlockingIOError:
+                pass  # full of earlier wake-ups: it is going to wake
 
     def take(self) -> deque[tuple[Callable[..., object], tuple[Any, ...]]]:
         """The calls queued so far, and the wake-ups for them swallowed."""
@@ -62,10 +71,21 @@ class Door:
 
     def close(self) -> None:
         """Give the descriptor back; later calls are dropped."""
-        if not self.closed:
-            self.closed = True
-            if self._pair is None:
-                os.close(self.fd)
-            else:
-                for end in self._pair:
-                    end.close()
+        with self._lock:
+            if not self.closed:
+                self.closed = True
+                self._close()
+
+    def _close(self) -> None:
+        if self._pair is None:
+            os.close(self.fd)
+        else:
+            for end in self._pair:
+                end.close()
+
+    def reopen(self) -> None:
+        """A descriptor of its own for the child of a fork; the calls stay queued. No lock: its holder is not in this process."""
+        self._close()
+        self._open()
+        if self._calls:
+            self.put(lambda: None, ())

@@ -161,9 +161,11 @@ def _end_unstarted(green: greenlet, throw_args: tuple[Any, ...]) -> None:
     if tidy is not None:
         tidy(throw_args)
     # A greenlet that dies before its first step gives way to its parent: for this moment, to the current one.
-    hub, green.parent = green.parent, getcurrent()
+    parent = green.parent
+    assert parent is not None
+    green.parent = getcurrent()
     green.throw()
-    green.parent = hub  # to which an early switch() that is still on its way will fall through
+    green.parent = parent  # to which an early switch() that is still on its way will fall through
 
 
 def _to_error(throw_args: tuple[Any, ...]) -> BaseException:

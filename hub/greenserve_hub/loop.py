@@ -61,8 +61,7 @@ class Hub:
         self.greenlet = greenlet(self._run, self._main)
         self.switch = self.greenlet.switch
         self.door = Door()
-        self.poller.register(self.door.fd)
-        self.poller.arm(self.door.fd, READ)
+        self._watch_door()
 
     # What green threads and callbacks ask for ------------------------------------------------------------
 
@@ -120,10 +119,7 @@ class Hub:
             self.poller.unregister(descriptor.fd)
 
     def close(self) -> None:
-        """Give back the poller and the door of a hub that is done with.
-
-        Not from a green thread of its own.
-        """
+        """Give back the poller and the door of a hub that is done with. Not from a green thread of its own."""
         if not self.closed:
             self.closed = True
             self.poller.unregister(self.door.fd)
@@ -131,6 +127,31 @@ class Hub:
             self.poller.close()
             if getattr(_current, "hub", None) is self:
                 del _current.hub
+            if self.greenlet and getcurrent() is self._main:
+                self.greenlet.throw()  # or it would be kept for ever: nothing collects a greenlet that waits
+
+    def reopen(self) -> None:
+        """Take a poller and a door of its own, in the child of a fork. Switches: never.
+
+        The kernel shares an epoll between both, so that one would unregister what the other waits for.
+        """
+        self.poller.close()
+        self.poller = make_poller(self.poller.name)
+        self.door.reopen()
+        self._watch_door()
+        for descriptor in tuple(self.descriptors.values()):
+            try:
+                self.poller.register(descriptor.fd)
+            except OSError:
+                descriptor.close()
+                continue
+            self.poller.arm(
+                descriptor.fd, (READ if descriptor.reader else 0) | (WRITE if descriptor.writer else 0)
+            )
+
+    def _watch_door(self) -> None:
+        self.poller.register(self.door.fd)
+        self.poller.arm(self.door.fd, READ)
 
     # The turn ------------------------------------------------------------------------------------------
 
@@ -227,6 +248,8 @@ class Hub:
         kind, error, trace = sys.exc_info()
         assert kind is not None
         assert error is not None
+        if self.closed and getcurrent() is self.greenlet:
+            raise error
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self.throw_main(error)
         elif not isinstance(error, GreenletExit):
@@ -287,9 +310,24 @@ def use_hub(name: str = "auto") -> Hub:
     return hub
 
 
-def set_hub(hub: Hub) -> None:
-    """Make `hub` the current thread's. For testing kits and hubs with a poller of their own.
+def set_hub(hub: Hub | None) -> Hub | None:
+    """Make `hub` the current thread's, or have one made at the next need; the one before. Switches: never.
 
-    Switches: never.
+    For testing kits and hubs with a poller of their own. What waits on the one before goes on when that is set again.
     """
-    _current.hub = hub
+    before: Hub | None = getattr(_current, "hub", None)
+    if hub is not None:
+        _current.hub = hub
+    elif before is not None:
+        del _current.hub
+    return before
+
+
+def _after_fork() -> None:
+    hub: Hub | None = getattr(_current, "hub", None)
+    if hub is not None:
+        hub.reopen()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

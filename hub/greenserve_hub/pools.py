@@ -178,7 +178,7 @@ class GreenPool:
         Errors of `fn` go to the hub's `on_error`.
         """
         hub = self._bound_hub()
-        call = partial(fn, **kwargs) if kwargs else fn
+        call: Callable[..., object] = partial(fn, **kwargs) if kwargs else fn
         if self._take_slot():
             worker = self._worker(hub)
             self.coroutines_running.add(worker)

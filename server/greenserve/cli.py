@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from greenserve.config import SETTINGS, Loaded, load_config
+from greenserve.config import SETTINGS, load_config
 from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
 from greenserve.errors import AppImportError, ConfigError
-from greenserve.loader import load_app
+from greenserve.loader import enter_folder, load_app
 
 __all__ = ["main"]
 
@@ -61,7 +60,7 @@ def _run(argv: Sequence[str]) -> int:
         return 0
     if spec is None:
         raise ConfigError("no app: name it as module:attr, or see greenserve --help")
-    _enter_folder(loaded)
+    enter_folder(loaded.config.chdir, loaded.origins["chdir"])
     app = load_app(spec)
     if options.check_config:
         sys.stdout.write(f"greenserve: the configuration and {spec} are fine\n")
@@ -70,15 +69,6 @@ def _run(argv: Sequence[str]) -> int:
     from greenserve.process.single import run
 
     return run(app, loaded.config)
-
-
-def _enter_folder(loaded: Loaded) -> None:
-    folder = loaded.config.chdir
-    if folder:
-        try:
-            os.chdir(folder)
-        except OSError as error:
-            raise ConfigError(f"chdir = {folder!r} ({loaded.origins['chdir']}): {error.strerror}") from None
 
 
 # The command line -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import Any
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
-from greenserve.loader import check_wsgi, load_app
+from greenserve.loader import check_wsgi, enter_folder, load_app
 from greenserve.net import Server
 from greenserve.process.single import run as run_process
 from greenserve.wsgi import WSGIApplication
@@ -31,9 +31,9 @@ def serve(
 ) -> Iterator[Server]:
     """Serve in an OS thread and hub of its own while the `with` block runs; the Server accepts when it begins.
 
-    `app` is a WSGI app or a "module:attr". Leaving the block stops gracefully, for at most `graceful_timeout`
-    s. Raises ConfigError
-    for settings and addresses that won't do.
+    `app` is a WSGI app or a "module:attr". Leaving the block stops gracefully, for at most `graceful_timeout` s.
+    `chdir`, `error_logfile` and `log_level` are for run() and the command, which own their process. Raises
+    ConfigError for settings and addresses that won't do.
     """
     if isinstance(app, str):
         app = load_app(app)
@@ -80,10 +80,12 @@ def run(app: WSGIApplication | str, **settings: Any) -> int:
 
     Raises ConfigError.
     """
+    config = Config.from_settings(**settings)
+    enter_folder(config.chdir)
     if isinstance(app, str):
         app = load_app(app)
     check_wsgi(app)
-    return run_process(app, Config.from_settings(**settings))
+    return run_process(app, config)
 
 
 def wsgi_server(

@@ -22,9 +22,9 @@ from wsgiref.types import WSGIApplication
 
 from greenserve.app_check import check_wsgi, kind_of
 from greenserve.app_import import import_named, import_path, run_users
-from greenserve.errors import AppImportError
+from greenserve.errors import AppImportError, ConfigError
 
-__all__ = ["check_wsgi", "load_app"]
+__all__ = ["check_wsgi", "enter_folder", "load_app"]
 
 # What a module without `:attr` may call its app; the last is called.
 NAMES = ("application", "app", "create_app")
@@ -48,6 +48,15 @@ def load_app(spec: str) -> WSGIApplication:
     if attribute:
         return check_wsgi(_evaluate(module, where, attribute, spec), spec)
     return _find(module, where)
+
+
+def enter_folder(folder: str, origin: str = "keyword chdir") -> None:
+    """Make `folder` the current one (the setting `chdir`); ConfigError, naming `origin`, where it can't be."""
+    if folder:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise ConfigError(f"chdir = {folder!r} ({origin}): {error.strerror}") from None
 
 
 def _split(spec: str) -> tuple[str, str]:

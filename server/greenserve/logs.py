@@ -10,12 +10,14 @@ characters are escaped, so nothing that a client sends can look like a record of
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
@@ -61,6 +63,10 @@ class ErrorLog(logging.Handler):
             text = text.rstrip("\n").replace("\n", "\n" + _INDENT)
         return _head(record) + _CONTROL.sub(_escaped, text)
 
+    def text_stream(self) -> TextIO:
+        """A text file that writes where the log goes: wsgi.errors (PEP 3333)."""
+        return sys.stderr if self._file.place == "-" else _TextStream(self._file)
+
     def reopen(self) -> None:
         """Open the file anew, after logrotate moved it."""
         self._file.reopen()
@@ -83,6 +89,28 @@ class ErrorLog(logging.Handler):
     ) -> None:
         """Close it."""
         self.close()
+
+
+class _TextStream(io.TextIOBase):
+    """Lines of text into a LogFile, each as it is complete."""
+
+    def __init__(self, file: LogFile) -> None:
+        self._log = file
+        self._begun = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        lines = (self._begun + text).splitlines(keepends=True)
+        self._begun = lines.pop() if lines and not lines[-1].endswith("\n") else ""
+        for line in lines:
+            self._log.write(line.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        if self._begun:
+            self.write("\n")
 
 
 def open_error_log(config: Config) -> ErrorLog:

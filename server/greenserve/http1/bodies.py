@@ -9,6 +9,8 @@ chunk that is malformed in any way is an error, not a guess.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from enum import Enum
 from typing import Final, Protocol
 
 from greenserve.errors import LimitExceeded, ProtocolError
@@ -21,6 +23,25 @@ _SIZE_LINE_LIMIT: Final = 1024  # extensions are of no use to a WSGI app; hyper 
 _EXTENSIONS_LIMIT: Final = (
     16 * 1024
 )  # over all chunks of a body, so that a byte of content cannot cost a kilobyte of line
+
+
+class ChunkState(Enum):
+    """What a chunked body's next byte belongs to."""
+
+    SIZE = "a chunk's size and extensions"
+    DATA = "content"
+    DATA_END = "the CRLF behind content"
+    TRAILERS = "trailers"
+    DONE = "the next request"
+
+
+CHUNK_TRANSITIONS: Final[Mapping[ChunkState, frozenset[ChunkState]]] = {
+    ChunkState.SIZE: frozenset({ChunkState.DATA, ChunkState.TRAILERS}),
+    ChunkState.DATA: frozenset({ChunkState.DATA_END}),
+    ChunkState.DATA_END: frozenset({ChunkState.SIZE}),
+    ChunkState.TRAILERS: frozenset({ChunkState.DONE}),
+    ChunkState.DONE: frozenset(),
+}
 
 
 class BodyFraming(Protocol):
@@ -78,10 +99,10 @@ class ChunkedFraming:
         "_limit",
         "_pending",
         "_read",
-        "_state",
         "_trailer_limit",
         "done",
         "rest",
+        "state",
         "trailers",
     )
 
@@ -93,7 +114,7 @@ class ChunkedFraming:
         self._left = 0
         self._extensions = 0
         self._pending = b""
-        self._state = self._read_size
+        self.state = ChunkState.SIZE
         self.done = False
         self.rest = b""
         self.trailers: list[tuple[bytes, bytes]] = []
@@ -108,7 +129,7 @@ class ChunkedFraming:
         buffer = self._pending + data if self._pending else data
         position = 0
         while True:
-            after = self._state(buffer, position, pieces)
+            after = _READERS[self.state](self, buffer, position, pieces)
             if after < 0 or self.done:
                 break
             position = after
@@ -118,6 +139,10 @@ class ChunkedFraming:
         else:
             self._pending = buffer[position:]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _move(self, state: ChunkState) -> None:
+        assert state in CHUNK_TRANSITIONS[self.state], f"{self.state} to {state}"
+        self.state = state
 
     # Each state reads from `buffer` at `at` and returns where it stopped, or -1 when it needs more.
 
@@ -144,7 +169,7 @@ class ChunkedFraming:
         self._read += self._left
         if self._limit and self._read > self._limit:
             raise LimitExceeded(413, f"body longer than {self._limit} bytes (limit_request_body)")
-        self._state = self._read_data if self._left else self._read_trailer
+        self._move(ChunkState.DATA if self._left else ChunkState.TRAILERS)
         return end + 1
 
     def _read_data(self, buffer: bytes, at: int, pieces: list[bytes]) -> int:
@@ -158,7 +183,7 @@ class ChunkedFraming:
         end = at + self._left
         pieces.append(buffer[at:end])
         self._left = 0
-        self._state = self._read_data_end
+        self._move(ChunkState.DATA_END)
         return end
 
     def _read_data_end(self, buffer: bytes, at: int, pieces: list[bytes]) -> int:
@@ -167,7 +192,7 @@ class ChunkedFraming:
             raise ProtocolError(400, "chunk data not followed by CRLF (RFC 9112 §7.1)")
         if len(end) < 2:
             return -1
-        self._state = self._read_size
+        self._move(ChunkState.SIZE)
         return at + 2
 
     def _read_trailer(self, buffer: bytes, at: int, pieces: list[bytes]) -> int:
@@ -178,6 +203,7 @@ class ChunkedFraming:
             return -1
         line = buffer[at : end + 1]
         if line == b"\r\n":
+            self._move(ChunkState.DONE)
             self.done = True
             return end + 1
         if not _TRAILER.fullmatch(line):
@@ -186,6 +212,14 @@ class ChunkedFraming:
         name, _, value = line.partition(b":")
         self.trailers.append((name, value.strip(b" \t\r\n")))
         return end + 1
+
+
+_READERS: Final = {
+    ChunkState.SIZE: ChunkedFraming._read_size,
+    ChunkState.DATA: ChunkedFraming._read_data,
+    ChunkState.DATA_END: ChunkedFraming._read_data_end,
+    ChunkState.TRAILERS: ChunkedFraming._read_trailer,
+}
 
 
 def _could_be_size(start: bytes) -> bool:

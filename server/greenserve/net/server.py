@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextvars import copy_context
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TextIO
 
 from greenserve.access_log import AccessLog, open_access_log
 from greenserve.config import Config
@@ -48,9 +48,11 @@ class Server:
         config: Config | None = None,
         *,
         sockets: Sequence[socket.socket] = (),
+        errors: TextIO | None = None,
         **settings: Any,
     ) -> None:
         """`settings` as in Config, where `config` gives none. `sockets` that listen already take the place of `bind`.
+        `errors` is what apps get as wsgi.errors, sys.stderr by default.
 
         Raises ConfigError for a setting that is unknown or wrong.
         """
@@ -72,6 +74,7 @@ class Server:
         server_line = "Server: greenserve\r\n" if config.server_header else ""
         self.service = Service(app, DateLine(), server_line, config.sendfile, bool(config.keep_alive))
         self._software = software
+        self._errors = errors
         self._sockets = tuple(sockets)
         self.listeners: list[Listener] = []
         self._acceptors: list[GreenThread[None]] = []
@@ -100,7 +103,7 @@ class Server:
         try:
             self.access_log = open_access_log(self.config)
             for sock in self._listening_sockets():
-                self.listeners.append(Listener(self, sock, self._software, sys.stderr))
+                self.listeners.append(Listener(self, sock, self._software, self._errors or sys.stderr))
         except BaseException:
             for listener in self.listeners:
                 listener.close()

@@ -34,10 +34,10 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
 
     In the main thread.
     """
-    with open_error_log(config):
+    with open_error_log(config) as error_log:
         hub = get_hub() if config.hub == "auto" else use_hub(config.hub)
         _raise_descriptor_limit(config.limit_connections)
-        server = Server(app, config, sockets=sockets)
+        server = Server(app, config, sockets=sockets, errors=error_log.text_stream())
         server.start()
         for url in server.urls:
             log.info("listening at %s", url)

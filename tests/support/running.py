@@ -1,0 +1,95 @@
+"""Servers and hubs for one test, and what must be left when they are over: nothing."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from greenlet import greenlet
+
+from greenserve import Server, serve
+from greenserve_hub.events import Event
+from greenserve_hub.loop import Hub, get_hub, set_hub
+from tests.support.times import PATIENCE, eventually
+
+
+@contextmanager
+def serving(app: Any, **settings: Any) -> Iterator[Server]:
+    """A server in a thread of its own that ends at once what still runs at the end."""
+    settings.setdefault("graceful_timeout", 0)
+    with serve(app, **settings) as server:
+        yield server
+
+
+@contextmanager
+def own_hub() -> Iterator[Hub]:
+    """A new hub for the test's thread, which must hold no waiting green thread and no descriptor at its end."""
+    try:
+        before = get_hub()
+    except AttributeError:  # pragma: no cover  # get_hub makes one
+        before = None
+    hub = Hub()
+    set_hub(hub)
+    try:
+        yield hub
+        assert not hub.parked, f"left waiting: {hub.parked}"
+        assert not hub.descriptors, f"left registered: {hub.descriptors}"
+    finally:
+        hub.close()
+        if before is not None and not before.closed:
+            set_hub(before)
+
+
+class Gate:
+    """Holds an app's green thread until the test, in another OS thread, opens it."""
+
+    def __init__(self) -> None:
+        self._entered = threading.Semaphore(0)
+        self._opened = Event()
+        self._hub: Hub | None = None
+
+    def wait(self) -> None:
+        """For the app. Switches."""
+        self._hub = get_hub()
+        self._entered.release()
+        assert self._opened.wait(PATIENCE) is True, "nobody opened the gate"
+
+    def reached(self, times: int = 1) -> None:
+        """For the test: wait until the app is (so many of them are) here."""
+        for _ in range(times):
+            assert self._entered.acquire(timeout=PATIENCE), "the app never came to the gate"
+
+    def open(self) -> None:
+        assert self._hub is not None
+        self._hub.call_from_thread(self._opened.send, True)
+
+
+def open_files() -> dict[int, str]:
+    """What this process holds open, as the kernel sees it."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the one that lists them
+            pass
+    return found
+
+
+def greenlets() -> int:
+    """How many green threads there are that have begun and not ended."""
+    gc.collect()
+    return sum(1 for one in gc.get_objects() if isinstance(one, greenlet) and one and not one.dead)
+
+
+def is_quiet(server: Server) -> bool:
+    """Whether a server has no connection, no request and nothing waiting."""
+    stats = server.stats
+    return not (stats.connections or stats.active or stats.queued)
+
+
+def becomes_quiet(server: Server) -> None:
+    eventually(lambda: is_quiet(server), "quiet")
