@@ -40,7 +40,8 @@ def index() -> str:
 @app.post("/sum")
 def add() -> tuple[Response, int] | Response:
     """Takes `{"numbers": [1, 2]}` and answers `{"sum": 3}`."""
-    numbers = (request.get_json(silent=True) or {}).get("numbers")
+    sent = request.get_json(silent=True)
+    numbers = sent.get("numbers") if isinstance(sent, dict) else None
     if not isinstance(numbers, list) or not all(isinstance(n, int | float) for n in numbers):
         return jsonify(error="send a JSON object with a list of numbers"), 400
     return jsonify(sum=sum(numbers))

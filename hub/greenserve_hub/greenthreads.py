@@ -58,7 +58,7 @@ class GreenThread(greenlet, Generic[T]):
             self._value = fn(*args, **kwargs)
         except BaseException as error:
             self._error = error
-            watched = self._waiters or self._links
+            watched = bool(self._waiters or self._links)
             self._tell()
             if not watched or isinstance(error, KeyboardInterrupt | SystemExit):
                 raise  # to the hub, which tells of errors that nobody waits for

@@ -17,7 +17,7 @@ import re
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self, TextIO, cast
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
@@ -65,7 +65,7 @@ class ErrorLog(logging.Handler):
 
     def text_stream(self) -> TextIO:
         """A text file that writes where the log goes: wsgi.errors (PEP 3333)."""
-        return sys.stderr if self._file.place == "-" else _TextStream(self._file)
+        return sys.stderr if self._file.place == "-" else cast(TextIO, _TextStream(self._file))
 
     def reopen(self) -> None:
         """Open the file anew, after logrotate moved it."""

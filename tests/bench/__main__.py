@@ -74,7 +74,8 @@ def measured(scenario, peer, settings):
     except Unsuited as reason:
         note = str(reason)
     except (ServerFailed, LoadFailed, OSError) as error:
-        note = f"failed: {error}"
+        first, *rest = str(error).splitlines()
+        note = f"failed: {first}" + (f" ({rest[-1].strip()})" if rest else "")
         print(f"{scenario.NAME}, {peer.name}: {error}", file=sys.stderr, flush=True)
     else:
         return got

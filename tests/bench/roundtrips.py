@@ -1,7 +1,7 @@
 """One microbenchmark of one runtime, in a process of its own; prints a line of JSON.
 
 `python -m tests.bench.roundtrips greenserve|eventlet|gevent spawn_switch|switch|event|queue SECONDS`
-`python -m tests.bench.roundtrips RUNTIME starmap TASKS`
+`python -m tests.bench.roundtrips RUNTIME starmap|starmap_switch TASKS`
 
 The loops are the same for all: a runtime is a table of its own functions, bound once outside the loop, so
 that no adapter is measured. eventlet's words are used; gevent's AsyncResult is what others call an Event
@@ -153,12 +153,26 @@ def queue(runtime, seconds):
 
 def starmap(runtime, tasks):
     """A pool of 1,000 over an input that exists only as it is read; memory from 5 % of the way to the end."""
-    tasks = int(tasks)
+    return mapped(runtime, int(tasks), lambda a, b: a + b)
+
+
+def starmap_switch(runtime, tasks):
+    """The same with tasks that give way once, so that none of them can be run like a plain function."""
+    sleep = runtime.sleep
+
+    def add(a, b):
+        sleep(0)
+        return a + b
+
+    return mapped(runtime, int(tasks), add)
+
+
+def mapped(runtime, tasks, function):
     step = max(1, tasks // 20)
     sizes = []
     done = 0
     start = perf_counter()
-    for result in runtime.starmap(1000, lambda a, b: a + b, ((one, 1) for one in range(tasks))):
+    for result in runtime.starmap(1000, function, ((one, 1) for one in range(tasks))):
         done += 1
         if result != done:
             raise AssertionError(f"result {done} is {result}: out of order")
@@ -172,7 +186,7 @@ def starmap(runtime, tasks):
 
 
 RUNTIMES = {one.__name__: one for one in (greenserve, eventlet, gevent)}
-BENCHMARKS = {one.__name__: one for one in (spawn_switch, switch, event, queue, starmap)}
+BENCHMARKS = {one.__name__: one for one in (spawn_switch, switch, event, queue, starmap, starmap_switch)}
 
 if __name__ == "__main__":
     chosen = RUNTIMES[sys.argv[1]]()

@@ -6,15 +6,15 @@ import gc
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from greenlet import greenlet
+from tests.support.times import PATIENCE, eventually
 
 from greenserve import Server, serve
 from greenserve_hub.events import Event
 from greenserve_hub.loop import Hub, get_hub, set_hub
-from tests.support.times import PATIENCE, eventually
 
 
 @contextmanager
@@ -27,21 +27,16 @@ def serving(app: Any, **settings: Any) -> Iterator[Server]:
 
 @contextmanager
 def own_hub() -> Iterator[Hub]:
-    """A new hub for the test's thread, which must hold no waiting green thread and no descriptor at its end."""
-    try:
-        before = get_hub()
-    except AttributeError:  # pragma: no cover  # get_hub makes one
-        before = None
-    hub = Hub()
-    set_hub(hub)
+    """A new hub for this thread, which must hold no waiting green thread and no descriptor at its end."""
+    before = set_hub(None)
+    hub = get_hub()
     try:
         yield hub
         assert not hub.parked, f"left waiting: {hub.parked}"
         assert not hub.descriptors, f"left registered: {hub.descriptors}"
     finally:
         hub.close()
-        if before is not None and not before.closed:
-            set_hub(before)
+        set_hub(before)
 
 
 class Gate:
@@ -72,10 +67,8 @@ def open_files() -> dict[int, str]:
     """What this process holds open, as the kernel sees it."""
     found = {}
     for name in os.listdir("/proc/self/fd"):
-        try:
+        with suppress(FileNotFoundError):  # the one that lists them
             found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:  # the one that lists them
-            pass
     return found
 
 

@@ -29,12 +29,13 @@ _HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\"<>\\^`{|}]*)(:\d
 _NEED_LENGTH: Final = ("POST", "PUT", "PATCH")
 
 # What a field means for framing; every other name means nothing here.
-_HOST_FIELD, _LENGTH, _CODING, _EXPECT = range(1, 5)
+_HOST_FIELD, _LENGTH, _CODING, _EXPECT, _CONNECTION = range(1, 6)
 _MEANINGS: Final = {
     b"host": _HOST_FIELD,
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,
     b"expect": _EXPECT,
+    b"connection": _CONNECTION,
 }
 _CACHE_SIZE: Final = 1024  # spellings of field names that are remembered; clients use a few dozen
 _meanings: dict[bytes, int] = {}
@@ -90,6 +91,7 @@ class HeadReader:
 
     __slots__ = (
         "_coding",
+        "_connection",
         "_expect",
         "_fields",
         "_host",
@@ -114,6 +116,7 @@ class HeadReader:
         self._length: bytes | None = None
         self._coding: bytes | None = None
         self._expect = b""
+        self._connection = b""
         self.head: RequestHead | None = None
 
     # llhttp's callbacks ---------------------------------------------------------------------------
@@ -143,8 +146,10 @@ class HeadReader:
         elif meaning == _CODING:
             # A second field extends the list of codings (RFC 9110 §5.3), and a list is more than `chunked`.
             self._coding = value if self._coding is None else self._coding + b", " + value
-        else:
+        elif meaning == _EXPECT:
             self._expect += value
+        else:
+            self._connection += b"," + value
 
     # Bytes in ------------------------------------------------------------------------------------
 
@@ -203,11 +208,11 @@ class HeadReader:
         if len(raw) > limits.head:
             self._check_line(raw)
             raise LimitExceeded(431, f"head longer than {limits.head} bytes (limit_request_head)")
-        if len(raw) > limits.line:
+        if len(raw) > limits.line + 1:  # its CRLF does not count
             self._check_line(raw)
 
     def _check_line(self, raw: bytes | bytearray) -> None:
-        if not 0 <= raw.find(b"\n") <= self._limits.line + 2:
+        if not 0 <= raw.find(b"\n") <= self._limits.line + 1:
             raise LimitExceeded(
                 414, f"request line longer than {self._limits.line} bytes (limit_request_line)"
             )
@@ -234,11 +239,13 @@ class HeadReader:
         version = _VERSION.search(self._raw)
         if version and version[1] not in (b"1.0", b"1.1") and line.count(b" ") == 2:
             return ProtocolError(505, "HTTP version not supported (RFC 9110 §15.6.6)")
-        if self._length is not None and self._coding is not None:
-            return ProtocolError(400, "Content-Length with Transfer-Encoding (RFC 9112 §6.1)")
-        if self._coding is not None:
-            return _coding_error(self._coding)
-        return ProtocolError(400, f"{error} (RFC 9112 §3, §5)")
+        text = str(error)
+        if "Transfer-Encoding" in text:
+            if "Content-Length" in text:
+                return ProtocolError(400, "Content-Length with Transfer-Encoding (RFC 9112 §6.1)")
+            if self._coding is not None:
+                return _coding_error(self._coding)
+        return ProtocolError(400, f"{text} (RFC 9112 §3, §5)")
 
     # The whole head --------------------------------------------------------------------------------
 
@@ -267,7 +274,8 @@ class HeadReader:
             known = _methods[method] = method.decode("ascii")  # llhttp knows some forty
         head.method = known
         head.raw_fields = fields
-        head.keep_alive = parser.should_keep_alive()
+        # llhttp's own answer is of no use by now: the end of a request without a body has reset it.
+        head.keep_alive = _stays_open(self._connection, head.http11) if self._connection else head.http11
         self._set_host(head)
         _set_target(head, url)
         self._set_body(head)
@@ -327,6 +335,12 @@ class HeadReader:
         if coding.lower() != b"chunked":
             raise _coding_error(coding)
         head.chunked = True
+
+
+def _stays_open(connection: bytes, http11: bool) -> bool:
+    """RFC 9112 §9.3: what the options of the Connection field say."""
+    options = {option.strip(b" \t").lower() for option in connection.split(b",")}
+    return b"close" not in options and (http11 or b"keep-alive" in options)
 
 
 def _coding_error(coding: bytes) -> ProtocolError:

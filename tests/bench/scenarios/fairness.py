@@ -112,7 +112,7 @@ def measure(peer, settings):
 
 
 def probes(server, drippers):
-    """One probe every 40 ms with the drips between them; gives up after three failures in a row."""
+    """One probe every 60 ms with the drips between them; gives up after three failures in a row."""
     times, failures, in_a_row = [], Counter(), 0
     following = time.monotonic()
     for _ in range(PROBES):
@@ -120,7 +120,7 @@ def probes(server, drippers):
             for one in drippers:
                 one.drip(now)
             time.sleep(0.005)
-        following = max(following, now) + 0.04
+        following = max(following, now) + 0.06  # 12 s in all: long enough for head timeouts to strike
         try:
             times.append(probe(server.address))
             in_a_row = 0

@@ -1,7 +1,8 @@
 """The green-thread runtimes without any server: spawn and switch, Event, Queue, GreenPool.starmap.
 
 Each measurement is a process of its own (tests.bench.roundtrips) on the server's core, the runtimes taking
-turns.
+turns. starmap comes with two kinds of task: a pool may run one that never switches without a green thread of
+its own.
 """
 
 import json
@@ -21,6 +22,7 @@ METRICS = [
     Metric("event", "Event trips", "/s"),
     Metric("queue", "Queue trips", "/s"),
     Metric("starmap", "starmap, pool of 1,000", "/s"),
+    Metric("starmap_switch", "starmap, each switches", "/s"),
     Metric("starmap_growth", "its memory growth", "MiB", higher=False, digits=1, compared=False),
 ]
 
@@ -32,6 +34,8 @@ def measure(peer, settings):
     report = run(peer.name, "starmap", settings.tasks)
     yield Sample(peer.name, "starmap", report["rate"], detail=report)
     yield Sample(peer.name, "starmap_growth", report["growth_mib"])
+    report = run(peer.name, "starmap_switch", settings.tasks // 5)
+    yield Sample(peer.name, "starmap_switch", report["rate"], detail=report)
 
 
 def run(runtime, benchmark, amount):

@@ -1,0 +1,69 @@
+"""The verbs of the Makefile that a newcomer types first, run for real; the others are what runs these tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import requests
+from tests.deploy.processes import ROOT, running
+from tests.support.times import PATIENCE
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("make") and os.path.exists(f"{sys.prefix}/bin/greenserve")),
+    reason="needs make, and greenserve installed in a virtual environment",
+)
+
+
+def make(*arguments: str) -> list[str]:
+    """The command, with the environment that these tests run in taken as it is."""
+    return ["make", *arguments, f"VENV={sys.prefix}", "-o", f"{sys.prefix}/.stamp-run"]
+
+
+def test_make_run_starts_the_demo_and_ends_by_ctrl_c():
+    with running(make("run", "BIND=127.0.0.1:0"), start_new_session=True) as (process, url):
+        assert "ten thousand connections" in requests.get(url, timeout=PATIENCE).text
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: make and greenserve both
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert "Traceback" not in said
+    assert "stopped" in said
+
+
+def test_make_run_says_that_the_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = make("run", f"BIND={address}")
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    assert done.returncode != 0
+    assert address in done.stderr
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_make_alone_lists_the_verbs():
+    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert [line.split()[1] for line in done.stdout.splitlines()] == [
+        "run",
+        "test",
+        "lint",
+        "bench",
+        "image-test",
+        "clean",
+    ]
+
+
+def test_an_old_python_is_told_so(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 9, 1)\n")
+    old = f"env PYTHONPATH={tmp_path} {sys.executable}"
+    command = ["make", "test", f"VENV={tmp_path}/venv", f"PYTHON={old}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode != 0
+    assert "needs Python 3.11 or newer" in done.stderr
+    assert not (tmp_path / "venv").exists()

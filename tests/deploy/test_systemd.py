@@ -1,0 +1,75 @@
+"""deploy/systemd by systemd's own tools, and a socket passed as systemd passes it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+from tests.deploy.processes import GREENSERVE, ROOT, running
+from tests.support.times import PATIENCE
+
+from greenserve import Config
+
+FOLDER = ROOT / "deploy/systemd"
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+
+
+@pytest.fixture
+def units(tmp_path) -> list[Path]:
+    """The units as they are shipped, but with a program that exists here: verify looks for it."""
+    for path in (FOLDER / "greenserve.service", FOLDER / "greenserve.socket"):
+        text = path.read_text()
+        (tmp_path / path.name).write_text(text.replace("/srv/myapp/venv/bin/greenserve", sys.executable))
+    return [tmp_path / "greenserve.service", tmp_path / "greenserve.socket"]
+
+
+def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-analyze", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+@needs_systemd
+def test_systemd_takes_the_units(units):
+    done = analyze("verify", *units)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_systemd
+def test_verify_would_find_a_mistake(units):
+    units[0].write_text(units[0].read_text().replace("KillSignal=SIGTERM", "KillSignal=SIGNOTHING"))
+    assert "SIGNOTHING" in analyze("verify", *units).stderr
+
+
+@needs_systemd
+def test_the_service_is_denied_what_it_does_not_need(units):
+    """From 10, everything allowed, to 0; systemd calls up to 2 safe."""
+    done = analyze("security", "--offline=yes", "--no-pager", units[0])
+    found = re.search(r"exposure level for greenserve\.service: ([\d.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= 2
+
+
+def test_systemd_waits_longer_than_greenserve():
+    text = (FOLDER / "greenserve.service").read_text()
+    assert int(re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)[1]) > Config().graceful_timeout
+    assert int(re.search(r"^LimitNOFILE=(\d+)$", text, re.MULTILINE)[1]) >= 2 * Config().limit_connections
+
+
+def test_serves_a_socket_passed_as_descriptor_3_and_stops_by_sigterm():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd = listener.fileno()
+        as_3 = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.argv[2], sys.argv[2:])"
+        command = [sys.executable, "-c", as_3, str(fd), *GREENSERVE, "apps.hello:app"]
+        given = {"GREENSERVE_BIND": "fd://3", "LISTEN_FDS": "1"}
+        with running(command, env=given, pass_fds=[fd]) as (process, url):
+            assert url.endswith(f":{listener.getsockname()[1]}")
+            assert requests.get(url, timeout=PATIENCE).text == "Hello, world!\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+import select
+import threading
+
+import pytest
+
+from greenserve_hub.doors import Door
+
+
+@pytest.fixture(params=["eventfd", "socketpair"])
+def door(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    if request.param == "socketpair":
+        monkeypatch.delattr(os, "eventfd", raising=False)
+    elif not hasattr(os, "eventfd"):
+        pytest.skip("no eventfd here")
+    made = Door()
+    yield made
+    made.close()
+
+
+def readable(door: Door) -> bool:
+    return bool(select.select([door.fd], [], [], 0)[0])
+
+
+def test_put_makes_it_readable_and_take_empties_it(door):
+    assert not readable(door)
+    door.put(print, ("a",))
+    door.put(print, ("b",))
+    assert readable(door)
+    assert list(door.take()) == [(print, ("a",)), (print, ("b",))]
+    assert not readable(door)
+    assert list(door.take()) == []
+
+
+def test_more_puts_than_wake_ups_fit(door):
+    for number in range(5000):  # a socket pair takes some hundreds of single bytes
+        door.put(print, (number,))
+    taken = []
+    while readable(door):
+        taken.extend(args[0] for _, args in door.take())
+    assert taken == list(range(5000))
+
+
+def test_calls_of_each_thread_stay_in_order(door):
+    def visit(who: int) -> None:
+        for number in range(200):
+            door.put(print, (who, number))
+
+    threads = [threading.Thread(target=visit, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken = [args for _, args in door.take()]
+    for who in range(4):
+        assert [number for visitor, number in taken if visitor == who] == list(range(200))
+
+
+def test_closed_twice_and_used_after_is_no_error(door):
+    door.close()
+    door.close()
+    door.put(print, ())
+    assert not door._calls
+
+
+def test_reopened_it_still_has_the_calls_and_tells_of_them(door):
+    door.put(print, ("kept",))
+    door.reopen()
+    assert readable(door)
+    assert door.take()[0] == (print, ("kept",))
+    assert not readable(door)
+    door.put(print, ("new",))
+    assert readable(door)

@@ -1,0 +1,362 @@
+"""heads: what is a request and what is none, in the order of RFC 9112, then RFC 9110. Limits: test_head_limits.py."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.heads import LIMITS, head, raw, read, refusal, status
+
+from greenserve.http1 import HeadReader
+
+
+def _bytes(text: bytes) -> bytes:
+    """A GET with `text` in place of the ordinary field lines."""
+    return b"GET / HTTP/1.1\r\nHost: x\r\n" + text + b"\r\n\r\n"
+
+
+class TestMessageParsing:
+    """RFC 9112 §2.2."""
+
+    @pytest.mark.parametrize("empty", [b"\r\n", b"\r\n\r\n", b"\n"])
+    def test_2_2_empty_lines_before_the_request_line_are_skipped(self, empty: bytes) -> None:
+        assert read(empty + raw("GET /a HTTP/1.1"))[0].target == "/a"
+        assert read(empty, raw("GET /a HTTP/1.1"))[0].target == "/a"
+
+    def test_2_2_empty_lines_alone_are_no_request_yet(self) -> None:
+        reader = HeadReader(LIMITS)
+        assert reader.feed(b"\r\n\r\n") is None
+        assert not reader.begun
+        assert reader.feed(b"G") is None
+        assert reader.begun
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            raw().replace(b"\r\n", b"\n"),
+            b"GET / HTTP/1.1\nHost: x\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nA: b\n\r\n\r\n",
+        ],
+    )
+    def test_2_2_a_bare_line_feed_ends_no_line(self, data: bytes) -> None:
+        # Recipients MAY take it for a line's end; what proxies disagree on is what smugglers use.
+        assert refusal(data + b"\r\n\r\n").status == 400
+
+    @pytest.mark.parametrize("line", [b"A: b\rc", b"A: b\r", b"A\r: b", b"\rA: b"])
+    def test_2_2_a_bare_carriage_return_is_refused(self, line: bytes) -> None:
+        assert refusal(_bytes(line)).status == 400
+
+    def test_2_2_whitespace_before_the_first_field_is_refused(self) -> None:
+        assert refusal(b"GET / HTTP/1.1\r\n X: y\r\nHost: x\r\n\r\n").status == 400
+
+    def test_2_2_what_follows_the_head_is_given_back_untouched(self) -> None:
+        after = b"\x00\xffGET /2 HTTP/1.1\r\n\r\n"
+        assert read(raw() + after)[1] == after
+
+
+class TestVersion:
+    """RFC 9112 §2.3."""
+
+    def test_2_3_both_versions_are_told_apart(self) -> None:
+        assert head("GET / HTTP/1.1").http11
+        assert not head("GET / HTTP/1.0").http11
+
+    @pytest.mark.parametrize("version", ["HTTP/2.0", "HTTP/0.9", "HTTP/1.2", "HTTP/1.9", "HTTP/3.0"])
+    def test_2_3_other_versions_are_505(self, version: str) -> None:
+        assert status(f"GET / {version}") == 505
+
+    def test_2_3_http_2_without_tls_is_505(self) -> None:
+        assert refusal(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").status == 505
+
+    @pytest.mark.parametrize(
+        "version",
+        ["http/1.1", "HTTP/1", "HTTP/1.", "HTTP/11.1", "HTTP/1.11", "HTTP/ 1.1", "HTTP/1.1x", "X/1.1"],
+    )
+    def test_2_3_malformed_versions_are_400(self, version: str) -> None:
+        assert status(f"GET / {version}") == 400
+
+
+class TestRequestLine:
+    """RFC 9112 §3 and §3.1."""
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "GET  / HTTP/1.1",
+            "GET /  HTTP/1.1",
+            " GET / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET\t/ HTTP/1.1",
+            "GET /\tHTTP/1.1",
+        ],
+    )
+    def test_3_exactly_one_space_between_the_parts(self, line: str) -> None:
+        assert status(line) == 400
+
+    def test_3_a_line_without_version_is_no_http_1(self) -> None:
+        assert status("GET /") == 505
+
+    def test_3_1_the_method_is_kept_as_sent(self) -> None:
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "QUERY"):
+            assert head(f"{method} / HTTP/1.1").method == method
+
+    @pytest.mark.parametrize("method", ["G@T", "GE(T", "G\xe9T", "\x16\x03\x01", "G\0T"])
+    def test_3_1_a_method_that_is_no_token_is_400(self, method: str) -> None:
+        assert status(f"{method} / HTTP/1.1") == 400
+
+    @pytest.mark.parametrize("method", ["BREW", "get", "GETS", "GE"])
+    def test_3_1_a_method_that_nobody_knows_is_501(self, method: str) -> None:
+        assert status(f"{method} / HTTP/1.1") == 501
+
+    def test_3_1_the_method_of_another_protocol_is_refused(self) -> None:
+        assert status("DESCRIBE / RTSP/1.0") == 400
+        assert status("SOURCE / ICE/1.0") == 400
+
+
+class TestTarget:
+    """RFC 9112 §3.2."""
+
+    def test_3_2_1_origin_form(self) -> None:
+        found = head("GET /a%20b/%C3%A4;p?q=%20&r=? HTTP/1.1")
+        assert (found.target, found.path, found.query) == (
+            "/a%20b/%C3%A4;p?q=%20&r=?",
+            "/a b/\xc3\xa4;p",
+            "q=%20&r=?",
+        )
+
+    def test_3_2_1_two_slashes_are_a_path_and_no_authority(self) -> None:
+        assert head("GET //evil/a HTTP/1.1").path == "//evil/a"
+
+    def test_3_2_1_a_broken_escape_stays_as_it_is(self) -> None:
+        assert head("GET /100%/%zz HTTP/1.1").path == "/100%/%zz"
+
+    @pytest.mark.parametrize(
+        ("target", "host", "path", "query"),
+        [
+            ("http://y/p?q", "y", "/p", "q"),
+            ("http://y", "y", "/", ""),
+            ("http://y?q", "y", "/", "q"),
+            ("HTTPS://y:8080/", "y:8080", "/", ""),
+            ("http://[::1]:80/x", "[::1]:80", "/x", ""),
+        ],
+    )
+    def test_3_2_2_absolute_form_wins_over_host(self, target: str, host: str, path: str, query: str) -> None:
+        found = head(f"GET {target} HTTP/1.1", host="other")
+        assert (found.host, found.path, found.query, found.target) == (host, path, query, target)
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "http:///",
+            "http://",
+            "ftp://y/",
+            "http://u@y/",
+            "http://u:p@y/",
+            "y:80",
+            "y",
+            "http:/y",
+            "http://[::1/",
+        ],
+    )
+    def test_3_2_2_other_absolute_forms_are_400(self, target: str) -> None:
+        assert status(f"GET {target} HTTP/1.1") == 400
+
+    def test_3_2_3_authority_form_is_for_proxies(self) -> None:
+        assert status("CONNECT y:443 HTTP/1.1") == 501
+
+    def test_3_2_4_asterisk_form_is_for_options(self) -> None:
+        found = head("OPTIONS * HTTP/1.1")
+        assert (found.path, found.query) == ("*", "")
+        assert status("GET * HTTP/1.1") == 400
+
+    @pytest.mark.parametrize("target", ["/#f", "/a?b#f", "/\x7f", "/\x01", "/\xe4", "/a\tb", "/a\0b"])
+    def test_3_2_no_fragment_and_no_character_outside_the_grammar(self, target: str) -> None:
+        assert status(f"GET {target} HTTP/1.1") == 400
+
+
+class TestHost:
+    """RFC 9112 §3.2."""
+
+    def test_3_2_exactly_one_host_in_http_1_1(self) -> None:
+        assert head(host="y:80").host == "y:80"
+        assert status(host=None) == 400
+        assert status("GET / HTTP/1.1", "Host: x") == 400
+        assert status("GET http://y/ HTTP/1.1", host=None) == 400
+
+    def test_3_2_at_most_one_host_in_http_1_0(self) -> None:
+        assert head("GET / HTTP/1.0", host=None).host is None
+        assert head("GET / HTTP/1.0").host == "x"
+        assert status("GET / HTTP/1.0", "host: x") == 400
+
+    @pytest.mark.parametrize(
+        "host", ["", "a.example", "a:", "127.0.0.1:1", "[::1]", "[::1]:8", "a_b", "%41", "xn--a"]
+    )
+    def test_3_2_valid_hosts(self, host: str) -> None:
+        assert head(host=host).host == host
+
+    @pytest.mark.parametrize(
+        "host", ["a b", "u@a", "a/b", "a?b", "a#b", "a:b", "a:1:2", "[a", "a]", "<a>", 'a"b', "a\\b"]
+    )
+    def test_3_2_malformed_hosts(self, host: str) -> None:
+        assert status(host=host) == 400
+
+
+class TestFields:
+    """RFC 9112 §5 and RFC 9110 §5."""
+
+    @pytest.mark.parametrize(
+        "line", [b"A : b", b"A\t: b", b"A b: c", b": b", b"A", b"A(b): c", b"\xe4: b", b"A\0: b"]
+    )
+    def test_5_1_a_name_is_a_token_and_a_colon(self, line: bytes) -> None:
+        assert refusal(_bytes(line)).status == 400
+
+    def test_5_1_names_are_kept_as_sent_and_whitespace_around_values_is_not(self) -> None:
+        fields = head("GET / HTTP/1.1", "X-a: b", "x-A:\t c d \t", "E:").raw_fields
+        assert fields[1:] == [(b"X-a", b"b"), (b"x-A", b"c d"), (b"E", b"")]
+
+    def test_5_2_a_folded_line_is_refused(self) -> None:
+        assert refusal(_bytes(b"A: b\r\n c")).status == 400
+        assert refusal(_bytes(b"A: b\r\n\tc")).status == 400
+
+    @pytest.mark.parametrize("value", [b"\0", b"a\0b", b"\x01", b"\x1b[0m", b"\x7f"])
+    def test_9110_5_5_control_characters_are_refused(self, value: bytes) -> None:
+        assert refusal(_bytes(b"A: " + value)).status == 400
+
+    def test_9110_5_5_other_bytes_are_opaque(self) -> None:
+        assert read(_bytes(b"A: \xe4\xff\tb"))[0].raw_fields[1] == (b"A", b"\xe4\xff\tb")
+
+
+class TestTransferEncoding:
+    """RFC 9112 §6.1."""
+
+    @pytest.mark.parametrize("coding", ["chunked", "Chunked", "CHUNKED", " chunked "])
+    def test_6_1_chunked(self, coding: str) -> None:
+        found = head("POST / HTTP/1.1", f"Transfer-Encoding:{coding}")
+        assert (found.chunked, found.content_length, found.has_body) == (True, None, True)
+
+    @pytest.mark.parametrize(
+        "coding", ["gzip", "xchunked", "identity", "gzip, chunked", "chunked;a=b", '"chunked"', ", chunked"]
+    )
+    def test_6_1_other_codings_are_501(self, coding: str) -> None:
+        assert status("POST / HTTP/1.1", f"Transfer-Encoding: {coding}") == 501
+
+    @pytest.mark.parametrize("coding", ["chunked, gzip", "chunked, chunked", "chunked,", "", "\x0bchunked"])
+    def test_6_1_chunked_that_is_not_last_or_malformed_is_400(self, coding: str) -> None:
+        assert status("POST / HTTP/1.1", f"Transfer-Encoding: {coding}") == 400
+
+    def test_6_1_two_fields_are_one_list(self) -> None:
+        lines = ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked")
+        assert status("POST / HTTP/1.1", *lines) in (400, 501)
+        assert status("POST / HTTP/1.1", "Transfer-Encoding: gzip", lines[0]) == 501
+
+    def test_6_1_never_in_http_1_0(self) -> None:
+        assert status("POST / HTTP/1.0", "Transfer-Encoding: chunked") == 400
+
+    def test_6_1_never_with_content_length(self) -> None:
+        coding, length = "Transfer-Encoding: chunked", "Content-Length: 3"
+        for lines in ((coding, length), (length, coding)):
+            error = refusal(raw("POST / HTTP/1.1", *lines))
+            assert (error.status, "§6.1" in error.reason) == (400, True)
+
+    def test_6_1_another_error_behind_it_is_told_as_what_it_is(self) -> None:
+        assert status("POST / HTTP/1.1", "Transfer-Encoding: chunked", "A : b") == 400
+
+
+class TestContentLength:
+    """RFC 9112 §6.2 and RFC 9110 §8.6."""
+
+    @pytest.mark.parametrize(("text", "length"), [("0", 0), ("3", 3), ("007", 7), ("9" * 18, 10**18 - 1)])
+    def test_6_2_digits(self, text: str, length: int) -> None:
+        found = head("POST / HTTP/1.1", f"Content-Length: {text}")
+        assert (found.content_length, found.has_body) == (length, length > 0)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "+3",
+            "-3",
+            "1_0",
+            "0x3",
+            "3.0",
+            "3, 3",
+            "3 3",
+            "",
+            "٣".encode().decode("latin-1"),
+            "9" * 19,
+            "9" * 30,
+            "0" * 19,
+        ],
+    )
+    def test_6_3_anything_else_is_400(self, text: str) -> None:
+        assert status("POST / HTTP/1.1", f"Content-Length: {text}") == 400
+
+    @pytest.mark.parametrize("second", ["3", "4"])
+    def test_6_3_two_of_them_are_400(self, second: str) -> None:
+        assert status("POST / HTTP/1.1", "Content-Length: 3", f"content-length: {second}") == 400
+
+    def test_6_3_without_either_there_is_no_body(self) -> None:
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            assert not head(f"{method} / HTTP/1.1").has_body
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+    def test_1945_7_2_2_http_1_0_must_say_how_long_its_body_is(self, method: str) -> None:
+        assert status(f"{method} / HTTP/1.0") == 411
+        assert head(f"{method} / HTTP/1.0", "Content-Length: 0").content_length == 0
+
+
+class TestConnection:
+    """RFC 9112 §9.3."""
+
+    @pytest.mark.parametrize(
+        ("version", "options", "stays"),
+        [
+            ("1.1", [], True),
+            ("1.1", ["close"], False),
+            ("1.1", ["Close"], False),
+            ("1.1", ["a, \tcLoSe ,b"], False),
+            ("1.1", ["a", "close"], False),
+            ("1.1", ["close", "keep-alive"], False),
+            ("1.1", ["closed"], True),
+            ("1.1", ["keep-alive"], True),
+            ("1.1", ["upgrade"], True),
+            ("1.1", ["upgrade, close"], False),
+            ("1.0", [], False),
+            ("1.0", ["keep-alive"], True),
+            ("1.0", ["Keep-Alive, te"], True),
+            ("1.0", ["keep-alive, close"], False),
+            ("1.0", ["keepalive"], False),
+        ],
+    )
+    def test_9_3_whether_it_stays_open(self, version: str, options: list[str], stays: bool) -> None:
+        found = head(f"GET / HTTP/{version}", *(f"Connection: {option}" for option in options))
+        assert found.keep_alive is stays
+
+    def test_9_3_the_same_with_a_body_and_in_pieces(self) -> None:
+        data = raw("POST / HTTP/1.1", "connection: close", "Content-Length: 3")
+        assert not read(data)[0].keep_alive
+        assert not read(data[:20], data[20:-1], data[-1:] + b"abc")[0].keep_alive
+
+    def test_9110_7_8_an_upgrade_is_the_apps_to_take_or_leave(self) -> None:
+        data = raw("GET / HTTP/1.1", "Connection: Upgrade", "Upgrade: websocket") + b"rest"
+        found, rest = read(data)
+        assert (found.method, rest) == ("GET", b"rest")
+
+
+class TestExpect:
+    """RFC 9110 §10.1.1."""
+
+    def test_10_1_1_counts_only_where_a_body_comes(self) -> None:
+        expect = "Expect: 100-Continue"
+        assert head("POST / HTTP/1.1", expect, "Content-Length: 3").expect_continue
+        assert head("POST / HTTP/1.1", expect, "Transfer-Encoding: chunked").expect_continue
+        assert not head("POST / HTTP/1.1", expect, "Content-Length: 0").expect_continue
+        assert not head("POST / HTTP/1.1", expect).expect_continue
+
+    def test_10_1_1_is_ignored_from_http_1_0(self) -> None:
+        assert not head("POST / HTTP/1.0", "Expect: 100-continue", "Content-Length: 3").expect_continue
+        assert head("POST / HTTP/1.0", "Expect: more", "Content-Length: 3").content_length == 3
+
+    @pytest.mark.parametrize(
+        "lines", [("Expect: more",), ("Expect: 100-continue, x",), ("Expect: 100-continue",) * 2]
+    )
+    def test_10_1_1_other_expectations_are_417(self, lines: tuple[str, ...]) -> None:
+        assert status("POST / HTTP/1.1", "Content-Length: 3", *lines) == 417

@@ -1,0 +1,18 @@
+"""How many random examples a property is tried with.
+
+`GREENSERVE_TEST_THOROUGHNESS=50` tries fifty times as many, for a night's run. No deadline: a busy machine is no bug.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+
+def examples(count: int) -> settings:
+    """For use as a decorator."""
+    factor = float(os.environ.get("GREENSERVE_TEST_THOROUGHNESS", "1"))
+    return settings(
+        max_examples=max(1, int(count * factor)), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )

@@ -1,0 +1,53 @@
+"""Heads for tests of the protocol core: one line in, what became of it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from greenserve.errors import ProtocolError
+from greenserve.http1 import HeadLimits, HeadReader, RequestHead
+
+LIMITS = HeadLimits(line=8190, field_size=8190, fields=100, head=65536)
+
+
+def read(*pieces: bytes, limits: HeadLimits = LIMITS) -> tuple[RequestHead, bytes]:
+    """The head in `pieces` and what follows it."""
+    reader = HeadReader(limits)
+    for number, piece in enumerate(pieces):
+        rest = reader.feed(piece)
+        if rest is not None:
+            assert reader.head is not None
+            return reader.head, rest + b"".join(pieces[number + 1 :])
+    raise AssertionError("the head never ended")
+
+
+def head(line: str = "GET / HTTP/1.1", *fields: str, host: str | None = "x") -> RequestHead:
+    """The head that these lines make."""
+    return read(raw(line, *fields, host=host))[0]
+
+
+def raw(line: str = "GET / HTTP/1.1", *fields: str, host: str | None = "x") -> bytes:
+    """The bytes that these lines make."""
+    lines = [line, *([] if host is None else [f"Host: {host}"]), *fields, "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def refusal(*pieces: bytes, limits: HeadLimits = LIMITS) -> ProtocolError:
+    """The error that `pieces` are refused with."""
+    try:
+        found = read(*pieces, limits=limits)
+    except ProtocolError as error:
+        return error
+    raise AssertionError(f"not refused: {found[0].method} {found[0].target}")
+
+
+def status(line: str = "GET / HTTP/1.1", *fields: str, host: str | None = "x") -> int:
+    """The status that these lines are refused with."""
+    return refusal(raw(line, *fields, host=host)).status
+
+
+def split(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """`data` cut at the given places, wherever these are."""
+    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[a:b] for a, b in pairwise(places)]
