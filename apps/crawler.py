@@ -47,7 +47,8 @@ def fetch(url: str) -> Row:
             connection.sock = connect((connection.host, connection.port))
             connection.request("GET", parts._replace(scheme="", netloc="", fragment="").geturl() or "/")
             with connection.getresponse() as answer:
-                return Row(url, answer.status, answer.read(MOST_BYTES), time.monotonic() - began)
+                body = answer.read(MOST_BYTES)
+        return Row(url, answer.status, body, time.monotonic() - began)
     except (Timeout, OSError, ValueError, http.client.HTTPException) as error:
         return Row(url, f"{type(error).__name__}: {error}", b"", time.monotonic() - began)
 

@@ -34,7 +34,7 @@ def crowd(request: Any) -> Any:
     count = number(request, "n", 200, MOST_SLEEPERS)
     if count is None:
         return HTTPBadRequest(f"n: a number from 1 to {MOST_SLEEPERS}")
-    answered: Queue = Queue()
+    answered: Queue[dict[str, int]] = Queue()
     where = address(request)
 
     def visit(index: int) -> None:

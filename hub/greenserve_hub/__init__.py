@@ -1,9 +1,9 @@
 """greenserve_hub: green threads for Python, a runtime that knows nothing of HTTP or of the server.
 
 Layers, each of which imports from those before it only: errors, deadlines, pollers, descriptors, doors · loop
-(the hub) · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness, semaphores · locks,
-events, queues · maps, pools · sockets · serving · testing (the kit for tests, not in here). `from greenserve
-import ...` gives the same names.
+(the hub) · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness, semaphores ·
+locks, events, queues · workers, maps, pools, piles · sockets · serving · testing (the kit for tests, not in
+here). `from greenserve import ...` gives the same names.
 """
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
@@ -15,7 +15,8 @@ from greenserve_hub.pollers import available_pollers
 # Green threads
 from greenserve_hub.greenthreads import GreenletExit, GreenThread, getcurrent, kill
 from greenserve_hub.greenthreads import sleep, spawn, spawn_after, spawn_after_local, spawn_n
-from greenserve_hub.pools import GreenPile, GreenPool
+from greenserve_hub.piles import GreenPile
+from greenserve_hub.pools import GreenPool
 from greenserve_hub.timeouts import Timeout, is_timeout, with_timeout, wrap_is_timeout
 
 # What passes between them, and what keeps them apart

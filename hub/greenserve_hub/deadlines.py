@@ -1,20 +1,15 @@
 """Timers: moments at which a callback is due, in one heap, made for deadlines that are nearly always put off.
 
 It knows no hub, no greenlet and no clock: time is an argument. The hub owns one DeadlineQueue; sleep,
-Timeout, every
-wait with a timeout and every deadline of a server's connection is a Deadline in it.
+Timeout, every wait with a timeout and every deadline of a server's connection is a Deadline in it.
 
 Facts: a server's deadline (keep-alive, head, send) is armed and disarmed with each request and expires almost
-never. A FIFO per
-constant timeout makes arming an append, but its dead entries pile up: rate times timeout of them, 1.5 million at
-20,000
-requests/s with a keep-alive of 75 s. Consequence: what arming must not do is leave something behind.
-Decision: an entry
-stays in the heap where it is while its deadline moves away; when the entry comes due too early, it is pushed
-again
-at the moment that holds by then. Arming later and disarming are thus one attribute store, and each Deadline
-has
-one live entry. Cost: a wake-up per connection and timeout period that finds nothing to do.
+never. A FIFO per constant timeout makes arming an append, but its dead entries pile up: rate times timeout of
+them, 1.5 million at 20,000 requests/s with a keep-alive of 75 s. Consequence: what arming must not do is
+leave something behind. Decision: an entry stays in the heap where it is while its deadline moves away; when
+the entry comes due too early, it is pushed again at the moment that holds by then. Arming later and disarming
+are thus one attribute store, and each Deadline has one live entry. Cost: a wake-up per connection and timeout
+period that finds nothing to do.
 """
 
 from __future__ import annotations
@@ -86,30 +81,30 @@ class Deadline:
 class DeadlineQueue:
     """All deadlines of one hub. Those due at the same moment fire in the order they were armed."""
 
-    __slots__ = ("_cancelled", "_heap", "pushed")
+    __slots__ = ("_cancelled", "heap", "pushed")
 
     def __init__(self) -> None:
         """An empty queue."""
-        self._heap: list[tuple[float, int, Deadline]] = []
-        self._cancelled = 0
+        self.heap: list[tuple[float, int, Deadline]] = []
+        self._cancelled = 0  # how many of them nobody needs
         self.pushed = 0  # how many entries were ever put in, and the number of the next
 
     def __len__(self) -> int:
         """How many deadlines are armed. Walks the heap: for debugging and tests."""
-        return len({id(deadline) for _, _, deadline in self._heap if deadline.pending})
+        return len({id(deadline) for _, _, deadline in self.heap if deadline.pending})
 
     def push(self, when: float, deadline: Deadline) -> None:
         """Put an entry into the heap; for Deadline only."""
-        heappush(self._heap, (when, self.pushed, deadline))
+        heappush(self.heap, (when, self.pushed, deadline))
         self.pushed += 1
 
     def note_cancelled(self) -> None:
         """Count an entry that nobody needs, and sweep when these are the greater part."""
         self._cancelled += 1
-        if self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self._heap):
+        if self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self.heap):
             # In place: the hub holds the list while it fires what is due.
-            self._heap[:] = [entry for entry in self._heap if entry[2].callback is not None]
-            heapify(self._heap)
+            self.heap[:] = [entry for entry in self.heap if entry[2].callback is not None]
+            heapify(self.heap)
             self._cancelled = 0
 
     def pop_due(self, now: float, before: float = NEVER) -> Deadline | None:
@@ -117,7 +112,7 @@ class DeadlineQueue:
 
         `before`: only entries put in while `pushed` was below it.
         """
-        heap = self._heap
+        heap = self.heap
         while heap and heap[0][0] <= now and heap[0][1] < before:
             entry, _, deadline = heappop(heap)
             if deadline.callback is None:
@@ -128,7 +123,7 @@ class DeadlineQueue:
 
     def next_moment(self) -> float:
         """When to look again: at or before the first armed deadline, or NEVER."""
-        heap = self._heap
+        heap = self.heap
         while heap:
             entry, _, deadline = heap[0]
             if deadline.callback is not None:

@@ -3,12 +3,10 @@
 Only the hub makes these and only the hub calls the callbacks. Holds no socket and never closes one.
 
 The invariant that edge-triggering asks for: `readable` (and `writable`) is True from the edge until a call on
-the socket
-has proved otherwise, by EAGAIN or, on a stream, by returning less than was asked for (epoll(7), Q&A 9). While
-it is
-True one must call first and wait after; an edge that comes while nobody waits is so never lost. After a
-hangup it
-stays True for ever: end of file is always ready to be read, and no further edge will tell of it.
+the socket has proved otherwise, by EAGAIN or, on a stream, by returning less than was asked for (epoll(7),
+Q&A 9). While it is True one must call first and wait after; an edge that comes while nobody waits is so never
+lost. After a hangup it stays True for ever: end of file is always ready to be read, and no further edge will
+tell of it.
 """
 
 from __future__ import annotations

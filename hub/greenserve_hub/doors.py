@@ -27,8 +27,8 @@ class Door:
         self._open()
 
     def _open(self) -> None:
-        # Between put and close, or put could write to a number that the kernel has given to another file by then.
-        # Reentrant, since a signal handler may interrupt a put of its own thread.
+        # Between put and close, or put could write to a number that the kernel has given to another file by
+        # then. Reentrant, since a signal handler may interrupt a put of its own thread.
         self._lock = _thread.RLock()
         self._pair: tuple[socket.socket, socket.socket] | None = None
         self.closed = False
@@ -84,8 +84,8 @@ class Door:
                 end.close()
 
     def reopen(self) -> None:
-        """A descriptor of its own for the child of a fork; the calls stay queued. No lock: its holder is not in this process."""
-        self._close()
+        """A descriptor of its own, for the child of a fork; the calls stay queued."""
+        self._close()  # without the lock, whose holder may not have come along into this process
         self._open()
         if self._calls:
             self.put(lambda: None, ())

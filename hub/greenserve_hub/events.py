@@ -1,8 +1,7 @@
 """Event: one result, or one exception, from one green thread to any number of others.
 
 Stands on WaitQueue. The sender never switches: those who wait go on in the hub's next turn, in the order in
-which they came,
-with what was sent, even when the event was reset before they ran.
+which they came, with what was sent, even when the event was reset before they ran.
 """
 
 from __future__ import annotations

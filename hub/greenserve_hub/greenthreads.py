@@ -1,8 +1,8 @@
 """Green threads: spawn, wait for, link to and kill functions that run side by side in one OS thread.
 
 Stands on parking.py and the hub; knows no pool. A GreenThread is a greenlet whose result others can wait for;
-`spawn_n` gives a
-bare greenlet for those who want none. Nothing started here ever runs before the spawner waits.
+`spawn_n` gives a bare greenlet for those who want none. Nothing started here ever runs before the spawner
+waits.
 
 Invariant: a GreenThread ends exactly once, with a result or an exception, even when it was killed before its
 first step.
@@ -39,9 +39,7 @@ class GreenThread(greenlet, Generic[T]):
     _following = False
     _start: Deadline | None = None
 
-    def __init__(
-        self, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def __init__(self, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Not scheduled yet: use spawn()."""
         super().__init__(None, hub.greenlet)
         self.gr_context = copy_context()
@@ -230,8 +228,7 @@ def kill(green: greenlet, *throw_args: Any) -> None:
     Switches: always, unless it is dead.
 
     Its except and finally clauses have run, up to where they wait themselves, when this returns. One that has
-    not started never
-    runs, and whoever waits for it gets the exception. A dead one is left alone.
+    not started never runs, and whoever waits for it gets the exception. A dead one is left alone.
     """
     if green.dead:
         return

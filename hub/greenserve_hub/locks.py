@@ -1,8 +1,8 @@
 """Locks and conditions for green threads: what `threading` has, without the threads.
 
 Stands on Semaphore and WaitQueue. First come, first served. A lock excludes green threads of one hub from
-each other, and
-only where the code under it waits: between two waits nobody else runs anyway. Not for use between OS threads.
+each other, and only where the code under it waits: between two waits nobody else runs anyway. Not for use
+between OS threads.
 """
 
 from __future__ import annotations

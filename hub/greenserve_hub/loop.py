@@ -1,10 +1,8 @@
 """The hub: one per OS thread, a greenlet of its own that runs whatever is ready and waits when nothing is.
 
 A turn: run what is ready → fire the deadlines that are due → poll → hand out readiness. Green threads switch
-to the hub to wait
-(parking.py is the one place that does) and the hub switches back. It knows neither sockets nor HTTP, and it
-logs
-nothing: an error in a callback goes to `on_error`.
+to the hub to wait (parking.py is the one place that does) and the hub switches back. It knows neither sockets
+nor HTTP, and it logs nothing: an error in a callback goes to `on_error`.
 
 Do not add code here that a green thread could run instead. Everything in `_run` is paid for by every event.
 """
@@ -157,9 +155,21 @@ class Hub:
 
     def _run(self) -> None:
         while not self.closed:
+            try:
+                self._turns()
+            except BaseException:
+                # Ctrl-C between two steps of a turn. A hub that ended by it would leave everybody waiting.
+                self._callback_failed()
+
+    def _turns(self) -> None:
+        ready = self.ready
+        heap = self.deadlines.heap
+        while not self.closed:
             self._call_ready()
-            self._fire_deadlines()
-            events = self._wait()
+            self.now = now = self.clock()
+            if heap and heap[0][0] <= now:
+                self._fire_deadlines(now)
+            events = self.poller.poll(0) if ready else self._wait()
             if events:
                 self.hand_out(events)
 
@@ -176,9 +186,8 @@ class Hub:
             except BaseException:
                 self._callback_failed()
 
-    def _fire_deadlines(self) -> None:
+    def _fire_deadlines(self, now: float) -> None:
         deadlines = self.deadlines
-        self.now = now = self.clock()
         # Only those armed by now: one that is armed again at once must not keep the hub here.
         mark = deadlines.pushed
         while True:
@@ -192,8 +201,6 @@ class Hub:
 
     def _wait(self) -> Sequence[tuple[int, int]]:
         try:
-            if self.ready:
-                return self.poller.poll(0)
             moment = self.deadlines.next_moment()
             if moment == NEVER:
                 if self._is_deadlocked():
@@ -279,7 +286,7 @@ class Hub:
 
 
 def _name(green: greenlet) -> str:
-    return f"{type(green).__name__} {getattr(green, 'name', None) or hex(id(green))}"
+    return "the main green thread" if green.parent is None else f"{type(green).__name__} {id(green):#x}"
 
 
 _current = _thread._local()  # threading.local before anybody patches it

@@ -3,22 +3,16 @@
 Called by GreenPool only, and runs on its workers. It knows nothing of how slots are counted.
 
 Facts: a switch into a green thread and back costs ten times a call of a trivial function; which functions
-will wait, nobody
-knows beforehand. Consequence: a worker that has finished a call should take the next item itself, and another
-worker
-is needed only once this one waits. Decision: workers ("lanes") take items off the shared input one after
-another; each
-that begins a call makes sure that up to two more lanes are on their way. These run when this one waits, take
-items of their own
-and call for two more, so that a thousand waiting calls are under way after ten turns. When calls never wait
-they find nothing
-left to do. Cost: one lane may hold the hub for as many trivial calls as the pool has slots.
+will wait, nobody knows beforehand. Consequence: a worker that has finished a call should take the next item
+itself, and another worker is needed only once this one waits. Decision: workers ("lanes") take items off the
+shared input one after another, and each that begins sees to it that as many more are on their way as there
+are, at least two. These run when this one waits, and the lanes double with every turn: a thousand waiting
+calls are under way after ten. When calls never wait, the two find nothing left to do. Cost: one lane may hold
+the hub for as many trivial calls as the pool has slots.
 
 Invariants: at most `pool.size` items have been taken from the input whose results were not taken from here;
-no lane waits
-while it holds a slot, unless the function or the input does; while there is an item to take and room for it,
-a lane holds a slot
-or is on its way to one.
+no lane waits while it holds a slot, unless the function or the input does; while there is an item to take and
+room for it, a lane holds a slot or is on its way to one.
 """
 
 from __future__ import annotations
@@ -36,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_HELPERS = 2  # lanes on their way at once
+_HELPERS = 2  # lanes on their way, at least
 _END: Any = object()
 
 
@@ -67,7 +61,8 @@ class GreenMap(Generic[T]):
         self._helpers = 0
         self._lanes = 0
         self._takers = WaitQueue()
-        self._call_helper()
+        if not pool._runs_here():
+            self._call_helpers()
 
     def __iter__(self) -> Iterator[T]:
         """The map itself."""
@@ -79,14 +74,14 @@ class GreenMap(Generic[T]):
         while not results:
             if self._inputs is None and self._begun == self._taken:
                 raise StopIteration
-            self._call_helper()
-            if not self._lanes and self._can_begin() and self._pool._runs_here():
+            if not self._lanes and self._room() > 0 and self._pool._runs_here():
                 return self._call_here()
+            self._call_helpers()
             self._takers.park("the next result of", self, undo=self._hand_on)
         value = results.popleft()
         self._taken += 1
         if not self._helpers:
-            self._call_helper()
+            self._call_helpers()
         if self._inputs is None and self._begun == self._taken:
             self._takers.wake_all()
         if type(value) is _Failure:
@@ -95,40 +90,40 @@ class GreenMap(Generic[T]):
 
     next = __next__
 
-    def _can_begin(self) -> bool:
-        # A pool without slots still lets one lane wait for a resize.
-        return (
-            self._inputs is not None
-            and not self._pulling
-            and self._begun - self._taken < (self._pool.size or 1)
-        )
+    def _room(self) -> int:
+        # How many items may be taken from the input now. A pool without slots lets one lane wait for a resize.
+        if self._inputs is None or self._pulling:
+            return 0
+        return (self._pool.size or 1) - self._begun + self._taken
 
-    def _call_helper(self) -> None:
-        while self._helpers < _HELPERS and self._can_begin():
+    def _call_helpers(self) -> None:
+        wanted = min(self._room(), max(self._lanes, _HELPERS))
+        while self._helpers < wanted:
             self._helpers += 1
             self._pool._start_helper(self._lane)
 
     def _lane(self) -> None:
         pool = self._pool
         try:
-            if not self._can_begin():
+            if self._room() <= 0:
                 return
             pool._join()
         finally:
             self._helpers -= 1
         self._lanes += 1
+        self._call_helpers()
         sem = pool.sem
         fn = self._fn
         value: Any
         try:
-            while self._can_begin():
+            while self._room() > 0:
                 number = self._begun
                 try:
                     item = self._pull()
                     if item is _END:
                         break
                     if self._helpers < _HELPERS:
-                        self._call_helper()
+                        self._call_helpers()
                     value = fn(*item)
                 except BaseException as error:
                     value = _Failure(error)
@@ -145,7 +140,7 @@ class GreenMap(Generic[T]):
                     break  # others have waited longer for a slot than this map's next item has
         finally:
             self._lanes -= 1
-            self._call_helper()
+            self._call_helpers()
 
     def _pull(self) -> Any:
         inputs = self._inputs
@@ -177,14 +172,14 @@ class GreenMap(Generic[T]):
 
     def _call_here(self) -> T:
         # A member of a full pool takes results: no lane could get a slot while it waits, so it calls `fn`
-        # itself.
-        # No lane holds a slot, hence no result is missing and the next item is the next result.
+        # itself. No lane holds a slot, hence no result is missing and the next item is the next result.
         try:
             item = self._pull()
             if item is _END:
                 raise StopIteration
         finally:
             self._taken = self._gap = self._begun
+            self._takers.wake_one()  # it may have found the input taken
         return self._fn(*item)
 
     def _hand_on(self, _: Any) -> None:

@@ -1,14 +1,11 @@
 """The one place that parks a green thread and the one place that wakes it.
 
 Every lock, event, queue, socket and sleep stands on these two classes, and each says why it waits, so that a
-dump reads
-`waiting: read fd 12`. Knows the hub and nothing above it.
+dump reads `waiting: read fd 12`. Knows the hub and nothing above it.
 
 Invariants: a Waiter is woken at most once; waking never switches (the woken one runs in the hub's next turn);
-a
-wake that was already on its way to a green thread which an exception (Timeout, kill) reached first is handed
-to `undo`, so
-that a token or an item is never lost with it.
+a wake that was already on its way to a green thread which an exception (Timeout, kill) reached first is
+handed to `undo`, so that a token or an item is never lost with it.
 """
 
 from __future__ import annotations
@@ -52,7 +49,8 @@ class Waiter:
     def park(self, timeout: float | None = None, switch: Callable[[], Any] | None = None) -> Any:
         """Wait until woken and return the value, or TIMED_OUT after `timeout` seconds. Switches: always.
 
-        `switch` gives way to another than the hub, which must fall back to the hub. HubError when called from the hub itself: a callback has nobody to give way to.
+        `switch` gives way to another than the hub, who falls back to the hub. HubError when called from the
+        hub itself: a callback has nobody to give way to.
         """
         hub = self.hub
         current = getcurrent()

@@ -1,16 +1,13 @@
 """What the kernel says is ready: epoll, kqueue, poll and select behind the same five methods.
 
 A poller knows descriptor numbers and nothing else: no greenlet, no callback, no timer. Only the hub calls it.
-Readiness
-comes out in epoll's bits (READ, WRITE, HANGUP), whatever the kernel's own are.
+Readiness comes out in epoll's bits (READ, WRITE, HANGUP), whatever the kernel's own are.
 
 Facts: epoll and kqueue can tell of changes (edges): a descriptor is registered once and costs no system call
-per wait. poll and
-select tell of states (levels): a descriptor that is watched while nobody reads it makes every turn return at
-once.
-Consequence: `edge` says which kind a poller is, and a level poller watches a side only from `arm` until it
-has told of
-it once. The hub treats both alike: it remembers an edge that nobody waited for and arms before it waits.
+per wait. poll and select tell of states (levels): a descriptor that is watched while nobody reads it makes
+every turn return at once. Consequence: `edge` says which kind a poller is, and a level poller watches a side
+only from `arm` until it has told of it once. The hub treats both alike: it remembers an edge that nobody
+waited for and arms before it waits.
 """
 
 from __future__ import annotations

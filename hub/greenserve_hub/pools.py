@@ -1,30 +1,20 @@
-"""GreenPool runs functions in at most so many green threads at once; GreenPile collects their results in order.
+"""GreenPool: functions run in at most so many green threads at once.
 
-Stands on Semaphore (the slots) and GreenThread; maps.py does starmap and imap. The server asks
-`start_nowait`, which never
-waits. A pool belongs to the hub of the OS thread that uses it first.
+Stands on Semaphore (the slots), GreenThread and PoolWorker; maps.py does starmap and imap. The server asks
+`start_nowait`, which never waits. A pool belongs to the hub of the OS thread that uses it, and may move to
+another thread while nothing runs in it.
 
-Facts: making a greenlet costs most of a spawn, and a job whose result nobody asks for needs no greenlet of
-its own.
-Consequence: jobs without a result run on workers that are used again; `spawn`, which promises a GreenThread,
-makes one.
-Decision: an idle worker is parked by a plain `hub.switch()`, the one exception to parking.py, since it waits
-for nothing and
-belongs in no dump. Cost: whoever keeps a worker past its job holds somebody else's green thread; `generation`
-tells.
-
-Invariants: a slot is taken from before a job is scheduled until it has ended, however it ends; a job ends
-once.
+Invariant: a job holds its slot from before it is scheduled until it has ended, and gives it back once,
+however it ends.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import getcurrent, greenlet
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads import GreenThread
@@ -32,58 +22,10 @@ from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.maps import GreenMap
 from greenserve_hub.parking import WaitQueue
 from greenserve_hub.semaphores import Semaphore
+from greenserve_hub.workers import PoolWorker, work
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-# A worker at rest holds some 20 KiB of stack. Bursts above this many make new ones, which costs 5 µs each.
-_IDLE_WORKERS = 256
-
-
-class PoolWorker(greenlet):
-    """A green thread of a pool that runs one job after another. `generation` counts the jobs it has ended."""
-
-    generation = 0
-    pool: GreenPool | None = None  # while it has a job
-
-    def _end_unstarted(self, throw_args: tuple[Any, ...]) -> None:
-        # Called by kill() on a worker whose first job has not begun.
-        if self.pool is not None:
-            self.pool._job_ended(self)
-
-
-def _work(fn: Callable[..., object], args: tuple[Any, ...]) -> None:
-    """The life of a worker.
-
-    A plain function: a bound method would keep the worker alive after its pool has gone.
-    """
-    worker = cast(PoolWorker, getcurrent())
-    pool = worker.pool
-    assert pool is not None
-    hub = pool._bound_hub()
-    while True:
-        killed = False
-        try:
-            fn(*args)
-        except GreenletExit:
-            killed = True
-        except BaseException:
-            hub._callback_failed()
-        worker.generation += 1
-        pool._job_ended(worker)
-        if killed or len(pool._idle) >= _IDLE_WORKERS:
-            return
-        pool._idle.append(worker)
-        # At rest it holds on to nothing: neither to what the job used, nor to the pool, which holds on to it.
-        del fn, args, pool, worker
-        try:
-            fn, args = hub.switch()
-        except BaseException:
-            cast(PoolWorker, getcurrent())._end_unstarted(())
-            raise
-        worker = cast(PoolWorker, getcurrent())
-        pool = worker.pool
-        assert pool is not None
 
 
 class _PoolThread(GreenThread[T]):
@@ -180,9 +122,9 @@ class GreenPool:
         hub = self._bound_hub()
         call: Callable[..., object] = partial(fn, **kwargs) if kwargs else fn
         if self._take_slot():
-            worker = self._worker(hub)
+            worker = self._worker(hub, call, args)
             self.coroutines_running.add(worker)
-            hub.ready.append((worker.switch, (call, args)))
+            hub.ready.append((worker.switch, ()))
             return
         try:
             call(*args)
@@ -195,21 +137,20 @@ class GreenPool:
             return False
         hub = self._bound_hub()
         self.sem.counter -= 1
-        worker = self._worker(hub)
+        worker = self._worker(hub, fn, args)
         self.coroutines_running.add(worker)
         if getcurrent() is hub.greenlet:
-            worker.switch(fn, args)
+            worker.switch()
         else:
-            hub.ready.append((worker.switch, (fn, args)))
+            hub.ready.append((worker.switch, ()))
         return True
 
     def starmap(self, fn: Callable[..., T] | None, iterable: Iterable[Iterable[Any]]) -> GreenMap[Any]:
         """Call `fn(*item)` for each item, as many at once as there are slots; iterate over the results in order.
 
         Begins at once, and is never more than `size` items ahead of who takes the results. An exception of
-        `fn`
-        is raised where its result would have come, and iteration may go on after it. `fn` None gives tuples.
-        Switches: never; the iteration: when the next result is not there yet.
+        `fn` is raised where its result would have come, and iteration may go on after it. `fn` None gives
+        tuples. Switches: never; the iteration: when the next result is not there yet.
         """
         return GreenMap(self, _tuple if fn is None else fn, iter(iterable))
 
@@ -250,21 +191,21 @@ class GreenPool:
         # Whether a spawn runs inline: the pool is full, and waiting for one's own slot could last for ever.
         return self.sem.counter <= 0 and getcurrent() in self.coroutines_running
 
-    def _worker(self, hub: Hub) -> PoolWorker:
+    def _worker(self, hub: Hub, fn: Callable[..., object], args: tuple[Any, ...]) -> PoolWorker:
         idle = self._idle
         while idle:
             worker = idle.pop()
             if not worker.dead:  # else killed while it was idle
-                worker.pool = self
-                return worker
-        worker = PoolWorker(_work, hub.greenlet)
-        worker.pool = self
+                break
+        else:
+            worker = PoolWorker(work, hub.greenlet)
+        worker.job = (self, fn, args)
         return worker
 
     def _start_helper(self, fn: Callable[[], object]) -> None:
         # For GreenMap: a worker that takes its slot itself.
         hub = self._bound_hub()
-        hub.ready.append((self._worker(hub).switch, (fn, ())))
+        hub.ready.append((self._worker(hub, fn, ()).switch, ()))
 
     def _join(self) -> None:
         # The second half of _start_helper: the current worker waits for its slot and is a member then.
@@ -273,7 +214,7 @@ class GreenPool:
 
     def _job_ended(self, member: greenlet) -> None:
         if isinstance(member, PoolWorker):
-            member.pool = None
+            member.job = None
         if member in self.coroutines_running:
             self.coroutines_running.remove(member)
             self.sem.release()
@@ -303,50 +244,3 @@ def _checked_size(size: int) -> int:
 
 def _tuple(*items: Any) -> tuple[Any, ...]:
     return items
-
-
-class GreenPile:
-    """Functions spawned on a pool, whose results come out in the order of the spawns by iterating over the pile."""
-
-    def __init__(self, size_or_pool: int | GreenPool = 1000) -> None:
-        """On a pool of its own with so many slots, or on the given one."""
-        self.pool = size_or_pool if isinstance(size_or_pool, GreenPool) else GreenPool(size_or_pool)
-        self._spawning = 0
-        self._spawned: deque[GreenThread[Any]] = deque()
-        self._arrivals = WaitQueue()
-
-    def spawn(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Run `fn` on the pool and keep its place in the order. Switches: when the pool is full."""
-        self._spawning += 1
-        try:
-            self._spawned.append(self.pool.spawn(fn, *args, **kwargs))
-        finally:
-            self._spawning -= 1
-            self._arrivals.wake_all()
-
-    def __iter__(self) -> Iterator[Any]:
-        """The pile itself."""
-        return self
-
-    def __next__(self) -> Any:
-        """The next result, or its exception raised; StopIteration when all have been taken.
-
-        Switches: when it is not there yet.
-
-        Goes on after an exception, and after StopIteration when more has been spawned.
-        """
-        while not self._spawned:
-            if not self._spawning:
-                raise StopIteration
-            self._arrivals.park("the next spawn of", self)
-        green = self._spawned.popleft()
-        try:
-            return green.wait()
-        except BaseException:
-            if (
-                not green._ended
-            ):  # the exception was for this one, not from that one: its result is still to come
-                self._spawned.appendleft(green)
-            raise
-
-    next = __next__

@@ -1,14 +1,12 @@
 """Queues between green threads: first in first out, by priority, last in first out, and the channel (size 0).
 
 Stand on WaitQueue. An item goes straight to the green thread that waits longest for one, and a queue with
-room takes the item
-of the one that waits longest to put one, at the time of the call that makes it possible: nobody can slip in
-between.
+room takes the item of the one that waits longest to put one, at the time of the call that makes it possible:
+nobody can slip in between.
 
 Invariants: while anybody waits to get, the queue is empty; while anybody waits to put, it is full; an item on
-its way to a
-green thread which an exception (Timeout, kill) reached first goes to the next, or back to the head of the
-queue.
+its way to a green thread which an exception (Timeout, kill) reached first goes to the next, or back to the
+head of the queue.
 """
 
 from __future__ import annotations
@@ -19,6 +17,8 @@ from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
 from greenserve_hub.parking import TIMED_OUT, WaitQueue
+
+__all__ = ["Empty", "Full", "LifoQueue", "LightQueue", "PriorityQueue", "Queue"]
 
 T = TypeVar("T")
 
@@ -99,8 +99,7 @@ class Queue(Generic[T]):
         """Put an item in, or hand it to who waits for one. Switches: when full.
 
         Full when there is no room and not `block`, or none within `timeout` seconds. An exception that
-        reaches a
-        waiting green thread after its item was taken finds it taken.
+        reaches a waiting green thread after its item was taken finds it taken.
         """
         if self._getters.waiting and self._getters.wake_one(item):
             self.unfinished_tasks += 1

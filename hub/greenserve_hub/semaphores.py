@@ -1,12 +1,10 @@
 """Semaphores for green threads: tokens to take, and to wait for when there are none.
 
 Stands on WaitQueue and knows no pool. Waiters are served first come, first served, and a token goes straight
-from who gives
-it to who waits longest, so that nobody can slip in between. Not for use between OS threads.
+from who gives it to who waits longest, so that nobody can slip in between. Not for use between OS threads.
 
 Invariants: while anybody waits there is no token; a token that was handed to a green thread which an
-exception (Timeout,
-kill) reached first goes to the next.
+exception (Timeout, kill) reached first goes to the next.
 """
 
 from __future__ import annotations

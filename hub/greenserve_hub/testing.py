@@ -1,15 +1,15 @@
 """The testing kit: a clock that jumps instead of letting you wait, and a wait until everybody else waits.
 
-For the tests of this package and of programs that stand on it. With `fake_clock()` an hour of sleeping, of timeouts and
-of keep-alives passes in no time, and in the same order as in a real hour.
+For the tests of this package and of programs that stand on it. With `fake_clock()` an hour of sleeping, of
+timeouts and of keep-alives passes in no time, and in the same order as in a real hour.
 
     with fake_clock() as clock:
         green = spawn(poll_every_minute)
         sleep(3600)                       # returns at once; clock() is an hour on
         green.kill()
 
-Only the hub's own time is fake. What comes from outside (other processes, other OS threads) takes real time, during which
-this clock may have jumped past its timeout: keep both ends of a conversation inside one hub.
+Only the hub's own time is fake. What comes from outside (other processes, other OS threads) takes real time,
+during which this clock may have jumped past its timeout: keep both ends of a conversation inside one hub.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
 """Timeout: an exception that reaches a green thread after so many seconds, wherever it waits by then.
 
 Stands on the hub's deadlines; used as a context manager, by with_timeout, or by hand with start and cancel.
-It knows no
-socket: timeouts of single calls are arguments of these calls.
+It knows no socket: timeouts of single calls are arguments of these calls.
 
 Invariant: a Timeout reaches the call that armed it or nobody. A pool's green thread that has gone on to its
-next
-task is somebody else, told by `generation`.
+next task is somebody else, told by `generation`.
 """
 
 from __future__ import annotations
@@ -33,8 +31,7 @@ class Timeout(BaseException):
     """Armed when it is made; raised in the current green thread after `seconds`, unless cancelled.
 
     `exception`: None or True raises the Timeout itself, an exception raises that one instead, False leaves a
-    `with` block
-    quietly. `seconds` None never fires; 0 or less fires at the next turn. Switches: never.
+    `with` block quietly. `seconds` None never fires; 0 or less fires at the next turn. Switches: never.
     """
 
     def __init__(

@@ -20,6 +20,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def _no_make_around(monkeypatch):
+    """These tests may themselves run under `make test`, whose flags and variables a make within would inherit."""
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def make(*arguments: str) -> list[str]:
     """The command, with the environment that these tests run in taken as it is."""
     return ["make", *arguments, f"VENV={sys.prefix}", "-o", f"{sys.prefix}/.stamp-run"]
@@ -42,8 +49,7 @@ def test_make_run_says_that_the_port_is_taken():
             command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     assert done.returncode != 0
-    assert address in done.stderr
-    assert "in use" in done.stderr
+    assert f"greenserve: cannot listen at {address}" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -57,7 +57,8 @@ def test_putting_off_is_no_heap_operation():
         keep_alive.disarm()
         keep_alive.arm(when)
     assert queue.pushed == 1
-    assert queue.next_moment() == 10  # looked at in vain once, and pushed again for the moment that holds by then
+    assert queue.next_moment() == 10
+    # Looked at in vain once, and pushed again for the moment that holds by then:
     assert fired(queue, 10) == []
     assert queue.pushed == 2
     assert queue.next_moment() == 9_999
@@ -95,7 +96,7 @@ def test_cancelled_ones_do_not_pile_up():
     for _ in range(10):
         for when in range(1000):
             deadline(queue, "dead", 1_000_000 + when).cancel()
-    assert len(queue._heap) < 3000
+    assert len(queue.heap) < 3000
     assert len(queue) == len(kept)
     assert fired(queue, 2_000_000) == list(range(100))
 

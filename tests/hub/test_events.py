@@ -69,7 +69,12 @@ def test_sent_in_time_it_is_no_timeout(clock):
 
 @pytest.mark.parametrize(
     "throw",
-    [(ValueError("no"),), (ValueError, "no"), (ValueError, ValueError("no")), (ValueError, ValueError("no"), None)],
+    [
+        (ValueError("no"),),
+        (ValueError, "no"),
+        (ValueError, ValueError("no")),
+        (ValueError, ValueError("no"), None),
+    ],
 )
 def test_send_exception_is_raised_in_all_who_wait(throw):
     event = Event()
@@ -77,7 +82,7 @@ def test_send_exception_is_raised_in_all_who_wait(throw):
     sleep()
     event.send_exception(*throw)
     for wait in (green.wait, event.wait, event.poll, event.poll_exception):
-        with pytest.raises(ValueError, match="^no$"):
+        with pytest.raises(ValueError, match=r"^no$"):
             wait()
 
 

@@ -333,9 +333,7 @@ def test_kill_before_the_first_step_never_runs_it_and_tells_who_waits():
     assert ran == []
 
 
-@pytest.mark.parametrize(
-    "throw", [(KeyError("why"),), (KeyError, "why"), (KeyError, KeyError("why"), None)]
-)
+@pytest.mark.parametrize("throw", [(KeyError("why"),), (KeyError, "why"), (KeyError, KeyError("why"), None)])
 @pytest.mark.parametrize("started", [True, False])
 def test_kill_with_an_exception(throw, started):
     green = spawn(sleep, 10)

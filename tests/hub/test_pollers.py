@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -137,7 +138,7 @@ def test_the_end_of_the_peers_sending_side_is_readable(poller, pair):
 
 def test_hangup_is_told_to_a_writer(poller, pair):
     fd = pair[0].fileno()
-    with pytest.raises(BlockingIOError):
+    with contextlib.suppress(BlockingIOError):
         while True:
             pair[0].send(b"x" * 65536)
     poller.register(fd)
@@ -229,5 +230,6 @@ def test_auto_takes_the_best_and_a_wrong_name_lists_the_right_ones():
     poller = make_poller()
     assert poller.name == available_pollers()[0]
     poller.close()
-    with pytest.raises(ValueError, match=f"'nosuch' on this machine: choose one of auto, {available_pollers()[0]}"):
+    names = ", ".join(available_pollers())
+    with pytest.raises(ValueError, match=f"'nosuch' on this machine: choose one of auto, {names}"):
         make_poller("nosuch")

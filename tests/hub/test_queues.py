@@ -148,13 +148,16 @@ def test_within_a_time(kind, clock):
     assert queue.get(timeout=2) == 3
 
 
-def test_an_item_goes_past_a_getter_whose_time_ran_out(kind, clock):
+def test_an_item_goes_past_a_getter_whose_time_ran_out(kind, clock, errors):
     queue = kind()
     late, patient = spawn(queue.get, timeout=1), spawn(queue.get)
+    sleep()
     get_hub().call_after(1, queue.put_nowait, "item")
     assert patient.wait() == "item"
     with pytest.raises(Empty):
         late.wait()
+    assert [type(error) for error in errors] == [Empty]
+    errors.clear()
 
 
 def test_nowait_calls_work_from_callbacks_of_the_hub(kind):

@@ -60,6 +60,10 @@ class AnswerHead(NamedTuple):
     keep_alive: bool
 
 
+# namedtuple's own constructor is a Python function; this one is C, and every answer calls it.
+_make: Final = tuple.__new__
+
+
 def answer_head(  # noqa: C901  # one pass over the fields, on the path of every answer
     status: str,
     fields: Iterable[tuple[str, str]],
@@ -127,7 +131,7 @@ def answer_head(  # noqa: C901  # one pass over the fields, on the path of every
         data = text.encode("latin-1")
     except UnicodeEncodeError:
         raise _blame_value(fields) from None
-    return AnswerHead(data, code, bodyless, declared, chunked, keep_alive)
+    return _make(AnswerHead, (data, code, bodyless, declared, chunked, keep_alive))
 
 
 def _remember_status(status: str) -> tuple[int, str]:

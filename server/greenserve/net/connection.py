@@ -13,6 +13,7 @@ closed, and whatever still calls back finds it so.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -22,13 +23,15 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from greenserve.errors import LimitExceeded, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, ChunkedFraming, HeadReader, LengthFraming, RequestHead
 from greenserve.net.refusals import Refusal
-from greenserve.net.stream import HEAD_SIZE, READ_SIZE, Stream
+from greenserve.net.stream import HEAD_SIZE, JOIN_BELOW, READ_SIZE, Stream
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
 from greenserve_hub.greenthreads import sleep
 
 if TYPE_CHECKING:
     from greenserve.net.listener import Listener
     from greenserve.net.server import Server
+
+log = logging.getLogger("greenserve.error")
 
 _LINGER_TIME: Final = (
     2.0  # seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5
@@ -43,6 +46,7 @@ class State(Enum):
     HEAD = "reading a head"
     QUEUED = "waiting for a slot"
     RUNNING = "in the app"
+    SENDING = "sending the rest of an answer"
     PARKED = "idle between requests"
     DISCARDING = "throwing away an unread body"
     LINGERING = "waiting for the client to close"
@@ -52,26 +56,33 @@ class State(Enum):
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     State.HEAD: frozenset({State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
     State.QUEUED: frozenset({State.RUNNING, State.LINGERING, State.CLOSED}),
-    State.RUNNING: frozenset({State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}),
+    State.RUNNING: frozenset(
+        {State.SENDING, State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}
+    ),
+    State.SENDING: frozenset({State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}),
     State.PARKED: frozenset({State.HEAD, State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
     State.DISCARDING: frozenset({State.PARKED, State.HEAD, State.LINGERING, State.CLOSED}),
     State.LINGERING: frozenset({State.CLOSED}),
     State.CLOSED: frozenset(),
 }
 
+# An enum's member is looked up by Python code, and these are asked for with every request.
+_HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
+
 
 class Connection:
     """A client. Made by a listener; it is the Link of its exchanges."""
 
     __slots__ = (
-        "_began",
         "_deadline",
         "_discard_left",
+        "_exchange",
         "_framing",
         "_head",
         "_reader",
         "_rest",
         "_stream",
+        "_unsent",
         "_worker",
         "listener",
         "peer",
@@ -80,25 +91,23 @@ class Connection:
         "state",
     )
 
-    def __init__(
-        self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: int | str
-    ) -> None:
+    def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """Begins to read at once."""
         self.server = server
         self.listener = listener
         self.peer = peer
         self.peer_port = peer_port
-        self.state = State.HEAD
+        self.state = _HEAD
         self._stream = stream
         self._reader: HeadReader | None = None
         self._head: RequestHead | None = None
         self._rest = b""
         self._framing: BodyFraming | None = None
+        self._exchange: Exchange | None = None
+        self._unsent: tuple[bytes | memoryview, bytes | memoryview] | None = None
         self._discard_left = 0
         self._worker: greenlet | None = None
-        self._began = 0.0
-        hub = server.hub
-        self._deadline = hub.make_deadline(self._expired)
+        self._deadline = server.hub.make_deadline(self._expired)
         self._arm(server.config.head_timeout)
         # No read is tried: registering has the kernel tell of what is there already.
         stream.descriptor.on_readable(self._on_readable)
@@ -108,10 +117,6 @@ class Connection:
         request = f" {self._head.method} {self._head.target}" if self._head is not None else ""
         return f"<{self.peer or 'unix'}:{self.peer_port} {self.state.value}{request}>"
 
-    def _move(self, state: State) -> None:
-        assert state in TRANSITIONS[self.state], f"{self.state} to {state}"
-        self.state = state
-
     def _arm(self, seconds: float) -> None:
         """Due in `seconds`; 0 is never."""
         if seconds:
@@ -119,10 +124,17 @@ class Connection:
         else:
             self._deadline.disarm()
 
+    def _call_when_readable(self, callback: Callable[[], None]) -> None:
+        descriptor = self._stream.descriptor
+        if descriptor.readable:
+            self.server.hub.call_soon(callback)  # in a turn of its own, after the others
+        else:
+            descriptor.on_readable(callback)
+
     # Heads: HEAD and PARKED --------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
         try:
             data = self._stream.receive_now(HEAD_SIZE)
@@ -139,42 +151,33 @@ class Connection:
 
     def _take(self, data: bytes) -> None:
         """Feed the next head."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
         server = self.server
-        reader = self._reader
-        if reader is None:
-            reader = HeadReader(server.head_limits)
+        reader = self._reader or HeadReader(server.head_limits)
         try:
             rest = reader.feed(data)
             if rest is None:
-                if self._reader is None:
-                    self._reader = reader
-                    self._begin_slow_head()
-                self._call_when_readable(self._on_readable)
+                self._read_slowly(reader)
                 return
-            head = reader.head
-            assert head is not None
             self._reader = None
             self._rest = rest
-            self._head = head
-            self._framing = self._frame(head) if head.chunked or head.content_length else None
+            self._head = head = reader.head
+            assert head is not None
+            if head.chunked or head.content_length:
+                self._framing = self._frame(head)
         except ProtocolError as error:
             self.refuse(error)
             return
         server.submit(self)
 
-    def _begin_slow_head(self) -> None:
-        if self.state is State.PARKED:
-            self._move(State.HEAD)
-            self._arm(self.server.config.head_timeout)
-
-    def _call_when_readable(self, callback: Callable[[], None]) -> None:
-        descriptor = self._stream.descriptor
-        if descriptor.readable:
-            self.server.hub.call_soon(callback)  # in a turn of its own, after the others
-        else:
-            descriptor.on_readable(callback)
+    def _read_slowly(self, reader: HeadReader) -> None:
+        if self._reader is None:
+            self._reader = reader
+            if self.state is _PARKED:
+                self.state = _HEAD
+                self._arm(self.server.config.head_timeout)
+        self._call_when_readable(self._on_readable)
 
     def _frame(self, head: RequestHead) -> BodyFraming:
         config = self.server.config
@@ -190,80 +193,49 @@ class Connection:
 
     def queue(self) -> None:
         """The pool is full: wait for a turn. For the server."""
-        self._move(State.QUEUED)
+        self.state = _QUEUED
         self._arm(self.server.config.queue_timeout)
 
     def run(self) -> None:
-        """Run the request and see what comes after.
-
-        In a green thread of the pool; switches as the app does.
-        """
+        """Run the request and see what comes after. In a green thread of the pool; switches as the app does."""
         server = self.server
         head = self._head
         assert head is not None
-        self._move(State.RUNNING)
+        self.state = _RUNNING
         self._worker = getcurrent()
-        self._arm(server.config.request_timeout)
-        self._began = server.hub.now
+        began = server.hub.now
         framing = self._framing
         ahead = b""
         if framing is not None:
             ahead, self._rest = self._rest, b""
         environ = make_environ(self.listener.environ, head, self.peer, self.peer_port)
-        exchange = Exchange(server.service, self, head, environ, framing, ahead)
+        self._exchange = exchange = Exchange(server.service, self, head, environ, framing, ahead)
         server.context.copy().run(exchange.run)
         self._worker = None
         if server.access_log is not None:
-            server.log_access(exchange, self._began)
-        if self.state is State.CLOSED:
-            return
-        try:
-            if not exchange.keep_alive:
-                self._finish(exchange)
-            elif framing is not None and not framing.done:
-                self._discard(exchange.input.take_ahead(), framing)
+            server.log_access(exchange, began)
+        if self.state is not _CLOSED:
+            if self._unsent is None:
+                self._answered()
             else:
-                self._next(self._rest if framing is None else framing.rest)
-        except GreenletExit:
-            self.close()
+                self.state = _SENDING
+                server.send_soon(self)
+        server.slot_is_free()
 
-    def _finish(self, exchange: Exchange) -> None:
-        """The last answer is out: close so that the client can read it."""
-        framing = self._framing
-        if exchange.status and (self._rest or (framing is not None and not framing.done)):
-            self._linger()  # closing over unread bytes would reset the connection and lose the answer
-        else:
-            self.close()
-
-    def _next(self, rest: bytes) -> None:
-        """Ready for another request."""
-        self._head = None
-        self._framing = None
-        self._rest = b""
-        server = self.server
-        if not server.service.keep_alive:
-            self.close()
-        elif rest:
-            # Back into the line: a client that pipelines gets no second turn before the others had theirs.
-            self._move(State.HEAD)
-            self._arm(server.config.head_timeout)
-            server.hub.call_soon(self._take, rest)
-        else:
-            self._move(State.PARKED)
-            self._deadline.arm(server.hub.now + server.config.keep_alive)
-            self._call_when_readable(self._on_readable)
+    def watch(self) -> None:
+        """The app has given way before it ended: from now on a deadline matters. For the server."""
+        assert self._exchange is not None
+        self._arm(0 if self._exchange.status else self.server.config.request_timeout)
 
     # Link --------------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
         """See Link."""
-        server = self.server
-        if not self._deadline.pending:
-            hub = server.hub
-            if hub.clock() - hub.now > _TURN:
-                sleep(0)
+        hub = self.server.hub
+        if hub.clock() - hub.now > _TURN:
+            sleep(0)
         self._deadline.disarm()  # request_timeout: the answer has begun
-        self._stream.send(data, server.send_timeout)
+        self._stream.send(data, self.server.send_timeout)
 
     def send_interim(self, data: bytes) -> None:
         """See Link."""
@@ -273,6 +245,10 @@ class Connection:
         """See Link."""
         self._deadline.disarm()
         self._stream.send_pieces(first, second, self.server.send_timeout)
+
+    def send_last(self, head: bytes, body: bytes) -> None:
+        """See Link."""
+        self._unsent = (head + body, b"") if len(body) < JOIN_BELOW else (head, body)
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """See Link."""
@@ -284,9 +260,71 @@ class Connection:
 
     def is_peer_gone(self) -> bool:
         """See Link; environ["greenserve.client_disconnected"]."""
-        return self.state is not State.RUNNING or self._stream.is_peer_gone()
+        return self.state is not _RUNNING or self._stream.is_peer_gone()
 
-    # After it: DISCARDING and LINGERING ---------------------------------------------------------------------
+    # The answer is made: SENDING ------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send what the kernel takes of a whole answer; the rest when it takes more. Switches: never."""
+        if self.state is not _SENDING:
+            return
+        assert self._unsent is not None
+        first, second = self._unsent
+        try:
+            sent = self._stream.send_now(first, second)
+        except PeerGone as error:
+            log.debug("%r: client gone: %s", self, error)
+            self.close()
+            return
+        if sent == len(first) + len(second):
+            self._unsent = None
+            self._answered()
+            return
+        if sent < len(first):
+            self._unsent = memoryview(first)[sent:], second
+        else:
+            self._unsent = memoryview(second)[sent - len(first) :], b""
+        # A slow reader costs what is left to send, and no slot.
+        self._arm(self.server.config.send_timeout)
+        self._stream.descriptor.on_writable(self.flush)
+
+    def _answered(self) -> None:
+        """What comes after the answer."""
+        exchange = self._exchange
+        assert exchange is not None
+        self._exchange = None
+        framing = self._framing
+        if not exchange.keep_alive:
+            if exchange.status and (self._rest or (framing is not None and not framing.done)):
+                self._linger()  # closing over unread bytes would reset the connection and lose the answer
+            else:
+                self.close()
+        elif framing is None:
+            self._next(self._rest)
+        elif framing.done:
+            self._next(framing.rest)
+        else:
+            self._discard(exchange.input.take_ahead(), framing)
+
+    def _next(self, rest: bytes) -> None:
+        """Ready for another request."""
+        self._head = None
+        self._framing = None
+        server = self.server
+        if not server.service.keep_alive:
+            self.close()
+        elif rest:
+            # Back into the line: a client that pipelines gets no second turn before the others had theirs.
+            self._rest = b""
+            self.state = _HEAD
+            self._arm(server.config.head_timeout)
+            server.hub.call_soon(self._take, rest)
+        else:
+            self.state = _PARKED
+            self._deadline.arm(server.hub.now + server.config.keep_alive)
+            self._call_when_readable(self._on_readable)
+
+    # What is left unread: DISCARDING and LINGERING ------------------------------------------------------
 
     def _discard(self, ahead: bytes, framing: BodyFraming) -> None:
         """Throw away what the app left of the body, if it is little, so that the connection can go on."""
@@ -294,7 +332,7 @@ class Connection:
         if framing.wants() > limit:
             self._linger()
             return
-        self._move(State.DISCARDING)
+        self.state = _DISCARDING
         self._discard_left = limit
         self._arm(self.server.config.body_timeout)
         self._throw_away(ahead)
@@ -315,7 +353,7 @@ class Connection:
             self._call_when_readable(self._on_discardable)
 
     def _on_discardable(self) -> None:
-        if self.state is not State.DISCARDING:
+        if self.state is not _DISCARDING:
             return
         try:
             data = self._stream.receive_now(READ_SIZE)
@@ -332,7 +370,7 @@ class Connection:
     def refuse(self, error: ProtocolError, *extra: tuple[str, str]) -> None:
         """Answer with an error of the server's own, from a hub callback, and close. Switches: never."""
         server = self.server
-        server.stats.refused += 1
+        server.counts.refused += 1
         refusal = Refusal(self, error, self._head)
         try:
             self._stream.send_now(refusal.encode(server.service, extra))
@@ -347,14 +385,14 @@ class Connection:
 
     def _linger(self) -> None:
         """Say that no more will come, and read until the client has closed too, within a bound (RFC 9112 §9.6)."""
-        self._move(State.LINGERING)
+        self.state = _LINGERING
         self._stream.shut_sending()
         self._discard_left = _LINGER_BYTES
         self._arm(_LINGER_TIME)
         self._on_lingering()
 
     def _on_lingering(self) -> None:
-        if self.state is not State.LINGERING:
+        if self.state is not _LINGERING:
             return
         try:
             data = self._stream.receive_now(READ_SIZE)
@@ -369,48 +407,47 @@ class Connection:
         else:
             self._call_when_readable(self._on_lingering)
 
-    # The end
-    # ---------------------------------------------------------------------------------------------------
+    # The end ---------------------------------------------------------------------------------------------
 
     def _expired(self) -> None:
         """The deadline of the state we are in has passed; from the hub."""
         state = self.state
-        if state is State.HEAD and self._reader is not None and self._reader.begun:
+        if state is _HEAD and self._reader is not None and self._reader.begun:
             self.refuse(ProtocolError(408, "the head of the request came too slowly (head_timeout)"))
-        elif state is State.QUEUED:
+        elif state is _QUEUED:
             self.server.unqueue(self)
             self.refuse(ProtocolError(503, "the server is busy (queue_timeout)"), ("Retry-After", "1"))
-        elif state is State.RUNNING:
+        elif state is _RUNNING:
             if self._worker is not None:
                 # Again until it ends: an app may have caught the first.
                 self._arm(1.0)
                 self._worker.throw(RequestTimeout())
         else:
+            if state is _SENDING:
+                self._stream.reset_on_close()
             self.close()
 
     def drain(self) -> None:
         """The server stops: close unless a request is under way. Switches: never."""
-        if self.state is State.PARKED or (
-            self.state is State.HEAD and self._reader is None and not self._head
-        ):
+        if self.state is _PARKED or (self.state is _HEAD and self._reader is None and not self._head):
             self.close()
 
     def end(self) -> str | None:
         """The time to stop gracefully is over: end what runs; what that was, for the log. From the hub."""
-        told = repr(self) if self.state in (State.RUNNING, State.QUEUED) else None
-        worker = self._worker
-        if worker is not None:
-            worker.throw(GreenletExit())
+        told = repr(self) if self.state in (_RUNNING, _QUEUED, _SENDING) else None
+        if self._worker is not None:
+            self._worker.throw(GreenletExit())
         self.close()
         return told
 
     def close(self) -> None:
         """Close now; repeatable. Switches: never."""
-        if self.state is not State.CLOSED:
-            if self.state is State.QUEUED:
+        if self.state is not _CLOSED:
+            if self.state is _QUEUED:
                 self.server.unqueue(self)
-            self._move(State.CLOSED)
+            self.state = _CLOSED
             self._deadline.cancel()
             self._stream.close()
             self._reader = None
+            self._unsent = None
             self.server.forget(self)

@@ -55,7 +55,9 @@ _OF_THE_PEER: Final = frozenset(
 _OF_THE_MACHINE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _FIRST_PAUSE: Final = 0.05  # seconds; doubles up to the longest
 _LONGEST_PAUSE: Final = 1.0
-_AT_ONCE: Final = 64  # connections accepted before the others have their turn
+_AT_ONCE: Final = (
+    1024  # connections accepted before the others have their turn; a burst must not overflow the backlog
+)
 
 
 class Listener:
@@ -89,7 +91,7 @@ class Listener:
             except OSError as error:
                 if self._descriptor.closed:
                     return
-                server.stats.accept_errors += 1
+                server.counts.accept_errors += 1
                 if error.errno in _OF_THE_PEER:
                     continue
                 if pause == _FIRST_PAUSE:
@@ -115,7 +117,7 @@ class Listener:
 
     def _open(self, sock: socket.socket, address: Any) -> None:
         sock.setblocking(False)
-        peer, port = (address[0], address[1]) if isinstance(address, tuple) else ("", "")
+        peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
         server = self._server
         server.remember(Connection(server, self, Stream(server.hub, sock), peer, port))
 

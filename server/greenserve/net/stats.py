@@ -1,4 +1,4 @@
-"""Counters of one server, as plain attributes. Whoever counts adds to them; whoever is curious reads them."""
+"""Counters of one server. Whoever counts adds to its Counts; whoever is curious gets Stats, made when asked for."""
 
 from __future__ import annotations
 
@@ -6,17 +6,27 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(slots=True)
-class Stats:
-    """What a server has done, and what it is doing."""
+class Counts:
+    """What has happened since the start."""
 
-    connections: int = 0  # open now
-    accepted: int = 0  # since the start
-    requests: int = 0  # begun by an app
-    active: int = 0  # in an app now
-    queued: int = 0  # waiting for a slot of the pool now
+    accepted: int = 0  # connections
+    requests: int = 0  # answered by the app, or tried to
     refused: int = 0  # answered with an error before an app saw them
     accept_errors: int = 0
 
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts, and what is going on at this moment."""
+
+    connections: int  # open
+    active: int  # requests in the app
+    queued: int  # requests waiting for a slot of the pool
+    accepted: int
+    requests: int
+    refused: int
+    accept_errors: int
+
     def as_dict(self) -> dict[str, int]:
-        """A copy, by name."""
+        """All of it, by name."""
         return asdict(self)

@@ -20,6 +20,7 @@ from greenserve_hub.loop import Hub
 from greenserve_hub.readiness import wait_readable, wait_writable
 
 READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body
+JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a second piece for the kernel
 HEAD_SIZE: Final = (
     16 * 1024
 )  # bytes asked for a head; what a pipelining client may send ahead is bounded by it
@@ -39,9 +40,9 @@ class Stream:
     # From hub callbacks --------------------------------------------------------------------------------
 
     def receive_now(self, size: int) -> bytes:
-        """What has come, at most `size` bytes; b"" at the end. BlockingIOError when nothing has.
+        """What has come, at most `size` bytes; b"" at the end. BlockingIOError when nothing has. Switches: never.
 
-        Switches: never.
+        Raises PeerGone.
         """
         try:
             data = self.sock.recv(size)
@@ -50,14 +51,15 @@ class Stream:
             raise
         except OSError as error:
             raise PeerGone(str(error)) from None
-        if len(data) < size and data:
-            self.descriptor.drained()
+        if 0 < len(data) < size:
+            descriptor = self.descriptor
+            descriptor.readable = descriptor.hangup  # drained(), without the call
         return data
 
-    def send_now(self, data: bytes) -> int:
-        """Send what the kernel takes at once; how many bytes. Switches: never. Raises PeerGone."""
+    def send_now(self, first: bytes | memoryview, second: bytes | memoryview = b"") -> int:
+        """Send what the kernel takes at once of two pieces; how many bytes. Switches: never. Raises PeerGone."""
         try:
-            return self.sock.send(data)
+            return self.sock.sendmsg((first, second)) if second else self.sock.send(first)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -84,21 +86,16 @@ class Stream:
 
     def send_pieces(self, first: bytes, second: bytes, timeout: float | None) -> None:
         """Both, without joining them. Else as send."""
-        try:
-            sent = self.sock.sendmsg((first, second))
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise PeerGone(str(error)) from None
+        sent = self.send_now(first, second)
         if sent < len(first):
-            self.send(first[sent:] + second, timeout)
-        elif sent < len(first) + len(second):
-            self._send_rest(memoryview(second)[sent - len(first) :], timeout)
+            self._send_rest(memoryview(first)[sent:], timeout)
+            sent = len(first)
+        self._send_rest(memoryview(second)[sent - len(first) :], timeout)
 
     def _send_rest(self, left: memoryview, timeout: float | None) -> None:
         while left:
             self._wait_to_send(timeout)
-            left = left[self.send_now(left) :]  # type: ignore[arg-type]  # send(2) takes any buffer
+            left = left[self.send_now(left) :]
 
     def send_file(self, fd: int, offset: int, count: int, timeout: float | None) -> int:
         """sendfile(2); how many bytes, fewer than `count` at the file's end.
@@ -132,6 +129,7 @@ class Stream:
         try:
             self._wait(wait_writable, timeout)
         except TimeoutError:
+            self.reset_on_close()
             raise PeerGone("the client reads nothing (send_timeout)") from None
 
     def _wait(self, wait: object, timeout: float | None) -> None:
@@ -159,14 +157,10 @@ class Stream:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
-    def reset(self) -> None:
-        """Close so that the peer sees a reset, and the kernel drops what it still holds to send.
-
-        Switches: never.
-        """
+    def reset_on_close(self) -> None:
+        """Have close() reset the connection: the kernel drops what it still holds to send. Switches: never."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.close()
 
     def close(self) -> None:
         """Close; repeatable. Switches: never."""

@@ -14,10 +14,7 @@ from greenserve.wsgi.file_wrapper import FileWrapper
 
 _CACHE_SIZE: Final = 1024
 _DROPPED: Final = ""
-_keys: dict[bytes, str] = {
-    b"Content-Type": "CONTENT_TYPE",
-    b"Content-Length": "CONTENT_LENGTH",
-}
+_keys: dict[str, str] = {}
 
 
 def base_environ(
@@ -42,7 +39,7 @@ def base_environ(
     }
 
 
-def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: int | str) -> dict[str, Any]:
+def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: str) -> dict[str, Any]:
     """The environ of one request, without what an Exchange adds (wsgi.input and the greenserve keys)."""
     environ = base.copy()
     environ["REQUEST_METHOD"] = head.method
@@ -51,31 +48,30 @@ def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: 
     environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.http11 else "HTTP/1.0"
     environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
     environ["REMOTE_ADDR"] = peer
-    environ["REMOTE_PORT"] = str(peer_port)
-    for name, value in head.raw_fields:
+    environ["REMOTE_PORT"] = peer_port
+    for name, value in head.fields:
         key = _keys.get(name)
         if key is None:
             key = _remember(name)
         if key in environ:
             # A cookie's crumbs are joined as RFC 6265 §5.4 writes them, any other list as RFC 9110 §5.3 does.
-            environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value.decode("latin-1")
+            environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value
         elif key:
-            environ[key] = value.decode("latin-1")
+            environ[key] = value
     if head.target[0] != "/" and head.host is not None:
         environ["HTTP_HOST"] = head.host  # RFC 9112 §3.2.2: the target's authority wins
     return environ
 
 
-def _remember(name: bytes) -> str:
+def _remember(name: str) -> str:
     lowered = name.lower()
-    if b"_" in name or lowered == b"proxy":
-        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment
-        # (httpoxy).
+    if "_" in name or lowered == "proxy":
+        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy).
         key = _DROPPED
-    elif lowered in (b"content-type", b"content-length"):
-        key = lowered.decode("ascii").upper().replace("-", "_")
     else:
-        key = "HTTP_" + lowered.decode("ascii").upper().replace("-", "_")
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
     if len(_keys) < _CACHE_SIZE:
         _keys[name] = key
     return key

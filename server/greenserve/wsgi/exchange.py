@@ -25,7 +25,7 @@ from greenserve.wsgi.link import Link, WSGIApplication
 
 log = logging.getLogger("greenserve.error")
 
-_JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a second piece for the kernel
+_JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a second send
 
 
 class RequestTimeout(BaseException):
@@ -59,22 +59,13 @@ class Service:
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = (
-        "_fields",
-        "_status",
-        "answer",
-        "began",
-        "bytes_sent",
-        "environ",
-        "head",
-        "input",
-        "keep_alive",
-        "link",
-        "posthooks",
-        "seconds",
-        "service",
-        "status",
-    )
+    # Defaults on the class: most exchanges touch none of them.
+    answer: AnswerHead | None = None
+    status = 0  # as it went out; 0 while nothing has
+    bytes_sent = 0  # content, without heads and chunk sizes
+    began = 0.0
+    seconds = 0.0
+    _status: str | None = None
 
     def __init__(
         self,
@@ -88,18 +79,12 @@ class Exchange:
         """`framing` is None for a request without a body; `ahead` is what was received of it already."""
         self.service = service
         self.link = link
-        self.began = 0.0
-        self.seconds = 0.0
         self.head = head
         self.environ = environ
-        self.posthooks: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         self.keep_alive = head.keep_alive
-        self.answer: AnswerHead | None = None
-        self.status = 0  # as it went out; 0 while nothing has
-        self.bytes_sent = 0  # content, without heads and chunk sizes
-        self._status: str | None = None
-        self._fields: list[tuple[str, str]] = []
         self.input = _NO_BODY if framing is None else RequestInput(link, framing, ahead, head.expect_continue)
+        self.posthooks: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
+        self._fields: list[tuple[str, str]] = []
         environ["wsgi.input"] = self.input
         environ["greenserve.posthooks"] = self.posthooks
         environ["greenserve.client_disconnected"] = link.is_peer_gone
@@ -112,7 +97,7 @@ class Exchange:
         return self.link.peer
 
     @property
-    def peer_port(self) -> int | str:
+    def peer_port(self) -> str:
         """The client's port."""
         return self.link.peer_port
 
@@ -169,45 +154,41 @@ class Exchange:
 
     def run(self) -> None:
         """Call the app, send its answer, run the post-hooks. Switches: as the app does. Raises nothing."""
-        result: Iterable[bytes] | None = None
         try:
-            try:
-                result = self.service.app(self.environ, self.start_response)
+            result = self.service.app(self.environ, self.start_response)
+            if type(result) is list and self.answer is None:  # the common case: the whole body, in one list
+                self._send_whole(result[0] if len(result) == 1 else _join(result))
+            else:
                 self._answer(result)
-            finally:
-                close = getattr(result, "close", None)
-                if close is not None:
-                    close()
-            if self.input.failed is not None:
-                self.keep_alive = False
         except BaseException as error:  # also what is no Exception: one request must not end the others
             self._failed(error)
-        if self.input.awaits_continue:
-            self.keep_alive = False  # nobody can tell whether the body will come (RFC 9110 §10.1.1)
-        for fn, args, kwargs in self.posthooks:
+        if self.input is not _NO_BODY and self.input.is_unusable:
+            self.keep_alive = False  # nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1)
+        if self.posthooks:
+            self._run_posthooks()
+
+    def _run_posthooks(self) -> None:
+        for hook in self.posthooks:
             try:
+                fn, args, kwargs = hook
                 fn(self.environ, *args, **kwargs)
             except BaseException:
-                log.exception("post-hook %r of %s %s failed", fn, self.head.method, self.head.target)
+                log.exception("post-hook %r of %s %s failed", hook, self.head.method, self.head.target)
 
     def _answer(self, result: Iterable[bytes]) -> None:
-        kind = type(result)
-        if kind is list or kind is tuple:
-            body = result[0] if len(result) == 1 else _join(result)  # type: ignore[index,arg-type]
-            if type(body) is not bytes:
-                _check_bytes(body)
-            if self.answer is None:
-                self._send_whole(body)
-                return
-            if body:
-                self._send(body)
-        elif kind is FileWrapper and self._send_file(result):  # type: ignore[arg-type]
-            pass
-        elif result is None:
-            raise AppError("the app returned None instead of an iterable of bytes (PEP 3333)")
-        else:
-            self._send_each(result)
-        self._end()
+        """Send what the app returned, and close it on every path."""
+        try:
+            if type(result) is FileWrapper and self._send_file(result):
+                pass
+            elif result is None:
+                raise AppError("the app returned None instead of an iterable of bytes (PEP 3333)")
+            else:
+                self._send_each(result)
+            self._end()
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
 
     def _send_each(self, result: Iterable[bytes]) -> None:
         sized = getattr(result, "__len__", None)
@@ -226,37 +207,46 @@ class Exchange:
             raise AppError("the app sent content before it called start_response() (PEP 3333)")
         service = self.service
         head = self.head
+        keep_alive = self.keep_alive and service.keep_alive
+        if self.input is not _NO_BODY:
+            keep_alive = keep_alive and not self.input.is_unusable
+            self.input.answer_begun()
         self.answer = answer = answer_head(
             self._status,
             self._fields,
             head.method,
             head.http11,
-            self.keep_alive and service.keep_alive and not self.input.awaits_continue,
+            keep_alive,
             length,
             service.date_line(),
             service.server_line,
         )
         self.keep_alive = answer.keep_alive
-        self.input.answer_begun()
         return answer
 
     def _send_whole(self, body: bytes) -> None:
-        """The common case: the whole answer in one send."""
-        answer = self._begin(len(body))
+        """The whole answer is there: one send, which need not wait for a green thread."""
+        if type(body) is not bytes:
+            _check_bytes(body)
+        size = len(body)
+        answer = self._begin(size)
         self.status = answer.status
-        if answer.bodyless:
-            self.link.send(answer.data)
-            return
         length = answer.length
-        if length is not None and len(body) != length:
+        if answer.bodyless:
+            body = b""
+        elif length != size:
+            assert length is not None
             body = self._cut(body, length)
-        self.bytes_sent = len(body)
-        if len(body) < _JOIN_BELOW:
-            self.link.send(answer.data + body)
-        else:
-            self.link.send_pieces(answer.data, body)
-        if length is not None:
+            self.bytes_sent = len(body)
             self._check_length(length)
+        else:
+            self.bytes_sent = size
+        if not self.posthooks:
+            self.link.send_last(answer.data, body)
+        elif body:
+            self.link.send_pieces(answer.data, body)
+        else:
+            self.link.send(answer.data)
 
     def _send(self, data: bytes) -> None:
         """One piece, flushed at once, with the head if it is the first."""
@@ -372,10 +362,8 @@ class Exchange:
         self.bytes_sent = len(data) - data.index(b"\r\n\r\n") - 4
         try:
             self.link.send(data)
-        except (PeerGone, GreenletExit, RequestTimeout):
-            log.debug(
-                "%s %s: client gone before it was answered %d", self.head.method, self.head.target, status
-            )
+        except BaseException as error:  # client gone, or time run out a second time
+            log.debug("%s %s: not answered %d: %r", self.head.method, self.head.target, status, error)
 
 
 class _NothingRead:

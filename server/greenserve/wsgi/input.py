@@ -115,9 +115,12 @@ class RequestInput:
             self._link.send_interim(head)
 
     @property
-    def awaits_continue(self) -> bool:
-        """Whether the client still waits for a 100 Continue before it sends the body."""
-        return self._continue is not None
+    def is_unusable(self) -> bool:
+        """Whether nobody can tell what follows: the body failed, or its client was never told to send it.
+
+        RFC 9110 §10.1.1: whether it will come all the same is open.
+        """
+        return self.failed is not None or self._continue is not None
 
     def answer_begun(self) -> None:
         """Told when the final head goes out: an interim one can't follow it any more."""

@@ -15,7 +15,7 @@ class Link(Protocol):
     """A connection as seen from a request."""
 
     peer: str
-    peer_port: int | str
+    peer_port: str
 
     def send(self, data: bytes) -> None:
         """Send part of an answer, whole. Switches: when the peer reads slower than we write.
@@ -25,6 +25,9 @@ class Link(Protocol):
 
     def send_interim(self, data: bytes) -> None:
         """Send a 1xx answer, which is not the answer's beginning. Else as send."""
+
+    def send_last(self, head: bytes, body: bytes) -> None:
+        """Take a whole answer, to be sent when the exchange is over. Switches: never. Raises nothing."""
 
     def send_pieces(self, first: bytes, second: bytes) -> None:
         """Send two pieces as one, without joining them first. Else as send."""

@@ -44,7 +44,7 @@ def test_9110_5_4_one_field() -> None:
 
 
 def test_9110_5_4_how_many_fields() -> None:
-    assert len(read(raw("GET / HTTP/1.1", "A: b", "A: b", "A: b"), limits=_LIMITS)[0].raw_fields) == 4
+    assert len(read(raw("GET / HTTP/1.1", "A: b", "A: b", "A: b"), limits=_LIMITS)[0].fields) == 4
     assert _both_ways(raw("GET / HTTP/1.1", *["A: b"] * 4)) == [431, 431]
 
 

@@ -165,7 +165,7 @@ class TestFraming:
             _answer("200 OK", ("Content-Length", value))
 
     def test_9110_8_6_two_different_lengths(self) -> None:
-        with pytest.raises(AppError, match="8.6"):
+        with pytest.raises(AppError, match=r"8\.6"):
             _answer("200 OK", ("Content-Length", "1"), ("Content-Length", "2"))
 
     def test_7_1_an_unknown_length_is_chunked_in_http_1_1(self) -> None:

@@ -125,7 +125,9 @@ def test_heads(data: bytes) -> None:
     assert ours.method.encode() == theirs.method
     assert ours.target.encode("latin-1") == theirs.target
     assert ours.http11 == (theirs.http_version == b"1.1")
-    assert [(name.lower(), value) for name, value in ours.raw_fields] == [(n, v) for n, v in theirs.headers]
+    assert [(name.lower(), value) for name, value in ours.fields] == [
+        (n.decode(), v.decode("latin-1")) for n, v in theirs.headers
+    ]
 
 
 _CHUNKS: Final = [

@@ -17,8 +17,8 @@ _CUTS = st.lists(st.integers(0, 300), max_size=12)
 _TIGHT = HeadLimits(line=30, field_size=30, fields=3, head=90)
 
 
-def _slots(head: RequestHead) -> dict[str, Any]:
-    return {name: getattr(head, name) for name in RequestHead.__slots__}
+def _facts(head: RequestHead) -> dict[str, Any]:
+    return {name: getattr(head, name) for name in RequestHead.__annotations__}
 
 
 def _outcome(pieces: list[bytes], limits: HeadLimits) -> Any:
@@ -28,7 +28,7 @@ def _outcome(pieces: list[bytes], limits: HeadLimits) -> Any:
         return "refused"
     except AssertionError:
         return "unfinished"
-    return _slots(head), rest
+    return _facts(head), rest
 
 
 @given(heads(), _CUTS, st.binary(max_size=20), st.sampled_from([_TIGHT, HeadLimits(8190, 8190, 100, 65536)]))
@@ -51,7 +51,7 @@ def test_two_pieces_of_a_long_head(cut: int) -> None:
     )
     whole, rest = read(data + b"after")
     head, other = read(*split(data + b"after", [cut]))
-    assert (_slots(head), other) == (_slots(whole), rest)
+    assert (_facts(head), other) == (_facts(whole), rest)
 
 
 def _fed(framing: BodyFraming, pieces: list[bytes]) -> Any:

@@ -1,0 +1,72 @@
+"""PoolWorker: a green thread of a pool that runs one job after another.
+
+Made and fed by GreenPool only.
+
+Facts: making a greenlet costs most of a spawn, and a job whose result nobody asks for needs no greenlet of
+its own. Consequence: jobs without a result run on workers that are used again; GreenPool.spawn, which
+promises a GreenThread, makes one. Decision: an idle worker is parked by a plain `hub.switch()`, the one
+exception to parking.py, since it waits for nothing and belongs in no dump. Cost: whoever keeps a worker past
+its job holds somebody else's green thread; `generation` tells, and Timeout asks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from greenserve_hub.loop import get_hub
+
+if TYPE_CHECKING:
+    from greenserve_hub.pools import GreenPool
+
+# A worker at rest holds some 20 KiB of stack. Bursts above this many make new ones, which costs 5 µs each.
+IDLE_WORKERS = 256
+
+
+Job = tuple["GreenPool", Callable[..., object], tuple[Any, ...]]
+
+
+class PoolWorker(greenlet):
+    """A green thread of a pool that runs one job after another. `generation` counts the jobs it has ended."""
+
+    generation = 0
+    # Not handed over by switch(): greenlet keeps what it passed to the first one for as long as the greenlet lives.
+    job: Job | None = None
+
+    def _end_unstarted(self, throw_args: tuple[Any, ...]) -> None:
+        # Killed before its next job, or its first, has begun.
+        if self.job is not None:
+            self.job[0]._job_ended(self)
+
+
+def work() -> None:
+    """The life of a worker.
+
+    A plain function: a bound method would keep the worker alive after its pool has gone.
+    """
+    hub = get_hub()
+    while True:
+        worker = cast(PoolWorker, getcurrent())
+        assert worker.job is not None
+        pool, fn, args = worker.job
+        killed = False
+        try:
+            fn(*args)
+        except GreenletExit:
+            killed = True
+        except BaseException:
+            hub._callback_failed()
+        worker.generation += 1
+        pool._job_ended(worker)
+        if killed or len(pool._idle) >= IDLE_WORKERS:
+            return
+        pool._idle.append(worker)
+        # At rest it holds on to nothing: neither to what the job used, nor to the pool, which holds on to it.
+        del worker, pool, fn, args
+        try:
+            hub.switch()
+        except BaseException:
+            cast(PoolWorker, getcurrent())._end_unstarted(())
+            raise

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from greenserve_hub.greenthreads import sleep
+from greenserve_hub.loop import get_hub
+from greenserve_hub.testing import wait_all_blocked
+
+
+@pytest.fixture
+def pair():
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+    yield ends
+    for end in ends:
+        end.close()
+
+
+def test_closing_wakes_who_waits_and_tells_it_so(pair):
+    hub, woken = get_hub(), []
+    descriptor = hub.open_descriptor(pair[0].fileno())
+    wait_all_blocked()
+    descriptor.on_readable(lambda: woken.append(("reader", descriptor.closed)))
+    descriptor.on_writable(lambda: woken.append(("writer", descriptor.closed)))
+    descriptor.close()
+    descriptor.close()
+    assert woken == [("reader", True), ("writer", True)]
+    assert hub.descriptors == {}
+
+
+def test_a_number_that_the_kernel_gives_out_again_never_meets_an_old_waiter(pair):
+    hub, woken = get_hub(), []
+    fd = pair[0].fileno()
+    old = hub.open_descriptor(fd)
+    wait_all_blocked()
+    old.on_readable(lambda: woken.append(("old", old.closed)))
+    others = socket.socketpair()
+    os.dup2(others[0].fileno(), fd)  # closed behind the hub's back, and the number is somebody else's now
+    new = hub.open_descriptor(fd)
+    assert woken == [("old", True)]
+    assert old.closed
+    assert hub.descriptors == {fd: new}
+    wait_all_blocked()
+    new.on_readable(lambda: woken.append(("new", new.closed)))
+    others[1].send(b"x")
+    sleep()
+    assert woken == [("old", True), ("new", False)]
+    old.close()  # late, and no business of the new one
+    assert hub.descriptors == {fd: new}
+    new.close()
+    for end in others:
+        end.close()
+
+
+def test_an_edge_that_nobody_waited_for_is_remembered(pair):
+    hub = get_hub()
+    descriptor = hub.open_descriptor(pair[0].fileno())
+    wait_all_blocked()
+    assert descriptor.readable  # try first: nothing has proved otherwise
+    descriptor.drained()
+    assert not descriptor.readable
+    if not hub.edge:
+        descriptor.on_readable(lambda: None)
+    pair[1].send(b"x")
+    wait_all_blocked()
+    assert descriptor.readable
+    descriptor.close()
+
+
+def test_after_a_hangup_it_is_readable_for_ever(pair):
+    hub, woken = get_hub(), []
+    descriptor = hub.open_descriptor(pair[0].fileno())
+    wait_all_blocked()
+    descriptor.drained()
+    descriptor.on_readable(lambda: woken.append("reader"))
+    descriptor.on_writable(lambda: woken.append("writer"))
+    pair[1].close()
+    wait_all_blocked()
+    assert "reader" in woken
+    assert "writer" in woken
+    if hub.poller.name != "select":
+        assert descriptor.hangup
+        descriptor.drained()
+    assert descriptor.readable
+    descriptor.close()
+
+
+def test_one_that_is_closed_by_another_callback_of_the_same_poll_is_not_called():
+    hub, told = get_hub(), []
+    pairs = [socket.socketpair() for _ in range(2)]
+    descriptors = [hub.open_descriptor(mine.fileno()) for mine, _ in pairs]
+    wait_all_blocked()
+    for descriptor, other in zip(descriptors, reversed(descriptors), strict=True):
+
+        def readable(descriptor=descriptor, other=other):
+            told.append(descriptor.closed)
+            other.close()
+
+        descriptor.on_readable(readable)
+    for _, other in pairs:
+        other.send(b"x")
+    sleep()
+    assert sorted(told) == [False, True]  # one was ready, the other was told that it had been closed
+    for ends in pairs:
+        for end in ends:
+            end.close()
+    for descriptor in descriptors:
+        descriptor.close()

@@ -1,0 +1,58 @@
+"""Green sockets for tests, on every poller in turn."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from greenserve_hub.greenthreads import spawn
+from greenserve_hub.loop import Hub, set_hub, use_hub
+from greenserve_hub.pollers import available_pollers
+from greenserve_hub.sockets import GreenSocket, create_connection
+
+Pair = tuple[GreenSocket, GreenSocket]
+LARGE = bytes(range(256)) * 20_000  # more than any socket buffer in the tests holds
+
+
+@pytest.fixture(params=available_pollers(), autouse=True)
+def hub(request: pytest.FixtureRequest, errors: list[BaseException]) -> Iterator[Hub]:
+    """A hub on each poller in turn, on which nothing may be left."""
+    before = set_hub(None)
+    hub = use_hub(request.param)
+    hub.on_error = lambda kind, error, trace: errors.append(error)
+    try:
+        yield hub
+        assert not hub.parked
+        assert not hub.descriptors
+    finally:
+        hub.close()
+        set_hub(before)
+
+
+def tcp_socket() -> GreenSocket:
+    """Not bound, not connected."""
+    return GreenSocket(socket.AF_INET, socket.SOCK_STREAM)
+
+
+@contextmanager
+def listening(backlog: int = 9) -> Iterator[GreenSocket]:
+    """A listener at a free port."""
+    with tcp_socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(backlog)
+        yield listener
+
+
+@contextmanager
+def tcp_pair() -> Iterator[Pair]:
+    """Client and server side of one connection, with small buffers."""
+    with listening() as listener:
+        accepting = spawn(listener.accept)
+        with create_connection(listener.getsockname()) as client, accepting.wait()[0] as server:
+            for end in (client, server):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            yield client, server
