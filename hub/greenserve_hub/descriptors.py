@@ -2,7 +2,7 @@
 
 Only the hub makes these and only the hub calls the callbacks. Holds no socket and never closes one.
 
-The invariant that edge-triggering asks for: `readable` (and `writable`) is True from the edge until a call on
+The invariant that edge-triggering asks for: `readable` is True from the edge until a call on
 the socket has proved otherwise, by EAGAIN or, on a stream, by returning less than was asked for (epoll(7),
 Q&A 9). While it is True one must call first and wait after; an edge that comes while nobody waits is so never
 lost. After a hangup it stays True for ever: end of file is always ready to be read, and no further edge will
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 class Descriptor:
     """One descriptor, registered with the hub from `Hub.open_descriptor` to `close`."""
 
-    __slots__ = ("closed", "fd", "hangup", "hub", "readable", "reader", "writable", "writer")
+    __slots__ = ("closed", "fd", "hangup", "hub", "readable", "reader", "writer")
 
     def __init__(self, hub: Hub, fd: int) -> None:
         """For Hub.open_descriptor only."""
         self.hub = hub
         self.fd = fd
         self.readable = True
-        self.writable = True
         self.hangup = False
         self.closed = False
         self.reader: Callable[[], object] | None = None

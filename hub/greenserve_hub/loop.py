@@ -238,7 +238,6 @@ class Hub:
                             descriptor.reader = None
                             callback()
                     if bits & WRITE:
-                        descriptor.writable = True
                         callback = descriptor.writer
                         if callback is not None:
                             descriptor.writer = None

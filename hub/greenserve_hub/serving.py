@@ -105,7 +105,11 @@ def serve(sock: GreenSocket, handle: Callable[[GreenSocket, Any], object], concu
                     raise
                 sleep(_PAUSE)
                 continue
-            pool.spawn_n(run, connection, address)
+            try:
+                pool.spawn_n(run, connection, address)
+            except BaseException:
+                connection.close()  # stopped while it waited for a slot
+                raise
     except _Stopped:
         pass
     finally:

@@ -27,6 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _CONNECTING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EAGAIN})
+_DEFAULT_TIMEOUT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]  # what http.client passes on
 _SEND_AT_ONCE = 1 << 18  # bytes of a sendfile between two turns of the others
 
 
@@ -68,7 +69,7 @@ class GreenSocket(socket.socket):
         return self._wait
 
     @property
-    def timeout(self) -> float | None:  # type: ignore[override]  # the standard has an attribute here
+    def timeout(self) -> float | None:
         """What settimeout set."""
         return self._wait
 
@@ -142,9 +143,15 @@ class GreenSocket(socket.socket):
 
     def _note(self, received: int, asked: int, flags: int) -> None:
         # A stream's read that came back short has emptied the buffer (epoll(7)); a peek or a datagram says
-        # nothing of the sort.
+        # nothing of the sort, nor does a unix socket: a message with descriptors ends the read (unix(7)).
         descriptor = self._descriptor
-        if descriptor is not None and 0 < received < asked and not flags and self.type == socket.SOCK_STREAM:
+        if (
+            descriptor is not None
+            and 0 < received < asked
+            and not flags
+            and self.family != socket.AF_UNIX
+            and self.type == socket.SOCK_STREAM
+        ):
             descriptor.drained()
 
     # Connections --------------------------------------------------------------------------------------------
@@ -320,7 +327,7 @@ def _sleep(seconds: float) -> None:
 
 def create_connection(
     address: tuple[str, int],
-    timeout: Any = ...,
+    timeout: Any = _DEFAULT_TIMEOUT,
     source_address: tuple[str, int] | None = None,
     *,
     all_errors: bool = False,
@@ -338,7 +345,7 @@ def create_connection(
         sock: GreenSocket | None = None
         try:
             sock = GreenSocket(family, kind, protocol)
-            if timeout is not ...:
+            if timeout is not _DEFAULT_TIMEOUT:
                 sock.settimeout(timeout)
             if source_address is not None:
                 sock.bind(source_address)

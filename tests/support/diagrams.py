@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from greenserve.http1.bodies import CHUNK_TRANSITIONS
-from greenserve.net.connection import TRANSITIONS
+from greenserve.net.states import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
 DRAWINGS: dict[str, Mapping[Enum, frozenset[Enum]]] = {"connection": TRANSITIONS, "chunks": CHUNK_TRANSITIONS}

@@ -48,11 +48,12 @@ def listening(backlog: int = 9) -> Iterator[GreenSocket]:
 
 @contextmanager
 def tcp_pair() -> Iterator[Pair]:
-    """Client and server side of one connection, with small buffers."""
+    """Client and server side of one connection, with buffers that LARGE does not fit into."""
     with listening() as listener:
         accepting = spawn(listener.accept)
         with create_connection(listener.getsockname()) as client, accepting.wait()[0] as server:
             for end in (client, server):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                # Smaller than LARGE, and larger than loopback's segments of 64 KiB: less waits for the kernel's timers.
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
             yield client, server

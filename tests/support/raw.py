@@ -55,7 +55,7 @@ class RawClient:
         except BaseException:
             self.sock.close()
             raise
-        self.ahead = b""
+        self.ahead = bytearray()
 
     # Out ------------------------------------------------------------------------------------------------
 
@@ -74,14 +74,15 @@ class RawClient:
         """Take one read's worth; fails at the end."""
         data = self.sock.recv(65536)
         if not data:
-            raise EOFError(f"closed after {self.ahead[:200]!r}")
+            raise EOFError(f"closed after {bytes(self.ahead[:200])!r}")
         self.ahead += data
         return data
 
     def take(self, count: int) -> bytes:
         while len(self.ahead) < count:
             self.more()
-        data, self.ahead = self.ahead[:count], self.ahead[count:]
+        data = bytes(self.ahead[:count])
+        del self.ahead[:count]
         return data
 
     def until(self, mark: bytes) -> bytes:
@@ -123,8 +124,8 @@ class RawClient:
 
     def rest(self) -> bytes:
         """Everything until the server closes."""
-        pieces = [self.ahead]
-        self.ahead = b""
+        pieces = [bytes(self.ahead)]
+        self.ahead.clear()
         while data := self.sock.recv(65536):
             pieces.append(data)
         return b"".join(pieces)

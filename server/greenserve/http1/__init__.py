@@ -6,7 +6,7 @@ framing error was raised nothing more may be fed: where the next request begins 
 """
 
 from greenserve.http1.bodies import BodyFraming, ChunkedFraming, LengthFraming, chunk
-from greenserve.http1.head_reader import HeadReader
+from greenserve.http1.head_reader import HeadReader, read_whole_head
 from greenserve.http1.heads import HeadLimits, RequestHead
 from greenserve.http1.responses import CONTINUE, AnswerHead, answer_head, continue_head, encode_error
 
@@ -23,4 +23,5 @@ __all__ = [
     "chunk",
     "continue_head",
     "encode_error",
+    "read_whole_head",
 ]

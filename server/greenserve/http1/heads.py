@@ -7,7 +7,7 @@ token, a colon and a value each. What llhttp lets pass and a server on the open 
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from greenserve.errors import LimitExceeded, ProtocolError
@@ -30,13 +30,18 @@ _meanings: dict[str, int] = {}
 _good_hosts: set[str] = set()
 
 
-class HeadLimits(NamedTuple):
+class HeadLimits:
     """What a head may cost, in bytes and, for `fields`, in number (settings `limit_request_*`)."""
 
-    line: int
-    field_size: int
-    fields: int
-    head: int
+    __slots__ = ("field_size", "fields", "head", "line", "shortest")
+
+    def __init__(self, line: int, field_size: int, fields: int, head: int) -> None:
+        """A head below `shortest` bytes can break none of the limits in bytes."""
+        self.line = line
+        self.field_size = field_size
+        self.fields = fields
+        self.head = head
+        self.shortest = min(line, field_size)
 
 
 class RequestHead:
@@ -63,7 +68,7 @@ class RequestHead:
 def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # one pass, on the path of every request
     """Take a whole head apart whose grammar has been checked. Raises ProtocolError."""
     lines = text.split("\r\n")  # the last two are empty
-    if len(text) > limits.line or len(text) > limits.field_size or len(lines) - 3 > limits.fields:
+    if len(text) > limits.shortest or len(lines) - 3 > limits.fields:
         _check_limits(text, lines, limits)
     head = RequestHead()
     try:
@@ -79,7 +84,7 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
     head.fields = fields = []
     hosts = 0
     host = ""
-    framing: list[tuple[int, str]] = []
+    framing: list[tuple[int, str]] | None = None
     for line in lines[1:-2]:
         name, _, value = line.partition(":")
         value = value.strip(" \t")
@@ -91,6 +96,7 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
             hosts += 1
             host = value
         elif meaning:
+            framing = framing or []
             framing.append((meaning, value))
     if hosts == 1:
         if host not in _good_hosts:

@@ -47,6 +47,7 @@ _LAST_LINES: Final = {
 _PHRASES: Final = {413: "Content Too Large"}  # RFC 9110 §15.5.14; Python has the old name up to 3.12
 _meanings: dict[str, int] = {}
 _statuses: dict[str, tuple[int, str]] = {}
+_LONGEST_KEPT: Final = 1024  # bytes of a head; longer ones hardly repeat
 
 
 class AnswerHead(NamedTuple):
@@ -60,13 +61,14 @@ class AnswerHead(NamedTuple):
     keep_alive: bool
 
 
-# namedtuple's own constructor is a Python function; this one is C, and every answer calls it.
-_make: Final = tuple.__new__
+_made: dict[
+    tuple[object, ...], tuple[str, AnswerHead]
+] = {}  # by all that goes in but the date, which is beside
 
 
-def answer_head(  # noqa: C901  # one pass over the fields, on the path of every answer
+def answer_head(
     status: str,
-    fields: Iterable[tuple[str, str]],
+    fields: list[tuple[str, str]],
     method: str,
     http11: bool,
     keep_alive: bool,
@@ -77,9 +79,34 @@ def answer_head(  # noqa: C901  # one pass over the fields, on the path of every
     """Put a head together from what the app gave to start_response (PEP 3333).
 
     `length` is the content's where it is known already. `date` and `server` are whole lines, used unless the
-    app sent its own.
-    Raises AppError for anything that cannot be sent as it is.
+    app sent its own. Raises AppError for anything that cannot be sent as it is.
     """
+    # An app has few kinds of answers: most heads of a second have been made, and checked, before.
+    try:
+        key = (status, length, method, http11, keep_alive, server, tuple(fields))
+        made = _made.get(key)
+    except TypeError:
+        key, made = None, None  # the app gave something else than a list of (str, str), or nearly: see there
+    if made is not None and made[0] == date:
+        return made[1]
+    answer = _make_head(status, fields, method, http11, keep_alive, length, date, server)
+    if key is not None and len(answer.data) <= _LONGEST_KEPT:
+        if len(_made) >= _CACHE_SIZE:
+            _made.clear()
+        _made[key] = (date, answer)
+    return answer
+
+
+def _make_head(  # noqa: C901  # one pass over the fields
+    status: str,
+    fields: list[tuple[str, str]],
+    method: str,
+    http11: bool,
+    keep_alive: bool,
+    length: int | None,
+    date: str,
+    server: str,
+) -> AnswerHead:
     code, text = _statuses.get(status) or _remember_status(status)
     declared: int | None = None
     lines = 1
@@ -131,7 +158,7 @@ def answer_head(  # noqa: C901  # one pass over the fields, on the path of every
         data = text.encode("latin-1")
     except UnicodeEncodeError:
         raise _blame_value(fields) from None
-    return _make(AnswerHead, (data, code, bodyless, declared, chunked, keep_alive))
+    return AnswerHead(data, code, bodyless, declared, chunked, keep_alive)
 
 
 def _remember_status(status: str) -> tuple[int, str]:
@@ -196,7 +223,7 @@ def encode_error(
     """A whole answer of the server's own, in plain text, after which the connection closes."""
     phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
     body = f"{status} {phrase}\n" + (f"{reason}\n" if reason else "")
-    fields = (("Content-Type", "text/plain; charset=utf-8"), *extra)
+    fields = [("Content-Type", "text/plain; charset=utf-8"), *extra]
     content = body.encode()
     head = answer_head(f"{status} {phrase}", fields, "GET", True, False, len(content), date, server)
     return head.data if head_only else head.data + content

@@ -14,15 +14,22 @@ closed, and whatever still calls back finds it so.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve.errors import LimitExceeded, PeerGone, ProtocolError
-from greenserve.http1 import BodyFraming, ChunkedFraming, HeadReader, LengthFraming, RequestHead
+from greenserve.http1 import (
+    BodyFraming,
+    ChunkedFraming,
+    HeadReader,
+    LengthFraming,
+    RequestHead,
+    read_whole_head,
+)
+from greenserve.net.discarding import Discarding
 from greenserve.net.refusals import Refusal
+from greenserve.net.states import State
 from greenserve.net.stream import HEAD_SIZE, JOIN_BELOW, READ_SIZE, Stream
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
 from greenserve_hub.greenthreads import sleep
@@ -40,32 +47,6 @@ _LINGER_BYTES: Final = 1 << 20  # of its upload that are thrown away meanwhile
 _TURN: Final = 0.01  # seconds that an answer may be sent without giving way to the others
 
 
-class State(Enum):
-    """What a connection is doing."""
-
-    HEAD = "reading a head"
-    QUEUED = "waiting for a slot"
-    RUNNING = "in the app"
-    SENDING = "sending the rest of an answer"
-    PARKED = "idle between requests"
-    DISCARDING = "throwing away an unread body"
-    LINGERING = "waiting for the client to close"
-    CLOSED = "closed"
-
-
-TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
-    State.HEAD: frozenset({State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
-    State.QUEUED: frozenset({State.RUNNING, State.LINGERING, State.CLOSED}),
-    State.RUNNING: frozenset(
-        {State.SENDING, State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}
-    ),
-    State.SENDING: frozenset({State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}),
-    State.PARKED: frozenset({State.HEAD, State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
-    State.DISCARDING: frozenset({State.PARKED, State.HEAD, State.LINGERING, State.CLOSED}),
-    State.LINGERING: frozenset({State.CLOSED}),
-    State.CLOSED: frozenset(),
-}
-
 # An enum's member is looked up by Python code, and these are asked for with every request.
 _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
 
@@ -75,7 +56,6 @@ class Connection:
 
     __slots__ = (
         "_deadline",
-        "_discard_left",
         "_exchange",
         "_framing",
         "_head",
@@ -105,10 +85,9 @@ class Connection:
         self._framing: BodyFraming | None = None
         self._exchange: Exchange | None = None
         self._unsent: tuple[bytes | memoryview, bytes | memoryview] | None = None
-        self._discard_left = 0
         self._worker: greenlet | None = None
         self._deadline = server.hub.make_deadline(self._expired)
-        self._arm(server.config.head_timeout)
+        self._arm(server.timeouts.head_timeout)
         # No read is tried: registering has the kernel tell of what is there already.
         stream.descriptor.on_readable(self._on_readable)
 
@@ -118,18 +97,7 @@ class Connection:
         return f"<{self.peer or 'unix'}:{self.peer_port} {self.state.value}{request}>"
 
     def _arm(self, seconds: float) -> None:
-        """Due in `seconds`; 0 is never."""
-        if seconds:
-            self._deadline.arm(self.server.hub.now + seconds)
-        else:
-            self._deadline.disarm()
-
-    def _call_when_readable(self, callback: Callable[[], None]) -> None:
-        descriptor = self._stream.descriptor
-        if descriptor.readable:
-            self.server.hub.call_soon(callback)  # in a turn of its own, after the others
-        else:
-            descriptor.on_readable(callback)
+        self._deadline.arm(self.server.hub.now + seconds)
 
     # Heads: HEAD and PARKED --------------------------------------------------------------------------
 
@@ -150,34 +118,47 @@ class Connection:
             self.close()
 
     def _take(self, data: bytes) -> None:
-        """Feed the next head."""
+        """Read the next head, or some more of it."""
         if self.state is _CLOSED:
             return
         server = self.server
-        reader = self._reader or HeadReader(server.head_limits)
         try:
-            rest = reader.feed(data)
-            if rest is None:
-                self._read_slowly(reader)
-                return
-            self._reader = None
-            self._rest = rest
-            self._head = head = reader.head
-            assert head is not None
+            whole = read_whole_head(data, server.head_limits) if self._reader is None else None
+            if whole is None:
+                whole = self._read_slowly(data)
+                if whole is None:
+                    return
+            self._head, self._rest = head, _ = whole
             if head.chunked or head.content_length:
                 self._framing = self._frame(head)
         except ProtocolError as error:
             self.refuse(error)
             return
+        self.state = _QUEUED
+        self._deadline.arm(server.hub.now + server.timeouts.queue_timeout)
         server.submit(self)
 
-    def _read_slowly(self, reader: HeadReader) -> None:
-        if self._reader is None:
-            self._reader = reader
+    def _read_slowly(self, data: bytes) -> tuple[RequestHead, bytes] | None:
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = HeadReader(self.server.head_limits)
             if self.state is _PARKED:
                 self.state = _HEAD
-                self._arm(self.server.config.head_timeout)
-        self._call_when_readable(self._on_readable)
+                self._arm(self.server.timeouts.head_timeout)
+        rest = reader.feed(data)
+        if rest is None:
+            self._read_on()
+            return None
+        self._reader = None
+        assert reader.head is not None
+        return reader.head, rest
+
+    def _read_on(self) -> None:
+        descriptor = self._stream.descriptor
+        if descriptor.readable:
+            self.server.hub.call_soon(self._on_readable)  # in a turn of its own, after the others
+        else:
+            descriptor.on_readable(self._on_readable)
 
     def _frame(self, head: RequestHead) -> BodyFraming:
         config = self.server.config
@@ -191,11 +172,6 @@ class Connection:
 
     # The request: QUEUED and RUNNING --------------------------------------------------------------------
 
-    def queue(self) -> None:
-        """The pool is full: wait for a turn. For the server."""
-        self.state = _QUEUED
-        self._arm(self.server.config.queue_timeout)
-
     def run(self) -> None:
         """Run the request and see what comes after. In a green thread of the pool; switches as the app does."""
         server = self.server
@@ -204,6 +180,7 @@ class Connection:
         self.state = _RUNNING
         self._worker = getcurrent()
         began = server.hub.now
+        self._deadline.arm(began + server.timeouts.request_timeout)
         framing = self._framing
         ahead = b""
         if framing is not None:
@@ -220,12 +197,6 @@ class Connection:
             else:
                 self.state = _SENDING
                 server.send_soon(self)
-        server.slot_is_free()
-
-    def watch(self) -> None:
-        """The app has given way before it ended: from now on a deadline matters. For the server."""
-        assert self._exchange is not None
-        self._arm(0 if self._exchange.status else self.server.config.request_timeout)
 
     # Link --------------------------------------------------------------------------------------------------
 
@@ -235,16 +206,16 @@ class Connection:
         if hub.clock() - hub.now > _TURN:
             sleep(0)
         self._deadline.disarm()  # request_timeout: the answer has begun
-        self._stream.send(data, self.server.send_timeout)
+        self._stream.send(data, self.server.config.send_timeout or None)
 
     def send_interim(self, data: bytes) -> None:
         """See Link."""
-        self._stream.send(data, self.server.send_timeout)
+        self._stream.send(data, self.server.config.send_timeout or None)
 
     def send_pieces(self, first: bytes, second: bytes) -> None:
         """See Link."""
         self._deadline.disarm()
-        self._stream.send_pieces(first, second, self.server.send_timeout)
+        self._stream.send_pieces(first, second, self.server.config.send_timeout or None)
 
     def send_last(self, head: bytes, body: bytes) -> None:
         """See Link."""
@@ -252,11 +223,11 @@ class Connection:
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """See Link."""
-        return self._stream.send_file(fd, offset, count, self.server.send_timeout)
+        return self._stream.send_file(fd, offset, count, self.server.config.send_timeout or None)
 
     def receive(self) -> bytes:
         """See Link."""
-        return self._stream.receive(READ_SIZE, self.server.body_timeout)
+        return self._stream.receive(READ_SIZE, self.server.config.body_timeout or None)
 
     def is_peer_gone(self) -> bool:
         """See Link; environ["greenserve.client_disconnected"]."""
@@ -285,17 +256,18 @@ class Connection:
         else:
             self._unsent = memoryview(second)[sent - len(first) :], b""
         # A slow reader costs what is left to send, and no slot.
-        self._arm(self.server.config.send_timeout)
+        self._arm(self.server.timeouts.send_timeout)
         self._stream.descriptor.on_writable(self.flush)
 
     def _answered(self) -> None:
-        """What comes after the answer."""
+        """The answer is out: park, or see to what is left of this request or has come of the next."""
         exchange = self._exchange
         assert exchange is not None
         self._exchange = None
         framing = self._framing
         if not exchange.keep_alive:
-            if exchange.status and (self._rest or (framing is not None and not framing.done)):
+            unread = self._rest or (framing is not None and not framing.done) or self._stream.has_unread()
+            if exchange.status and unread:
                 self._linger()  # closing over unread bytes would reset the connection and lose the answer
             else:
                 self.close()
@@ -308,21 +280,22 @@ class Connection:
 
     def _next(self, rest: bytes) -> None:
         """Ready for another request."""
+        server = self.server
+        hub = server.hub
         self._head = None
         self._framing = None
-        server = self.server
         if not server.service.keep_alive:
             self.close()
         elif rest:
             # Back into the line: a client that pipelines gets no second turn before the others had theirs.
             self._rest = b""
             self.state = _HEAD
-            self._arm(server.config.head_timeout)
-            server.hub.call_soon(self._take, rest)
+            self._arm(server.timeouts.head_timeout)
+            hub.call_soon(self._take, rest)
         else:
             self.state = _PARKED
-            self._deadline.arm(server.hub.now + server.config.keep_alive)
-            self._call_when_readable(self._on_readable)
+            self._deadline.arm(hub.now + server.timeouts.keep_alive)
+            self._read_on()
 
     # What is left unread: DISCARDING and LINGERING ------------------------------------------------------
 
@@ -333,39 +306,17 @@ class Connection:
             self._linger()
             return
         self.state = _DISCARDING
-        self._discard_left = limit
-        self._arm(self.server.config.body_timeout)
-        self._throw_away(ahead)
+        self._arm(self.server.timeouts.body_timeout)
+        Discarding(self.server.hub, self._stream, limit, self._discarded, framing).begin(ahead)
 
-    def _throw_away(self, data: bytes) -> None:
-        framing = self._framing
-        assert framing is not None
-        try:
-            self._discard_left -= len(framing.feed(data)) if data else 0
-        except ProtocolError:
-            self._linger()
-            return
-        if framing.done:
-            self._next(framing.rest)
-        elif self._discard_left < 0:
-            self._linger()
-        else:
-            self._call_when_readable(self._on_discardable)
-
-    def _on_discardable(self) -> None:
+    def _discarded(self, ended: bool) -> None:
         if self.state is not _DISCARDING:
             return
-        try:
-            data = self._stream.receive_now(READ_SIZE)
-        except BlockingIOError:
-            self._stream.descriptor.on_readable(self._on_discardable)
-            return
-        except PeerGone:
-            data = b""
-        if data:
-            self._throw_away(data)
+        assert self._framing is not None
+        if ended:
+            self._next(self._framing.rest)
         else:
-            self.close()
+            self._linger()
 
     def refuse(self, error: ProtocolError, *extra: tuple[str, str]) -> None:
         """Answer with an error of the server's own, from a hub callback, and close. Switches: never."""
@@ -387,25 +338,11 @@ class Connection:
         """Say that no more will come, and read until the client has closed too, within a bound (RFC 9112 §9.6)."""
         self.state = _LINGERING
         self._stream.shut_sending()
-        self._discard_left = _LINGER_BYTES
         self._arm(_LINGER_TIME)
-        self._on_lingering()
+        Discarding(self.server.hub, self._stream, _LINGER_BYTES, self._lingered).begin()
 
-    def _on_lingering(self) -> None:
-        if self.state is not _LINGERING:
-            return
-        try:
-            data = self._stream.receive_now(READ_SIZE)
-        except BlockingIOError:
-            self._stream.descriptor.on_readable(self._on_lingering)
-            return
-        except PeerGone:
-            data = b""
-        self._discard_left -= len(data)
-        if not data or self._discard_left < 0:
-            self.close()
-        else:
-            self._call_when_readable(self._on_lingering)
+    def _lingered(self, ended: bool) -> None:
+        self.close()
 
     # The end ---------------------------------------------------------------------------------------------
 

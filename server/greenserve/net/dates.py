@@ -9,17 +9,18 @@ from email.utils import formatdate
 class DateLine:
     """Called, gives the whole line of the current second."""
 
-    __slots__ = ("_line", "_second")
+    __slots__ = ("_line", "_until")
 
     def __init__(self) -> None:
         """Nothing formatted yet."""
-        self._second = 0
+        self._until = 0.0
         self._line = ""
 
     def __call__(self) -> str:
         """`Date: …` with its line end."""
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n"
+        now = time.time()
+        # The second comparison is for a clock that was set back.
+        if not self._until - 1 <= now < self._until:
+            self._until = int(now) + 1.0
+            self._line = f"Date: {formatdate(int(now), usegmt=True)}\r\n"
         return self._line

@@ -17,19 +17,20 @@ from collections.abc import Sequence
 from contextvars import copy_context
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from greenserve.access_log import AccessLog, open_access_log
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.http1 import HeadLimits
 from greenserve.net.binding import open_listener, prepare
-from greenserve.net.connection import Connection, State
+from greenserve.net.connection import Connection
 from greenserve.net.dates import DateLine
 from greenserve.net.listener import Listener
 from greenserve.net.refusals import Refusal
 from greenserve.net.stats import Counts, Stats
 from greenserve.wsgi import Exchange, Service, WSGIApplication
+from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads import GreenThread, sleep, spawn, spawn_n
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.parking import TIMED_OUT, WaitQueue
@@ -38,6 +39,34 @@ from greenserve_hub.pools import GreenPool
 log = logging.getLogger("greenserve.error")
 
 _TOGETHER: Final = 0.0005  # seconds of a turn during which answers are gathered
+_TURN: Final = (
+    0.01  # seconds after which requests in line wait for the next turn, so that sockets are looked at
+)
+
+
+class _Timeouts:
+    """The deadlines of a connection's states in seconds, where off is NEVER: a deadline can be armed with each."""
+
+    __slots__ = (
+        "body_timeout",
+        "head_timeout",
+        "keep_alive",
+        "queue_timeout",
+        "request_timeout",
+        "send_timeout",
+    )
+
+    def __init__(self, config: Config) -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(config, name) or NEVER)
+
+    if TYPE_CHECKING:
+        body_timeout: float
+        head_timeout: float
+        keep_alive: float
+        queue_timeout: float
+        request_timeout: float
+        send_timeout: float
 
 
 class Server:
@@ -71,8 +100,7 @@ class Server:
             config.limit_request_fields,
             config.limit_request_head,
         )
-        self.send_timeout = config.send_timeout or None
-        self.body_timeout = config.body_timeout or None
+        self.timeouts = _Timeouts(config)
         software = f"greenserve/{version('greenserve')}"
         server_line = "Server: greenserve\r\n" if config.server_header else ""
         self.service = Service(app, DateLine(), server_line, config.sendfile, bool(config.keep_alive))
@@ -83,6 +111,8 @@ class Server:
         self._acceptors: list[GreenThread[None]] = []
         self._connections: set[Connection] = set()
         self._queue: deque[Connection] = deque()
+        self._dispatch_due = False
+        self._gathers = False
         self._unsent: deque[Connection] = deque()
         self._room = WaitQueue()
         self._quiet = WaitQueue()  # who waits for the last connection to close
@@ -254,54 +284,68 @@ class Server:
             self._quiet.wake_all()
 
     def submit(self, connection: Connection) -> None:
-        """Its head is complete: run it now, or when its turn comes."""
-        if self._queue or not self.pool.start_nowait(connection.run):
-            connection.queue()
-            self._queue.append(connection)
-        elif connection.state is State.RUNNING:
-            connection.watch()
+        """Its head is complete: it runs in this turn if a slot is free, else when its turn comes."""
+        self._queue.append(connection)
+        if not self._dispatch_due:
+            self._dispatch_due = True
+            self.hub.call_soon(self._dispatch)
 
     def unqueue(self, connection: Connection) -> None:
         """It waits no longer: its time ran out, or it closed."""
         if connection in self._queue:
             self._queue.remove(connection)
 
-    def slot_is_free(self) -> None:
-        """A request has ended: its slot is free in the next turn."""
-        self.counts.requests += 1
-        if self._queue:
-            self.hub.call_soon(self._next_in_line)
+    def _dispatch(self) -> None:
+        """Run what is in line, on as many green threads as wait in it; then send the answers that came at once.
 
-    def _next_in_line(self) -> None:
+        A worker whose app gives way comes back here, and the next one goes on. So an app that never does costs one
+        switch a turn, and not one for each request.
+        """
+        self._dispatch_due = False
+        self._gathers = True
+        try:
+            while self._queue and self.pool.start_nowait(self._work):
+                if self._dispatch_due:
+                    return  # the turn is over; the rest is for the next one
+        finally:
+            self._gathers = False
+            self._send_all()
+
+    def _work(self) -> None:
         queue = self._queue
-        while queue and self.pool.free() > 0:
+        hub = self.hub
+        while queue:
             connection = queue.popleft()
-            self.pool.start_nowait(connection.run)
-            if connection.state is State.RUNNING:
-                connection.watch()
+            self.counts.requests += 1
+            try:
+                connection.run()
+            except BaseException:
+                connection.close()
+                raise
+            if queue:
+                passed = hub.clock() - hub.now
+                if passed > _TOGETHER:
+                    self._send_all()
+                    if passed > _TURN:
+                        if not self._dispatch_due:
+                            self._dispatch_due = True
+                            hub.call_soon(self._dispatch)
+                        return
 
     def send_soon(self, connection: Connection) -> None:
         """Its answer is whole: send it together with the others of this turn.
 
         Answers sent one right after another find the clients' side awake; each of its own, with an app's run between,
-        has the kernel wake it up: up to half of what a small request costs. A turn that has lasted long sends at once.
+        has the kernel wake it up: up to half of what a small request costs. A turn that lasts sends them meanwhile.
         """
-        unsent = self._unsent
-        unsent.append(connection)
-        hub = self.hub
-        if hub.clock() - hub.now > _TOGETHER:
+        self._unsent.append(connection)
+        if not self._gathers:
             self._send_all()
-        elif len(unsent) == 1:
-            hub.call_soon(self._send_all)
 
     def _send_all(self) -> None:
         unsent = self._unsent
-        try:
-            while unsent:
-                unsent.popleft().flush()
-        finally:
-            if unsent:
-                self.hub.call_soon(self._send_all)
+        while unsent:
+            unsent.popleft().flush()
 
     def log_access(self, exchange: Exchange | Refusal, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""

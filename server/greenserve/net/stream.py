@@ -152,6 +152,13 @@ class Stream:
         except OSError:
             return True
 
+    def has_unread(self) -> bool:
+        """Whether something has come that nobody has read. Switches: never."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK) != b""
+        except OSError:
+            return False
+
     def shut_sending(self) -> None:
         """Tell the peer that nothing more will come (RFC 9112 §9.6). Switches: never."""
         with contextlib.suppress(OSError):

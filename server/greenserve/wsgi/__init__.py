@@ -6,10 +6,11 @@ each request and runs it on a green thread.
 """
 
 from greenserve.wsgi.environ import base_environ, make_environ
-from greenserve.wsgi.exchange import Exchange, RequestTimeout, Service
+from greenserve.wsgi.exchange import Exchange, RequestTimeout
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.input import RequestInput
 from greenserve.wsgi.link import Link, WSGIApplication
+from greenserve.wsgi.service import Service
 
 __all__ = [
     "Exchange",

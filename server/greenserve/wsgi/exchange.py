@@ -21,7 +21,8 @@ from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import AnswerHead, BodyFraming, RequestHead, answer_head, chunk, encode_error
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.input import EmptyInput, RequestInput
-from greenserve.wsgi.link import Link, WSGIApplication
+from greenserve.wsgi.link import Link
+from greenserve.wsgi.service import Service
 
 log = logging.getLogger("greenserve.error")
 
@@ -33,27 +34,6 @@ class RequestTimeout(BaseException):
 
     No Exception, so that an app's `except Exception` lets it pass.
     """
-
-
-class Service:
-    """What all exchanges of one server share: the app, and what its answers have in common."""
-
-    __slots__ = ("app", "date_line", "keep_alive", "sendfile", "server_line")
-
-    def __init__(
-        self,
-        app: WSGIApplication,
-        date_line: Callable[[], str],
-        server_line: str,
-        sendfile: bool,
-        keep_alive: bool,
-    ) -> None:
-        """`date_line()` gives the Date field as a whole line, `server_line` is "" or the Server field likewise."""
-        self.app = app
-        self.date_line = date_line
-        self.server_line = server_line
-        self.sendfile = sendfile
-        self.keep_alive = keep_alive  # False: answers say Connection: close
 
 
 class Exchange:
@@ -314,8 +294,10 @@ class Exchange:
         if region is None or self.status:
             return False
         fd, offset, count = region
+        if not count:
+            return False  # empty, or one of those in /proc, which don't know their size
         answer = self.answer or self._begin(count)
-        if answer.bodyless or answer.chunked or not count:
+        if answer.bodyless or answer.chunked:
             return answer.bodyless
         if answer.length is not None:
             count = min(count, answer.length)

@@ -51,8 +51,8 @@ def test_9110_5_4_how_many_fields() -> None:
 def test_9110_5_4_the_whole_head() -> None:
     data = raw("GET /" + "a" * 26 + " HTTP/1.1", *["Abcdefghi: " + "b" * 20] * 3)
     size = len(data)
-    assert read(data, limits=_LIMITS._replace(head=size))[0].method == "GET"
-    assert _both_ways(data, _LIMITS._replace(head=size - 1)) == [431, 431]
+    assert read(data, limits=HeadLimits(40, 30, 4, size))[0].method == "GET"
+    assert _both_ways(data, HeadLimits(40, 30, 4, size - 1)) == [431, 431]
 
 
 def test_9110_5_4_the_limits_are_named() -> None:

@@ -1,0 +1,77 @@
+"""Throws away what a client still sends, from hub callbacks, within a bound.
+
+For a connection that is to go on (the rest of a body that the app left) and for one that is to close (until the client
+has closed too). The deadline is the connection's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from greenserve.errors import PeerGone, ProtocolError
+from greenserve.http1 import BodyFraming
+from greenserve.net.stream import READ_SIZE, Stream
+from greenserve_hub.loop import Hub
+
+
+class Discarding:
+    """Reads until the end of a body, or without one until the client closes."""
+
+    __slots__ = ("_done", "_framing", "_hub", "_left", "_stream")
+
+    def __init__(
+        self,
+        hub: Hub,
+        stream: Stream,
+        limit: int,
+        done: Callable[[bool], object],
+        framing: BodyFraming | None = None,
+    ) -> None:
+        """`done(ended)` is called once: whether the body's end was reached, within `limit` bytes and well formed."""
+        self._hub = hub
+        self._stream = stream
+        self._left = limit
+        self._done = done
+        self._framing = framing
+
+    def begin(self, ahead: bytes = b"") -> None:
+        """Start with what was received already. Switches: never."""
+        if not ahead or not self._is_done(ahead):
+            self._read_on()
+
+    def _read_on(self) -> None:
+        descriptor = self._stream.descriptor
+        if descriptor.readable:
+            self._hub.call_soon(self._on_readable)
+        else:
+            descriptor.on_readable(self._on_readable)
+
+    def _on_readable(self) -> None:
+        stream = self._stream
+        if stream.descriptor.closed:
+            return
+        try:
+            data = stream.receive_now(READ_SIZE)
+        except BlockingIOError:
+            stream.descriptor.on_readable(self._on_readable)
+            return
+        except PeerGone:
+            data = b""
+        if not data:
+            self._done(False)
+        elif not self._is_done(data):
+            self._read_on()
+
+    def _is_done(self, data: bytes) -> bool:
+        framing = self._framing
+        try:
+            self._left -= len(data if framing is None else framing.feed(data))
+        except ProtocolError:
+            self._left = -1
+        if framing is not None and framing.done:
+            self._done(True)
+        elif self._left < 0:
+            self._done(False)
+        else:
+            return False
+        return True

@@ -1,0 +1,37 @@
+"""The states of a connection and the ways between them. Drawn in server/README.md.
+
+The table is not looked at while serving: the tests watch every step of every connection and hold it against this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+
+class State(Enum):
+    """What a connection is doing."""
+
+    HEAD = "reading a head"
+    QUEUED = "waiting for a slot"
+    RUNNING = "in the app"
+    SENDING = "sending the rest of an answer"
+    PARKED = "idle between requests"
+    DISCARDING = "throwing away an unread body"
+    LINGERING = "waiting for the client to close"
+    CLOSED = "closed"
+
+
+TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
+    State.HEAD: frozenset({State.QUEUED, State.LINGERING, State.CLOSED}),
+    State.QUEUED: frozenset({State.RUNNING, State.LINGERING, State.CLOSED}),
+    State.RUNNING: frozenset(
+        {State.SENDING, State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}
+    ),
+    State.SENDING: frozenset({State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}),
+    State.PARKED: frozenset({State.HEAD, State.QUEUED, State.LINGERING, State.CLOSED}),
+    State.DISCARDING: frozenset({State.PARKED, State.HEAD, State.LINGERING, State.CLOSED}),
+    State.LINGERING: frozenset({State.CLOSED}),
+    State.CLOSED: frozenset(),
+}

@@ -1,0 +1,28 @@
+"""What all exchanges of one server share. Made by the server, read by every exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from greenserve.wsgi.link import WSGIApplication
+
+
+class Service:
+    """What all exchanges of one server share: the app, and what its answers have in common."""
+
+    __slots__ = ("app", "date_line", "keep_alive", "sendfile", "server_line")
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        date_line: Callable[[], str],
+        server_line: str,
+        sendfile: bool,
+        keep_alive: bool,
+    ) -> None:
+        """`date_line()` gives the Date field as a whole line, `server_line` is "" or the Server field likewise."""
+        self.app = app
+        self.date_line = date_line
+        self.server_line = server_line
+        self.sendfile = sendfile
+        self.keep_alive = keep_alive  # False: answers say Connection: close
