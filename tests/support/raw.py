@@ -1,6 +1,7 @@
 """A client that sends exactly the bytes it is told to, and reads answers one by one.
 
-Stands on a blocking socket and nothing of greenserve's, so that the server is not judged by its own code.
+Stands on a blocking socket and nothing of greenserve's, so that the server is not judged by its own code; only where a
+client shares the server's hub, and its fake clock, is it a green one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.times import PATIENCE
+
+from greenserve_hub.sockets import GreenSocket
 
 
 @dataclass
@@ -40,15 +43,15 @@ class Answer:
 
 
 class RawClient:
-    """A connection to a server's `address`, in a `with`."""
+    """A connection to a server's `address`, in a `with`. `green`: for a client in the server's own hub."""
 
-    def __init__(self, address: Any, *, receive_buffer: int = 0) -> None:
+    def __init__(self, address: Any, *, receive_buffer: int = 0, green: bool = False) -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         if not isinstance(address, str) and ":" in address[0]:
             family = socket.AF_INET6
-        self.sock = socket.socket(family, socket.SOCK_STREAM)
+        self.sock = (GreenSocket if green else socket.socket)(family, socket.SOCK_STREAM)
         try:
-            self.sock.settimeout(PATIENCE)
+            self.sock.settimeout(None if green else PATIENCE)
             if receive_buffer:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             self.sock.connect(address)

@@ -7,14 +7,16 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from greenlet import greenlet
 from tests.support.times import PATIENCE, eventually
 
-from greenserve import Server, serve
+from greenserve import Config, Server, serve
 from greenserve_hub.events import Event
 from greenserve_hub.loop import Hub, get_hub, set_hub
+from greenserve_hub.testing import FakeClock, fake_clock
 
 
 @contextmanager
@@ -23,6 +25,21 @@ def serving(app: Any, **settings: Any) -> Iterator[Server]:
     settings.setdefault("graceful_timeout", 0)
     with serve(app, **settings) as server:
         yield server
+
+
+@contextmanager
+def in_one_hub(app: Any, folder: Path, **settings: Any) -> Iterator[tuple[Server, FakeClock]]:
+    """A server in this thread, on a clock that jumps; its clients are green too.
+
+    Over a unix socket, where what was sent has arrived: loopback TCP may take a moment in which the clock would jump.
+    """
+    with fake_clock() as clock:
+        server = Server(app, Config.from_settings(bind=f"unix:{folder}/socket", **settings))
+        server.start()
+        try:
+            yield server, clock
+        finally:
+            server.stop(0)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _STATUS: Final = re.compile(r"[2-9]\d\d [\t -~\x80-\xff]*")
 _VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # besides CR and LF, which are counted
 _CACHE_SIZE: Final = 1024
 
 # What a field means for the head; others are copied as they are.
@@ -136,7 +137,7 @@ def _make_head(  # noqa: C901  # one pass over the fields
     except (TypeError, ValueError, AttributeError) as error:
         raise AppError(f"response headers must be a list of (str, str): {error} (PEP 3333)") from None
     # One count over all is cheaper than a look at each value, and finds the same.
-    if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
+    if text.count("\n") != lines or text.count("\r") != lines or _CONTROL.search(text):
         raise _blame_value(fields)
     bodyless = method == "HEAD" or code == 204 or code == 304
     chunked = False
@@ -194,9 +195,9 @@ def _blame_value(fields: Iterable[tuple[str, str]]) -> AppError:
     for name, value in fields:
         if not _VALUE.fullmatch(value):
             return AppError(
-                f"response header {name} has a line break, NUL or non-latin-1 character in {value!r} (RFC 9110 §5.5)"
+                f"response header {name} has a line break, control or non-latin-1 character in {value!r} (RFC 9110 §5.5)"
             )
-    return AppError("response headers contain a line break, NUL or non-latin-1 character (RFC 9110 §5.5)")
+    return AppError("response headers contain a line break, control or non-latin-1 character (RFC 9110 §5.5)")
 
 
 def continue_head(fields: Iterable[tuple[str, str]]) -> bytes:

@@ -134,8 +134,6 @@ class Connection:
         except ProtocolError as error:
             self.refuse(error)
             return
-        self.state = _QUEUED
-        self._deadline.arm(server.hub.now + server.timeouts.queue_timeout)
         server.submit(self)
 
     def _read_slowly(self, data: bytes) -> tuple[RequestHead, bytes] | None:
@@ -172,8 +170,18 @@ class Connection:
 
     # The request: QUEUED and RUNNING --------------------------------------------------------------------
 
+    def queue(self) -> bool:
+        """It has to wait for a slot; whether that is new. For the server. Switches: never."""
+        if self.state is _QUEUED:
+            return False
+        self.state = _QUEUED
+        self._arm(self.server.timeouts.queue_timeout)
+        return True
+
     def run(self) -> None:
         """Run the request and see what comes after. In a green thread of the pool; switches as the app does."""
+        if self.state is _CLOSED:
+            return
         server = self.server
         head = self._head
         assert head is not None
@@ -366,7 +374,7 @@ class Connection:
 
     def drain(self) -> None:
         """The server stops: close unless a request is under way. Switches: never."""
-        if self.state is _PARKED or (self.state is _HEAD and self._reader is None and not self._head):
+        if self.state in (_PARKED, _HEAD) and self._reader is None and self._head is None:
             self.close()
 
     def end(self) -> str | None:

@@ -310,6 +310,9 @@ class Server:
         finally:
             self._gathers = False
             self._send_all()
+            for connection in reversed(self._queue):
+                if not connection.queue():
+                    break  # nor are those before it new here
 
     def _work(self) -> None:
         queue = self._queue

@@ -24,13 +24,13 @@ class State(Enum):
 
 
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
-    State.HEAD: frozenset({State.QUEUED, State.LINGERING, State.CLOSED}),
+    State.HEAD: frozenset({State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
     State.QUEUED: frozenset({State.RUNNING, State.LINGERING, State.CLOSED}),
     State.RUNNING: frozenset(
         {State.SENDING, State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}
     ),
     State.SENDING: frozenset({State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}),
-    State.PARKED: frozenset({State.HEAD, State.QUEUED, State.LINGERING, State.CLOSED}),
+    State.PARKED: frozenset({State.HEAD, State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
     State.DISCARDING: frozenset({State.PARKED, State.HEAD, State.LINGERING, State.CLOSED}),
     State.LINGERING: frozenset({State.CLOSED}),
     State.CLOSED: frozenset(),

@@ -1,83 +1,97 @@
-"""connection: every deadline, what the client is told when it passes, and that it hits nobody else."""
+"""connection: every deadline to the second, what the client is told when it passes, and that it hits nobody else."""
 
 from __future__ import annotations
 
 import contextlib
-import time
+import errno
+import select
+import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.apps import Environ, Routes, Start, echo, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import Gate, becomes_quiet, serving
-from tests.support.times import MS, PATIENCE, eventually
+from tests.support.raw import Answer, RawClient, request
+from tests.support.running import in_one_hub, serving
+from tests.support.times import MS, PATIENCE
 
-from greenserve import Timeout, sleep
+from greenserve import Event, Timeout, sleep, spawn
 
-_SHORT = 50 * MS
 _LARGE = bytes(30_000_000)
+_BODY_TO_COME = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+
+
+def _client(server: Any) -> RawClient:
+    return RawClient(server.address, green=True)
+
+
+def _ask(server: Any, data: bytes) -> Answer:
+    with _client(server) as client:
+        return client.send(data).answer()
 
 
 class TestHead:
     """head_timeout: for the whole head, however it drips in."""
 
-    def test_a_head_that_does_not_end_is_408(self) -> None:
-        with serving(path, head_timeout=_SHORT) as server, RawClient(server.address) as client:
+    def test_a_head_that_does_not_end_is_408(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, head_timeout=10) as (server, clock), _client(server) as client:
+            began = clock()
             answer = client.send(b"GET / HTTP/1.1\r\nHost:").answer()
-            assert (answer.status, answer.closes, client.rest()) == (408, True, b"")
+            assert (answer.status, answer.closes, client.rest(), clock() - began) == (408, True, b"", 10)
             assert b"head_timeout" in answer.body
-            client.close()
-            becomes_quiet(server)
 
-    def test_a_dripping_head(self) -> None:
-        with serving(path, head_timeout=4 * _SHORT) as server, RawClient(server.address) as client:
+    def test_a_byte_now_and_then_puts_nothing_off(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, head_timeout=10) as (server, clock), _client(server) as client:
+            began = clock()
             client.send(b"GET / HTTP/1.1\r\nX: ")
             while client.is_silent():
                 client.send(b"x")
-                time.sleep(10 * MS)
-            assert client.answer().status == 408
+                sleep(3)
+            assert (client.answer().status, clock() - began) == (408, 12)
 
-    def test_a_silent_connection_is_closed_without_an_answer(self) -> None:
-        with serving(path, head_timeout=_SHORT) as server, RawClient(server.address) as client:
-            assert client.rest() == b""
+    @pytest.mark.parametrize("data", [b"", b"\r\n", b"\r\n\r\n\r\n"])
+    def test_a_silent_connection_is_closed_without_an_answer(self, tmp_path: Path, data: bytes) -> None:
+        with in_one_hub(path, tmp_path, head_timeout=10) as (server, clock), _client(server) as client:
+            began = clock()
+            assert (client.send(data).rest(), clock() - began) == (b"", 10)
 
-    def test_one_that_sends_nothing_but_empty_lines_too(self) -> None:
-        with serving(path, head_timeout=_SHORT) as server, RawClient(server.address) as client:
-            assert client.send(b"\r\n").rest() == b""
+    def test_it_is_for_the_next_head_as_well(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, head_timeout=10) as (server, clock):
+            with _client(server) as client:
+                client.send(request()).answer()
+                sleep(50)
+                began = clock()
+                assert (client.send(b"GET").answer().status, clock() - began) == (408, 10)
+            with _client(server) as client:
+                client.send(request() + b"GET")
+                assert [client.answer().status, client.answer().status] == [200, 408]
 
-    def test_it_is_for_the_next_head_as_well(self) -> None:
-        with serving(path, head_timeout=_SHORT) as server, RawClient(server.address) as client:
-            assert client.get().status == 200
-            assert client.send(b"GET").answer().status == 408
-        with serving(path, head_timeout=_SHORT) as server, RawClient(server.address) as client:
-            client.send(request() + b"GET")
-            assert [client.answer().status, client.answer().status] == [200, 408]
-
-    def test_it_is_over_when_the_head_is(self) -> None:
+    def test_it_is_over_when_the_head_is(self, tmp_path: Path) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            sleep(3 * _SHORT)
+            sleep(100)
             return path(environ, start_response)
 
-        with serving(app, head_timeout=_SHORT) as server:
-            assert ask(server.address, request()).status == 200
+        with in_one_hub(app, tmp_path, head_timeout=10) as (server, _):
+            assert _ask(server, request("/x")).body == b"/x"
 
 
 class TestKeepAlive:
-    def test_an_idle_connection_is_closed_without_an_answer(self) -> None:
-        with serving(path, keep_alive=_SHORT) as server, RawClient(server.address) as client:
-            assert client.get().status == 200
-            assert client.rest() == b""
-            becomes_quiet(server)
+    def test_an_idle_connection_is_closed_without_an_answer(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, keep_alive=75) as (server, clock), _client(server) as client:
+            client.get()
+            began = clock()
+            assert (client.rest(), clock() - began) == (b"", 75)
+            assert not server.stats.connections
 
-    def test_each_request_begins_it_anew(self) -> None:
-        with serving(path, keep_alive=6 * _SHORT) as server, RawClient(server.address) as client:
+    def test_each_request_begins_it_anew(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, keep_alive=75) as (server, _), _client(server) as client:
             for _ in range(4):
                 assert client.get().status == 200
-                time.sleep(2 * _SHORT)
+                sleep(74)
 
-    def test_switched_off_each_answer_closes(self) -> None:
-        with serving(path, keep_alive="off") as server, RawClient(server.address) as client:
+    def test_switched_off_each_answer_closes(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, keep_alive="off") as (server, _), _client(server) as client:
             assert client.get().closes
             assert client.rest() == b""
 
@@ -86,22 +100,21 @@ class TestBody:
     """body_timeout: between two pieces."""
 
     @pytest.mark.parametrize("piece", [b"", b"abc"])
-    def test_a_body_that_stops_is_408(self, piece: bytes) -> None:
-        with serving(echo, body_timeout=_SHORT) as server, RawClient(server.address) as client:
-            answer = client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n" + piece).answer()
-            assert (answer.status, answer.closes, client.rest()) == (408, True, b"")
-            client.close()
-            becomes_quiet(server)
+    def test_a_body_that_stops_is_408(self, piece: bytes, tmp_path: Path) -> None:
+        with in_one_hub(echo, tmp_path, body_timeout=30) as (server, clock), _client(server) as client:
+            began = clock()
+            answer = client.send(_BODY_TO_COME + piece).answer()
+            assert (answer.status, answer.closes, client.rest(), clock() - began) == (408, True, b"", 30)
 
-    def test_one_that_drips_goes_on(self) -> None:
-        with serving(echo, body_timeout=6 * _SHORT) as server, RawClient(server.address) as client:
-            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+    def test_one_that_drips_goes_on(self, tmp_path: Path) -> None:
+        with in_one_hub(echo, tmp_path, body_timeout=30) as (server, _), _client(server) as client:
+            client.send(_BODY_TO_COME)
             for _ in range(9):
+                sleep(29)
                 client.send(b"x")
-                time.sleep(_SHORT)
             assert client.answer().body == b"x" * 9
 
-    def test_the_app_may_answer_itself(self) -> None:
+    def test_the_app_may_answer_itself(self, tmp_path: Path) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
             try:
                 environ["wsgi.input"].read()
@@ -109,269 +122,277 @@ class TestBody:
                 start_response("200 Fine", [])
             return [b"mine"]
 
-        with serving(app, body_timeout=_SHORT) as server, RawClient(server.address) as client:
-            answer = client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n").answer()
+        with in_one_hub(app, tmp_path) as (server, _), _client(server) as client:
+            answer = client.send(_BODY_TO_COME).answer()
             assert (answer.line, answer.closes, client.rest()) == ("HTTP/1.1 200 Fine", True, b"")
 
-    def test_after_the_answer_has_begun_the_connection_closes(self) -> None:
+    def test_after_the_answer_has_begun_the_connection_closes(self, tmp_path: Path) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
             start_response("200 OK", [])
             yield b"part"
             yield environ["wsgi.input"].read()
 
-        with serving(app, body_timeout=_SHORT) as server, RawClient(server.address) as client:
-            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n").head()
-            assert client.chunk() == b"part"
-            assert client.rest() == b""
+        with in_one_hub(app, tmp_path) as (server, _), _client(server) as client:
+            client.send(_BODY_TO_COME).head()
+            assert (client.chunk(), client.rest()) == (b"part", b"")
 
-    def test_an_unread_body_that_never_comes_closes(self) -> None:
-        with serving(path, body_timeout=_SHORT) as server, RawClient(server.address) as client:
-            client.send(b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
-            assert (client.answer().body, client.rest()) == (b"/1", b"")
+    def test_an_unread_body_that_never_comes_closes(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, body_timeout=30) as (server, clock), _client(server) as client:
+            began = clock()
+            assert client.send(_BODY_TO_COME).answer().body == b"/"
+            assert (client.rest(), clock() - began) == (b"", 30)
 
 
 class TestSend:
     """send_timeout: a client that never reads."""
 
+    class App(Routes):
+        """Large answers of every kind."""
+
+        def __init__(self, folder: Path) -> None:
+            self.folder = folder
+            self.ended: list[str] = []
+
+        def list(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [])
+            self.ended.append("list")
+            return [_LARGE]
+
+        def pieces(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [])
+            try:
+                for _ in range(1000):
+                    yield _LARGE[:100_000]
+            finally:
+                self.ended.append("pieces")
+
+        def write(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+            try:
+                start_response("200 OK", [])(_LARGE)
+            finally:
+                self.ended.append("write")
+            return []
+
+        def file(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [])
+            (self.folder / "large").write_bytes(_LARGE)
+            self.ended.append("file")
+            wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"]((self.folder / "large").open("rb"))
+            return wrapped
+
     @pytest.mark.parametrize("kind", ["list", "pieces", "write", "file"])
-    def test_it_is_reset(self, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        closed: list[str] = []
-
-        class App(Routes):
-            def list(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-                start_response("200 OK", [])
-                closed.append("list")
-                return [_LARGE]
-
-            def pieces(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-                start_response("200 OK", [])
-                try:
-                    for _ in range(1000):
-                        yield _LARGE[:100_000]
-                finally:
-                    closed.append("pieces")
-
-            def write(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-                write = start_response("200 OK", [])
-                try:
-                    write(_LARGE)
-                finally:
-                    closed.append("write")
-                return []
-
-            def file(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-                start_response("200 OK", [])
-                (tmp_path / "large").write_bytes(_LARGE)
-                closed.append("file")
-                wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"]((tmp_path / "large").open("rb"))
-                return wrapped
-
-        with (
-            serving(App(), send_timeout=_SHORT) as server,
-            RawClient(server.address, receive_buffer=4096) as client,
-        ):
+    def test_the_request_ends(self, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        app = self.App(tmp_path)
+        with in_one_hub(app, tmp_path, send_timeout=30) as (server, _), _client(server) as client:
             client.send(request(f"/{kind}"))
-            eventually(lambda: closed)
-            becomes_quiet(server)
-            with pytest.raises(ConnectionResetError):
-                client.rest()
-            assert closed == [kind]
+            sleep(29)
+            assert server.stats.connections == 1
+            sleep(2)
+            assert (server.stats.connections, server.stats.active, app.ended) == (0, 0, [kind])
         assert not caplog.records
 
-    def test_one_that_reads_a_little_goes_on(self) -> None:
-        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            start_response("200 OK", [])
-            return [_LARGE[:10_000_000]]
-
+    @pytest.mark.parametrize("kind", ["list", "pieces", "write", "file"])
+    def test_the_connection_is_reset_so_that_the_kernel_holds_nothing_for_it(
+        self, kind: str, tmp_path: Path
+    ) -> None:
+        app = self.App(tmp_path)
         with (
-            serving(app, send_timeout=6 * _SHORT) as server,
+            serving(app, send_timeout=50 * MS) as server,
             RawClient(server.address, receive_buffer=1 << 17) as client,
         ):
-            client.send(request()).head()
-            for _ in range(8):
-                time.sleep(_SHORT)
+            client.send(request(f"/{kind}"))
+            broken = select.poll()
+            broken.register(client.sock, 0)
+            assert broken.poll(PATIENCE * 1000)
+            assert client.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET
+
+    @pytest.mark.parametrize("kind", ["list", "pieces", "write", "file"])
+    def test_one_that_reads_a_little_goes_on(self, kind: str, tmp_path: Path) -> None:
+        with (
+            in_one_hub(self.App(tmp_path), tmp_path, send_timeout=30) as (server, _),
+            _client(server) as client,
+        ):
+            client.send(request(f"/{kind}")).head()
+            for _ in range(20):
+                sleep(29)
                 client.take(500_000)
-            assert len(client.take(6_000_000)) == 6_000_000
+            assert client.take(10_000_000)
 
 
 class TestQueue:
-    def test_no_slot_in_time_is_503_with_retry_after(self) -> None:
-        gate = Gate()
+    def test_no_slot_in_time_is_503_with_retry_after(self, tmp_path: Path) -> None:
+        gate = Event()
 
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
             gate.wait()
             return path(environ, start_response)
 
-        with serving(app, pool=1, queue_timeout=_SHORT) as server, RawClient(server.address) as first:
+        with in_one_hub(app, tmp_path, pool=1, queue_timeout=10) as (server, clock), _client(server) as first:
             first.send(request("/first"))
-            gate.reached()
-            with RawClient(server.address) as second:
+            began = clock()
+            with _client(server) as second:
                 answer = second.send(request("/second") + request("/third")).answer()
                 assert (answer.status, answer["retry-after"], answer.closes) == (503, "1", True)
-                assert second.rest() == b""
-            gate.open()
+                assert (second.rest(), clock() - began) == (b"", 10)
+            gate.send()
             assert first.answer().body == b"/first"
-            first.close()
-            becomes_quiet(server)
-            assert server.stats.requests == 1
+            assert (server.stats.requests, server.stats.refused, server.stats.queued) == (1, 1, 0)
 
-    def test_a_request_that_gets_its_slot_in_time_is_served(self) -> None:
-        gate = Gate()
+    def test_a_request_that_gets_its_slot_in_time_is_served(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            sleep(9)
+            return path(environ, start_response)
 
-        class App(Routes):
-            def first(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-                gate.wait()
-                return path(environ, start_response)
+        with in_one_hub(app, tmp_path, pool=1, queue_timeout=10) as (server, _):
+            both = [spawn(_ask, server, request(f"/{number}")) for number in range(2)]
+            assert [one.wait().body for one in both] == [b"/0", b"/1"]
 
-        with (
-            serving(App(), pool=1) as server,
-            RawClient(server.address) as first,
-            RawClient(server.address) as second,
-        ):
-            first.send(request("/first"))
-            gate.reached()
-            second.send(request("/second"))
-            eventually(lambda: server.stats.queued == 1)
-            gate.open()
-            assert [first.answer().body, second.answer().body] == [b"/first", b"/second"]
-
-    def test_a_client_that_goes_away_while_it_waits(self) -> None:
-        gate = Gate()
+    def test_a_client_that_goes_away_while_it_waits(self, tmp_path: Path) -> None:
+        gate = Event()
 
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
             gate.wait()
             return path(environ, start_response)
 
-        with serving(app, pool=1) as server, RawClient(server.address) as first:
+        with in_one_hub(app, tmp_path, pool=1) as (server, _), _client(server) as first:
             first.send(request())
-            gate.reached()
-            with RawClient(server.address) as second:
+            with _client(server) as second:
                 second.send(request())
-                eventually(lambda: server.stats.queued == 1)
-                second.reset()
-            gate.open()
+                sleep(1)
+                assert server.stats.queued == 1
+            gate.send()
             assert first.answer().status == 200
-            first.close()
-            becomes_quiet(server)
+            sleep(1)
+            assert (server.stats.queued, server.stats.active, server.stats.connections) == (0, 0, 1)
 
 
 class TestRequest:
     """request_timeout: until the answer begins; thrown into the one green thread."""
 
-    def test_an_app_that_takes_too_long_is_504(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_an_app_that_takes_too_long_is_504(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         cleaned: list[str] = []
 
         class App(Routes):
             def slow(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
                 try:
-                    sleep(PATIENCE)
+                    sleep(1000)
                 finally:
                     cleaned.append("up")
                 return path(environ, start_response)
 
             def long(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
                 start_response("200 OK", [])
-                yield b"x"
-                sleep(4 * _SHORT)
-                yield b"y"
+                for _ in range(9):
+                    yield b"x"
+                    sleep(100)
 
-        with serving(App(), request_timeout=_SHORT) as server, RawClient(server.address) as other:
-            other.send(request("/long"))  # its answer has begun: it has all the time
-            with RawClient(server.address) as client:
-                answer = client.send(request("/slow")).answer()
-                assert (answer.status, answer.closes, client.rest()) == (504, True, b"")
-            assert other.answer().body == b"xy"
+        with in_one_hub(App(), tmp_path, request_timeout=300) as (server, clock), _client(server) as client:
+            other = spawn(_ask, server, request("/long"))  # its answer has begun: it has all the time
+            began = clock()
+            answer = client.send(request("/slow")).answer()
+            assert (answer.status, answer.closes, client.rest(), clock() - began) == (504, True, b"", 300)
+            assert other.wait().body == b"x" * 9
         assert cleaned == ["up"]
         assert [record.levelname for record in caplog.records] == ["ERROR"]
         assert "request_timeout" in caplog.text
 
-    def test_an_app_that_catches_exceptions_does_not_catch_it(self) -> None:
+    def test_an_app_that_catches_exceptions_does_not_catch_it(self, tmp_path: Path) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
             try:
-                sleep(PATIENCE)
+                sleep(1000)
             except Exception:
                 start_response("200 OK", [])
                 return [b"caught"]
             return []
 
-        with serving(app, request_timeout=_SHORT) as server:
-            assert ask(server.address, request()).status == 504
+        with in_one_hub(app, tmp_path) as (server, _):
+            assert _ask(server, request()).status == 504
 
-    def test_an_app_that_catches_everything_gets_it_again(self) -> None:
-        caught: list[BaseException] = []
+    def test_an_app_that_catches_everything_gets_it_again(self, tmp_path: Path) -> None:
+        caught: list[float] = []
 
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            try:
-                sleep(PATIENCE)
-            except BaseException as error:
-                caught.append(error)
-            sleep(PATIENCE)
+            while len(caught) < 3:
+                try:
+                    sleep(1000)
+                except BaseException:
+                    caught.append(clock())
+            sleep(1000)
             return []
 
-        with serving(app, request_timeout=_SHORT) as server:
-            assert ask(server.address, request()).status == 504
-        assert len(caught) == 1
+        with in_one_hub(app, tmp_path, request_timeout=300) as (server, clock):
+            began = clock()
+            assert _ask(server, request()).status == 504
+        assert [at - began for at in caught] == [300, 301, 302]
 
-    def test_an_app_that_catches_it_may_answer(self) -> None:
+    def test_an_app_that_catches_it_may_answer(self, tmp_path: Path) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
             with contextlib.suppress(BaseException):
-                sleep(PATIENCE)
+                sleep(1000)
             return path(environ, start_response)
 
-        with serving(app, request_timeout=_SHORT) as server, RawClient(server.address) as client:
-            assert client.get("/late").body == b"/late"
-            assert client.get("/late").body == b"/late"
+        with in_one_hub(app, tmp_path) as (server, _), _client(server) as client:
+            assert [client.get("/1").body, client.get("/2").body] == [b"/1", b"/2"]
 
-    def test_an_app_that_waits_for_its_body(self) -> None:
-        with serving(echo, request_timeout=_SHORT) as server, RawClient(server.address) as client:
-            answer = client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n").answer()
+    def test_an_app_that_waits_for_its_body(self, tmp_path: Path) -> None:
+        with in_one_hub(echo, tmp_path, request_timeout=20, body_timeout=30) as (server, _):
+            answer = _ask(server, _BODY_TO_COME)
             assert (answer.status, answer.closes) == (504, True)
 
-    def test_it_never_hits_the_next_request(self) -> None:
+    def test_it_never_hits_the_next_request(self, tmp_path: Path) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            sleep(_SHORT / 2)
+            sleep(290)
             return path(environ, start_response)
 
-        with serving(app, request_timeout=3 * _SHORT, pool=1) as server, RawClient(server.address) as client:
-            for number in range(8):
-                assert client.get(f"/{number}").body == b"/%d" % number
+        with in_one_hub(app, tmp_path, request_timeout=300, pool=1) as (server, _), _client(server) as client:
+            client.send(b"".join(request(f"/{number}") for number in range(9)))
+            assert [client.answer().body for _ in range(9)] == [b"/%d" % number for number in range(9)]
 
-    def test_a_timeout_that_one_request_forgot_never_hits_the_next(self) -> None:
+    def test_a_timeout_that_one_request_forgot_never_hits_the_next(self, tmp_path: Path) -> None:
         class App(Routes):
             def forget(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-                Timeout(_SHORT)
+                Timeout(5)
                 return path(environ, start_response)
 
             def next(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-                sleep(3 * _SHORT)
+                sleep(20)
                 return path(environ, start_response)
 
-        with serving(App(), pool=1) as server, RawClient(server.address) as client:
+        with in_one_hub(App(), tmp_path, pool=1) as (server, _), _client(server) as client:
             client.send(request("/forget") + request("/next"))
             assert [client.answer().body, client.answer().body] == [b"/forget", b"/next"]
 
-    def test_a_timeout_of_the_apps_own_is_a_500(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_timeout_of_the_apps_own_is_a_500(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            with Timeout(_SHORT):
-                sleep(PATIENCE)
+            with Timeout(5):
+                sleep(10)
             return []
 
-        with serving(app) as server:
-            assert ask(server.address, request()).status == 500
+        with in_one_hub(app, tmp_path) as (server, _):
+            assert _ask(server, request()).status == 500
 
 
-def test_switched_off_nothing_expires() -> None:
-    off = dict.fromkeys(
-        ["head_timeout", "body_timeout", "send_timeout", "queue_timeout", "request_timeout"], "off"
-    )
+def test_switched_off_nothing_expires(tmp_path: Path) -> None:
+    names = ["head_timeout", "body_timeout", "send_timeout", "queue_timeout", "request_timeout"]
 
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-        sleep(_SHORT)
-        return echo(environ, start_response)
+        sleep(100_000)
+        environ["wsgi.input"].read()
+        start_response("200 OK", [])
+        return [_LARGE]
 
-    with serving(app, **off) as server, RawClient(server.address) as client:
-        data = request(method="POST", body=b"abc")
-        for at in range(0, len(data), 10):
-            client.send(data[at : at + 10])
-            time.sleep(5 * MS)
-        assert client.answer().body == b"abc"
+    with in_one_hub(app, tmp_path, pool=1, **dict.fromkeys(names, "off")) as (server, _):
+        clients = [_client(server), _client(server)]
+        for piece in (b"POST / HTTP/1.1\r\nHost: x\r\nContent-", b"Length: 2\r\n\r\n", b"a", b"b"):
+            for client in clients:
+                client.send(piece)
+            sleep(100_000)
+        for client in clients:
+            client.head()
+            sleep(100_000)
+            assert client.take(len(_LARGE))
+            client.close()
