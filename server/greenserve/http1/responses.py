@@ -195,7 +195,7 @@ def _blame_value(fields: Iterable[tuple[str, str]]) -> AppError:
     for name, value in fields:
         if not _VALUE.fullmatch(value):
             return AppError(
-                f"response header {name} has a line break, control or non-latin-1 character in {value!r} (RFC 9110 §5.5)"
+                f"response header {name} has a line break, control or non-latin-1 character: {value!r} (RFC 9110 §5.5)"
             )
     return AppError("response headers contain a line break, control or non-latin-1 character (RFC 9110 §5.5)")
 

@@ -1,0 +1,269 @@
+"""listener: it outlives every error, and leaves in the kernel's backlog those for whom there is no room."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.apps import path
+from tests.support.raw import RawClient, ask, request
+from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.times import PATIENCE, eventually
+
+from greenserve import Config, Server, sleep
+
+
+class _Failing(socket.socket):
+    """A listening socket whose accept() fails as told, and then no more."""
+
+    failures: list[OSError]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            raise self.failures.pop(0)
+        return super().accept()
+
+
+def _failing(*numbers: int) -> _Failing:
+    sock = _Failing(socket.AF_INET, socket.SOCK_STREAM)
+    sock.failures = [OSError(number, os.strerror(number)) for number in numbers]
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    return sock
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "ECONNABORTED",
+            "EPROTO",
+            "ENETDOWN",
+            "ENOPROTOOPT",
+            "EHOSTUNREACH",
+            "EOPNOTSUPP",
+            "ENETUNREACH",
+            "EPERM",
+        ],
+    )
+    def test_those_of_a_connection_are_passed_over(self, name: str, clock_server: Any, caplog: Any) -> None:
+        clock, start = clock_server
+        server = start(_failing(*[getattr(errno, name)] * 5))
+        began = clock()
+        with RawClient(server.address, green=True) as client:
+            assert client.get().status == 200
+        assert server.stats.accept_errors == 5
+        assert clock() == began
+        assert not caplog.records
+
+    @pytest.mark.parametrize("name", ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])
+    def test_those_of_the_machine_are_waited_out_and_told_once(
+        self, name: str, clock_server: Any, caplog: Any
+    ) -> None:
+        clock, start = clock_server
+        server = start(_failing(*[getattr(errno, name)] * 8))
+        began = clock()
+        with RawClient(server.address, green=True) as client:
+            assert client.get().status == 200
+        # 50, 100, 200, ... ms and at last once a second: neither busy nor asleep for long.
+        assert 3 < clock() - began < 10
+        (record,) = caplog.records
+        assert "ulimit -n" in record.getMessage()
+
+    def test_any_other_is_told_and_outlived(self, clock_server: Any, caplog: Any) -> None:
+        _, start = clock_server
+        server = start(_failing(errno.EIO))
+        with RawClient(server.address, green=True) as client:
+            assert client.get().status == 200
+        assert "cannot accept" in caplog.text
+
+    def test_a_connection_that_cannot_be_taken_up_harms_no_other(
+        self, clock_server: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, start = clock_server
+        server = start(_failing())
+        register = server.hub.open_descriptor
+        failures = [OSError("no")]
+        monkeypatch.setattr(
+            server.hub,
+            "open_descriptor",
+            lambda fd: (_ for _ in ()).throw(failures.pop()) if failures else register(fd),
+        )
+        with RawClient(server.address, green=True) as one:
+            assert one.rest() == b""
+        monkeypatch.undo()
+        with RawClient(server.address, green=True) as other:
+            assert other.get().status == 200
+        assert "could not be taken up" in caplog.text
+
+    def test_no_descriptors_for_real(self, tmp_path: Path) -> None:
+        (tmp_path / "run.py").write_text(_OUT_OF_DESCRIPTORS)
+        root = Path(__file__).parents[3]
+        ran = subprocess.run(
+            [sys.executable, str(tmp_path / "run.py")],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": f"{root}/server:{root}/hub:{root}"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert (ran.returncode, ran.stdout) == (0, "answered\n"), ran.stderr
+        assert ran.stderr.count("ulimit -n") == 1
+
+
+_OUT_OF_DESCRIPTORS = """
+import os, resource, socket
+from greenserve import serve
+from tests.support.apps import path
+from tests.support.raw import RawClient
+from tests.support.times import eventually
+
+with serve(path) as server:
+    client = RawClient(server.address)   # its descriptor is taken before the limit comes
+    client.get()
+    late = socket.socket()
+    used = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, used + 1000))
+    fill = []
+    try:
+        while True:
+            fill.append(os.dup(0))
+    except OSError:
+        pass
+    late.connect(server.address)
+    eventually(lambda: server.stats.accept_errors > 1)
+    assert client.get().status == 200    # those who are in are served
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 100, used + 1000))
+    late.settimeout(20)
+    late.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    assert late.recv(100).startswith(b"HTTP/1.1 200")
+    late.close()
+    client.close()
+    for fd in fill:
+        os.close(fd)
+print("answered")
+"""
+
+
+@pytest.fixture
+def clock_server(tmp_path: Path) -> Any:
+    """A clock that jumps, and a way to start a server on a socket of one's own."""
+    from contextlib import ExitStack
+
+    from greenserve_hub.testing import fake_clock
+
+    with ExitStack() as stack:
+        clock = stack.enter_context(fake_clock())
+
+        def start(sock: socket.socket) -> Server:
+            server = Server(path, Config.from_settings(), sockets=[sock])
+            server.start()
+            stack.callback(server.stop, 0)
+            return server
+
+        yield clock, start
+
+
+class TestRoom:
+    """limit_connections."""
+
+    def test_the_rest_waits_and_comes_in_turn(self) -> None:
+        with serving(path, limit_connections=3) as server:
+            clients = [RawClient(server.address) for _ in range(3)]
+            for client in clients:
+                client.get()
+            waiting = [RawClient(server.address) for _ in range(5)]  # the kernel has taken them
+            for client in waiting:
+                client.send(request("/waited"))
+            assert clients[0].get().status == 200
+            assert (server.stats.accepted, server.stats.connections) == (3, 3)
+            assert all(client.is_silent() for client in waiting)
+            for client in [*clients, *waiting]:
+                if client in waiting:
+                    assert client.answer().body == b"/waited"
+                client.close()
+            becomes_quiet(server)
+            assert server.stats.accepted == 8
+
+    def test_room_at_one_address_is_room_at_all(self) -> None:
+        with serving(path, bind=["127.0.0.1:0", "127.0.0.1:0"], limit_connections=1) as server:
+            first, second = (listener.name for listener in server.listeners)
+            for address, other in ((first, second), (second, first), (first, first)):
+                with RawClient(address) as client:
+                    assert client.get().status == 200
+                    with RawClient(other) as waiting:
+                        waiting.send(request("/waited"))
+                        assert client.get().status == 200
+                        assert waiting.is_silent()
+                        client.close()
+                        assert waiting.answer().body == b"/waited"
+                becomes_quiet(server)
+
+    def test_a_server_that_is_full_can_be_stopped(self) -> None:
+        with serving(path, limit_connections=1) as server, RawClient(server.address) as client:
+            client.get()
+        assert client.ahead == b""
+
+
+class TestEnd:
+    def test_nobody_is_accepted_any_more(self) -> None:
+        with serving(path) as server:
+            address = server.address
+            ask(address, request())
+        with pytest.raises(ConnectionRefusedError):
+            RawClient(address)
+
+    def test_a_unix_sockets_file_goes_with_it(self, tmp_path: Path) -> None:
+        file = tmp_path / "socket"
+        with serving(path, bind=f"unix:{file}") as server:
+            assert file.is_socket()
+            assert ask(str(file), request("/a")).body == b"/a"
+            assert (server.address, server.port, server.url) == (str(file), 0, f"http+unix:{file}")
+        assert not file.exists()
+
+    def test_but_not_what_another_server_has_put_there(self, tmp_path: Path) -> None:
+        file = tmp_path / "socket"
+        with serving(path, bind=f"unix:{file}"):
+            file.unlink()
+            other = socket.socket(socket.AF_UNIX)
+            other.bind(str(file))
+        assert file.is_socket()
+        other.close()
+
+    def test_nor_does_a_file_that_is_gone_matter(self, tmp_path: Path) -> None:
+        with serving(path, bind=f"unix:{tmp_path / 'socket'}"):
+            (tmp_path / "socket").unlink()
+
+
+def test_a_burst_is_accepted_whole() -> None:
+    with serving(path) as server:
+        clients = [RawClient(server.address) for _ in range(300)]
+        for client in clients:
+            client.send(request("/x"))
+        assert all(client.answer().body == b"/x" for client in clients)
+        assert server.stats.accepted == 300
+        for client in clients:
+            client.close()
+        becomes_quiet(server)
+
+
+def test_peers_are_named(tmp_path: Path) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        seen.append((environ["REMOTE_ADDR"], environ["REMOTE_PORT"]))
+        return path(environ, start_response)
+
+    with in_one_hub(app, tmp_path) as (server, _):
+        with RawClient(server.address, green=True) as client:
+            client.get()
+        sleep(1)
+    assert seen == [("", "")]
+    eventually(lambda: True)
