@@ -112,9 +112,8 @@ class Hub:
 
     def forget_descriptor(self, descriptor: Descriptor) -> None:
         """For Descriptor.close only."""
-        if self.descriptors.get(descriptor.fd) is descriptor:
-            del self.descriptors[descriptor.fd]
-            self.poller.unregister(descriptor.fd)
+        del self.descriptors[descriptor.fd]
+        self.poller.unregister(descriptor.fd)
 
     def close(self) -> None:
         """Give back the poller and the door of a hub that is done with. Not from a green thread of its own."""
@@ -273,15 +272,13 @@ class Hub:
 
     def _tell_deadlock(self) -> None:
         waiting = "".join(f"\n  {_name(green)}: waiting: {waiter}" for green, waiter in self.parked.items())
-        error = Deadlock(
-            "nothing is left that could wake this program: no timer, no descriptor, no other OS thread. Waiting are:"
-            + waiting
+        # In the main green thread, even where that has switched to another by hand.
+        self.throw_main(
+            Deadlock(
+                "nothing is left that could wake this program: no timer, no descriptor, no other OS thread."
+                " Waiting are:" + waiting
+            )
         )
-        if self.parked.get(self._main) is None:
-            # The main greenlet has switched by hand to one that waits; it gets the error where it did so.
-            self._main.throw(error)
-        else:
-            self.throw_main(error)
 
 
 def _name(green: greenlet) -> str:

@@ -58,8 +58,9 @@ class GreenMap(Generic[T]):
         self._results: deque[T | _Failure] = deque()  # those that come next, without a gap
         self._gap = 0  # the number of the first that is not in there yet
         self._early: dict[int, T | _Failure] = {}  # those that came before it
-        self._helpers = 0
-        self._lanes = 0
+        self._helpers = 0  # lanes that are on their way
+        self._in_line = 0  # those of them that wait for a slot: one is enough to use what others give back
+        self._lanes = 0  # that hold a slot
         self._takers = WaitQueue()
         if not pool._runs_here():
             self._call_helpers()
@@ -102,17 +103,26 @@ class GreenMap(Generic[T]):
             self._helpers += 1
             self._pool._start_helper(self._lane)
 
-    def _lane(self) -> None:
-        pool = self._pool
+    def _join(self) -> bool:
+        # Whether the current worker has a slot now, and something to do with it.
         try:
-            if self._room() <= 0:
-                return
-            pool._join()
+            if self._room() <= 0 or (self._in_line and self._pool.free() <= 0):
+                return False
+            self._in_line += 1
+            try:
+                self._pool._join()
+            finally:
+                self._in_line -= 1
         finally:
             self._helpers -= 1
         self._lanes += 1
+        return True
+
+    def _lane(self) -> None:
+        if not self._join():
+            return
         self._call_helpers()
-        sem = pool.sem
+        sem = self._pool.sem
         fn = self._fn
         value: Any
         try:
@@ -136,8 +146,8 @@ class GreenMap(Generic[T]):
                     self._put_early(number, value)
                 if type(value) is _Failure and isinstance(value.error, GreenletExit):
                     raise value.error
-                if sem.counter < 0 or sem.waiting():
-                    break  # others have waited longer for a slot than this map's next item has
+                if sem.counter < 0 or sem.waiting() > self._in_line:
+                    break  # others wait for a slot: the next item takes its place behind them
         finally:
             self._lanes -= 1
             self._call_helpers()

@@ -95,7 +95,13 @@ class GreenPool:
             self.sem.counter += grown
         for _ in range(grown):
             self.sem.release()
-        self._tell_if_empty()
+
+    def release_idle(self) -> None:
+        """Let go of the workers at rest, in the OS thread that they belong to: after its end they would stay for ever.
+
+        Switches: never.
+        """
+        self._idle.clear()
 
     # Running functions -----------------------------------------------------------------------------------
 

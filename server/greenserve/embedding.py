@@ -22,7 +22,8 @@ from greenserve.loader import check_wsgi, enter_folder, load_app
 from greenserve.net import Server
 from greenserve.process.single import run as run_process
 from greenserve.wsgi import WSGIApplication
-from greenserve_hub.loop import get_hub, use_hub
+from greenserve_hub.greenthreads import kill
+from greenserve_hub.loop import Hub, get_hub, use_hub
 
 
 @contextmanager
@@ -53,7 +54,9 @@ def serve(
             finally:
                 started.set()
             try:
-                server.wait()
+                with hub.door_in_use():  # stop() and what an app waits for come from other OS threads
+                    server.wait()
+                _end_others(hub)
             except BaseException as error:
                 failure.append(error)
         finally:
@@ -73,6 +76,13 @@ def serve(
         thread.join()
         if failure:
             raise failure[0]
+
+
+def _end_others(hub: Hub) -> None:
+    """End what apps have left running: once its thread is over, nothing could ever wake it, or free it."""
+    for _ in range(3):  # what they do in their finally clauses may take turns too
+        for green in tuple(hub.parked):
+            kill(green)
 
 
 def run(app: WSGIApplication | str, **settings: Any) -> int:

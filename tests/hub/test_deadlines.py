@@ -76,6 +76,16 @@ def test_arming_for_an_earlier_moment_overtakes():
     assert fired(queue, 20) == []
 
 
+def test_an_entry_that_was_overtaken_is_not_put_off_a_second_time():
+    queue = DeadlineQueue()
+    one = deadline(queue, "one", 10)
+    one.arm(5)
+    one.arm(20)
+    assert fired(queue, 10) == []
+    assert len(queue.heap) == 1
+    assert fired(queue, 20) == ["one"]
+
+
 def test_disarmed_and_cancelled_ones_stay_silent():
     queue = DeadlineQueue()
     disarmed, cancelled = deadline(queue, "disarmed", 1), deadline(queue, "cancelled", 1)

@@ -89,6 +89,20 @@ def test_after_a_hangup_it_is_readable_for_ever(pair):
     descriptor.close()
 
 
+def test_a_hangup_without_data_wakes_a_reader():
+    # A pipe whose writer has gone is EPOLLHUP and nothing else; a socket is readable as well.
+    hub, woken = get_hub(), []
+    reading, writing = os.pipe()
+    descriptor = hub.open_descriptor(reading)
+    wait_all_blocked()
+    descriptor.on_readable(lambda: woken.append(os.read(reading, 1)))
+    os.close(writing)
+    wait_all_blocked()
+    assert woken == [b""]
+    descriptor.close()
+    os.close(reading)
+
+
 def test_one_that_is_closed_by_another_callback_of_the_same_poll_is_not_called():
     hub, told = get_hub(), []
     pairs = [socket.socketpair() for _ in range(2)]

@@ -156,12 +156,12 @@ def test_spawn_after_cancelled(clock):
     green = spawn_after(1, ran.append, 1)
     green.cancel()
     green.cancel()
+    assert len(get_hub().deadlines) == 0
     sleep(2)
     assert ran == []
     assert green.dead
     with pytest.raises(GreenletExit):
         green.wait()
-    assert len(get_hub().deadlines) == 0
 
 
 def test_spawn_after_local_runs_while_its_spawner_lives_only(clock):
@@ -309,10 +309,12 @@ def test_kill_runs_the_finally_clauses_before_it_returns():
         green.wait()
 
 
-def test_kill_gives_way_for_a_turn():
+@pytest.mark.parametrize("started", [True, False])
+def test_kill_gives_way_for_a_turn(started):
     log = []
     green = spawn(sleep, 10)
-    sleep()
+    if started:
+        sleep()
     spawn_n(log.append, "other")
     green.kill()
     assert log == ["other"]

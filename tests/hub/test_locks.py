@@ -226,6 +226,7 @@ def test_a_killed_waiter_holds_the_lock_again_before_it_goes_on(condition):
     with condition:
         kill(green)
         kill(green, KeyError)
+        kill(green)
         assert log == []  # it waits for the lock, whatever is thrown at it
     with pytest.raises((GreenletExit, KeyError)):
         green.wait()

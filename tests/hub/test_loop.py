@@ -12,7 +12,7 @@ import time
 import weakref
 
 import pytest
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.events import Event
@@ -227,6 +227,16 @@ def test_errors_without_end_keep_neither_deadlines_nor_sockets_waiting(errors, p
     assert sorted(told) == ["deadline", "socket"]
     assert set(take(errors)) == {"again"}
     descriptor.close()
+
+
+def test_a_kill_is_no_error():
+    def callback() -> None:
+        raise GreenletExit
+
+    get_hub().call_soon(callback)
+    bare = spawn_n(sleep, 10)
+    sleep()
+    kill(bare)
 
 
 def test_an_error_of_a_bare_green_thread_is_told(errors):

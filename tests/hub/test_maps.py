@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenserve_hub.events import Event
 from greenserve_hub.greenthreads import getcurrent, kill, sleep, spawn
 from greenserve_hub.pools import GreenPool
 from greenserve_hub.testing import wait_all_blocked
@@ -96,6 +97,17 @@ def test_an_exception_of_the_input_is_its_last_result():
     assert outcomes(results) == [2, 4, "no more"]
 
 
+def test_an_input_that_failed_is_not_asked_again():
+    class Inputs:
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            raise ValueError("no")
+
+    assert outcomes(GreenPool().imap(double, Inputs())) == ["no"]
+
+
 def test_an_item_that_cannot_be_unpacked_fails_alone():
     results = GreenPool().starmap(double, [(1,), 2, (3,)])
     taken = outcomes(results)
@@ -143,15 +155,51 @@ def test_calls_that_never_wait_need_few_workers():
     assert len(workers) <= 3
 
 
-def test_slots_are_shared_with_others_who_wait_for_them(clock):
-    pool, order = GreenPool(1), []
-    results = pool.imap(lambda number: sleep(1) or order.append(number), range(4))
-    taker = spawn(list, results)
-    sleep()
+def test_others_who_wait_for_a_slot_get_the_next_one(clock):
+    pool, order = GreenPool(3), []
+    for _ in range(2):
+        pool.spawn_n(sleep, 100)
+    taker = spawn(list, pool.imap(lambda number: sleep(1) or order.append(number), range(6)))
+    sleep(0.5)
     pool.spawn(order.append, "other").wait()
-    assert order == [0, "other"]
+    assert order == [0, 1, "other"]  # the next item was in line before it
     taker.wait()
-    assert order == [0, "other", 1, 2, 3]
+    assert order == [0, 1, "other", 2, 3, 4, 5]
+    pool.waitall()
+
+
+def test_slots_that_others_give_back_are_used_at_once(clock):
+    pool = GreenPool(3)
+    for _ in range(2):
+        pool.spawn_n(sleep, 1)
+    taker = spawn(list, pool.imap(sleep, [100] * 3))
+    sleep(0.5)
+    assert (pool.running(), pool.waiting()) == (3, 1)
+    taker.wait()
+    assert clock() == 1000 + 1 + 100
+
+
+def test_calls_that_never_wait_keep_the_slot_of_a_busy_pool_unless_others_want_it():
+    pool, gate = GreenPool(100), Event()
+    for _ in range(99):
+        pool.spawn_n(gate.wait)
+    workers = set(pool.imap(lambda _: getcurrent(), range(1000)))
+    assert len(workers) <= 30  # not one for each call
+    gate.send()
+    pool.waitall()
+
+
+def test_after_a_shrink_it_gives_up_its_slots_for_those_of_others(clock):
+    pool = GreenPool(4)
+    for _ in range(2):
+        pool.spawn_n(sleep, 10)
+    taker = spawn(list, pool.imap(sleep, [1] * 8))
+    sleep(0.5)
+    assert pool.running() == 4
+    pool.resize(2)
+    sleep(1)
+    assert (pool.running(), pool.free()) == (2, 0)
+    taker.wait()
 
 
 def test_after_a_shrink_fewer_run(clock):
@@ -292,6 +340,31 @@ def test_maps_inside_maps_never_deadlock(size):
     assert pool.free() == size
 
 
+def test_members_that_call_the_function_themselves_may_share_a_map(clock):
+    pool, shared, took, enough = GreenPool(2), [], [], Event()
+
+    def inputs():
+        for number in range(4):
+            sleep(1)
+            yield number
+
+    def first() -> None:
+        sleep()  # until the pool is full
+        shared.append(pool.imap(double, inputs()))
+        took.append(next(shared[0]))
+        enough.wait()
+
+    def second() -> None:
+        sleep(0.5)  # the first one is inside the input
+        took.extend(shared[0])
+        enough.send()
+
+    pool.spawn_n(first)
+    pool.spawn_n(second)
+    pool.waitall()
+    assert took == [0, 2, 4, 6]
+
+
 def test_errors_of_function_and_input_where_a_member_calls_itself():
     def inputs():
         yield 1
@@ -343,6 +416,17 @@ def test_a_taker_that_is_killed_loses_no_result():
     sleep()
     kill(first)
     assert second.wait() == [number * 2 for number in range(10)]
+
+
+def test_a_taker_that_is_killed_with_a_result_on_its_way_hands_on():
+    gate = Event()
+    results = GreenPool(1).imap(lambda _: gate.wait(), range(1))
+    first, second = spawn(next, results), spawn(next, results)
+    sleep()
+    gate.send("result")
+    sleep()
+    kill(first)
+    assert second.wait() == "result"
 
 
 # Hypothesis -----------------------------------------------------------------------------------------------

@@ -434,5 +434,10 @@ def test_an_idle_pool_may_move_to_another_thread():
     pool = GreenPool()
     pool.spawn_n(sleep)
     pool.waitall()
-    assert in_a_thread(lambda: pool.spawn(double, 2).wait()) == 4
-    assert pool.spawn(double, 3).wait() == 6
+    done = []
+    for _ in range(2):
+        in_a_thread(lambda: (pool.spawn_n(done.append, threading.get_ident()), pool.waitall()))
+        pool.spawn_n(done.append, "here")
+        pool.waitall()
+    assert done[1::2] == ["here", "here"]
+    assert threading.get_ident() not in done

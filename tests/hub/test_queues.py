@@ -283,6 +283,20 @@ def test_join_waits_until_every_item_is_done(kind):
     kill(consumer)
 
 
+def test_join_goes_on_waiting_when_more_came_in_meanwhile(kind):
+    queue = kind()
+    queue.put(1)
+    green = spawn(queue.join)
+    sleep()
+    queue.get()
+    queue.task_done()
+    queue.put(2)
+    settle()
+    assert not green.dead
+    queue.task_done()
+    green.wait()
+
+
 def test_an_item_that_came_back_counts_once(kind):
     queue = kind()
     green = spawn(queue.get)

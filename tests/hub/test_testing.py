@@ -218,6 +218,27 @@ def test_what_a_socket_has_comes_first(any_clock):
         end.close()
 
 
+def test_what_comes_of_a_deadline_that_is_due_comes_first(any_clock):
+    log = []
+    get_hub().call_after(0, spawn, lambda: (sleep(), sleep(), log.append("done")))
+    wait_all_blocked()
+    assert log == ["done"]
+
+
+def test_what_a_green_thread_sends_in_its_last_step_comes_first(any_clock):
+    hub, log = get_hub(), []
+    ends = socket.socketpair()
+    descriptor = hub.open_descriptor(ends[0].fileno())
+    wait_all_blocked()
+    descriptor.on_readable(lambda: log.append(ends[0].recv(1)))
+    spawn(lambda: (sleep(), ends[1].send(b"x")))
+    wait_all_blocked()
+    assert log == [b"x"]
+    descriptor.close()
+    for end in ends:
+        end.close()
+
+
 def test_several_may_wait_for_it(any_clock):
     log = []
 

@@ -209,8 +209,10 @@ class Server:
             listener.close()
         for connection in list(self._connections):
             connection.close()
-        if self._started and not self._ended.is_set():
-            self._closed()
+        if self._started:
+            self.pool.release_idle()
+            if not self._ended.is_set():
+                self._closed()
 
     def _closed(self) -> None:
         if self.access_log is not None:
@@ -279,7 +281,7 @@ class Server:
         """A connection was closed."""
         connections = self._connections
         connections.discard(connection)
-        self._room.wake_one()
+        self._room.wake_all()  # each listener waits by itself, and this client may be at any of them
         if not connections:
             self._quiet.wake_all()
 

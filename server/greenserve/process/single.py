@@ -13,11 +13,13 @@ import os
 import resource
 import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 from greenserve.config import Config
+from greenserve.errors import ConfigError
 from greenserve.logs import open_error_log
 from greenserve.net import Server
 from greenserve.wsgi import WSGIApplication
@@ -34,15 +36,18 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
 
     In the main thread.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise ConfigError("run() takes the signals, so it belongs into the main thread; elsewhere use serve()")
     with open_error_log(config) as error_log:
         hub = get_hub() if config.hub == "auto" else use_hub(config.hub)
         _raise_descriptor_limit(config.limit_connections)
         server = Server(app, config, sockets=sockets, errors=error_log.text_stream())
         server.start()
-        for url in server.urls:
-            log.info("listening at %s", url)
-        log.info("greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid())
         with _signals(hub, server), hub.door_in_use():
+            # Said when the signals are taken: who reads it may send one at once.
+            for url in server.urls:
+                log.info("listening at %s", url)
+            log.info("greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid())
             server.wait()
         log.info("stopped")
         return 0

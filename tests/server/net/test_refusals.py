@@ -69,7 +69,7 @@ def test_refused(status: int, data: bytes) -> None:
         return echo(environ, start_response)
 
     with serving(app, limit_request_body=1000) as server:
-        for bytes_ in (data, data + _SMUGGLED):
+        for bytes_ in (data, data + _SMUGGLED if b"\r\n\r\n" in data else data):
             with RawClient(server.address) as client:
                 answer = client.send(bytes_).answer()
                 assert answer.status == status

@@ -1,0 +1,391 @@
+"""server: who runs when, in what context, and how it starts and stops."""
+
+from __future__ import annotations
+
+import contextvars
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.apps import Environ, Routes, Start, path
+from tests.support.raw import RawClient, ask, request
+from tests.support.running import Gate, becomes_quiet, in_one_hub, own_hub, serving
+from tests.support.times import PATIENCE, eventually
+
+from greenserve import Config, ConfigError, Event, GreenletExit, Server, getcurrent, sleep, spawn
+
+_variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="fresh")
+
+
+def _client(server: Server) -> RawClient:
+    return RawClient(server.address, green=True)
+
+
+@contextmanager
+def _clients(server: Server) -> Iterator[tuple[RawClient, RawClient]]:
+    with _client(server) as one, _client(server) as other:
+        yield one, other
+
+
+class TestPool:
+    def test_so_many_run_at_once_and_the_rest_in_turn(self, tmp_path: Path) -> None:
+        running: list[str] = []
+        most: list[int] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            running.append(environ["PATH_INFO"])
+            most.append(len(running))
+            sleep(1)
+            running.pop(0)
+            return path(environ, start_response)
+
+        with in_one_hub(app, tmp_path, pool=3) as (server, clock):
+            began = clock()
+
+            def get(number: int) -> float:
+                with _client(server) as client:
+                    assert client.get(f"/{number}").body == b"/%d" % number
+                return clock() - began
+
+            asking = [spawn(get, number) for number in range(9)]
+            assert sorted(one.wait() for one in asking) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+            assert max(most) == 3
+
+    def test_waiting_clients_cost_no_slot(self) -> None:
+        # 400 idle connections and 50 that drip a head: 8 slots are as free as ever.
+        with serving(path, pool=8) as server:
+            idle = [RawClient(server.address) for _ in range(400)]
+            dripping = [RawClient(server.address) for _ in range(50)]
+            for client in idle:
+                client.send(request())
+            for client in idle:
+                assert client.answer().status == 200
+            for client in dripping:
+                client.send(b"GET / HTT")
+            eventually(lambda: server.stats.accepted == 450)
+            assert (server.stats.active, server.stats.queued) == (0, 0)
+            for _ in range(20):
+                assert ask(server.address, request("/now")).body == b"/now"
+            for client in dripping:
+                client.send(b"P/1.1\r\nHost: x\r\n\r\n")
+                assert client.answer().status == 200
+            for client in [*idle, *dripping]:
+                client.close()
+            becomes_quiet(server)
+
+    def test_slow_uploads_hold_theirs(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            environ["wsgi.input"].read()
+            return path(environ, start_response)
+
+        with in_one_hub(app, tmp_path, pool=1) as (server, _), _clients(server) as (slow, other):
+            slow.send(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+            sleep(1)
+            other.send(request("/other"))
+            sleep(1)
+            assert (server.stats.active, server.stats.queued) == (1, 1)
+            slow.send(b"x")
+            assert [slow.answer().body, other.answer().body] == [b"/slow", b"/other"]
+
+    def test_requests_run_side_by_side(self, tmp_path: Path) -> None:
+        events = [Event(), Event()]
+
+        class App(Routes):
+            def one(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+                events[0].send()
+                events[1].wait()
+                return path(environ, start_response)
+
+            def other(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+                events[0].wait()
+                events[1].send()
+                return path(environ, start_response)
+
+        with in_one_hub(App(), tmp_path, pool=2) as (server, _), _clients(server) as (one, other):
+            one.send(request("/one"))
+            other.send(request("/other"))
+            assert [one.answer().body, other.answer().body] == [b"/one", b"/other"]
+
+    def test_a_worker_is_used_again_and_keeps_nothing(self, tmp_path: Path) -> None:
+        workers: list[Any] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            workers.append(getcurrent())
+            return path(environ, start_response)
+
+        with in_one_hub(app, tmp_path) as (server, _), _client(server) as client:
+            for _ in range(5):
+                client.get()
+        assert len(set(workers)) == 1
+
+
+class TestContext:
+    def test_each_request_begins_with_the_servers_own(self) -> None:
+        seen: list[str] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            seen.append(_variable.get())
+            _variable.set(environ["PATH_INFO"])
+            sleep(0)
+            seen.append(_variable.get())
+            return path(environ, start_response)
+
+        _variable.set("of the program")
+        with serving(app, pool=1) as server, RawClient(server.address) as client:
+            client.send(request("/1") + request("/2")).answer()
+            client.answer()
+        assert seen == ["fresh", "/1", "fresh", "/2"]  # the server's thread never saw what this one has set
+
+    def test_in_a_hub_it_is_that_of_the_starter(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [])
+            return [_variable.get().encode()]
+
+        token = _variable.set("of the starter")
+        try:
+            with in_one_hub(app, tmp_path) as (server, _):
+                _variable.set("later")
+                with _client(server) as client:
+                    assert client.get().body == b"of the starter"
+        finally:
+            _variable.reset(token)
+
+    def test_requests_that_run_at_once_do_not_meet(self) -> None:
+        gate = Gate()
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            _variable.set(environ["PATH_INFO"])
+            gate.wait()
+            start_response("200 OK", [])
+            yield _variable.get().encode()
+            sleep(0)
+            yield _variable.get().encode()
+
+        with serving(app) as server, RawClient(server.address) as one, RawClient(server.address) as other:
+            one.send(request("/1"))
+            other.send(request("/2"))
+            gate.reached(2)
+            gate.open()
+            assert [one.answer().body, other.answer().body] == [b"/1/1", b"/2/2"]
+
+
+class TestStop:
+    """Drain: nobody new, idle ones closed, `Connection: close` on what still answers, and then the end."""
+
+    def test_what_runs_may_finish_and_says_close(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            sleep(20)
+            return path(environ, start_response)
+
+        with (
+            in_one_hub(app, tmp_path, graceful_timeout=30) as (server, clock),
+            _clients(server) as (idle, running),
+        ):
+            running.send(request("/1") + request("/2"))
+            sleep(1)
+            began = clock()
+            stopping = spawn(server.stop)
+            assert idle.rest() == b""
+            assert clock() == began
+            with pytest.raises(FileNotFoundError):
+                _client(server)
+            answer = running.answer()
+            assert (answer.body, answer.closes, running.rest()) == (b"/1", True, b"")
+            running.close()
+            stopping.wait()
+            assert clock() - began == 19
+            assert server.wait() is True
+
+    def test_a_head_that_is_under_way_may_finish_too(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path) as (server, _), _client(server) as client:
+            client.send(b"GET /late HTT")
+            sleep(1)
+            stopping = spawn(server.stop)
+            sleep(1)
+            answer = client.send(b"P/1.1\r\nHost: x\r\n\r\n").answer()
+            assert (answer.body, answer.closes) == (b"/late", True)
+            stopping.wait()
+
+    def test_and_one_that_waits_for_its_turn(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            sleep(5)
+            return path(environ, start_response)
+
+        with in_one_hub(app, tmp_path, pool=1) as (server, _), _clients(server) as (one, other):
+            one.send(request("/1"))
+            other.send(request("/2"))
+            sleep(1)
+            stopping = spawn(server.stop)
+            assert [one.answer().body, other.answer().body] == [b"/1", b"/2"]
+            stopping.wait()
+
+    def test_what_takes_too_long_is_ended_and_said(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ended: list[str] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            try:
+                sleep(1000)
+            except GreenletExit:
+                ended.append(environ["PATH_INFO"])
+                raise
+            return []
+
+        with in_one_hub(app, tmp_path, graceful_timeout=30) as (server, clock), _client(server) as client:
+            client.send(request("/long"))
+            sleep(1)
+            began = clock()
+            server.stop()
+            assert clock() - began == 30
+            assert client.answer().status == 503
+        assert ended == ["/long"]
+        (record,) = caplog.records
+        assert record.levelname == "WARNING"
+        assert "GET /long" in record.getMessage()
+
+    def test_a_second_stop_hurries_the_first(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            sleep(1000)
+            return []
+
+        with in_one_hub(app, tmp_path) as (server, clock), _client(server) as client:
+            client.send(request())
+            sleep(1)
+            began = clock()
+            first = spawn(server.stop)
+            sleep(2)
+            server.stop(0)
+            first.wait()
+            assert clock() - began == 2
+            server.stop()
+
+    @pytest.mark.parametrize("swallows", [GreenletExit, BaseException])
+    def test_an_app_that_will_not_end(self, swallows: type[BaseException], tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            for _ in range(5):
+                try:
+                    sleep(1000)
+                except swallows:
+                    sleep(0)
+            return []
+
+        with in_one_hub(app, tmp_path) as (server, clock), _client(server) as client:
+            client.send(request())
+            sleep(1)
+            began = clock()
+            server.stop(0)
+            assert clock() - began < 1
+            assert client.rest() == b""
+
+    def test_an_upload_that_nobody_reads_does_not_hold_it_up(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, graceful_timeout=30) as (server, clock), _client(server) as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n").answer()
+            began = clock()
+            server.stop()
+            assert clock() - began <= 30
+            assert client.rest() == b""
+
+    def test_from_another_thread(self) -> None:
+        gate = Gate()
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            gate.wait()
+            return path(environ, start_response)
+
+        with serving(app, graceful_timeout=PATIENCE) as server, RawClient(server.address) as client:
+            client.send(request())
+            gate.reached()
+            stopping = threading.Thread(target=server.stop)
+            stopping.start()
+            eventually(lambda: not server.listeners[0].sock.fileno() >= 0)
+            with pytest.raises(ConnectionRefusedError):
+                RawClient(server.address)
+            assert stopping.is_alive()
+            gate.open()
+            assert client.answer().closes
+            stopping.join(PATIENCE)
+            assert not stopping.is_alive()
+
+    def test_before_the_start_and_after_the_end(self) -> None:
+        server = Server(path, Config.from_settings(bind="127.0.0.1:0"))
+        server.stop()
+        with own_hub():
+            server.start()
+            server.stop()
+            server.stop()
+            with pytest.raises(ConfigError, match="once"):
+                server.start()
+
+
+class TestStart:
+    def test_at_several_addresses(self, tmp_path: Path) -> None:
+        binds = ["127.0.0.1:0", "[::1]:0", f"unix:{tmp_path}/socket"]
+        with serving(path, bind=binds) as server:
+            assert len(server.urls) == 3
+            for listener in server.listeners:
+                name = listener.name if isinstance(listener.name, str) else listener.name[:2]
+                assert ask(name, request("/a")).body == b"/a"
+            assert server.url == f"http://127.0.0.1:{server.port}"
+            assert server.urls[1].startswith("http://[::1]:")
+            assert repr(server) == f"<Server {' '.join(server.urls)}>"
+
+    def test_one_bad_address_and_none_is_left_open(self, tmp_path: Path) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            file = tmp_path / "socket"
+            with own_hub() as hub:
+                server = Server(path, Config.from_settings(bind=[f"unix:{file}", address]))
+                with pytest.raises(ConfigError, match=address):
+                    server.start()
+                assert not hub.descriptors
+                server.stop()
+
+    def test_on_sockets_of_the_programs_own(self) -> None:
+        with own_hub():
+            sock = socket.create_server(("127.0.0.1", 0))
+            server = Server(path, sockets=[sock])
+            server.start()
+            with _client(server) as client:
+                assert client.get("/a").body == b"/a"
+            server.stop(0)
+            assert sock.fileno() == -1
+
+    def test_settings_are_given_in_one_way(self) -> None:
+        assert Server(path, pool=3).config.pool == 3
+        with pytest.raises(ConfigError, match="not both"):
+            Server(path, Config.from_settings(), pool=3)
+        with pytest.raises(ConfigError, match="poool"):
+            Server(path, poool=3)
+
+
+def test_stats() -> None:
+    gate = Gate()
+
+    def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        gate.wait()
+        return path(environ, start_response)
+
+    with serving(app, pool=1) as server, RawClient(server.address) as one, RawClient(server.address) as other:
+        one.send(request())
+        gate.reached()
+        other.send(request())
+        eventually(lambda: server.stats.queued == 1)
+        stats = server.stats
+        assert (stats.connections, stats.active, stats.queued, stats.accepted, stats.refused) == (
+            2,
+            1,
+            1,
+            2,
+            0,
+        )
+        gate.open()
+        one.answer()
+        other.answer()
+        eventually(lambda: server.stats.requests == 2 and not server.stats.active)

@@ -1,0 +1,375 @@
+"""embedding: serve() in a program that does other things as well, and leaves nothing behind in it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from tests.support.apps import Environ, Start, path
+from tests.support.raw import RawClient, ask, request
+from tests.support.running import Gate, becomes_quiet, open_files, own_hub, serving
+from tests.support.times import MS, PATIENCE, eventually
+
+import greenserve
+from greenserve import ConfigError, Server, serve, spawn, wsgi_server
+from greenserve_hub.serving import listen
+from greenserve_hub.testing import wait_all_blocked
+
+
+class TestServe:
+    def test_a_server_for_a_block(self) -> None:
+        with serve(path) as server:
+            assert isinstance(server, Server)
+            assert server.url == f"http://127.0.0.1:{server.port}"
+            assert server.address == ("127.0.0.1", server.port)
+            assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+            assert server.stats.requests == 1
+        with pytest.raises(requests.ConnectionError):
+            requests.get(server.url, timeout=PATIENCE)
+
+    def test_an_app_by_its_name(self) -> None:
+        with serve("tests.support.apps:path") as server:
+            assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+
+    def test_several_at_once(self) -> None:
+        with serve(path) as one, serve(path, pool=1) as other, serve(path, bind="[::1]:0") as third:
+            servers = (one, other, third)
+            assert len({server.port for server in servers}) == 3
+            assert len({id(server.hub) for server in servers}) == 3
+            for server in servers:
+                assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+            assert [server.stats.requests for server in servers] == [1, 1, 1]
+
+    def test_one_that_ends_leaves_the_others(self) -> None:
+        with serve(path) as outer:
+            with serve(path) as inner:
+                pass
+            assert requests.get(f"{outer.url}/a", timeout=PATIENCE).text == "/a"
+            assert inner.port != outer.port
+
+    def test_an_error_in_the_block_passes(self) -> None:
+        with pytest.raises(ZeroDivisionError), serve(path) as server:
+            raise ZeroDivisionError
+        with pytest.raises(ConnectionRefusedError):
+            RawClient(server.address)
+
+    def test_what_runs_may_finish(self) -> None:
+        gate = Gate()
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            gate.wait()
+            return path(environ, start_response)
+
+        client = None
+        with serve(app, graceful_timeout=PATIENCE) as server:
+            client = RawClient(server.address).send(request("/a"))
+            gate.reached()
+            threading.Timer(20 * MS, gate.open).start()
+        with client:
+            assert client.answer().body == b"/a"
+
+    def test_and_is_ended_after_the_time_for_it(self, caplog: pytest.LogCaptureFixture) -> None:
+        gate = Gate()
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            gate.wait()
+            return path(environ, start_response)
+
+        with serve(app, graceful_timeout=20 * MS) as server, RawClient(server.address) as client:
+            client.send(request("/a"))
+            gate.reached()
+            server.stop()
+            assert client.answer().status == 503
+        assert "GET /a" in caplog.text
+
+    def test_it_can_be_stopped_inside_the_block(self) -> None:
+        with serve(path) as server:
+            server.stop()
+            with pytest.raises(ConnectionRefusedError):
+                RawClient(server.address)
+
+    def test_a_full_server_whose_apps_wait_for_other_threads_is_no_deadlock(self) -> None:
+        # No timer and no descriptor is left that could wake it, and yet somebody will.
+        gate = Gate()
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            gate.wait()
+            return path(environ, start_response)
+
+        off = {"head_timeout": "off", "request_timeout": "off"}
+        with serving(app, limit_connections=1, **off) as server, RawClient(server.address) as client:
+            client.send(request("/a"))
+            gate.reached()
+            eventually(lambda: not any(one.reader or one.writer for one in server.hub.descriptors.values()))
+            time.sleep(20 * MS)
+            gate.open()
+            assert client.answer().body == b"/a"
+
+    def test_settings_come_from_keywords_then_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GREENSERVE_POOL", "7")
+        monkeypatch.setenv("GREENSERVE_BACKLOG", "9")
+        with serve(path, pool=5) as server:
+            assert (server.config.pool, server.config.backlog, server.config.access_logfile) == (5, 9, "off")
+
+
+class TestErrors:
+    """All of them in the caller, who then has nothing to clean up."""
+
+    @pytest.mark.parametrize(
+        ("settings", "said"),
+        [
+            ({"poool": 1}, "poool"),
+            ({"pool": "many"}, "pool"),
+            ({"bind": "nonsense"}, "nonsense"),
+            ({"bind": "192.0.2.1:80"}, "no such address"),
+            ({"access_logfile": "/none/log"}, "access_logfile"),
+        ],
+    )
+    def test_bad_settings(self, settings: dict[str, Any], said: str) -> None:
+        before = open_files()
+        with pytest.raises(ConfigError, match=said), serve(path, **settings):
+            raise AssertionError("not reached")
+        assert open_files() == before
+
+    def test_a_port_in_use(self) -> None:
+        with serve(path) as server:
+            bind = f"127.0.0.1:{server.port}"
+            with pytest.raises(ConfigError, match=bind), serve(path, bind=bind):
+                raise AssertionError("not reached")
+            assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+
+    @pytest.mark.parametrize("app", [None, "no.such.module:app", 7])
+    def test_what_is_no_app(self, app: Any) -> None:
+        with pytest.raises(ConfigError), serve(app):
+            raise AssertionError("not reached")
+
+
+class TestLeavesNothingBehind:
+    def test_no_thread_socket_or_signal_handler(self) -> None:
+        def facts() -> tuple[Any, ...]:
+            handlers = [
+                signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+            ]
+            logs = [logging.getLogger(name).handlers[:] for name in ("", "greenserve.error", "greenserve")]
+            return open_files(), threading.enumerate(), handlers, logs, sys.excepthook, threading.excepthook
+
+        with serve(path):  # what is imported or opened once for all
+            pass
+        before = facts()
+        for _ in range(5):
+            with serve(path) as server:
+                during = facts()
+                assert during[2:] == before[2:]
+                with RawClient(server.address) as client:
+                    client.get()
+                    RawClient(server.address).send(b"GET / HT").close()
+                    RawClient(server.address).send(request() * 9).close()
+                    assert ask(server.address, b"BAD\r\n\r\n").status == 400
+        assert facts() == before
+
+    def test_no_object(self) -> None:
+        watched: list[weakref.ref[Any]] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            watched.append(weakref.ref(greenserve.getcurrent()))
+            return path(environ, start_response)
+
+        for _ in range(3):
+            with serve(app) as server, RawClient(server.address) as client:
+                client.get()
+                watched += [weakref.ref(server), weakref.ref(server.hub), weakref.ref(server.listeners[0])]
+            del server, client
+        gc.collect()
+        assert [one() for one in watched if one() is not None] == []
+
+    def test_no_green_thread_of_an_app(self) -> None:
+        ended: list[str] = []
+
+        def tick() -> None:
+            try:
+                greenserve.sleep(PATIENCE)
+            finally:
+                ended.append("tick")
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            spawn(tick)
+            return path(environ, start_response)
+
+        with serve(app) as server:
+            ask(server.address, request())
+        assert ended == ["tick"]
+
+    def test_it_says_nothing(self, capfd: pytest.CaptureFixture[str]) -> None:
+        with serve(path) as server:
+            ask(server.address, request())
+        assert capfd.readouterr() == ("", "")
+
+    def test_what_was_asked_for_is_said(self, capfd: pytest.CaptureFixture[str]) -> None:
+        with serve(path, access_logfile="-") as server:
+            ask(server.address, request("/a"))
+        assert '"GET /a HTTP/1.1" 200 2' in capfd.readouterr().out
+
+
+class TestBesideOthers:
+    def test_beside_asyncio_in_another_thread(self) -> None:
+        async def get(server: Server, number: int) -> bytes:
+            reader, writer = await asyncio.open_connection(*server.address)
+            writer.write(request(f"/{number}", "GET", b"", "Connection: close"))
+            data = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return data.rpartition(b"\r\n")[2]
+
+        async def main() -> list[bytes]:
+            with serve(path) as server:
+                return await asyncio.gather(*(get(server, number) for number in range(20)))
+
+        assert asyncio.run(main()) == [b"/%d" % number for number in range(20)]
+
+    def test_in_a_thread_that_is_not_the_main_one(self) -> None:
+        found: list[str] = []
+
+        def run() -> None:
+            with serve(path) as server:
+                found.append(requests.get(f"{server.url}/a", timeout=PATIENCE).text)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join(PATIENCE)
+        assert found == ["/a"]
+
+    def test_in_a_program_that_runs_on_the_hub_already(self) -> None:
+        with own_hub() as hub:
+            server = Server(path, bind="127.0.0.1:0")
+            server.start()
+            assert server.hub is hub
+            ticks: list[int] = []
+            ticking = spawn(lambda: [(greenserve.sleep(), ticks.append(number)) for number in range(99)])
+            with RawClient(server.address, green=True) as client:
+                assert client.get("/a").body == b"/a"
+            ticking.wait()
+            assert len(ticks) == 99
+            server.stop()
+
+    def test_two_servers_in_one_hub(self) -> None:
+        with own_hub():
+            servers = [Server(path, bind="127.0.0.1:0") for _ in range(2)]
+            for server in servers:
+                server.start()
+            servers[0].stop(0)
+            with RawClient(servers[1].address, green=True) as client:
+                assert client.get("/a").body == b"/a"
+            servers[1].stop(0)
+
+
+class TestWSGIServer:
+    """eventlet's wsgi.server(sock, app, ...)."""
+
+    @pytest.fixture(autouse=True)
+    def hub(self) -> Iterator[None]:
+        with own_hub():
+            yield
+
+    def _run(self, app: Any, **settings: Any) -> tuple[Any, Any]:
+        sock = listen(("127.0.0.1", 0))
+        settings.setdefault("log_output", False)
+        settings.setdefault("graceful_timeout", 0)
+        return sock.getsockname(), spawn(wsgi_server, sock, app, **settings)
+
+    def test_serves_until_it_is_killed(self) -> None:
+        address, running = self._run(path)
+        with RawClient(address, green=True) as client:
+            assert client.get("/a").body == b"/a"
+            running.kill()
+            assert client.rest() == b""
+        with pytest.raises(ConnectionRefusedError):
+            RawClient(address, green=True)
+
+    def test_its_end_is_graceful(self) -> None:
+        gate = greenserve.Event()
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            gate.wait()
+            return path(environ, start_response)
+
+        address, running = self._run(app, graceful_timeout=PATIENCE)
+        with RawClient(address, green=True) as client:
+            client.send(request("/a"))
+            wait_all_blocked()
+            running.kill()
+            gate.send()
+            assert client.answer().closes
+        with pytest.raises(greenserve.GreenletExit):
+            running.wait()
+
+    def test_takes_a_socket_of_the_standards(self) -> None:
+        sock = socket.create_server(("127.0.0.1", 0))
+        running = spawn(wsgi_server, sock, path, log_output=False, graceful_timeout=0)
+        with RawClient(sock.getsockname(), green=True) as client:
+            assert client.get("/a").body == b"/a"
+        running.kill()
+
+    def test_eventlets_settings(self, capfd: pytest.CaptureFixture[str]) -> None:
+        address, running = self._run(path, keepalive=False, url_length_limit=100, max_size=3, log_output=True)
+        with RawClient(address, green=True) as client:
+            assert client.get("/a").closes
+        with RawClient(address, green=True) as client:
+            assert client.send(request("/" + "a" * 100)).answer().status == 414
+        running.kill()
+        assert '"GET /a HTTP/1.1" 200' in capfd.readouterr().out
+
+    def test_seconds_of_keepalive_and_of_the_socket(self) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            environ["wsgi.input"].read()
+            return path(environ, start_response)
+
+        address, running = self._run(app, keepalive=20 * MS, socket_timeout=20 * MS)
+        with RawClient(address, green=True) as client:
+            assert client.get("/a").body == b"/a"
+            assert client.rest() == b""
+        with RawClient(address, green=True) as client:
+            assert (
+                client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n").answer().status == 408
+            )
+        running.kill()
+
+    def test_what_is_no_socket(self) -> None:
+        with pytest.raises(ConfigError, match="listening socket"):
+            wsgi_server(("127.0.0.1", 0), path)  # type: ignore[arg-type]
+
+
+def test_the_file_of_a_unix_socket_goes(tmp_path: Path) -> None:
+    with serve(path, bind=f"unix:{tmp_path}/socket") as server:
+        assert ask(server.address, request("/a")).body == b"/a"
+        becomes_quiet(server)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_belongs_into_the_main_thread() -> None:
+    before = open_files()
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            greenserve.run(path, bind="127.0.0.1:0", access_logfile="off")
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(PATIENCE)
+    assert isinstance(caught[0], ConfigError)
+    assert "main thread" in str(caught[0])
+    assert open_files() == before
