@@ -150,7 +150,6 @@ class GreenMap(Generic[T]):
                     break  # others wait for a slot: the next item takes its place behind them
         finally:
             self._lanes -= 1
-            self._call_helpers()
 
     def _pull(self) -> Any:
         inputs = self._inputs

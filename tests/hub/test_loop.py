@@ -18,7 +18,7 @@ from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.events import Event
 from greenserve_hub.greenthreads import kill, sleep, spawn, spawn_n
 from greenserve_hub.loop import Hub, get_hub, set_hub, use_hub
-from greenserve_hub.parking import WaitQueue
+from greenserve_hub.parking import Waiter, WaitQueue
 from greenserve_hub.pollers import available_pollers, make_poller
 from greenserve_hub.testing import FakeClock, JumpingPoller, wait_all_blocked
 
@@ -434,6 +434,20 @@ def test_closed_it_gives_everything_back():
     gone = in_a_thread(run)
     gc.collect()
     assert gone() is None
+
+
+def test_closed_it_calls_nobody_any_more():
+    def run() -> list[str]:
+        hub, called = get_hub(), []
+        sleep()
+        waiter = Waiter(hub, "test")
+        waiter.wake()
+        hub.call_soon(called.append, "in the same turn")
+        waiter.park()
+        hub.close()
+        return called
+
+    assert in_a_thread(run) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

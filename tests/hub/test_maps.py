@@ -191,15 +191,16 @@ def test_calls_that_never_wait_keep_the_slot_of_a_busy_pool_unless_others_want_i
 
 def test_after_a_shrink_it_gives_up_its_slots_for_those_of_others(clock):
     pool = GreenPool(4)
-    for _ in range(2):
+    for _ in range(3):
         pool.spawn_n(sleep, 10)
     taker = spawn(list, pool.imap(sleep, [1] * 8))
     sleep(0.5)
     assert pool.running() == 4
     pool.resize(2)
     sleep(1)
-    assert (pool.running(), pool.free()) == (2, 0)
+    assert (pool.running(), pool.free()) == (3, -1)
     taker.wait()
+    assert clock() == 1000 + 10 + 4  # the other seven, two at a time
 
 
 def test_after_a_shrink_fewer_run(clock):

@@ -225,6 +225,14 @@ def test_what_comes_of_a_deadline_that_is_due_comes_first(any_clock):
     assert log == ["done"]
 
 
+def test_what_is_due_because_a_green_thread_moved_the_clock_comes_first(clock):
+    green = spawn(sleep, 5)
+    wait_all_blocked()
+    spawn(clock.advance, 10)
+    wait_all_blocked()
+    assert green.dead
+
+
 def test_what_a_green_thread_sends_in_its_last_step_comes_first(any_clock):
     hub, log = get_hub(), []
     ends = socket.socketpair()
