@@ -23,6 +23,8 @@ def wait_readable(descriptor: Descriptor, timeout: float | None = None) -> None:
     """
     waiter = Waiter(descriptor.hub, "read", descriptor)
     wake = waiter.wake
+    if descriptor.closed:
+        raise IOClosed(str(descriptor))
     if descriptor.reader is not None:
         raise _second(descriptor, "read", descriptor.reader)
     descriptor.on_readable(wake)
@@ -43,6 +45,8 @@ def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
     """
     waiter = Waiter(descriptor.hub, "write", descriptor)
     wake = waiter.wake
+    if descriptor.closed:
+        raise IOClosed(str(descriptor))
     if descriptor.writer is not None:
         raise _second(descriptor, "write", descriptor.writer)
     descriptor.on_writable(wake)

@@ -54,8 +54,7 @@ def serve(
             finally:
                 started.set()
             try:
-                with hub.door_in_use():  # stop() and what an app waits for come from other OS threads
-                    server.wait()
+                server.wait()
                 _end_others(hub)
             except BaseException as error:
                 failure.append(error)

@@ -288,11 +288,16 @@ class TestWSGIServer:
         settings.setdefault("graceful_timeout", 0)
         return sock.getsockname(), spawn(wsgi_server, sock, app, **settings)
 
+    def _end(self, running: Any) -> None:
+        running.kill()
+        with pytest.raises(greenserve.GreenletExit):
+            running.wait()
+
     def test_serves_until_it_is_killed(self) -> None:
         address, running = self._run(path)
         with RawClient(address, green=True) as client:
             assert client.get("/a").body == b"/a"
-            running.kill()
+            self._end(running)
             assert client.rest() == b""
         with pytest.raises(ConnectionRefusedError):
             RawClient(address, green=True)
@@ -308,7 +313,7 @@ class TestWSGIServer:
         with RawClient(address, green=True) as client:
             client.send(request("/a"))
             wait_all_blocked()
-            running.kill()
+            self._end(running)
             gate.send()
             assert client.answer().closes
         with pytest.raises(greenserve.GreenletExit):
@@ -319,7 +324,7 @@ class TestWSGIServer:
         running = spawn(wsgi_server, sock, path, log_output=False, graceful_timeout=0)
         with RawClient(sock.getsockname(), green=True) as client:
             assert client.get("/a").body == b"/a"
-        running.kill()
+        self._end(running)
 
     def test_eventlets_settings(self, capfd: pytest.CaptureFixture[str]) -> None:
         address, running = self._run(path, keepalive=False, url_length_limit=100, max_size=3, log_output=True)
@@ -327,7 +332,7 @@ class TestWSGIServer:
             assert client.get("/a").closes
         with RawClient(address, green=True) as client:
             assert client.send(request("/" + "a" * 100)).answer().status == 414
-        running.kill()
+        self._end(running)
         assert '"GET /a HTTP/1.1" 200' in capfd.readouterr().out
 
     def test_seconds_of_keepalive_and_of_the_socket(self) -> None:
@@ -343,7 +348,7 @@ class TestWSGIServer:
             assert (
                 client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n").answer().status == 408
             )
-        running.kill()
+        self._end(running)
 
     def test_what_is_no_socket(self) -> None:
         with pytest.raises(ConfigError, match="listening socket"):

@@ -78,7 +78,12 @@ def exchange(
     """Run one request through `app`; its body is what `link` receives. With PEP 3333's own checker in between."""
     head, ahead = read(raw(line, *fields))
     service = Service(
-        validator(app) if validated else app, lambda: DATE, "Server: greenserve\r\n", sendfile, keep_alive
+        validator(app) if validated else app,
+        lambda: DATE,
+        "Server: greenserve\r\n",
+        sendfile,
+        keep_alive,
+        discard_limit=1 << 16,
     )
     framing: BodyFraming | None = None
     if head.has_body:

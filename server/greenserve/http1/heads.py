@@ -26,6 +26,7 @@ _MEANINGS: Final = {
     "connection": _CONNECTION,
 }
 _CACHE_SIZE: Final = 1024  # spellings of names, and hosts, that are remembered; a server sees a few dozen
+_LONGEST_KEPT: Final = 64  # characters
 _meanings: dict[str, int] = {}
 _good_hosts: set[str] = set()
 
@@ -105,7 +106,8 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
     elif hosts or head.http11:
         raise ProtocolError(400, "exactly one Host field is required (RFC 9112 §3.2)")
     target = head.target
-    path = target if target[0] == "/" else _path_of_other_form(head, target)
+    is_path = target[:1] == "/" and head.method != "CONNECT"
+    path = target if is_path else _path_of_other_form(head, target)
     path, _, head.query = path.partition("?")
     if "#" in target:
         raise ProtocolError(400, "fragment in the request target (RFC 9112 §3.2)")
@@ -136,7 +138,9 @@ def _check_limits(text: str, lines: list[str], limits: HeadLimits) -> None:
 
 def _remember(name: str) -> int:
     meaning = _MEANINGS.get(name.lower(), 0)
-    if len(_meanings) < _CACHE_SIZE:
+    if len(name) <= _LONGEST_KEPT:
+        if len(_meanings) >= _CACHE_SIZE:
+            _meanings.clear()
         _meanings[name] = meaning
     return meaning
 
@@ -144,7 +148,9 @@ def _remember(name: str) -> int:
 def _check_host(host: str) -> None:
     if not _HOST.fullmatch(host):
         raise ProtocolError(400, "malformed Host field (RFC 9112 §3.2)")
-    if len(_good_hosts) < _CACHE_SIZE:
+    if len(host) <= _LONGEST_KEPT:
+        if len(_good_hosts) >= _CACHE_SIZE:
+            _good_hosts.clear()
         _good_hosts.add(host)
 
 

@@ -53,6 +53,8 @@ def prepare(sock: socket.socket) -> socket.socket:
         # Accepted sockets inherit it. Pieces are put together before they are sent, so waiting for more gains
         # nothing.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Urgent data would end a read short of what is there, which is taken for the end of what has come.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
     return sock
 
 
@@ -124,7 +126,7 @@ def _remove_stale(address: BindAddress) -> None:
         except ConnectionRefusedError:
             os.unlink(address.path)
         except OSError as error:
-            raise ConfigError(f"cannot listen at {address}: {error.strerror}") from error
+            raise ConfigError(f"cannot listen at {address}: {error.strerror or error}") from error
         else:
             raise ConfigError(f"cannot listen at {address}: {_ADVICE[errno.EADDRINUSE]}")
 

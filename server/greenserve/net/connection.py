@@ -30,9 +30,9 @@ from greenserve.http1 import (
 from greenserve.net.discarding import Discarding
 from greenserve.net.refusals import Refusal
 from greenserve.net.states import State
-from greenserve.net.stream import HEAD_SIZE, JOIN_BELOW, READ_SIZE, Stream
+from greenserve.net.stream import HEAD_SIZE, Stream
+from greenserve.net.stream_link import StreamLink
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
-from greenserve_hub.greenthreads import sleep
 
 if TYPE_CHECKING:
     from greenserve.net.listener import Listener
@@ -44,47 +44,30 @@ _LINGER_TIME: Final = (
     2.0  # seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5
 )
 _LINGER_BYTES: Final = 1 << 20  # of its upload that are thrown away meanwhile
-_TURN: Final = 0.01  # seconds that an answer may be sent without giving way to the others
+_FIRST_REQUEST_TIME: Final = (
+    0.5  # seconds that a stopping server gives a connection which has asked nothing yet
+)
 
 
 # An enum's member is looked up by Python code, and these are asked for with every request.
 _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
 
 
-class Connection:
+class Connection(StreamLink):
     """A client. Made by a listener; it is the Link of its exchanges."""
 
-    __slots__ = (
-        "_deadline",
-        "_exchange",
-        "_framing",
-        "_head",
-        "_reader",
-        "_rest",
-        "_stream",
-        "_unsent",
-        "_worker",
-        "listener",
-        "peer",
-        "peer_port",
-        "server",
-        "state",
-    )
+    __slots__ = ("_exchange", "_framing", "_head", "_reader", "_rest", "_worker", "listener")
 
     def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """Begins to read at once."""
-        self.server = server
+        super().__init__(server, stream, peer, peer_port)
         self.listener = listener
-        self.peer = peer
-        self.peer_port = peer_port
         self.state = _HEAD
-        self._stream = stream
         self._reader: HeadReader | None = None
         self._head: RequestHead | None = None
         self._rest = b""
         self._framing: BodyFraming | None = None
         self._exchange: Exchange | None = None
-        self._unsent: tuple[bytes | memoryview, bytes | memoryview] | None = None
         self._worker: greenlet | None = None
         self._deadline = server.hub.make_deadline(self._expired)
         self._arm(server.timeouts.head_timeout)
@@ -134,7 +117,7 @@ class Connection:
         except ProtocolError as error:
             self.refuse(error)
             return
-        server.submit(self)
+        server.dispatcher.submit(self)
 
     def _read_slowly(self, data: bytes) -> tuple[RequestHead, bytes] | None:
         reader = self._reader
@@ -174,6 +157,8 @@ class Connection:
         """It has to wait for a slot; whether that is new. For the server. Switches: never."""
         if self.state is _QUEUED:
             return False
+        if self.state is _CLOSED:
+            return True
         self.state = _QUEUED
         self._arm(self.server.timeouts.queue_timeout)
         return True
@@ -181,6 +166,9 @@ class Connection:
     def run(self) -> None:
         """Run the request and see what comes after. In a green thread of the pool; switches as the app does."""
         if self.state is _CLOSED:
+            return
+        if self.state is _QUEUED and self._stream.is_peer_gone():
+            self.close()  # it has given up waiting
             return
         server = self.server
         head = self._head
@@ -204,42 +192,7 @@ class Connection:
                 self._answered()
             else:
                 self.state = _SENDING
-                server.send_soon(self)
-
-    # Link --------------------------------------------------------------------------------------------------
-
-    def send(self, data: bytes) -> None:
-        """See Link."""
-        hub = self.server.hub
-        if hub.clock() - hub.now > _TURN:
-            sleep(0)
-        self._deadline.disarm()  # request_timeout: the answer has begun
-        self._stream.send(data, self.server.config.send_timeout or None)
-
-    def send_interim(self, data: bytes) -> None:
-        """See Link."""
-        self._stream.send(data, self.server.config.send_timeout or None)
-
-    def send_pieces(self, first: bytes, second: bytes) -> None:
-        """See Link."""
-        self._deadline.disarm()
-        self._stream.send_pieces(first, second, self.server.config.send_timeout or None)
-
-    def send_last(self, head: bytes, body: bytes) -> None:
-        """See Link."""
-        self._unsent = (head + body, b"") if len(body) < JOIN_BELOW else (head, body)
-
-    def send_file(self, fd: int, offset: int, count: int) -> int:
-        """See Link."""
-        return self._stream.send_file(fd, offset, count, self.server.config.send_timeout or None)
-
-    def receive(self) -> bytes:
-        """See Link."""
-        return self._stream.receive(READ_SIZE, self.server.config.body_timeout or None)
-
-    def is_peer_gone(self) -> bool:
-        """See Link; environ["greenserve.client_disconnected"]."""
-        return self.state is not _RUNNING or self._stream.is_peer_gone()
+                server.dispatcher.send_soon(self)
 
     # The answer is made: SENDING ------------------------------------------------------------------------
 
@@ -273,7 +226,10 @@ class Connection:
         assert exchange is not None
         self._exchange = None
         framing = self._framing
-        if not exchange.keep_alive:
+        if self._is_broken or exchange.is_cut_off:
+            self._stream.reset_on_close()  # or the client might take it for the whole
+            self.close()
+        elif not exchange.keep_alive:
             unread = self._rest or (framing is not None and not framing.done) or self._stream.has_unread()
             if exchange.status and unread:
                 self._linger()  # closing over unread bytes would reset the connection and lose the answer
@@ -292,14 +248,14 @@ class Connection:
         hub = server.hub
         self._head = None
         self._framing = None
-        if not server.service.keep_alive:
-            self.close()
-        elif rest:
+        if rest:
             # Back into the line: a client that pipelines gets no second turn before the others had theirs.
             self._rest = b""
             self.state = _HEAD
             self._arm(server.timeouts.head_timeout)
             hub.call_soon(self._take, rest)
+        elif not server.service.keep_alive:
+            self.close()
         else:
             self.state = _PARKED
             self._deadline.arm(hub.now + server.timeouts.keep_alive)
@@ -357,10 +313,11 @@ class Connection:
     def _expired(self) -> None:
         """The deadline of the state we are in has passed; from the hub."""
         state = self.state
-        if state is _HEAD and self._reader is not None and self._reader.begun:
-            self.refuse(ProtocolError(408, "the head of the request came too slowly (head_timeout)"))
+        if state in (_HEAD, _PARKED):
+            if self._head is None and not self._take_late():
+                self._end_idle()
         elif state is _QUEUED:
-            self.server.unqueue(self)
+            self.server.dispatcher.unqueue(self)
             self.refuse(ProtocolError(503, "the server is busy (queue_timeout)"), ("Retry-After", "1"))
         elif state is _RUNNING:
             if self._worker is not None:
@@ -372,10 +329,41 @@ class Connection:
                 self._stream.reset_on_close()
             self.close()
 
-    def drain(self) -> None:
-        """The server stops: close unless a request is under way. Switches: never."""
-        if self.state in (_PARKED, _HEAD) and self._reader is None and self._head is None:
+    def _end_idle(self) -> None:
+        if self._reader is not None and self._reader.begun:
+            self.refuse(ProtocolError(408, "the head of the request came too slowly (head_timeout)"))
+        else:
             self.close()
+
+    def _take_late(self) -> bool:
+        """Take what has come in time but lies in the socket still, since an app held the hub; whether that helped."""
+        was_slow = self._reader is not None
+        self._stream.descriptor.reader = None
+        try:
+            data = self._stream.receive_now(HEAD_SIZE)
+        except (BlockingIOError, PeerGone):
+            return False
+        if not data:
+            return False
+        self._take(data)
+        return not was_slow or self._reader is None
+
+    def drain(self) -> None:
+        """The server stops: close unless a request is under way, or about to come. Switches: never."""
+        if self._reader is not None or self._head is not None:
+            return
+        if self.state is _PARKED:
+            if not self._take_late():
+                self.close()
+        elif self.state is _HEAD:
+            # It was opened for a request that may be on its way; one that was served has had its turn.
+            self._deadline.arm(min(self._deadline.when, self.server.hub.now + _FIRST_REQUEST_TIME))
+
+    def refuse_stopping(self) -> None:
+        """The server stops and this request has not begun: say so. For the dispatcher. Switches: never."""
+        if self.state is _CLOSED:
+            return
+        self.refuse(ProtocolError(503, "the server is stopping"), ("Retry-After", "1"))
 
     def end(self) -> str | None:
         """The time to stop gracefully is over: end what runs; what that was, for the log. From the hub."""
@@ -389,7 +377,7 @@ class Connection:
         """Close now; repeatable. Switches: never."""
         if self.state is not _CLOSED:
             if self.state is _QUEUED:
-                self.server.unqueue(self)
+                self.server.dispatcher.unqueue(self)
             self.state = _CLOSED
             self._deadline.cancel()
             self._stream.close()

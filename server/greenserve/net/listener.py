@@ -121,6 +121,12 @@ class Listener:
         server = self._server
         server.remember(Connection(server, self, Stream(server.hub, sock), peer, port))
 
+    def accept_rest(self) -> None:
+        """Take up what the kernel holds already: those clients have their connection. Switches: never."""
+        with contextlib.suppress(OSError):
+            while not self._descriptor.closed and self._server.has_room:
+                self._open(*self.sock.accept())
+
     def close(self) -> None:
         """Accept no more, and take away a unix socket's file. Switches: never."""
         if self._descriptor.closed:

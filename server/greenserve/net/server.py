@@ -12,12 +12,11 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextvars import copy_context
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, TextIO
 
 from greenserve.access_log import AccessLog, open_access_log
 from greenserve.config import Config
@@ -26,53 +25,25 @@ from greenserve.http1 import HeadLimits
 from greenserve.net.binding import open_listener, prepare
 from greenserve.net.connection import Connection
 from greenserve.net.dates import DateLine
+from greenserve.net.dispatcher import Dispatcher
 from greenserve.net.listener import Listener
 from greenserve.net.refusals import Refusal
 from greenserve.net.stats import Counts, Stats
+from greenserve.net.timeouts import Timeouts
 from greenserve.wsgi import Exchange, Service, WSGIApplication
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads import GreenThread, sleep, spawn, spawn_n
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.parking import TIMED_OUT, WaitQueue
-from greenserve_hub.pools import GreenPool
 
 log = logging.getLogger("greenserve.error")
-
-_TOGETHER: Final = 0.0005  # seconds of a turn during which answers are gathered
-_TURN: Final = (
-    0.01  # seconds after which requests in line wait for the next turn, so that sockets are looked at
-)
-
-
-class _Timeouts:
-    """The deadlines of a connection's states in seconds, where off is NEVER: a deadline can be armed with each."""
-
-    __slots__ = (
-        "body_timeout",
-        "head_timeout",
-        "keep_alive",
-        "queue_timeout",
-        "request_timeout",
-        "send_timeout",
-    )
-
-    def __init__(self, config: Config) -> None:
-        for name in self.__slots__:
-            setattr(self, name, getattr(config, name) or NEVER)
-
-    if TYPE_CHECKING:
-        body_timeout: float
-        head_timeout: float
-        keep_alive: float
-        queue_timeout: float
-        request_timeout: float
-        send_timeout: float
 
 
 class Server:
     """Serves one app at one or more addresses, in the hub of the thread that calls start()."""
 
     hub: Hub
+    dispatcher: Dispatcher
 
     def __init__(
         self,
@@ -100,25 +71,28 @@ class Server:
             config.limit_request_fields,
             config.limit_request_head,
         )
-        self.timeouts = _Timeouts(config)
+        self.timeouts = Timeouts(config)
         software = f"greenserve/{version('greenserve')}"
         server_line = "Server: greenserve\r\n" if config.server_header else ""
-        self.service = Service(app, DateLine(), server_line, config.sendfile, bool(config.keep_alive))
+        self.service = Service(
+            app,
+            DateLine(),
+            server_line,
+            config.sendfile,
+            bool(config.keep_alive),
+            config.limit_request_discard,
+        )
         self._software = software
         self._errors = errors
         self._sockets = tuple(sockets)
         self.listeners: list[Listener] = []
         self._acceptors: list[GreenThread[None]] = []
         self._connections: set[Connection] = set()
-        self._queue: deque[Connection] = deque()
-        self._dispatch_due = False
-        self._gathers = False
-        self._unsent: deque[Connection] = deque()
         self._room = WaitQueue()
         self._quiet = WaitQueue()  # who waits for the last connection to close
         self._end = WaitQueue()
         self._started = False
-        self._stopping = False
+        self._stop_by = NEVER  # the moment, by the hub's clock, at which what still runs is ended
         self._ended = threading.Event()
 
     # Life -----------------------------------------------------------------------------------------------
@@ -130,10 +104,11 @@ class Server:
         """
         if self._started:
             raise ConfigError("a server starts once: make another")
-        self._started = True
         self.hub = get_hub()
+        self._started = True
+        self.hub.door.users += 1  # stop() comes from anywhere: waiting for it is no deadlock
         self.context = copy_context()
-        self.pool = GreenPool(self.config.pool)
+        self.dispatcher = Dispatcher(self.hub, self.config.pool)
         try:
             self.access_log = open_access_log(self.config)
             for sock in self._listening_sockets():
@@ -163,34 +138,47 @@ class Server:
     def stop(self, graceful: float | None = None) -> None:
         """Stop as a SIGTERM does and return when all is closed.
 
-        Running requests get `graceful` s, graceful_timeout by default. From any OS thread; repeatable, and a
-        second call with a shorter time hurries the first. Switches: in the server's own thread; another blocks.
+        Running requests get `graceful` s, graceful_timeout by default. From any OS thread and any green thread, also a
+        request's own; repeatable, and a second call with a shorter time hurries the first. One that was never
+        started will not start any more. Switches: in the server's own thread; another blocks.
         """
-        if not self._started or self._ended.is_set():
+        if not self._started:
+            self._started = True
+            self._ended.set()
+        if self._ended.is_set():
             return
         limit = self.config.graceful_timeout if graceful is None else graceful
         if self.hub.thread_id == threading.get_ident():
-            self._stop(limit)
+            self._begin_stop(limit)
         else:
-            self.hub.call_from_thread(spawn_n, self._stop, limit)
-            self._ended.wait()
+            self.hub.call_from_thread(self._begin_stop, limit)
+        self.wait()
 
-    def _stop(self, graceful: float) -> None:
-        if not self._stopping:
-            self._stopping = True
-            self.service.keep_alive = False
-            for listener in self.listeners:
-                listener.close()
-            self._room.wake_all()
-            for connection in list(self._connections):
-                connection.drain()
-        if self._connections and graceful > 0:
-            self._quiet.park("the last connections of", self, graceful)
+    def _begin_stop(self, graceful: float) -> None:
+        stop_by = self.hub.clock() + graceful
+        if self._stop_by == NEVER:
+            self._stop_by = stop_by
+            # A green thread of its own: who asks for the stop may be one of those that it ends.
+            spawn_n(self._stop)
+        elif stop_by < self._stop_by:
+            self._stop_by = stop_by
+            self._quiet.wake_all()
+
+    def _stop(self) -> None:
+        self.service.keep_alive = False
+        for listener in self.listeners:
+            listener.accept_rest()
+            listener.close()
+        self._room.wake_all()
+        for connection in list(self._connections):
+            connection.drain()
+        while self._connections and (left := self._stop_by - self.hub.clock()) > 0:
+            self._quiet.park("the last connections of", self, left)
         self._end_what_runs()
-        if not self._ended.is_set():
-            self._closed()
+        self._closed()
 
     def _end_what_runs(self) -> None:
+        self.dispatcher.refuse_all()
         for _ in range(3):  # what an app does in its finally clauses may take turns too
             for connection in list(self._connections):
                 self.hub.call_soon(self._end_one, connection)
@@ -210,21 +198,25 @@ class Server:
         for connection in list(self._connections):
             connection.close()
         if self._started:
-            self.pool.release_idle()
-            if not self._ended.is_set():
-                self._closed()
+            self.dispatcher.pool.release_idle()
+            self._closed()
 
     def _closed(self) -> None:
+        if self._ended.is_set():
+            return
         if self.access_log is not None:
             self.access_log.close()
+        self.hub.door.users -= 1
         self._ended.set()
         self._end.wake_all()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the server has stopped; whether it has. In the server's own thread. Switches: always."""
-        if not self._ended.is_set():
-            return self._end.park("the end of", self, timeout) is not TIMED_OUT
-        return True
+        """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks."""
+        if self._ended.is_set():
+            return True
+        if not self._started or self.hub.thread_id != threading.get_ident():
+            return self._ended.wait(timeout)
+        return self._end.park("the end of", self, timeout) is not TIMED_OUT
 
     def __repr__(self) -> str:
         """Where it listens."""
@@ -256,8 +248,9 @@ class Server:
         """What it has done so far and is doing now."""
         return Stats(
             connections=len(self._connections),
-            active=self.pool.running() if self._started else 0,
-            queued=len(self._queue),
+            active=self.dispatcher.pool.running(),
+            queued=self.dispatcher.waiting,
+            requests=self.dispatcher.begun,
             **asdict(self.counts),
         )
 
@@ -267,9 +260,14 @@ class Server:
 
     # For connections and listeners ---------------------------------------------------------------------
 
+    @property
+    def has_room(self) -> bool:
+        """Whether fewer than `limit_connections` are open."""
+        return len(self._connections) < self.config.limit_connections
+
     def wait_for_room(self) -> None:
         """Wait while `limit_connections` are open. Switches: when full."""
-        while len(self._connections) >= self.config.limit_connections and not self._stopping:
+        while not self.has_room and self._stop_by == NEVER:
             self._room.park("room for a connection of", self)
 
     def remember(self, connection: Connection) -> None:
@@ -284,73 +282,6 @@ class Server:
         self._room.wake_all()  # each listener waits by itself, and this client may be at any of them
         if not connections:
             self._quiet.wake_all()
-
-    def submit(self, connection: Connection) -> None:
-        """Its head is complete: it runs in this turn if a slot is free, else when its turn comes."""
-        self._queue.append(connection)
-        if not self._dispatch_due:
-            self._dispatch_due = True
-            self.hub.call_soon(self._dispatch)
-
-    def unqueue(self, connection: Connection) -> None:
-        """It waits no longer: its time ran out, or it closed."""
-        if connection in self._queue:
-            self._queue.remove(connection)
-
-    def _dispatch(self) -> None:
-        """Run what is in line, on as many green threads as wait in it; then send the answers that came at once.
-
-        A worker whose app gives way comes back here, and the next one goes on. So an app that never does costs one
-        switch a turn, and not one for each request.
-        """
-        self._dispatch_due = False
-        self._gathers = True
-        try:
-            while self._queue and self.pool.start_nowait(self._work):
-                if self._dispatch_due:
-                    return  # the turn is over; the rest is for the next one
-        finally:
-            self._gathers = False
-            self._send_all()
-            for connection in reversed(self._queue):
-                if not connection.queue():
-                    break  # nor are those before it new here
-
-    def _work(self) -> None:
-        queue = self._queue
-        hub = self.hub
-        while queue:
-            connection = queue.popleft()
-            self.counts.requests += 1
-            try:
-                connection.run()
-            except BaseException:
-                connection.close()
-                raise
-            if queue:
-                passed = hub.clock() - hub.now
-                if passed > _TOGETHER:
-                    self._send_all()
-                    if passed > _TURN:
-                        if not self._dispatch_due:
-                            self._dispatch_due = True
-                            hub.call_soon(self._dispatch)
-                        return
-
-    def send_soon(self, connection: Connection) -> None:
-        """Its answer is whole: send it together with the others of this turn.
-
-        Answers sent one right after another find the clients' side awake; each of its own, with an app's run between,
-        has the kernel wake it up: up to half of what a small request costs. A turn that lasts sends them meanwhile.
-        """
-        self._unsent.append(connection)
-        if not self._gathers:
-            self._send_all()
-
-    def _send_all(self) -> None:
-        unsent = self._unsent
-        while unsent:
-            unsent.popleft().flush()
 
     def log_access(self, exchange: Exchange | Refusal, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""

@@ -10,7 +10,6 @@ class Counts:
     """What has happened since the start."""
 
     accepted: int = 0  # connections
-    requests: int = 0  # answered by the app, or tried to
     refused: int = 0  # answered with an error before an app saw them
     accept_errors: int = 0
 

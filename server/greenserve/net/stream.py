@@ -30,11 +30,14 @@ _SENDFILE_AT_ONCE: Final = 1 << 20  # so that one download does not keep the hub
 class Stream:
     """A connected stream socket. Closes it."""
 
-    __slots__ = ("descriptor", "sock")
+    __slots__ = ("_short_is_all", "descriptor", "sock")
 
     def __init__(self, hub: Hub, sock: socket.socket) -> None:
         """Takes the socket over; it must be non-blocking."""
         self.sock = sock
+        # A read that came back short has emptied the buffer (epoll(7)), but on unix sockets it may have met the end
+        # of a message with descriptors in it (unix(7)).
+        self._short_is_all = sock.family != socket.AF_UNIX
         self.descriptor = hub.open_descriptor(sock.fileno())
 
     # From hub callbacks --------------------------------------------------------------------------------
@@ -51,7 +54,7 @@ class Stream:
             raise
         except OSError as error:
             raise PeerGone(str(error)) from None
-        if 0 < len(data) < size:
+        if 0 < len(data) < size and self._short_is_all:
             descriptor = self.descriptor
             descriptor.readable = descriptor.hangup  # drained(), without the call
         return data
@@ -145,6 +148,8 @@ class Stream:
 
     def is_peer_gone(self) -> bool:
         """Whether the peer has closed or reset; looks without taking anything. Switches: never."""
+        if self.descriptor.hangup:
+            return True  # also behind bytes that nobody has read
         try:
             return self.sock.recv(1, socket.MSG_PEEK) == b""
         except BlockingIOError:

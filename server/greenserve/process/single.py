@@ -37,17 +37,21 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
     In the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise ConfigError("run() takes the signals, so it belongs into the main thread; elsewhere use serve()")
+        raise ConfigError(
+            "run() takes the signals, so it belongs into the main thread; elsewhere use serve()"
+        )
     with open_error_log(config) as error_log:
         hub = get_hub() if config.hub == "auto" else use_hub(config.hub)
         _raise_descriptor_limit(config.limit_connections)
         server = Server(app, config, sockets=sockets, errors=error_log.text_stream())
         server.start()
-        with _signals(hub, server), hub.door_in_use():
+        with _signals(hub, server):
             # Said when the signals are taken: who reads it may send one at once.
             for url in server.urls:
                 log.info("listening at %s", url)
-            log.info("greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid())
+            log.info(
+                "greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid()
+            )
             server.wait()
         log.info("stopped")
         return 0

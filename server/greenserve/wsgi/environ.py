@@ -13,6 +13,7 @@ from greenserve.http1 import RequestHead
 from greenserve.wsgi.file_wrapper import FileWrapper
 
 _CACHE_SIZE: Final = 1024
+_LONGEST_KEPT: Final = 64  # characters of a name
 _DROPPED: Final = ""
 _keys: dict[str, str] = {}
 
@@ -72,6 +73,8 @@ def _remember(name: str) -> str:
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
-    if len(_keys) < _CACHE_SIZE:
+    if len(name) <= _LONGEST_KEPT:
+        if len(_keys) >= _CACHE_SIZE:
+            _keys.clear()
         _keys[name] = key
     return key

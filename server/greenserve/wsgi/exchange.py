@@ -20,9 +20,10 @@ from greenlet import GreenletExit
 from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import AnswerHead, BodyFraming, RequestHead, answer_head, chunk, encode_error
 from greenserve.wsgi.file_wrapper import FileWrapper
-from greenserve.wsgi.input import EmptyInput, RequestInput
+from greenserve.wsgi.input import NO_BODY, RequestInput
 from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
+from greenserve_hub.loop import get_hub
 
 log = logging.getLogger("greenserve.error")
 
@@ -45,7 +46,10 @@ class Exchange:
     bytes_sent = 0  # content, without heads and chunk sizes
     began = 0.0
     seconds = 0.0
+    is_cut_off = False  # part of an answer is out whose end the client cannot tell from its middle
     _status: str | None = None
+    _is_full = False  # the client takes no more content: the length is reached, or none is due
+    _is_over = False
 
     def __init__(
         self,
@@ -62,7 +66,7 @@ class Exchange:
         self.head = head
         self.environ = environ
         self.keep_alive = head.keep_alive
-        self.input = _NO_BODY if framing is None else RequestInput(link, framing, ahead, head.expect_continue)
+        self.input = NO_BODY if framing is None else RequestInput(link, framing, ahead, head.expect_continue)
         self.posthooks: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         self._fields: list[tuple[str, str]] = []
         environ["wsgi.input"] = self.input
@@ -127,6 +131,8 @@ class Exchange:
         Switches: when the client reads slowly.
         """
         _check_bytes(data)
+        if self._is_over:
+            raise AppError("write() was called after the request's end (PEP 3333)")
         if data:
             self._send(data)
 
@@ -142,17 +148,21 @@ class Exchange:
                 self._answer(result)
         except BaseException as error:  # also what is no Exception: one request must not end the others
             self._failed(error)
-        if self.input is not _NO_BODY and self.input.is_unusable:
+        if self.input is not NO_BODY and self.input.is_unusable:
             self.keep_alive = False  # nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1)
         if self.posthooks:
             self._run_posthooks()
+        self._is_over = True
+        if self.input is not NO_BODY:
+            self.input.end()
 
     def _run_posthooks(self) -> None:
         for hook in self.posthooks:
             try:
                 fn, args, kwargs = hook
                 fn(self.environ, *args, **kwargs)
-            except BaseException:
+            except BaseException as error:
+                _pass_on_interrupt(error)
                 log.exception("post-hook %r of %s %s failed", hook, self.head.method, self.head.target)
 
     def _answer(self, result: Iterable[bytes]) -> None:
@@ -180,6 +190,8 @@ class Exchange:
                 if known and self.answer is None:
                     self._begin(len(piece))
                 self._send(piece)
+                if self._is_full:
+                    return  # an endless iterable would go on for ever, with nothing that waits for the client
 
     def _begin(self, length: int | None) -> AnswerHead:
         """Make the head; it goes out with the first bytes of the body."""
@@ -188,8 +200,12 @@ class Exchange:
         service = self.service
         head = self.head
         keep_alive = self.keep_alive and service.keep_alive
-        if self.input is not _NO_BODY:
-            keep_alive = keep_alive and not self.input.is_unusable
+        if self.input is not NO_BODY:
+            keep_alive = (
+                keep_alive
+                and not self.input.is_unusable
+                and not self.input.has_more_than(service.discard_limit)
+            )
             self.input.answer_begun()
         self.answer = answer = answer_head(
             self._status,
@@ -237,9 +253,9 @@ class Exchange:
         if not self.status:
             self.status = answer.status
             start = answer.data
-        if answer.bodyless:
-            if start:
-                self.link.send(start)
+        if answer.bodyless or self._is_full:
+            self._is_full = True
+            self.link.send(start)  # of nothing too: write() in a loop has to give way now and then
             return
         if answer.length is not None and self.bytes_sent + len(data) > answer.length:
             data = self._cut(data, answer.length - self.bytes_sent)
@@ -275,6 +291,7 @@ class Exchange:
                 "%s %s: the app sent more than its Content-Length; cut", self.head.method, self.head.target
             )
             self.keep_alive = False
+            self._is_full = True
         return data[:room]
 
     def _check_length(self, length: int) -> None:
@@ -316,6 +333,10 @@ class Exchange:
 
     def _failed(self, error: BaseException) -> None:
         self.keep_alive = False
+        answer = self.answer
+        if self.status and answer is not None and not answer.bodyless:
+            self.is_cut_off = answer.length is None and not answer.chunked
+        _pass_on_interrupt(error)
         if isinstance(error, PeerGone):
             log.debug("%s %s: client gone: %s", self.head.method, self.head.target, error)
             return
@@ -348,22 +369,6 @@ class Exchange:
             log.debug("%s %s: not answered %d: %r", self.head.method, self.head.target, status, error)
 
 
-class _NothingRead:
-    """The framing of no body."""
-
-    done = True
-    rest = b""
-
-    def feed(self, data: bytes) -> bytes:
-        return b""
-
-    def wants(self) -> int:
-        return 0
-
-
-_NO_BODY: Final = EmptyInput(None, _NothingRead(), b"", False)  # type: ignore[arg-type]  # it never reads from its link
-
-
 def _join(pieces: Iterable[bytes]) -> bytes:
     try:
         return b"".join(pieces)
@@ -371,6 +376,11 @@ def _join(pieces: Iterable[bytes]) -> bytes:
         for piece in pieces:
             _check_bytes(piece)
         raise
+
+
+def _pass_on_interrupt(error: BaseException) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        get_hub().throw_main(error)  # Ctrl-C is for the program, whoever was running
 
 
 def _check_bytes(piece: object) -> None:

@@ -10,9 +10,10 @@ came behind it is in `rest`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from greenserve.errors import BodyError, PeerGone, ProtocolError
-from greenserve.http1 import CONTINUE, BodyFraming, continue_head
+from greenserve.http1 import CONTINUE, BodyFraming, LengthFraming, continue_head
 from greenserve.wsgi.link import Link
 
 
@@ -20,18 +21,18 @@ class RequestInput:
     """The body of one request. Every read switches when the bytes asked for have not come yet.
 
     Reads raise BodyError (an OSError) when the body is malformed, too long or too slow, and PeerGone (a
-    ConnectionError) when
-    the client went away; the connection is closed after either.
+    ConnectionError) when the client went away; the connection is closed after either.
     """
 
-    __slots__ = ("_ahead", "_buffer", "_continue", "_framing", "_link", "failed", "received")
+    __slots__ = ("_ahead", "_at", "_buffer", "_continue", "_framing", "_link", "failed", "received")
 
     def __init__(self, link: Link, framing: BodyFraming, ahead: bytes, expects_continue: bool) -> None:
         """`ahead`: what was received behind the head already."""
         self._link = link
         self._framing = framing
         self._ahead = ahead
-        self._buffer = b""
+        self._buffer = b""  # content that came, of which the app has read up to `_at`
+        self._at = 0
         # What to send before the first byte is waited for; None once sent, or when nobody asked.
         self._continue: bytes | None = CONTINUE if expects_continue and not ahead else None
         self.failed: BodyError | PeerGone | None = None
@@ -41,45 +42,58 @@ class RequestInput:
 
     def read(self, size: int | None = -1) -> bytes:
         """`size` bytes, fewer only at the end of the body; all of it when negative or None."""
-        buffer = self._buffer
-        if size is None or size < 0:
-            pieces = [buffer]
-            self._buffer = b""
-            while piece := self._next():
-                pieces.append(piece)
-            return b"".join(pieces)
-        if len(buffer) < size:
-            pieces = [buffer]
-            missing = size - len(buffer)
-            self._buffer = b""
-            while missing > 0 and (piece := self._next()):
+        missing = -1 if size is None or size < 0 else size
+        start = self._at
+        if 0 <= missing <= len(self._buffer) - start:
+            self._at = start + missing
+            return self._buffer[start : self._at]
+        pieces = [self._take_buffer()]
+        missing -= len(pieces[0])
+        try:
+            while (size is None or size < 0 or missing > 0) and (piece := self._next()):
                 pieces.append(piece)
                 missing -= len(piece)
-            buffer = pieces[-1] if not pieces[0] and len(pieces) == 2 else b"".join(pieces)
-        self._buffer = buffer[size:]
-        return buffer[:size]
+        except BaseException:
+            self._buffer = b"".join(pieces)  # a Timeout of the app's own: it may read on
+            raise
+        if size is None or size < 0 or missing >= 0:
+            return b"".join(pieces)
+        # The last piece holds more than was asked for.
+        self._buffer = pieces[-1]
+        self._at = len(self._buffer) + missing
+        pieces[-1] = self._buffer[: self._at]
+        return b"".join(pieces)
 
     def readline(self, size: int | None = -1) -> bytes:
         """Up to and with the next newline, at most `size` bytes."""
-        limit = -1 if size is None or size < 0 else size
-        buffer = self._buffer
-        searched = 0
+        missing = -1 if size is None or size < 0 else size
         pieces: list[bytes] = []
-        length = 0
         while True:
-            end = buffer.find(b"\n", searched) + 1
-            if limit >= 0 and length + (end or len(buffer)) >= limit:
-                end = limit - length
-            if end or (limit == length and limit >= 0):
-                pieces.append(buffer[:end])
-                self._buffer = buffer[end:]
+            start = self._at
+            stop = len(self._buffer) if missing < 0 else start + missing
+            end = self._buffer.find(b"\n", start, stop) + 1
+            if not end and 0 <= missing <= len(self._buffer) - start:
+                end = stop
+            if end or missing == 0:
+                self._at = end or start
+                pieces.append(self._buffer[start : self._at])
                 return b"".join(pieces)
-            pieces.append(buffer)
-            length += len(buffer)
-            self._buffer = b""
-            buffer = self._next()
-            if not buffer:
+            pieces.append(self._take_buffer())
+            if missing > 0:
+                missing -= len(pieces[-1])
+            try:
+                self._buffer = self._next()
+            except BaseException:
+                self._buffer = b"".join(pieces)
+                raise
+            if not self._buffer:
                 return b"".join(pieces)
+
+    def _take_buffer(self) -> bytes:
+        rest = self._buffer[self._at :]
+        self._buffer = b""
+        self._at = 0
+        return rest
 
     def readlines(self, hint: int | None = None) -> list[bytes]:
         """The lines that are left; about `hint` bytes of them if that is positive."""
@@ -121,6 +135,15 @@ class RequestInput:
         RFC 9110 §10.1.1: whether it will come all the same is open.
         """
         return self.failed is not None or self._continue is not None
+
+    def has_more_than(self, limit: int) -> bool:
+        """Whether more than `limit` bytes of the body are still to come, as far as that is known."""
+        return self._framing.wants() - len(self._ahead) > limit
+
+    def end(self) -> None:
+        """Told when the request is over: what an app still reads then would be the next request's."""
+        if self.failed is None:
+            self.failed = PeerGone("the request is over: its body can be read no more")
 
     def answer_begun(self) -> None:
         """Told when the final head goes out: an interim one can't follow it any more."""
@@ -171,10 +194,14 @@ class RequestInput:
         return b""
 
 
-class EmptyInput(RequestInput):
-    """The body of a request that has none; one for all of them."""
+class _EmptyInput(RequestInput):
+    """The body of a request that has none."""
 
     __slots__ = ()
 
     def _next(self) -> bytes:
         return b""
+
+
+# One for all requests: it holds nothing, and never reads from its link.
+NO_BODY: Final = _EmptyInput(None, LengthFraming(0), b"", False)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from greenserve.wsgi.link import WSGIApplication
 class Service:
     """What all exchanges of one server share: the app, and what its answers have in common."""
 
-    __slots__ = ("app", "date_line", "keep_alive", "sendfile", "server_line")
+    __slots__ = ("app", "date_line", "discard_limit", "keep_alive", "sendfile", "server_line")
 
     def __init__(
         self,
@@ -19,10 +19,12 @@ class Service:
         server_line: str,
         sendfile: bool,
         keep_alive: bool,
+        discard_limit: int,
     ) -> None:
         """`date_line()` gives the Date field as a whole line, `server_line` is "" or the Server field likewise."""
         self.app = app
         self.date_line = date_line
         self.server_line = server_line
         self.sendfile = sendfile
+        self.discard_limit = discard_limit  # bytes of unread body that do not cost the connection
         self.keep_alive = keep_alive  # False: answers say Connection: close

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from greenserve.net import Connection, State
+from greenserve.net import State
 from greenserve.net.states import TRANSITIONS
+from greenserve.net.stream_link import StreamLink
 
 
 class _Checked:
@@ -34,7 +35,7 @@ class _Checked:
 
 @pytest.fixture(autouse=True)
 def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    checked = _Checked(Connection.__dict__["state"])
-    monkeypatch.setattr(Connection, "state", checked)
+    checked = _Checked(StreamLink.__dict__["state"])
+    monkeypatch.setattr(StreamLink, "state", checked)
     yield
     assert not checked.wrong

@@ -64,14 +64,25 @@ class TestFromCallbacks:
         assert stream.receive_now(3) == b"hel"
         assert stream.descriptor.readable is False or stream.receive_now(10) == b"lo"
 
-    def test_a_short_read_has_drained_it(self, stream: Stream, peer: socket.socket) -> None:
-        stream.descriptor.readable = True
-        peer.send(b"abc")
-        stream.receive_now(3)
-        assert stream.descriptor.readable
+    def test_a_short_read_has_drained_it(self, clock: FakeClock) -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname()) as peer,
+        ):
+            stream = Stream(get_hub(), server.accept()[0])
+            stream.descriptor.readable = True
+            peer.send(b"abc")
+            stream.receive_now(3)
+            assert stream.descriptor.readable
+            peer.send(b"ab")
+            assert len(stream.receive_now(3)) < 3
+            assert not stream.descriptor.readable
+            stream.close()
+
+    def test_on_a_unix_socket_it_has_not(self, stream: Stream, peer: socket.socket) -> None:
         peer.send(b"ab")
         stream.receive_now(3)
-        assert not stream.descriptor.readable
+        assert stream.descriptor.readable
 
     def test_the_end_is_readable_for_ever(self, stream: Stream, peer: socket.socket) -> None:
         peer.close()

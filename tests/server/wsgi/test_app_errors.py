@@ -9,6 +9,7 @@ import pytest
 from greenlet import GreenletExit
 from tests.support.links import body, exchange, fields, sent
 
+from greenserve import sleep
 from greenserve.wsgi import RequestTimeout
 
 Start = Callable[..., Any]
@@ -155,7 +156,6 @@ def test_a_broken_app_is_a_500_that_tells_nothing(app: Any, caplog: pytest.LogCa
     [
         ValueError("secret"),
         SystemExit("secret"),
-        KeyboardInterrupt("secret"),
         MemoryError("secret"),
         StopIteration("secret"),
     ],
@@ -322,3 +322,13 @@ def test_a_secret_in_the_target_cannot_forge_a_log_line(caplog: pytest.LogCaptur
 
     exchange(app, "GET /a%0d%0aforged HTTP/1.1")
     assert "%0d%0a" in caplog.messages[0]
+
+
+def test_an_interrupt_is_for_the_program_too() -> None:
+    def app(environ: Any, start_response: Start) -> Any:
+        raise KeyboardInterrupt
+
+    x = exchange(app)
+    assert x.status == 500
+    with pytest.raises(KeyboardInterrupt):
+        sleep(1)
