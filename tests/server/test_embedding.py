@@ -313,9 +313,10 @@ class TestWSGIServer:
         with RawClient(address, green=True) as client:
             client.send(request("/a"))
             wait_all_blocked()
-            self._end(running)
+            running.kill()
             gate.send()
-            assert client.answer().closes
+            answer = client.answer()
+            assert (answer.body, answer.closes) == (b"/a", True)
         with pytest.raises(greenserve.GreenletExit):
             running.wait()
 

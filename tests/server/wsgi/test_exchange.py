@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.support.links import DATE, FakeLink, body, exchange, fields, sent
 
+from greenserve.errors import AppError
 from greenserve.http1 import chunk
 
 _PLAIN = [("Content-Type", "text/plain")]
@@ -196,6 +197,19 @@ class TestWrite:
 
         assert exchange(app, link=link).status == 200
 
+    def test_never_after_the_end(self) -> None:
+        kept: list[Any] = []
+
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            kept.append(start_response("200 OK", _PLAIN))
+            return [b"x"]
+
+        x = exchange(app, validated=False)
+        before = sent(x)
+        with pytest.raises(AppError, match="end"):
+            kept[0](b"late")
+        assert sent(x) == before
+
 
 class TestExcInfo:
     """PEP 3333, "Error Handling"."""
@@ -336,6 +350,11 @@ class TestTheBody:
             False,
         )
 
+    def test_more_than_is_thrown_away_closes_and_is_told(self) -> None:
+        for length, closes in ((1 << 16, False), ((1 << 16) + 1, True)):
+            x = exchange(_app([b"no"]), "POST / HTTP/1.1", f"Content-Length: {length}")
+            assert (fields(x)[-1] == "Connection: close", x.keep_alive) == (closes, not closes)
+
     def test_a_client_that_went_away_gets_no_answer(self, caplog: pytest.LogCaptureFixture) -> None:
         def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             environ["wsgi.input"].read(10)
@@ -344,53 +363,3 @@ class TestTheBody:
         x = exchange(app, "POST / HTTP/1.1", "Content-Length: 5", link=FakeLink(b"ab"))
         assert (sent(x), x.status, x.keep_alive) == (b"", 0, False)
         assert not caplog.records
-
-
-class TestPosthooks:
-    def test_run_in_order_after_the_answer_is_out(self) -> None:
-        link = FakeLink()
-        called: list[Any] = []
-
-        def hook(environ: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-            called.append((environ["PATH_INFO"], args, kwargs, link.out.endswith(b"\r\n\r\nx")))
-
-        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            environ["greenserve.posthooks"] += [(hook, (1, 2), {"a": 3}), (hook, (), {})]
-            start_response("200 OK", [("Content-Length", "1"), *_PLAIN])
-            return [b"x"]
-
-        assert exchange(app, "GET /p HTTP/1.1", link=link).keep_alive
-        assert called == [("/p", (1, 2), {"a": 3}, True), ("/p", (), {}, True)]
-
-    def test_run_when_the_app_failed_too(self, caplog: pytest.LogCaptureFixture) -> None:
-        called: list[str] = []
-
-        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            environ["greenserve.posthooks"].append((lambda environ: called.append("yes"), (), {}))
-            raise ValueError
-
-        assert exchange(app).status == 500
-        assert called == ["yes"]
-
-    @pytest.mark.parametrize("error", [ValueError("hook"), SystemExit("hook")])
-    def test_one_that_fails_harms_nobody(
-        self, error: BaseException, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        called: list[str] = []
-
-        def fail(environ: dict[str, Any]) -> None:
-            raise error
-
-        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            environ["greenserve.posthooks"] += [
-                (fail, (), {}),
-                "nonsense",
-                (lambda environ: called.append("yes"), (), {}),
-            ]
-            start_response("200 OK", _PLAIN)
-            return [b"x"]
-
-        assert exchange(app, validated=False).keep_alive
-        assert called == ["yes"]
-        assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
-        assert "post-hook" in caplog.text

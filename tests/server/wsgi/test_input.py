@@ -206,3 +206,30 @@ class TestErrors:
         assert body.readline() == b"line\n"
         with pytest.raises(BodyError, match="body_timeout"):
             body.read()
+
+    @pytest.mark.parametrize("call", ["read", "readline", "readlines"])
+    def test_what_a_timeout_of_the_apps_own_interrupts_is_not_lost(self, call: str) -> None:
+        class Interrupted(BaseException):
+            pass
+
+        body = _input(b"ab", Interrupted(), b"cd", Interrupted(), b"ef", length=6)
+        for _ in range(2):
+            with pytest.raises(Interrupted):
+                getattr(body, call)()
+        assert not body.is_unusable
+        assert body.read() == b"abcdef"
+
+    def test_after_the_requests_end_nothing_is_read(self) -> None:
+        # What comes now is the next request's.
+        body = _input(b"abc")
+        body.end()
+        with pytest.raises(PeerGone, match="over"):
+            body.read()
+
+
+def test_how_much_is_still_to_come() -> None:
+    body = _input(b"x" * 50, ahead=b"x" * 50)
+    assert body.has_more_than(49)
+    assert not body.has_more_than(50)
+    body.read(60)
+    assert not body.has_more_than(0)
