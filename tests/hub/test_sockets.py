@@ -157,18 +157,18 @@ def _read_raw(sock: GreenSocket, size: int) -> bytes:
 
 
 class TestFlags:
-    def test_a_peek_takes_nothing(self, pair: Pair) -> None:
-        pair[1].send(b"hello")
-        assert pair[0].recv(2, socket.MSG_PEEK) == b"he"
-        assert pair[0].recv(10, socket.MSG_PEEK) == b"hello"
-        assert pair[0].recv(10) == b"hello"
+    def test_a_peek_takes_nothing(self, tcp: Pair) -> None:
+        tcp[1].send(b"hello")
+        assert tcp[0].recv(2, socket.MSG_PEEK) == b"he"
+        assert tcp[0].recv(10, socket.MSG_PEEK) == b"hello"
+        assert tcp[0].recv(10) == b"hello"
 
-    def test_a_short_peek_does_not_count_as_drained(self, pair: Pair) -> None:
-        reading = spawn(pair[0].recv, 10, socket.MSG_PEEK)
+    def test_a_short_peek_does_not_count_as_drained(self, tcp: Pair) -> None:
+        reading = spawn(tcp[0].recv, 10, socket.MSG_PEEK)
         wait_all_blocked()
-        pair[1].send(b"hello")
+        tcp[1].send(b"hello")
         assert reading.wait() == b"hello"
-        assert pair[0].recv(10) == b"hello"
+        assert tcp[0].recv(10) == b"hello"
 
     def test_datagrams_keep_their_bounds(self) -> None:
         one, other = socketpair(type=socket.SOCK_DGRAM)

@@ -71,17 +71,20 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
     lines = text.split("\r\n")  # the last two are empty
     if len(text) > limits.shortest or len(lines) - 3 > limits.fields:
         _check_limits(text, lines, limits)
-    head = RequestHead()
     try:
         # llhttp skips any run of spaces in the line; the grammar has exactly one (RFC 9112 §3).
-        head.method, head.target, version = lines[0].split(" ")
+        method, target, version = lines[0].split(" ")
     except ValueError:
         raise ProtocolError(400, "malformed request line (RFC 9112 §3)") from None
-    if version != "HTTP/1.1":
+    head = RequestHead()
+    head.method = method
+    head.target = target
+    http11 = version == "HTTP/1.1"
+    if not http11:
         if version != "HTTP/1.0":
             raise ProtocolError(505, "HTTP version not supported (RFC 9110 §15.6.6)")
         head.http11 = False
-    head.keep_alive = head.http11
+    head.keep_alive = http11
     head.fields = fields = []
     hosts = 0
     host = ""
@@ -103,12 +106,10 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
         if host not in _good_hosts:
             _check_host(host)
         head.host = host
-    elif hosts or head.http11:
+    elif hosts or http11:
         raise ProtocolError(400, "exactly one Host field is required (RFC 9112 §3.2)")
-    target = head.target
-    is_path = target[:1] == "/" and head.method != "CONNECT"
-    path = target if is_path else _path_of_other_form(head, target)
-    path, _, head.query = path.partition("?")
+    is_path = target[:1] == "/" and method != "CONNECT"
+    path, _, head.query = (target if is_path else _path_of_other_form(head, target)).partition("?")
     if "#" in target:
         raise ProtocolError(400, "fragment in the request target (RFC 9112 §3.2)")
     if "%" in path:
@@ -116,7 +117,7 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
     head.path = path or "/"
     if framing:
         _set_framing(head, framing)
-    elif not head.http11:
+    elif not http11:
         _check_has_length(head)
     return head
 

@@ -259,7 +259,11 @@ class Connection(StreamLink):
         else:
             self.state = _PARKED
             self._deadline.arm(hub.now + server.timeouts.keep_alive)
-            self._read_on()
+            descriptor = self._stream.descriptor
+            if descriptor.readable:
+                hub.call_soon(self._on_readable)
+            else:
+                descriptor.on_readable(self._on_readable)
 
     # What is left unread: DISCARDING and LINGERING ------------------------------------------------------
 

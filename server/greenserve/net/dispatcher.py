@@ -54,7 +54,8 @@ class Dispatcher:
     def submit(self, connection: Connection) -> None:
         """Its head is complete: it runs in this turn if a slot is free, else when its turn comes."""
         self._queue.append(connection)
-        self._dispatch_soon()
+        if not self._dispatch_due:
+            self._dispatch_soon()
 
     def unqueue(self, connection: Connection) -> None:
         """It waits no longer: its time ran out, or it closed."""
@@ -90,7 +91,8 @@ class Dispatcher:
         worker = cast(PoolWorker, getcurrent())
         queue = self._queue
         hub = self._hub
-        before = hub.clock()
+        clock = hub.clock
+        before = clock()
         while queue and not self._is_ending:
             turn = hub.now
             connection = queue.popleft()
@@ -104,16 +106,16 @@ class Dispatcher:
             worker.generation += (
                 1  # what this request has left behind, a Timeout say, is not for the next one
             )
-            now = hub.clock()
+            now = clock()
             if now - before > _TOGETHER and hub.now == turn:
                 # An app that holds the hub: answers that are ready must not wait for the next such run.
                 self._gathers = False
                 self._gather_from = now + _NO_GATHERING
                 self._send_all()
-            if now - hub.now > _TURN and queue:
+            before = now
+            if queue and now - hub.now > _TURN:
                 self._dispatch_soon()
                 return
-            before = now
 
     def send_soon(self, connection: Connection) -> None:
         """Its answer is whole: send it together with the others of this turn.

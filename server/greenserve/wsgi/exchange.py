@@ -48,6 +48,7 @@ class Exchange:
     seconds = 0.0
     is_cut_off = False  # part of an answer is out whose end the client cannot tell from its middle
     _status: str | None = None
+    _fields: list[tuple[str, str]]
     _is_full = False  # the client takes no more content: the length is reached, or none is due
     _is_over = False
 
@@ -68,7 +69,6 @@ class Exchange:
         self.keep_alive = head.keep_alive
         self.input = NO_BODY if framing is None else RequestInput(link, framing, ahead, head.expect_continue)
         self.posthooks: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
-        self._fields: list[tuple[str, str]] = []
         environ["wsgi.input"] = self.input
         environ["greenserve.posthooks"] = self.posthooks
         environ["greenserve.client_disconnected"] = link.is_peer_gone
