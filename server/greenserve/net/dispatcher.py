@@ -69,6 +69,9 @@ class Dispatcher:
         switch a turn, and not one for each request.
         """
         self._dispatch_due = False
+        if self._is_ending:
+            self.refuse_all()  # what was complete only when the end had begun
+            return
         self._gathers = self._hub.now >= self._gather_from
         try:
             while self._queue and self.pool.start_nowait(self._work):

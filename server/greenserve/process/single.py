@@ -41,7 +41,9 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
             "run() takes the signals, so it belongs into the main thread; elsewhere use serve()"
         )
     with open_error_log(config) as error_log:
-        hub = get_hub() if config.hub == "auto" else use_hub(config.hub)
+        hub = get_hub()
+        if config.hub not in ("auto", hub.poller.name):
+            hub = use_hub(config.hub)
         _raise_descriptor_limit(config.limit_connections)
         server = Server(app, config, sockets=sockets, errors=error_log.text_stream())
         server.start()

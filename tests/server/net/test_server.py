@@ -1,12 +1,11 @@
-"""server: who runs when, in what context, and how it starts and stops."""
+"""server: who runs when, in what context, and how it starts. How it stops: test_stopping.py."""
 
 from __future__ import annotations
 
 import contextvars
 import socket
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ import pytest
 from tests.support.apps import Environ, Routes, Start, path
 from tests.support.raw import RawClient, ask, request
 from tests.support.running import Gate, becomes_quiet, in_one_hub, own_hub, serving
-from tests.support.times import PATIENCE, eventually
+from tests.support.times import eventually
 
-from greenserve import Config, ConfigError, Event, GreenletExit, Server, getcurrent, sleep, spawn
+from greenserve import Config, ConfigError, Event, Server, getcurrent, sleep, spawn
 
 _variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="fresh")
 
@@ -57,24 +56,25 @@ class TestPool:
 
     def test_waiting_clients_cost_no_slot(self) -> None:
         # 400 idle connections and 50 that drip a head: 8 slots are as free as ever.
-        with serving(path, pool=8) as server:
-            idle = [RawClient(server.address) for _ in range(400)]
-            dripping = [RawClient(server.address) for _ in range(50)]
+        with serving(path, pool=8) as server, ExitStack() as clients:
+            idle, dripping = (
+                [clients.enter_context(RawClient(server.address)) for _ in range(count)]
+                for count in (400, 50)
+            )
             for client in idle:
                 client.send(request())
             for client in idle:
                 assert client.answer().status == 200
             for client in dripping:
                 client.send(b"GET / HTT")
-            eventually(lambda: server.stats.accepted == 450)
-            assert (server.stats.active, server.stats.queued) == (0, 0)
+            eventually(lambda: server.stats.accepted == 450 and not server.stats.active)
+            assert server.stats.queued == 0
             for _ in range(20):
                 assert ask(server.address, request("/now")).body == b"/now"
             for client in dripping:
                 client.send(b"P/1.1\r\nHost: x\r\n\r\n")
                 assert client.answer().status == 200
-            for client in [*idle, *dripping]:
-                client.close()
+            clients.close()
             becomes_quiet(server)
 
     def test_slow_uploads_hold_theirs(self, tmp_path: Path) -> None:
@@ -171,161 +171,6 @@ class TestContext:
             gate.reached(2)
             gate.open()
             assert [one.answer().body, other.answer().body] == [b"/1/1", b"/2/2"]
-
-
-class TestStop:
-    """Drain: nobody new, idle ones closed, `Connection: close` on what still answers, and then the end."""
-
-    def test_what_runs_may_finish_and_says_close(self, tmp_path: Path) -> None:
-        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            sleep(20)
-            return path(environ, start_response)
-
-        with (
-            in_one_hub(app, tmp_path, graceful_timeout=30) as (server, clock),
-            _clients(server) as (idle, running),
-        ):
-            running.send(request("/1") + request("/2"))
-            sleep(1)
-            began = clock()
-            stopping = spawn(server.stop)
-            assert idle.rest() == b""
-            assert clock() - began <= 0.5  # it had not asked anything yet
-            with pytest.raises(FileNotFoundError):
-                _client(server)
-            answer = running.answer()
-            assert (answer.body, answer.closes, running.rest()) == (b"/1", True, b"")
-            running.close()
-            stopping.wait()
-            assert clock() - began == 19
-            assert server.wait() is True
-
-    def test_a_head_that_is_under_way_may_finish_too(self, tmp_path: Path) -> None:
-        with in_one_hub(path, tmp_path) as (server, _), _client(server) as client:
-            client.send(b"GET /late HTT")
-            sleep(1)
-            stopping = spawn(server.stop)
-            sleep(1)
-            answer = client.send(b"P/1.1\r\nHost: x\r\n\r\n").answer()
-            assert (answer.body, answer.closes) == (b"/late", True)
-            stopping.wait()
-
-    def test_and_one_that_waits_for_its_turn(self, tmp_path: Path) -> None:
-        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            sleep(5)
-            return path(environ, start_response)
-
-        with in_one_hub(app, tmp_path, pool=1) as (server, _), _clients(server) as (one, other):
-            one.send(request("/1"))
-            other.send(request("/2"))
-            sleep(1)
-            stopping = spawn(server.stop)
-            assert [one.answer().body, other.answer().body] == [b"/1", b"/2"]
-            stopping.wait()
-
-    def test_what_takes_too_long_is_ended_and_said(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        ended: list[str] = []
-
-        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            try:
-                sleep(1000)
-            except GreenletExit:
-                ended.append(environ["PATH_INFO"])
-                raise
-            return []
-
-        with in_one_hub(app, tmp_path, graceful_timeout=30) as (server, clock), _client(server) as client:
-            client.send(request("/long"))
-            sleep(1)
-            began = clock()
-            server.stop()
-            assert clock() - began == 30
-            assert client.answer().status == 503
-        assert ended == ["/long"]
-        (record,) = caplog.records
-        assert record.levelname == "WARNING"
-        assert "GET /long" in record.getMessage()
-
-    def test_a_second_stop_hurries_the_first(self, tmp_path: Path) -> None:
-        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            sleep(1000)
-            return []
-
-        with in_one_hub(app, tmp_path) as (server, clock), _client(server) as client:
-            client.send(request())
-            sleep(1)
-            began = clock()
-            first = spawn(server.stop)
-            sleep(2)
-            server.stop(0)
-            first.wait()
-            assert clock() - began == 2
-            server.stop()
-
-    @pytest.mark.parametrize("swallows", [GreenletExit, BaseException])
-    def test_an_app_that_will_not_end(self, swallows: type[BaseException], tmp_path: Path) -> None:
-        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            for _ in range(5):
-                try:
-                    sleep(1000)
-                except swallows:
-                    sleep(0)
-            return []
-
-        with in_one_hub(app, tmp_path) as (server, clock), _client(server) as client:
-            client.send(request())
-            sleep(1)
-            began = clock()
-            server.stop(0)
-            assert clock() - began < 1
-            assert client.rest() == b""
-
-    def test_an_upload_that_nobody_reads_does_not_hold_it_up(self, tmp_path: Path) -> None:
-        with in_one_hub(path, tmp_path, graceful_timeout=30) as (server, clock), _client(server) as client:
-            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n").answer()
-            began = clock()
-            server.stop()
-            assert clock() - began <= 30
-            assert client.rest() == b""
-
-    def test_from_another_thread(self) -> None:
-        gate = Gate()
-
-        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            gate.wait()
-            return path(environ, start_response)
-
-        with serving(app, graceful_timeout=PATIENCE) as server, RawClient(server.address) as client:
-            client.send(request())
-            gate.reached()
-            stopping = threading.Thread(target=server.stop)
-            stopping.start()
-            eventually(lambda: not server.listeners[0].sock.fileno() >= 0)
-            with pytest.raises(ConnectionRefusedError):
-                RawClient(server.address)
-            assert stopping.is_alive()
-            gate.open()
-            assert client.answer().closes
-            stopping.join(PATIENCE)
-            assert not stopping.is_alive()
-
-    def test_before_the_start_and_after_the_end(self) -> None:
-        server = Server(path, Config.from_settings(bind="127.0.0.1:0"))
-        with own_hub():
-            server.start()
-            server.stop()
-            server.stop()
-            with pytest.raises(ConfigError, match="once"):
-                server.start()
-
-    def test_one_that_was_stopped_before_does_not_start(self) -> None:
-        server = Server(path, Config.from_settings(bind="127.0.0.1:0"))
-        server.stop()
-        assert server.wait(0) is True
-        with own_hub(), pytest.raises(ConfigError, match="once"):
-            server.start()
 
 
 class TestStart:
