@@ -48,17 +48,34 @@ class HeadLimits:
 class RequestHead:
     """A request without its body. All text is latin-1, as PEP 3333 has it."""
 
-    method: str
-    target: str  # as it was sent
-    path: str  # percent-decoded, never empty
-    query: str  # without "?", as it was sent
-    http11: bool = True  # else HTTP/1.0
-    keep_alive: bool
-    expect_continue: bool = False
-    content_length: int | None = None
-    chunked: bool = False
-    host: str | None = None  # the authority asked for: from an absolute target, else the Host field
-    fields: list[tuple[str, str]]
+    # Slots, and no defaults on the class: reading those would cost more than setting them here (CPython 3.11).
+    __slots__ = (
+        "chunked",
+        "content_length",
+        "expect_continue",
+        "fields",
+        "host",
+        "http11",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+        "target",
+    )
+
+    def __init__(self, method: str, target: str, http11: bool) -> None:
+        """The first line; the rest is make_head's to set."""
+        self.method = method
+        self.target = target  # as it was sent
+        self.path = ""  # percent-decoded, never empty
+        self.query = ""  # without "?", as it was sent
+        self.http11 = http11  # else HTTP/1.0
+        self.keep_alive = http11
+        self.expect_continue = False
+        self.content_length: int | None = None
+        self.chunked = False
+        self.host: str | None = None  # the authority asked for: from an absolute target, else the Host field
+        self.fields: list[tuple[str, str]] = []
 
     @property
     def has_body(self) -> bool:
@@ -76,16 +93,11 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
         method, target, version = lines[0].split(" ")
     except ValueError:
         raise ProtocolError(400, "malformed request line (RFC 9112 §3)") from None
-    head = RequestHead()
-    head.method = method
-    head.target = target
     http11 = version == "HTTP/1.1"
-    if not http11:
-        if version != "HTTP/1.0":
-            raise ProtocolError(505, "HTTP version not supported (RFC 9110 §15.6.6)")
-        head.http11 = False
-    head.keep_alive = http11
-    head.fields = fields = []
+    if not http11 and version != "HTTP/1.0":
+        raise ProtocolError(505, "HTTP version not supported (RFC 9110 §15.6.6)")
+    head = RequestHead(method, target, http11)
+    fields = head.fields
     hosts = 0
     host = ""
     framing: list[tuple[int, str]] | None = None

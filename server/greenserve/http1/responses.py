@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 from greenserve.errors import AppError
 
@@ -51,7 +52,8 @@ _statuses: dict[str, tuple[int, str]] = {}
 _LONGEST_KEPT: Final = 1024  # bytes of a head; longer ones hardly repeat
 
 
-class AnswerHead(NamedTuple):
+@dataclass(frozen=True, slots=True)  # a NamedTuple's attributes are slower to read
+class AnswerHead:
     """A head ready to be sent, and how its body is framed."""
 
     data: bytes

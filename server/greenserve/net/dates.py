@@ -9,18 +9,19 @@ from email.utils import formatdate
 class DateLine:
     """Called, gives the whole line of the current second."""
 
-    __slots__ = ("_line", "_until")
+    __slots__ = ("_line", "_since", "_until")
 
     def __init__(self) -> None:
         """Nothing formatted yet."""
-        self._until = 0.0
+        self._since = self._until = 0.0
         self._line = ""
 
     def __call__(self) -> str:
         """`Date: …` with its line end."""
         now = time.time()
-        # The second comparison is for a clock that was set back.
-        if not self._until - 1 <= now < self._until:
-            self._until = int(now) + 1.0
-            self._line = f"Date: {formatdate(int(now), usegmt=True)}\r\n"
+        # The first comparison is for a clock that was set back.
+        if now < self._since or now >= self._until:
+            self._since = second = float(int(now))
+            self._until = second + 1.0
+            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n"
         return self._line

@@ -15,14 +15,27 @@ from greenserve.wsgi.file_wrapper import FileWrapper
 _CACHE_SIZE: Final = 1024
 _LONGEST_KEPT: Final = 64  # characters of a name
 _DROPPED: Final = ""
+_OF_REQUEST: Final = (
+    "REQUEST_METHOD",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "RAW_URI",
+    "REQUEST_URI",
+    "REMOTE_ADDR",
+    "REMOTE_PORT",
+    "wsgi.input",
+    "greenserve.posthooks",
+    "greenserve.client_disconnected",
+)
 _keys: dict[str, str] = {}
 
 
 def base_environ(
     scheme: str, server_name: str, server_port: str, software: str, errors: TextIO
 ) -> dict[str, Any]:
-    """What all requests of one listener share."""
+    """What all requests of one listener share, and a place for what each one sets: a copy then never grows."""
     return {
+        **dict.fromkeys(_OF_REQUEST, ""),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
         "wsgi.errors": errors,
@@ -37,6 +50,7 @@ def base_environ(
         "SERVER_NAME": server_name,
         "SERVER_PORT": server_port,
         "SCRIPT_NAME": "",
+        "SERVER_PROTOCOL": "HTTP/1.1",
     }
 
 
@@ -46,7 +60,8 @@ def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: 
     environ["REQUEST_METHOD"] = head.method
     environ["PATH_INFO"] = head.path
     environ["QUERY_STRING"] = head.query
-    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.http11 else "HTTP/1.0"
+    if not head.http11:
+        environ["SERVER_PROTOCOL"] = "HTTP/1.0"
     environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
     environ["REMOTE_ADDR"] = peer
     environ["REMOTE_PORT"] = peer_port

@@ -40,14 +40,11 @@ class RequestTimeout(BaseException):
 class Exchange:
     """One request and its answer."""
 
-    # Defaults on the class: most exchanges touch none of them.
-    answer: AnswerHead | None = None
+    # Defaults on the class: few exchanges touch them.
     status = 0  # as it went out; 0 while nothing has
     bytes_sent = 0  # content, without heads and chunk sizes
     began = 0.0
     seconds = 0.0
-    is_cut_off = False  # part of an answer is out whose end the client cannot tell from its middle
-    _status: str | None = None
     _fields: list[tuple[str, str]]
     _is_full = False  # the client takes no more content: the length is reached, or none is due
     _is_over = False
@@ -67,6 +64,9 @@ class Exchange:
         self.head = head
         self.environ = environ
         self.keep_alive = head.keep_alive
+        self.answer: AnswerHead | None = None
+        self.is_cut_off = False  # part of an answer is out whose end the client cannot tell from its middle
+        self._status: str | None = None
         self.input = NO_BODY if framing is None else RequestInput(link, framing, ahead, head.expect_continue)
         self.posthooks: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         environ["wsgi.input"] = self.input
@@ -141,19 +141,21 @@ class Exchange:
     def run(self) -> None:
         """Call the app, send its answer, run the post-hooks. Switches: as the app does. Raises nothing."""
         try:
-            result = self.service.app(self.environ, self.start_response)
+            app = self.service.app
+            result = app(self.environ, self.start_response)
             if type(result) is list and self.answer is None:  # the common case: the whole body, in one list
                 self._send_whole(result[0] if len(result) == 1 else _join(result))
             else:
                 self._answer(result)
         except BaseException as error:  # also what is no Exception: one request must not end the others
             self._failed(error)
-        if self.input is not NO_BODY and self.input.is_unusable:
-            self.keep_alive = False  # nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1)
         if self.posthooks:
             self._run_posthooks()
         self._is_over = True
         if self.input is not NO_BODY:
+            if self.input.is_unusable:
+                # Nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1).
+                self.keep_alive = False
             self.input.end()
 
     def _run_posthooks(self) -> None:
@@ -198,6 +200,7 @@ class Exchange:
         if self._status is None:
             raise AppError("the app sent content before it called start_response() (PEP 3333)")
         service = self.service
+        date_line = service.date_line
         head = self.head
         keep_alive = self.keep_alive and service.keep_alive
         if self.input is not NO_BODY:
@@ -214,7 +217,7 @@ class Exchange:
             head.http11,
             keep_alive,
             length,
-            service.date_line(),
+            date_line(),
             service.server_line,
         )
         self.keep_alive = answer.keep_alive
