@@ -23,12 +23,10 @@ class Event:
     def __init__(self) -> None:
         """Nothing sent yet."""
         self._result: Any = _NOTHING
-        self._throw: tuple[Any, ...] | None = (
-            None  # what was sent as an exception, as `raise` or throw() takes it
-        )
-        self._waiters: WaitQueue | None = (
-            None  # made when somebody waits: most events are looked at only after the fact
-        )
+        # What was sent as an exception, as `raise` or throw() takes it.
+        self._throw: tuple[Any, ...] | None = None
+        # Made when somebody waits: most events are looked at only after the fact.
+        self._waiters: WaitQueue | None = None
 
     def __repr__(self) -> str:
         """As it stands in dumps."""

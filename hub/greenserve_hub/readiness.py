@@ -1,8 +1,7 @@
 """Waiting for a descriptor, for green threads; callbacks use Descriptor.on_readable and on_writable themselves.
 
 Called by green sockets and by the server's streams. The invariant: one waiter per descriptor and side, and a
-second one is told who the
-first is.
+second one is told who the first is.
 """
 
 from __future__ import annotations

@@ -72,8 +72,7 @@ def serve(sock: GreenSocket, handle: Callable[[GreenSocket, Any], object], concu
     Switches: always.
 
     A handler's exception goes to the hub's `on_error` and harms nobody else; its connection is closed when it
-    returns. Returns
-    when a handler raises StopServe; raises OSError when the listening socket fails.
+    returns. Returns when a handler raises StopServe; raises OSError when the listening socket fails.
     """
     if concurrency < 1:
         raise HubError("serve() needs a concurrency of at least 1")

@@ -1,13 +1,11 @@
 """Green sockets: the standard socket, whose blocking calls let other green threads run.
 
 GreenSocket is a socket.socket, so that isinstance, ssl and makefile take it as one. Below it is always non-
-blocking; `settimeout` and
-`setblocking` say how long a call may wait in the hub. Used by programs; the server's connections have streams
-of their own.
+blocking; `settimeout` and `setblocking` say how long a call may wait in the hub. Used by programs; the
+server's connections have streams of their own.
 
 The invariant: try the call first and wait only after the kernel refused it, or when the descriptor is known
-to be drained. The
-descriptor is registered at its first wait and unregistered before it is closed.
+to be drained. The descriptor is registered at its first wait and unregistered before it is closed.
 """
 
 from __future__ import annotations
@@ -35,8 +33,7 @@ class GreenSocket(socket.socket):
     """A socket.socket for green threads. Every call that can block switches when it does.
 
     TimeoutError after the socket's timeout; IOClosed when another green thread closes it meanwhile;
-    ConcurrentUseError when two read,
-    or two write, at once.
+    ConcurrentUseError when two read, or two write, at once.
     """
 
     __slots__ = ("_descriptor", "_wait")
@@ -195,8 +192,7 @@ class GreenSocket(socket.socket):
         fd, address = self._reading(self._accept)  # type: ignore[attr-defined]  # what socket.accept stands on as well
         return type(self)(self.family, self.type, self.proto, fileno=fd), address
 
-    # Reading
-    # --------------------------------------------------------------------------------------------------
+    # Reading ---------------------------------------------------------------------------------------------
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """As socket.recv. Switches: when nothing is there."""
@@ -228,8 +224,7 @@ class GreenSocket(socket.socket):
         """As socket.recvmsg_into. Switches: when nothing is there."""
         return self._reading(super().recvmsg_into, list(buffers), ancbufsize, flags)
 
-    # Writing
-    # --------------------------------------------------------------------------------------------------
+    # Writing ---------------------------------------------------------------------------------------------
 
     def send(self, data: Any, flags: int = 0) -> int:
         """As socket.send. Switches: when there is no room."""
@@ -293,8 +288,7 @@ class GreenSocket(socket.socket):
             if total and hasattr(file, "seek"):
                 file.seek(offset + total)
 
-    # The end
-    # --------------------------------------------------------------------------------------------------
+    # The end ---------------------------------------------------------------------------------------------
 
     def dup(self) -> Self:
         """A second GreenSocket for the same connection. Switches: never."""

@@ -3,9 +3,8 @@
 `serve` runs in a thread of its own, `run` as the command does, `wsgi_server` as eventlet's wsgi.server did.
 
 On top of net/ and process/. Embedding leaves the host program alone: no monkey patching, no signal handler,
-no sys.exit, no
-logging set up, and nothing left behind when it is over. `run` alone takes the signals, for it is the program
-then.
+no sys.exit, no logging set up, and nothing left behind when it is over. `run` alone takes the signals, for it
+is the program then.
 """
 
 from __future__ import annotations
@@ -113,10 +112,8 @@ def wsgi_server(
     Switches: always.
 
     Takes eventlet's `max_size` (pool), `keepalive` (False, True or seconds), `socket_timeout` (body and send,
-    seconds),
-    `url_length_limit` (request line, bytes) and `log_output`, besides all settings. It ends, gracefully, when
-    the green thread it runs in is
-    killed. Raises ConfigError.
+    seconds), `url_length_limit` (request line, bytes) and `log_output`, besides all settings. It ends,
+    gracefully, when the green thread it runs in is killed. Raises ConfigError.
     """
     if max_size is not None:
         settings.setdefault("pool", max_size)

@@ -1,8 +1,8 @@
 """HTTP/1.0 and 1.1 as a sans-IO core: bytes in, heads and bodies out, and the other way round.
 
 It imports no socket, clock, hub or os; time and limits are arguments. net/ feeds it, wsgi/ reads what it
-found. Once a
-framing error was raised nothing more may be fed: where the next request begins is unknown by then.
+found. Once a framing error was raised nothing more may be fed: where the next request begins is unknown by
+then.
 """
 
 from greenserve.http1.bodies import BodyFraming, ChunkedFraming, LengthFraming, chunk

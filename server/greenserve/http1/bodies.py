@@ -1,9 +1,8 @@
 """The body of a message: where it ends, and what of it is content.
 
 Sans-IO. A framing takes what was received and gives back the content in it; what lies behind the end stays in
-`rest`. wsgi/
-reads through it and net/ discards through it. The invariant: not a byte behind the end is ever content, and a
-chunk that is malformed in any way is an error, not a guess.
+`rest`. wsgi/ reads through it and net/ discards through it. The invariant: not a byte behind the end is ever
+content, and a chunk that is malformed in any way is an error, not a guess.
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ _SIZE: Final = re.compile(
 )  # RFC 9112 §7.1; no bare CR, NUL or LF
 _TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n")
 _SIZE_LINE_LIMIT: Final = 1024  # extensions are of no use to a WSGI app; hyper allows 16 KiB over all chunks
-_EXTENSIONS_LIMIT: Final = (
-    16 * 1024
-)  # over all chunks of a body, so that a byte of content cannot cost a kilobyte of line
+# Over all chunks of a body, so that a byte of content cannot cost a kilobyte of line.
+_EXTENSIONS_LIMIT: Final = 16 * 1024
 
 
 class ChunkState(Enum):

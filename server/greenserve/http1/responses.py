@@ -1,8 +1,8 @@
 """The head of an answer: status and fields in, bytes out, with the framing that follows from them.
 
 Sans-IO. wsgi/ calls it once for each answer of an app, net/ for the errors that never reach one. The
-invariant: what comes out is one
-head and nothing else, whatever the app put in; a line break in a value is an AppError, never a second head.
+invariant: what comes out is one head and nothing else, whatever the app put in; a line break in a value is an
+AppError, never a second head.
 """
 
 from __future__ import annotations
@@ -64,9 +64,8 @@ class AnswerHead:
     keep_alive: bool
 
 
-_made: dict[
-    tuple[object, ...], tuple[str, AnswerHead]
-] = {}  # by all that goes in but the date, which is beside
+# By all that goes in but the date, which is beside.
+_made: dict[tuple[object, ...], tuple[str, AnswerHead]] = {}
 
 
 def answer_head(

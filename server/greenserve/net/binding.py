@@ -1,8 +1,7 @@
 """From an address of `--bind` to a listening socket, and from a socket to the names that tell of it.
 
 Knows sockets and nothing of the hub or HTTP. Everything that can go wrong here is the user's to mend, so
-every error is a
-ConfigError that says which address and what to do.
+every error is a ConfigError that says which address and what to do.
 """
 
 from __future__ import annotations

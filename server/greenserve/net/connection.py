@@ -1,14 +1,11 @@
 """One client's connection, from accept to close: a state machine that needs a green thread only while an app runs.
 
 Heads are read, idle time is spent, and what an app left unread is thrown away from hub callbacks, under one
-Deadline; a slow
-or idle client so costs this object and no slot of the pool. The server decides when a request runs; `run` is
-what its
-green thread does. Drawn in server/README.md from TRANSITIONS.
+Deadline; a slow or idle client so costs this object and no slot of the pool. The server decides when a
+request runs; `run` is what its green thread does. Drawn in server/README.md from TRANSITIONS.
 
 Invariants: in each state at most one callback is due (the descriptor's reader, or one call_soon); a closed
-connection stays
-closed, and whatever still calls back finds it so.
+connection stays closed, and whatever still calls back finds it so.
 """
 
 from __future__ import annotations
@@ -40,13 +37,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenserve.error")
 
-_LINGER_TIME: Final = (
-    2.0  # seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5
-)
+# Seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5.
+_LINGER_TIME: Final = 2.0
 _LINGER_BYTES: Final = 1 << 20  # of its upload that are thrown away meanwhile
-_FIRST_REQUEST_TIME: Final = (
-    0.5  # seconds that a stopping server gives a connection which has asked nothing yet
-)
+# Seconds that a stopping server gives a connection which has asked nothing yet.
+_FIRST_REQUEST_TIME: Final = 0.5
 
 
 # An enum's member is looked up by Python code, and these are asked for with every request.

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 _TOGETHER: Final = 0.0005  # seconds that an app may run without giving way, for answers to be gathered
 _NO_GATHERING: Final = 1.0  # seconds without it after one ran for longer
-_TURN: Final = (
-    0.01  # seconds after which requests in line wait for the next turn, so that sockets are looked at
-)
+# Seconds after which requests in line wait for the next turn, so that sockets are looked at.
+_TURN: Final = 0.01
 
 
 class Dispatcher:
@@ -106,9 +105,8 @@ class Dispatcher:
                 connection.close()
                 self._dispatch_soon()
                 raise  # to the worker, which tells of it
-            worker.generation += (
-                1  # what this request has left behind, a Timeout say, is not for the next one
-            )
+            # What this request has left behind, a Timeout say, is not for the next one.
+            worker.generation += 1
             now = clock()
             if now - before > _TOGETHER and hub.now == turn:
                 # An app that holds the hub: answers that are ready must not wait for the next such run.

@@ -1,8 +1,8 @@
 """A listening socket and the green thread that accepts from it.
 
 It outlives every error of a single connection, waits when the machine has no descriptors or memory left, and
-leaves clients in
-the kernel's backlog while the server has no room (`limit_connections`). It reads nothing: a connection does.
+leaves clients in the kernel's backlog while the server has no room (`limit_connections`). It reads nothing: a
+connection does.
 """
 
 from __future__ import annotations
@@ -55,9 +55,8 @@ _OF_THE_PEER: Final = frozenset(
 _OF_THE_MACHINE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _FIRST_PAUSE: Final = 0.05  # seconds; doubles up to the longest
 _LONGEST_PAUSE: Final = 1.0
-_AT_ONCE: Final = (
-    1024  # connections accepted before the others have their turn; a burst must not overflow the backlog
-)
+# Connections accepted before the others have their turn; a burst must not overflow the backlog.
+_AT_ONCE: Final = 1024
 
 
 class Listener:

@@ -1,8 +1,8 @@
 """The server: its listeners, its connections, the pool that their requests run on, and how it stops.
 
 Lives in one hub. process/ runs one for the command line, embedding.py one in a thread. The invariant: a
-request that came whole is
-either run, in the order of coming, or answered that it was not; a stop ends with nothing open.
+request that came whole is either run, in the order of coming, or answered that it was not; a stop ends with
+nothing open.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """A non-blocking socket with the hub: what a connection reads and writes through.
 
 Two ways to use it: from hub callbacks (`*_now`, never waits) and from green threads (waits under a timeout).
-Knows no HTTP. TLS will be a
-second class with the same methods. The invariant: whatever the operating system says went wrong with the
-peer, the caller sees
-PeerGone and nothing else.
+Knows no HTTP. TLS will be a second class with the same methods. The invariant: whatever the operating system
+says went wrong with the peer, the caller sees PeerGone and nothing else.
 """
 
 from __future__ import annotations
@@ -21,9 +19,8 @@ from greenserve_hub.readiness import wait_readable, wait_writable
 
 READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body
 JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a second piece for the kernel
-HEAD_SIZE: Final = (
-    16 * 1024
-)  # bytes asked for a head; what a pipelining client may send ahead is bounded by it
+# Bytes asked for a head; what a pipelining client may send ahead is bounded by it.
+HEAD_SIZE: Final = 16 * 1024
 _SENDFILE_AT_ONCE: Final = 1 << 20  # so that one download does not keep the hub from the others
 
 
@@ -143,8 +140,7 @@ class Stream:
         except OSError as error:
             raise PeerGone(str(error)) from None
 
-    # Both
-    # ----------------------------------------------------------------------------------------------------
+    # Both ------------------------------------------------------------------------------------------------
 
     def is_peer_gone(self) -> bool:
         """Whether the peer has closed or reset; looks without taking anything. Switches: never."""

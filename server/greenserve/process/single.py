@@ -1,8 +1,7 @@
 """One server in one process, until a signal stops it.
 
 SIGTERM and the first SIGINT drain; a second SIGINT stops at once. Signal handlers only knock at the hub's
-door, and are put back
-when the server has stopped. Everything a user sees of a start and a stop is said here.
+door, and are put back when the server has stopped. Everything a user sees of a start and a stop is said here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """PEP 3333: one request in, one call of the app, one answer out.
 
 Stands on http1/ for the bytes and on a Link (link.py) for moving them; knows no socket, listener or pool.
-net/ makes an Exchange for
-each request and runs it on a green thread.
+net/ makes an Exchange for each request and runs it on a green thread.
 """
 
 from greenserve.wsgi.environ import base_environ, make_environ

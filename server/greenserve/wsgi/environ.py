@@ -1,8 +1,8 @@
 """The environ of a request (PEP 3333, "environ Variables").
 
 Called by net/ for each request. Knows heads, not sockets. What is the same for all requests of a listener is
-made once and copied;
-field names are turned into their HTTP_ keys through a table that fills with the spellings that clients use.
+made once and copied; field names are turned into their HTTP_ keys through a table that fills with the
+spellings that clients use.
 """
 
 from __future__ import annotations

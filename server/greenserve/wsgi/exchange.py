@@ -1,12 +1,10 @@
 """One request and its answer: calls the app, sends what it gives, and survives whatever it does.
 
 Runs on a green thread of the pool; knows a Link and no socket. net/ makes one for each request and reads from
-it, when
-`run` is over, whether the connection can serve another.
+it, when `run` is over, whether the connection can serve another.
 
 Invariants: exactly one head goes out, or none and the connection closes; the iterable's close() is called on
-every path
-(PEP 3333); `run` raises nothing.
+every path (PEP 3333); `run` raises nothing.
 """
 
 from __future__ import annotations

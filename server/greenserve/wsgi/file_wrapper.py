@@ -1,8 +1,7 @@
 """wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling").
 
 An iterable over a file's blocks, which an Exchange may hand to sendfile(2) instead where the file has a
-descriptor. It
-decides nothing itself: used by hand, or below a middleware, it is an ordinary iterable.
+descriptor. It decides nothing itself: used by hand, or below a middleware, it is an ordinary iterable.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """wsgi.input: the body of a request as a file that ends where the body does.
 
 Reads through a framing (http1/) from a Link, as the app asks and never ahead of it. Sends the 100 Continue
-that a client waits for at
-the app's first read, or when the app says so. The invariant: not a byte past the body is ever handed out or
-swallowed; what
-came behind it is in `rest`.
+that a client waits for at the app's first read, or when the app says so. The invariant: not a byte past the
+body is ever handed out or swallowed; what came behind it is in `rest`.
 """
 
 from __future__ import annotations
