@@ -2,8 +2,9 @@
 
 Layers, each of which imports from those before it only: errors, deadlines, pollers, descriptors, doors · loop
 (the hub) · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness, semaphores ·
-locks, events, queues · workers, maps, pools, piles · sockets · serving · testing (the kit for tests, not in
-here). `from greenserve import ...` gives the same names.
+locks, events, queues · workers, maps, pools, piles · crossings, thread_pools, proxies, threads · dns ·
+sockets · serving · testing (the kit for tests, not in here). `threads` and `dns` are used as modules. `from
+greenserve import ...` gives the same names.
 """
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 

@@ -297,12 +297,18 @@ def get_hub() -> Hub:
     return hub
 
 
+def find_hub() -> Hub | None:
+    """The current OS thread's hub if it has one already. Switches: never."""
+    hub: Hub | None = getattr(_current, "hub", None)
+    return hub
+
+
 def use_hub(name: str = "auto") -> Hub:
     """Choose the poller for the current thread before anything waits on it. Switches: never.
 
     `name` is one of `available_pollers()` or "auto". HubError when the thread's hub already has work.
     """
-    old: Hub | None = getattr(_current, "hub", None)
+    old = find_hub()
     if old is not None:
         if getcurrent() is old.greenlet or old.parked or old.descriptors or old.ready or len(old.deadlines):
             raise HubError(
@@ -318,7 +324,7 @@ def set_hub(hub: Hub | None) -> Hub | None:
 
     For testing kits and hubs with a poller of their own. What waits on the one before goes on when that is set again.
     """
-    before: Hub | None = getattr(_current, "hub", None)
+    before = find_hub()
     if hub is not None:
         _current.hub = hub
     elif before is not None:
@@ -327,7 +333,7 @@ def set_hub(hub: Hub | None) -> Hub | None:
 
 
 def _after_fork() -> None:
-    hub: Hub | None = getattr(_current, "hub", None)
+    hub = find_hub()
     if hub is not None:
         hub.reopen()
 

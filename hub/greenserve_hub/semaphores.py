@@ -15,7 +15,8 @@ from typing import Any
 from greenserve_hub.parking import TIMED_OUT, WaitQueue
 
 
-def _checked(blocking: bool, timeout: float) -> float | None:
+def checked_timeout(blocking: bool, timeout: float) -> float | None:
+    """A timeout as threading takes it, in seconds or None for none; ValueError. Switches: never."""
     if not blocking:
         raise ValueError("a timeout goes with a blocking acquire only")
     if timeout == -1:  # how threading spells "no timeout"
@@ -68,7 +69,7 @@ class Semaphore:
         Switches: when empty.
         """
         if timeout is not None:
-            timeout = _checked(blocking, timeout)
+            timeout = checked_timeout(blocking, timeout)
         if self.counter > 0:  # then nobody waits: see release()
             self.counter -= 1
             return True

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Self, TypeVar
 
+from greenserve_hub import dns
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.loop import get_hub
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 _CONNECTING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EAGAIN})
 _DEFAULT_TIMEOUT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]  # what http.client passes on
+_NAMED = (socket.AF_INET, socket.AF_INET6)
 _SEND_AT_ONCE = 1 << 18  # bytes of a sendfile between two turns of the others
 
 
@@ -151,18 +153,32 @@ class GreenSocket(socket.socket):
         ):
             descriptor.drained()
 
+    def _resolved(self, address: Any) -> Any:
+        """An address with a name in it, with what that stands for: looked up below connect(2) it would hold the hub."""
+        if self.family not in _NAMED or not isinstance(address, tuple) or not address:
+            return address
+        host = address[0]
+        if not isinstance(host, str) or host in ("", "<broadcast>"):
+            return address
+        try:
+            socket.inet_pton(self.family, host)
+        except OSError:
+            host = dns.getaddrinfo(host, None, self.family, self.type, self.proto)[0][4][0]
+            return (host, *address[1:])
+        return address
+
     # Connections --------------------------------------------------------------------------------------------
 
     def connect(self, address: Any) -> None:
-        """As socket.connect. Switches: until it is decided."""
-        number = self._connect(address)
+        """As socket.connect, a name is looked up first. Switches: until it is decided."""
+        number = self._connect(self._resolved(address))
         if number:
             raise OSError(number, os.strerror(number))
 
     def connect_ex(self, address: Any) -> int:
-        """As socket.connect_ex. Switches: until it is decided."""
+        """As socket.connect_ex, a name is looked up first. Switches: until it is decided."""
         try:
-            return self._connect(address)
+            return self._connect(self._resolved(address))
         except TimeoutError:
             return errno.EAGAIN
 
@@ -249,8 +265,10 @@ class GreenSocket(socket.socket):
                 return
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
-        """As socket.sendto. Switches: when there is no room."""
-        return self._writing(super().sendto, data, *flags_and_address)
+        """As socket.sendto, a name is looked up first. Switches: when there is no room."""
+        *flags, address = flags_and_address
+        send: Callable[..., int] = super().sendto
+        return self._writing(send, data, *flags, self._resolved(address))
 
     def sendmsg(self, buffers: Iterable[Any], *rest: Any) -> int:
         """As socket.sendmsg. Switches: when there is no room."""
@@ -330,12 +348,11 @@ def create_connection(
 
     Switches: until one is connected.
 
-    The name is looked up in the calling OS thread. `timeout` in seconds for each address; none given: the
-    default timeout.
+    `timeout` in seconds for each address; none given: the default timeout.
     """
     errors: list[OSError] = []
     host, port = address
-    for family, kind, protocol, _, target in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+    for family, kind, protocol, _, target in dns.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
         sock: GreenSocket | None = None
         try:
             sock = GreenSocket(family, kind, protocol)

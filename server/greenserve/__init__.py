@@ -16,6 +16,7 @@ from greenserve.errors import AppError, AppImportError, BodyError, ConfigError
 from greenserve.errors import LimitExceeded, PeerGone, ProtocolError, ServeError
 
 # The runtime
+from greenserve_hub import dns as dns, threads as threads
 from greenserve_hub import (
     BoundedSemaphore,
     CappedSemaphore,

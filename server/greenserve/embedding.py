@@ -32,8 +32,8 @@ def serve(
     """Serve in an OS thread and hub of its own while the `with` block runs; the Server accepts when it begins.
 
     `app` is a WSGI app or a "module:attr". Leaving the block stops gracefully, for at most `graceful_timeout` s.
-    `chdir`, `error_logfile` and `log_level` are for run() and the command, which own their process. Raises
-    ConfigError for settings and addresses that won't do.
+    `chdir`, `error_logfile`, `log_level` and `threadpool_size` are for run() and the command, which own their
+    process. Raises ConfigError for settings and addresses that won't do.
     """
     if isinstance(app, str):
         app = load_app(app)

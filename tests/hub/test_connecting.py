@@ -11,6 +11,7 @@ import pytest
 from tests.support.green import hub as hub
 from tests.support.green import listening, tcp_pair, tcp_socket
 
+from greenserve_hub import dns
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenthreads import spawn
 from greenserve_hub.sockets import GreenSocket, create_connection
@@ -123,7 +124,7 @@ class TestCreateConnection:
             found = [
                 (socket.AF_INET, socket.SOCK_STREAM, 0, "", sock.getsockname()) for sock in (none, listener)
             ]
-            monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+            monkeypatch.setattr(dns, "getaddrinfo", lambda *args, **kwargs: found)
             with create_connection(("name", 80), timeout=9) as sock:
                 assert sock.getpeername() == listener.getsockname()
                 assert sock.gettimeout() == 9

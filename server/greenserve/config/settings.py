@@ -27,6 +27,7 @@ from greenserve.config.registry import (
     settings_of,
 )
 from greenserve.errors import ConfigError
+from greenserve_hub.threads import DEFAULT_SIZE
 
 __all__ = ["SETTINGS", "Config", "check_together"]
 
@@ -251,6 +252,14 @@ class Config:
         kinds.choice("auto", "epoll", "kqueue", "poll", "select"),
         group=PROCESS,
         help="how the kernel is asked which sockets are ready",
+    )
+    threadpool_size: int = setting(
+        DEFAULT_SIZE,
+        kinds.count(least=0),
+        group=PROCESS,
+        help="OS threads that threads.execute() may use at once; 0 calls on the spot",
+        protects="a thread for each of many calls that block",
+        precedent="eventlet 20",
     )
 
     def __post_init__(self) -> None:

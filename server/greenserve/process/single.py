@@ -22,6 +22,7 @@ from greenserve.errors import ConfigError
 from greenserve.logs import open_error_log
 from greenserve.net import Server
 from greenserve.wsgi import WSGIApplication
+from greenserve_hub import threads
 from greenserve_hub.greenthreads import spawn_n
 from greenserve_hub.loop import Hub, get_hub, use_hub
 
@@ -43,6 +44,7 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
         hub = get_hub()
         if config.hub not in ("auto", hub.poller.name):
             hub = use_hub(config.hub)
+        threads.set_size(config.threadpool_size)
         _raise_descriptor_limit(config.limit_connections)
         server = Server(app, config, sockets=sockets, errors=error_log.text_stream())
         server.start()
@@ -77,7 +79,7 @@ def _signals(hub: Hub, server: Server) -> Iterator[None]:
             )
             server.stop()
         elif name == "SIGINT":
-            log.info("%s again: stopping at once", name)
+            log.info("SIGINT while stopping: stopping at once")
             server.stop(0)
 
     before: dict[signal.Signals, Any] = {

@@ -97,11 +97,16 @@ class RequestInput:
         """The lines that are left; about `hint` bytes of them if that is positive."""
         lines: list[bytes] = []
         length = 0
-        while line := self.readline():
-            lines.append(line)
-            length += len(line)
-            if hint is not None and 0 < hint <= length:
-                break
+        try:
+            while line := self.readline():
+                lines.append(line)
+                length += len(line)
+                if hint is not None and 0 < hint <= length:
+                    break
+        except BaseException:
+            lines.append(self._take_buffer())
+            self._buffer = b"".join(lines)  # a Timeout of the app's own: it may read on
+            raise
         return lines
 
     def __iter__(self) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from tests.support.apps import Environ, Start, path
 from tests.support.raw import RawClient, ask, request
 from tests.support.running import serving
+from tests.support.times import MS
 
 from greenserve import Timeout, sleep, spawn
 
@@ -47,10 +48,10 @@ def test_an_endless_iterable_ends_with_its_content_length() -> None:
 def test_a_forgotten_timeout_never_hits_the_next_request_of_its_green_thread() -> None:
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/a":
-            sleep(0.05)
-            Timeout(0.05)
+            sleep(50 * MS)
+            Timeout(50 * MS)
         else:
-            sleep(0.2)
+            sleep(200 * MS)
         return path(environ, start_response)
 
     with serving(app, pool=1) as server, RawClient(server.address) as one, RawClient(server.address) as other:
@@ -62,7 +63,7 @@ def test_a_forgotten_timeout_never_hits_the_next_request_of_its_green_thread() -
 def test_nothing_follows_an_answer_that_was_interrupted() -> None:
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         write = start_response("200 OK", [])
-        with Timeout(0.1, False):
+        with Timeout(100 * MS, False):
             write(b"x" * 50_000_000)
         write(b"INCOMPLETE")
         return [b"END"]
@@ -70,7 +71,7 @@ def test_nothing_follows_an_answer_that_was_interrupted() -> None:
     with serving(app) as server, socket.create_connection(server.address) as client:
         client.sendall(request())
         taken = bytearray()
-        threading.Event().wait(0.3)
+        threading.Event().wait(300 * MS)
         try:
             while data := client.recv(1 << 20):
                 taken += data
@@ -108,11 +109,11 @@ def test_a_request_may_stop_its_server() -> None:
     servers = []
 
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-        spawn(servers[0].stop, 0.2)
+        spawn(servers[0].stop, 200 * MS)
         return path(environ, start_response)
 
     def ends(environ: Environ, start_response: Start) -> Iterable[bytes]:
-        servers[0].stop(0.1)
+        servers[0].stop(100 * MS)
         return []
 
     for which in (app, ends):
@@ -134,8 +135,8 @@ def test_a_hard_stop_answers_those_in_line() -> None:
     with serving(app, pool=1) as server:
         clients = [RawClient(server.address).send(request(f"/{number}")) for number in range(4)]
         while server.stats.queued < 3:
-            threading.Event().wait(0.001)
-        server.stop(0.05)
+            threading.Event().wait(MS)
+        server.stop(50 * MS)
         assert [client.answer().status for client in clients] == [503] * 4
         for client in clients:
             client.close()
@@ -152,14 +153,14 @@ def test_a_request_that_came_while_an_app_held_the_hub_is_no_late_one() -> None:
             go_on.wait(5)
         return path(environ, start_response)
 
-    with serving(app, head_timeout=0.1, keep_alive=0.1) as server:
+    with serving(app, head_timeout=100 * MS, keep_alive=100 * MS) as server:
         parked, fresh = RawClient(server.address), RawClient(server.address)
         parked.get("/")
         holding = RawClient(server.address).send(request("/holds-the-hub"))
         begun.wait(5)
         parked.send(request("/1"))
         fresh.send(request("/2"))
-        threading.Event().wait(0.3)
+        threading.Event().wait(300 * MS)
         go_on.set()
         assert [parked.answer().body, fresh.answer().body] == [b"/1", b"/2"]
         for client in (parked, fresh, holding):
@@ -184,7 +185,7 @@ def test_who_has_left_the_line_is_not_served() -> None:
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         started.append(environ["PATH_INFO"])
         if environ["PATH_INFO"] == "/first":
-            sleep(0.3)
+            sleep(300 * MS)
         return path(environ, start_response)
 
     with serving(app, pool=1) as server, RawClient(server.address) as first:
@@ -193,7 +194,7 @@ def test_who_has_left_the_line_is_not_served() -> None:
             with RawClient(server.address) as gone:
                 gone.send(request("/gone"))
                 while not server.stats.queued:
-                    threading.Event().wait(0.001)
+                    threading.Event().wait(MS)
         assert ask(server.address, request("/last")).body == b"/last"
         assert first.answer().status == 200
     assert started == ["/first", "/last"]
@@ -204,7 +205,7 @@ def test_a_client_that_left_behind_unread_bytes_is_seen_to_be_gone() -> None:
 
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         while not environ["greenserve.client_disconnected"]():
-            sleep(0.01)
+            sleep(10 * MS)
         seen.set()
         return []
 
@@ -221,7 +222,7 @@ def test_a_write_after_the_end_is_the_apps_error() -> None:
         write = start_response("200 OK", [])
 
         def later() -> None:
-            sleep(0.05)
+            sleep(50 * MS)
             try:
                 write(b"LATE")
             except Exception as error:
@@ -232,7 +233,7 @@ def test_a_write_after_the_end_is_the_apps_error() -> None:
 
     with serving(app) as server, RawClient(server.address) as client:
         assert client.get().body == b"x"
-        threading.Event().wait(0.2)
+        threading.Event().wait(200 * MS)
         assert client.get().body == b"x"
     assert "after the request's end" in str(late[0])
 
@@ -245,7 +246,7 @@ def test_an_answer_cut_off_without_a_length_is_reset() -> None:
 
     with serving(app) as server, socket.create_connection(server.address) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        threading.Event().wait(0.2)
+        threading.Event().wait(200 * MS)
         try:
             while client.recv(1000):
                 pass

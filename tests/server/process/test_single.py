@@ -15,7 +15,7 @@ from tests.support.raw import RawClient, ask, request
 
 _APP = """
 import sys
-from greenserve import sleep
+from greenserve import sleep, threads
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
@@ -29,6 +29,8 @@ def app(environ, start_response):
                 sleep(1000)
             except BaseException:
                 pass
+    elif path == "/threads":
+        path = str(threads.get_size())
     elif path == "/exit":
         sys.exit(7)
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -170,7 +172,7 @@ class TestStop:
             process.signal(signal.SIGINT)
             process.until("SIGINT: stopping; 1 requests run")
             process.signal(signal.SIGINT)
-            process.until("SIGINT again: stopping at once")
+            process.until("SIGINT while stopping: stopping at once")
             assert client.answer().status == 503
             assert process.ended() == 0
 
@@ -201,6 +203,13 @@ class TestStop:
             process.signal(signal.SIGTERM)
             assert process.ended() == 0
             assert "SystemExit: 7" in process.text
+
+    def test_the_number_of_os_threads_is_a_setting(self, folder: Path) -> None:
+        for arguments, size in (((), b"20"), (("--threadpool-size", "3"), b"3")):
+            with _running(folder, *arguments) as (process, address):
+                assert ask(address, request("/threads")).body == size
+                process.signal(signal.SIGTERM)
+                assert process.ended() == 0
 
 
 class TestRun:

@@ -207,17 +207,20 @@ class TestErrors:
         with pytest.raises(BodyError, match="body_timeout"):
             body.read()
 
-    @pytest.mark.parametrize("call", ["read", "readline", "readlines"])
-    def test_what_a_timeout_of_the_apps_own_interrupts_is_not_lost(self, call: str) -> None:
+    @pytest.mark.parametrize(
+        ("call", "first"),
+        [("read", b"ab"), ("readline", b"ab"), ("readlines", b"ab"), ("readlines", b"a\nb\nc")],
+    )
+    def test_what_a_timeout_of_the_apps_own_interrupts_is_not_lost(self, call: str, first: bytes) -> None:
         class Interrupted(BaseException):
             pass
 
-        body = _input(b"ab", Interrupted(), b"cd", Interrupted(), b"ef", length=6)
+        body = _input(first, Interrupted(), b"cd", Interrupted(), b"ef", length=len(first) + 4)
         for _ in range(2):
             with pytest.raises(Interrupted):
                 getattr(body, call)()
         assert not body.is_unusable
-        assert body.read() == b"abcdef"
+        assert body.read() == first + b"cdef"
 
     def test_after_the_requests_end_nothing_is_read(self) -> None:
         # What comes now is the next request's.

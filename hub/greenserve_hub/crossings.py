@@ -1,0 +1,254 @@
+"""What OS threads and green threads meet at: Semaphore, Event and Queue, in the shape of threading and queue.
+
+Whoever waits here may be a green thread, whose hub goes on meanwhile, or an OS thread without a hub, which simply
+blocks; whoever wakes may be either, or a signal handler. Within one hub the primitives of semaphores.py, events.py
+and queues.py are cheaper. Called by thread_pools.py and dns.py too.
+
+Invariants: first come, first served; a token is given away under the lock and never lost: to a waiter whose time
+has just run out it is a success, from one that an exception reached it goes to the next.
+"""
+
+from __future__ import annotations
+
+import _thread
+from collections import deque
+from queue import Empty, Full
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from greenserve_hub.loop import find_hub
+from greenserve_hub.parking import TIMED_OUT, Waiter
+from greenserve_hub.semaphores import checked_timeout
+
+T = TypeVar("T")
+
+_FOREVER = -1.0  # how _thread spells "no timeout"
+
+
+class Crossing:
+    """One wait, of a green thread or of a whole OS thread, that any OS thread may end."""
+
+    __slots__ = ("_hub", "_lock", "_waiter", "granted")
+
+    def __init__(self, verb: str, subject: object = None) -> None:
+        """`verb` and `subject` are what a dump of the green thread says."""
+        self.granted = False  # for whoever keeps these in line: set under that one's lock
+        self._hub = find_hub()
+        if self._hub is None:
+            self._lock = _thread.allocate_lock()
+            self._lock.acquire()
+        else:
+            self._waiter = Waiter(self._hub, verb, subject)
+
+    def park(self, timeout: float | None = None) -> bool:
+        """Wait for wake(); False when `timeout` seconds pass first. Switches: always, where there is a hub."""
+        if self._hub is None:
+            return self._lock.acquire(timeout=_FOREVER if timeout is None else timeout)
+        with self._hub.door_in_use():
+            return self._waiter.park(timeout) is not TIMED_OUT
+
+    def wake(self) -> None:
+        """End the wait, now or when it begins; once only. From any OS thread. Switches: never."""
+        if self._hub is None:
+            self._lock.release()
+        elif find_hub() is self._hub:
+            self._waiter.wake()
+        else:
+            self._hub.call_from_thread(self._waiter.wake)
+
+
+class Semaphore:
+    """threading.Semaphore, also between OS threads and green threads."""
+
+    __slots__ = ("__weakref__", "_line", "_lock", "_tokens")
+
+    def __init__(self, value: int = 1) -> None:
+        """`value` tokens to begin with, not negative."""
+        if value < 0:
+            raise ValueError(f"a semaphore begins with 0 tokens or more, not {value}")
+        self._tokens = value
+        self._line: deque[Crossing] = deque()
+        # Reentrant: a finaliser or a signal handler may call release() in the middle of one.
+        self._lock = _thread.RLock()
+
+    def __repr__(self) -> str:
+        """As it stands in dumps."""
+        return f"<threads.Semaphore at {id(self):#x}, {self._tokens} free, {len(self._line)} waiting>"
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take a token; False when there is none and not `blocking`, or none within `timeout` seconds.
+
+        Switches: when empty.
+        """
+        if timeout is not None:
+            timeout = checked_timeout(blocking, timeout)
+        with self._lock:
+            if self._tokens:
+                self._tokens -= 1
+                return True
+            if not blocking:
+                return False
+            crossing = Crossing("acquire", self)
+            self._line.append(crossing)
+        try:
+            crossing.park(timeout)
+        except BaseException:
+            if not self._leave(crossing):
+                self.release()
+            raise
+        return not self._leave(crossing)
+
+    def _leave(self, crossing: Crossing) -> bool:
+        """Step out of the line; False if the token was given already."""
+        with self._lock:
+            if crossing.granted:
+                return False
+            self._line.remove(crossing)
+            return True
+
+    def release(self, n: int = 1) -> None:
+        """Give `n` tokens back. From any OS thread. Switches: never."""
+        if n < 1:
+            raise ValueError(f"release gives back one token or more, not {n}")
+        for _ in range(n):
+            with self._lock:
+                if not self._line:
+                    self._tokens += 1
+                    continue
+                crossing = self._line.popleft()
+                crossing.granted = True
+            crossing.wake()
+
+    def __enter__(self) -> bool:
+        """Acquire. Switches: when empty."""
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release. Switches: never."""
+        self.release()
+
+
+class Event:
+    """threading.Event, also between OS threads and green threads."""
+
+    __slots__ = ("__weakref__", "_line", "_lock", "_set")
+
+    def __init__(self) -> None:
+        """Not set."""
+        self._set = False
+        self._line: dict[Crossing, None] = {}
+        self._lock = _thread.RLock()
+
+    def __repr__(self) -> str:
+        """As it stands in dumps."""
+        state = "set" if self._set else f"unset, {len(self._line)} waiting"
+        return f"<threads.Event at {id(self):#x}, {state}>"
+
+    def is_set(self) -> bool:
+        """Whether wait() would return at once. Switches: never."""
+        return self._set
+
+    def set(self) -> None:
+        """Let all go on that wait, and those to come. From any OS thread. Switches: never."""
+        with self._lock:
+            self._set = True
+            line, self._line = self._line, {}
+        for crossing in line:
+            crossing.wake()
+
+    def clear(self) -> None:
+        """Have those to come wait again. Switches: never."""
+        self._set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until set; False after `timeout` seconds. Switches: unless it is set."""
+        with self._lock:
+            if self._set:
+                return True
+            crossing = Crossing("the setting of", self)
+            self._line[crossing] = None
+        try:
+            return crossing.park(timeout)
+        finally:
+            self._line.pop(crossing, None)
+
+
+class Queue(Generic[T]):
+    """queue.Queue, also between OS threads and green threads; FIFO among those who wait as well."""
+
+    __slots__ = ("__weakref__", "_all_done", "_items", "_lock", "_ready", "_room", "_unfinished", "maxsize")
+
+    def __init__(self, maxsize: int = 0) -> None:
+        """At most `maxsize` items; 0 or less is no bound."""
+        self.maxsize = maxsize
+        self._items: deque[T] = deque()
+        self._ready = Semaphore(0)
+        self._room = Semaphore(maxsize) if maxsize > 0 else None
+        self._unfinished = 0
+        self._lock = _thread.RLock()
+        self._all_done = Event()
+        self._all_done.set()
+
+    def __repr__(self) -> str:
+        """As it stands in dumps."""
+        return f"<threads.Queue at {id(self):#x}, {len(self._items)} items>"
+
+    def qsize(self) -> int:
+        """How many items are in it. Switches: never."""
+        return len(self._items)
+
+    def empty(self) -> bool:
+        """Whether get() would wait. Switches: never."""
+        return not self._items
+
+    def full(self) -> bool:
+        """Whether put() would wait. Switches: never."""
+        return 0 < self.maxsize <= len(self._items)
+
+    def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
+        """Add an item; queue.Full when there is no room in time. Switches: when full."""
+        if self._room is not None and not _acquire(self._room, block, timeout):
+            raise Full
+        with self._lock:
+            self._unfinished += 1
+            self._all_done.clear()
+            self._items.append(item)
+        self._ready.release()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T:
+        """Take the oldest item; queue.Empty when there is none in time. Switches: when empty."""
+        if not _acquire(self._ready, block, timeout):
+            raise Empty
+        item = self._items.popleft()
+        if self._room is not None:
+            self._room.release()
+        return item
+
+    def put_nowait(self, item: T) -> None:
+        """Add an item or raise queue.Full. Switches: never."""
+        self.put(item, block=False)
+
+    def get_nowait(self) -> T:
+        """Take an item or raise queue.Empty. Switches: never."""
+        return self.get(block=False)
+
+    def task_done(self) -> None:
+        """Say that an item taken is dealt with; ValueError when there are none left to be. Switches: never."""
+        with self._lock:
+            if not self._unfinished:
+                raise ValueError("task_done() called more often than items were taken")
+            self._unfinished -= 1
+            if not self._unfinished:
+                self._all_done.set()
+
+    def join(self) -> None:
+        """Wait until every item put in has been dealt with. Switches: unless that is so."""
+        self._all_done.wait()
+
+
+def _acquire(semaphore: Semaphore, block: bool, timeout: float | None) -> bool:
+    if timeout is not None and timeout < 0:
+        raise ValueError("a timeout is not negative")
+    return semaphore.acquire(block, timeout if block else None)
