@@ -179,6 +179,26 @@ class TestTheCache:
                 dns.getaddrinfo("x.example", 80)
         assert len(resolver.asked) == 2
 
+    def test_each_who_asked_gets_an_error_of_its_own(self, resolver: Resolver) -> None:
+        resolver.answer = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        resolver.gate.clear()
+        told: list[BaseException] = []
+
+        def ask() -> None:
+            try:
+                dns.getaddrinfo("x.example", 80)
+            except socket.gaierror as error:
+                told.append(error)
+
+        asking = [spawn(ask), spawn(ask)]
+        sleep()
+        resolver.gate.set()
+        for one in asking:
+            one.wait()
+        assert told[0].args == told[1].args == resolver.answer.args
+        assert told[0] is not told[1]
+        assert len(resolver.asked) == 1
+
     def test_an_answer_that_is_changed_by_who_asked_stays_the_same(self, resolver: Resolver) -> None:
         dns.getaddrinfo("x.example", 80).clear()
         assert dns.getaddrinfo("x.example", 80) == resolver.answer

@@ -138,7 +138,7 @@ def test_from_a_callback_of_the_hub_it_is_an_error(pool: ThreadPool, errors: lis
     errors.clear()
 
 
-def test_size(pool: ThreadPool) -> None:
+def test_size(pool: ThreadPool, monkeypatch: pytest.MonkeyPatch) -> None:
     pool.size = 0
     assert pool.execute(threading.get_ident) == threading.get_ident()
     assert pool.threads == 0
@@ -149,10 +149,13 @@ def test_size(pool: ThreadPool) -> None:
     calls = [spawn(pool.execute, gate.wait, 10) for _ in range(5)]
     sleep(MS)
     assert pool.threads == 3
+    monkeypatch.setattr(thread_pools, "_REST", 300 * MS)
     pool.size = 1
     gate.set()
+    began = time.monotonic()
     assert [call.wait() for call in calls] == [True] * 5
-    eventually(lambda: pool.threads <= 1)
+    eventually(lambda: pool.threads == 1)
+    assert time.monotonic() - began < 200 * MS, "as their calls end, not after a rest"
 
 
 def test_threads_rest_and_end(pool: ThreadPool) -> None:
