@@ -1,7 +1,7 @@
 """greenserve_hub: green threads for Python, a runtime that knows nothing of HTTP or of the server.
 
 Layers, each of which imports from those before it only: errors, deadlines, pollers, descriptors, doors · loop
-(the hub) · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness, semaphores ·
+(the hub), signals · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness, semaphores ·
 locks, events, queues · workers, maps, pools, piles · crossings, thread_pools, proxies, threads · dns ·
 sockets · serving · testing (the kit for tests, not in here). `threads` and `dns` are used as modules. `from
 greenserve import ...` gives the same names.

@@ -25,6 +25,7 @@ from greenserve.wsgi import WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.greenthreads import spawn_n
 from greenserve_hub.loop import Hub, get_hub, use_hub
+from greenserve_hub.signals import wake_on_signals
 
 log = logging.getLogger("greenserve.error")
 
@@ -82,14 +83,15 @@ def _signals(hub: Hub, server: Server) -> Iterator[None]:
             log.info("SIGINT while stopping: stopping at once")
             server.stop(0)
 
-    before: dict[signal.Signals, Any] = {
-        number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with wake_on_signals(hub):
+        before: dict[signal.Signals, Any] = {
+            number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _raise_descriptor_limit(connections: int) -> None:

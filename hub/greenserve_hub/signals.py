@@ -1,0 +1,48 @@
+"""Signals end the hub's wait, so that their handlers run at once.
+
+Facts: Python runs a handler between two bytecodes of the main thread. A signal that comes after the last bytecode and
+before epoll_wait(2) sleeps, or that the kernel gives to another OS thread, interrupts no wait: its handler would run
+when something else happens, which on a quiet server may be never. Consequence: C writes a byte for each signal
+(signal.set_wakeup_fd) and the hub watches for it. Cost: two descriptors, and the one wake-up descriptor that a
+process has, so only those take it who own the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from greenserve_hub.loop import Hub
+
+
+@contextmanager
+def wake_on_signals(hub: Hub) -> Iterator[None]:
+    """While inside, every signal ends the hub's wait. In the main thread, else ValueError. Switches: never.
+
+    What was the wake-up descriptor before is so again afterwards.
+    """
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        # A full buffer is going to wake it all the same.
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        descriptor = hub.open_descriptor(reader.fileno())
+
+        def woken() -> None:
+            with contextlib.suppress(BlockingIOError):
+                while reader.recv(4096):
+                    pass  # the handlers run by themselves
+            if not descriptor.closed:
+                descriptor.on_readable(woken)
+
+        descriptor.on_readable(woken)
+        try:
+            yield
+        finally:
+            descriptor.reader = None
+            descriptor.close()
+            signal.set_wakeup_fd(before)
