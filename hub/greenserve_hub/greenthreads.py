@@ -10,6 +10,8 @@ first step.
 
 from __future__ import annotations
 
+import sys
+import weakref
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
@@ -38,13 +40,40 @@ class GreenThread(greenlet, Generic[T]):
     _links: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] | None = None
     _following = False
     _start: Deadline | None = None
+    _depth = 2  # frames from __init__ to who spawns
+    name = ""  # for dumps; yours to set
 
     def __init__(self, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Not scheduled yet: use spawn()."""
         super().__init__(None, hub.greenlet)
         self.gr_context = copy_context()
         self._hub = hub
+        self._born = hub.now
+        try:
+            frame = sys._getframe(self._depth)
+        except ValueError:
+            frame = sys._getframe()  # spawned by a green thread that is nothing but this call
+        # Not the frame, which would keep its locals alive.
+        self._site = frame.f_code, frame.f_lasti
+        self._spawner = weakref.ref(getcurrent())
         self._call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] = (fn, args, kwargs)
+
+    @property
+    def spawned_at(self) -> str:
+        """File and line of the call that spawned it."""
+        code, last = self._site
+        lines = [line for start, end, line in code.co_lines() if start <= last < end]
+        return f"{code.co_filename}:{lines[0] if lines else code.co_firstlineno}"
+
+    @property
+    def spawned_by(self) -> greenlet | None:
+        """The green thread that spawned it, while that lives."""
+        return self._spawner()
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was spawned, by the hub's clock as of the spawner's turn."""
+        return self._hub.clock() - self._born
 
     def run(self) -> None:
         """The body; for the hub only."""

@@ -53,6 +53,7 @@ class Hub:
         self.on_error: ErrorListener = lambda kind, error, trace: sys.excepthook(kind, error, trace)
         self.thread_id = _thread.get_ident()
         self.closed = False
+        self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog
         self._main = getcurrent()
         while self._main.parent is not None:
             self._main = self._main.parent
@@ -205,13 +206,16 @@ class Hub:
                 if self._is_deadlocked():
                     self._tell_deadlock()
                     return ()
-                events = self.poller.poll(None)
+                seconds = None
             else:
-                seconds = moment - self.clock()
-                events = self.poller.poll(0 if seconds <= 0 else min(seconds, _LONGEST_WAIT))
+                seconds = max(0, min(moment - self.clock(), _LONGEST_WAIT))
+            self.waiting = True
+            events = self.poller.poll(seconds)
             self.now = self.clock()
+            self.waiting = False
             return events
         except BaseException:
+            self.waiting = False
             self._callback_failed()
             return ()
 

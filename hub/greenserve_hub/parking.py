@@ -31,11 +31,12 @@ TIMED_OUT: Final = _TimedOut()
 class Waiter:
     """One wait of one green thread: made, parked, woken, and then done with."""
 
-    __slots__ = ("_greenlet", "hub", "subject", "value", "verb", "woken")
+    __slots__ = ("_greenlet", "hub", "since", "subject", "value", "verb", "woken")
 
     def __init__(self, hub: Hub, verb: str, subject: object = None) -> None:
         """`verb` and `subject` say why: ("read", descriptor) is told as `read fd 12`."""
         self.hub = hub
+        self.since = hub.now  # as of this turn's beginning
         self.verb = verb
         self.subject = subject
         self.woken = False

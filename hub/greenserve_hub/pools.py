@@ -31,6 +31,8 @@ T = TypeVar("T")
 class _PoolThread(GreenThread[T]):
     """A GreenThread that holds a slot of its pool."""
 
+    _depth = 3
+
     def __init__(
         self, pool: GreenPool, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:

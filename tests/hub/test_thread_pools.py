@@ -161,6 +161,7 @@ def test_size(pool: ThreadPool, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_threads_rest_and_end(pool: ThreadPool) -> None:
     for _ in range(5):
         pool.execute(len, "x")
+        eventually(lambda: "1 idle" in repr(pool))
     assert pool.threads == 1, "one after another needs one"
     eventually(lambda: pool.threads == 0)
     assert pool.execute(len, "x") == 1
