@@ -8,6 +8,9 @@ greenserve import ...` gives the same names.
 """
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
+# First: it looks what was imported before
+import greenserve_hub.natives as _natives  # noqa: F401
+
 # The hub, and what can go wrong
 from greenserve_hub.errors import ConcurrentUseError, Deadlock, HubError, IOClosed, WouldBlock
 from greenserve_hub.loop import Hub, get_hub, use_hub
@@ -25,6 +28,11 @@ from greenserve_hub.events import Event
 from greenserve_hub.locks import Condition, Lock, RLock
 from greenserve_hub.queues import Empty, Full, LifoQueue, LightQueue, PriorityQueue, Queue
 from greenserve_hub.semaphores import BoundedSemaphore, CappedSemaphore, Semaphore
+
+# Programs that never heard of green threads
+from greenserve_hub.locals import local
+from greenserve_hub.patching import MonkeyPatchWarning, PatchReport, import_patched
+from greenserve_hub.patching import is_monkey_patched, monkey_patch, original
 
 # The network
 from greenserve_hub.serving import StopServe, connect, listen, serve
@@ -50,6 +58,8 @@ __all__ = [
     "LifoQueue",
     "LightQueue",
     "Lock",
+    "MonkeyPatchWarning",
+    "PatchReport",
     "PriorityQueue",
     "Queue",
     "RLock",
@@ -62,9 +72,14 @@ __all__ = [
     "create_connection",
     "get_hub",
     "getcurrent",
+    "import_patched",
+    "is_monkey_patched",
     "is_timeout",
     "kill",
     "listen",
+    "local",
+    "monkey_patch",
+    "original",
     "serve",
     "sleep",
     "socketpair",

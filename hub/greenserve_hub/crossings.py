@@ -10,13 +10,13 @@ has just run out it is a success, from one that an exception reached it goes to 
 
 from __future__ import annotations
 
-import _thread
 from collections import deque
 from queue import Empty, Full
 from types import TracebackType
 from typing import Generic, TypeVar
 
 from greenserve_hub.loop import find_hub
+from greenserve_hub.natives import _thread
 from greenserve_hub.parking import TIMED_OUT, Waiter
 from greenserve_hub.semaphores import checked_timeout
 

@@ -10,15 +10,12 @@ never; whoever gives up waiting takes nothing from the others.
 
 from __future__ import annotations
 
-import _thread
-import os
-import socket
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
 from greenserve_hub.crossings import Event
+from greenserve_hub.natives import _thread, os, socket, time
 from greenserve_hub.thread_pools import ThreadPool
 
 KEPT: Final = (
@@ -27,7 +24,6 @@ KEPT: Final = (
 _KEPT_MOST: Final = 1024  # answers
 _AT_ONCE: Final = 16  # lookups; more wait their turn
 
-# What was there before anybody patches `socket`.
 _getaddrinfo = socket.getaddrinfo
 _getnameinfo = socket.getnameinfo
 _gethostbyname = socket.gethostbyname

@@ -6,12 +6,11 @@ is called.
 
 from __future__ import annotations
 
-import _thread
-import os
-import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+from greenserve_hub.natives import _thread, os, socket
 
 
 class Door:

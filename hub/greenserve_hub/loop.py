@@ -9,10 +9,8 @@ Do not add code here that a green thread could run instead. Everything in `_run`
 
 from __future__ import annotations
 
-import _thread
 import os
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.doors import Door
 from greenserve_hub.errors import Deadlock, HubError
+from greenserve_hub.natives import _thread, time
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
 
 if TYPE_CHECKING:
@@ -289,7 +288,7 @@ def _name(green: greenlet) -> str:
     return "the main green thread" if green.parent is None else f"{type(green).__name__} {id(green):#x}"
 
 
-_current = _thread._local()  # threading.local before anybody patches it
+_current = _thread._local()
 
 
 def get_hub() -> Hub:

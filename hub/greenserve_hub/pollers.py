@@ -13,10 +13,11 @@ waited for and arms before it waits.
 from __future__ import annotations
 
 import errno
-import select
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+from greenserve_hub.natives import select
 
 READ = 1  # EPOLLIN
 WRITE = 4  # EPOLLOUT

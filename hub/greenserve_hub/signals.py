@@ -10,12 +10,11 @@ process has, so only those take it who own the process.
 from __future__ import annotations
 
 import contextlib
-import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from greenserve_hub.loop import Hub
+from greenserve_hub.natives import signal, socket
 
 
 @contextmanager

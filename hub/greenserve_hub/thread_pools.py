@@ -10,7 +10,6 @@ that has not begun by then never runs.
 
 from __future__ import annotations
 
-import _thread
 import os
 from _queue import Empty, SimpleQueue  # before anybody patches `queue`
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from greenlet import getcurrent
 from greenserve_hub.crossings import Crossing
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop import find_hub
+from greenserve_hub.natives import _thread
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -6,16 +6,7 @@ TCP server, eventlet's `serve(sock, handle)`, is `greenserve_hub.serve`.
 """
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
-# The server
-from greenserve.config import Config
-from greenserve.embedding import run, serve, wsgi_server
-from greenserve.net import Server
-
-# What can go wrong in it
-from greenserve.errors import AppError, AppImportError, BodyError, ConfigError
-from greenserve.errors import LimitExceeded, PeerGone, ProtocolError, ServeError
-
-# The runtime
+# The runtime, first: it looks what was imported before it
 from greenserve_hub import dns as dns, threads as threads
 from greenserve_hub import (
     BoundedSemaphore,
@@ -37,6 +28,8 @@ from greenserve_hub import (
     LifoQueue,
     LightQueue,
     Lock,
+    MonkeyPatchWarning,
+    PatchReport,
     PriorityQueue,
     Queue,
     RLock,
@@ -49,9 +42,14 @@ from greenserve_hub import (
     create_connection,
     get_hub,
     getcurrent,
+    import_patched,
+    is_monkey_patched,
     is_timeout,
     kill,
     listen,
+    local,
+    monkey_patch,
+    original,
     sleep,
     socketpair,
     spawn,
@@ -62,6 +60,15 @@ from greenserve_hub import (
     with_timeout,
     wrap_is_timeout,
 )
+
+# The server
+from greenserve.config import Config
+from greenserve.embedding import run, serve, wsgi_server
+from greenserve.net import Server
+
+# What can go wrong in it
+from greenserve.errors import AppError, AppImportError, BodyError, ConfigError
+from greenserve.errors import LimitExceeded, PeerGone, ProtocolError, ServeError
 
 __all__ = [
     "AppError",
@@ -89,6 +96,8 @@ __all__ = [
     "LightQueue",
     "LimitExceeded",
     "Lock",
+    "MonkeyPatchWarning",
+    "PatchReport",
     "PeerGone",
     "PriorityQueue",
     "ProtocolError",
@@ -105,9 +114,14 @@ __all__ = [
     "create_connection",
     "get_hub",
     "getcurrent",
+    "import_patched",
+    "is_monkey_patched",
     "is_timeout",
     "kill",
     "listen",
+    "local",
+    "monkey_patch",
+    "original",
     "run",
     "serve",
     "sleep",

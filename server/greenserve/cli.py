@@ -20,6 +20,8 @@ from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.loader import enter_folder, load_app
+from greenserve_hub.loop import use_hub
+from greenserve_hub.patching.monkey import patch_early
 
 __all__ = ["main"]
 
@@ -61,6 +63,8 @@ def _run(argv: Sequence[str]) -> int:
     if spec is None:
         raise ConfigError("no app: name it as module:attr, or see greenserve --help")
     enter_folder(loaded.config.chdir, loaded.origins["chdir"])
+    if loaded.config.monkey_patch:
+        patch_for(loaded.config.hub)
     app = load_app(spec)
     if options.check_config:
         sys.stdout.write(f"greenserve: the configuration and {spec} are fine\n")
@@ -69,6 +73,13 @@ def _run(argv: Sequence[str]) -> int:
     from greenserve.process.single import run
 
     return run(app, loaded.config)
+
+
+def patch_for(hub: str) -> None:
+    """Patch the process before anything of the user's is imported; the hub that patching makes is the one chosen."""
+    if hub != "auto":
+        use_hub(hub)
+    patch_early()
 
 
 # The command line -------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from greenserve.net import Server
 from greenserve.process.single import run as run_process
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub.greenthreads import kill
-from greenserve_hub.loop import Hub, get_hub, use_hub
+from greenserve_hub.loop import Hub, find_hub, get_hub, use_hub
+from greenserve_hub.patching import is_monkey_patched
 
 
 @contextmanager
@@ -31,14 +32,22 @@ def serve(
 ) -> Iterator[Server]:
     """Serve in an OS thread and hub of its own while the `with` block runs; the Server accepts when it begins.
 
+    In a program whose threads are patched it runs in the current hub, with all the others.
     `app` is a WSGI app or a "module:attr". Leaving the block stops gracefully, for at most `graceful_timeout` s.
     `chdir`, `error_logfile`, `log_level` and `threadpool_size` are for run() and the command, which own their
-    process. Raises ConfigError for settings and addresses that won't do.
+    process; `monkey_patch` is for the command alone. Raises ConfigError for settings and addresses that won't do.
     """
     if isinstance(app, str):
         app = load_app(app)
     check_wsgi(app)
     server = Server(app, Config.from_settings(bind=bind, **settings))
+    if is_monkey_patched("thread") and find_hub() is not None:
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+        return
     started = threading.Event()
     failure: list[BaseException] = []
 

@@ -34,6 +34,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
+@pytest.fixture(autouse=True)
+def patched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Keep this process as it is; note for which hub it would have been patched, and if the app was there already."""
+    calls: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        "greenserve.cli.patch_for", lambda hub: calls.append((hub, "gs_cli_app" in sys.modules))
+    )
+    return calls
+
+
 @pytest.fixture
 def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Config]]:
     """Put a stand-in where the server starts; it notes what it was given and says that it ended well."""
@@ -68,6 +78,18 @@ def test_the_app_and_the_settings_reach_the_server(served: list[tuple[Any, Confi
     ((app, config),) = served
     assert app({}, lambda status, fields: None) == [b"x"]
     assert (config.pool, config.bind, config.sendfile) == (8, ("0.0.0.0:0", "unix:/x"), False)
+
+
+def test_the_process_is_patched_before_the_app_is_imported(
+    served: list[tuple[Any, Config]], patched: list[tuple[str, bool]]
+) -> None:
+    assert main(["--hub", "poll", "gs_cli_app:app"]) == 0
+    assert patched == [("poll", False)]
+
+
+def test_no_monkey_patch(served: list[tuple[Any, Config]], patched: list[tuple[str, bool]]) -> None:
+    assert main(["--no-monkey-patch", "gs_cli_app:app"]) == 0
+    assert patched == []
 
 
 @pytest.mark.parametrize(

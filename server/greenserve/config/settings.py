@@ -253,6 +253,13 @@ class Config:
         group=PROCESS,
         help="how the kernel is asked which sockets are ready",
     )
+    monkey_patch: bool = setting(
+        True,
+        kinds.boolean(),
+        group=PROCESS,
+        help="the command makes the standard library's blocking calls green before it imports the app",
+        precedent="gunicorn's gevent and eventlet workers",
+    )
     threadpool_size: int = setting(
         DEFAULT_SIZE,
         kinds.count(least=0),

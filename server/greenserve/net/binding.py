@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 import stat
 from typing import Final
 
 from greenserve.config.binds import BindAddress
 from greenserve.errors import ConfigError
+from greenserve_hub.natives import socket
 
 _ADVICE: Final = {
     errno.EADDRINUSE: "something listens there already; stop it, or choose another --bind (port 0 takes a free one)",

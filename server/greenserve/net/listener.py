@@ -11,7 +11,6 @@ import contextlib
 import errno
 import logging
 import os
-import socket
 import stat
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -21,6 +20,7 @@ from greenserve.net.stream import Stream
 from greenserve.wsgi import base_environ
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenthreads import sleep
+from greenserve_hub.natives import socket
 from greenserve_hub.readiness import wait_readable
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Listener:
         while not self._descriptor.closed:
             server.wait_for_room()
             try:
-                sock, address = self.sock.accept()
+                sock, address = self._accept()
             except BlockingIOError:
                 accepted = 0
                 with contextlib.suppress(IOClosed):
@@ -114,6 +114,12 @@ class Listener:
                 accepted = 0
                 sleep(0)
 
+    def _accept(self) -> tuple[socket.socket, Any]:
+        # socket.accept would make what `socket` is patched to: a GreenSocket, in a patched program.
+        own = self.sock
+        fd, address = own._accept()  # type: ignore[attr-defined]  # what socket.accept stands on as well
+        return socket.socket(own.family, own.type, own.proto, fileno=fd), address
+
     def _open(self, sock: socket.socket, address: Any) -> None:
         sock.setblocking(False)
         peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
@@ -124,7 +130,7 @@ class Listener:
         """Take up what the kernel holds already: those clients have their connection. Switches: never."""
         with contextlib.suppress(OSError):
             while not self._descriptor.closed and self._server.has_room:
-                self._open(*self.sock.accept())
+                self._open(*self._accept())
 
     def close(self) -> None:
         """Accept no more, and take away a unix socket's file. Switches: never."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from contextvars import copy_context
@@ -31,9 +30,11 @@ from greenserve.net.refusals import Refusal
 from greenserve.net.stats import Counts, Stats
 from greenserve.net.timeouts import Timeouts
 from greenserve.wsgi import Exchange, Service, WSGIApplication
+from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads import GreenThread, sleep, spawn, spawn_n
 from greenserve_hub.loop import Hub, get_hub
+from greenserve_hub.natives import _thread
 from greenserve_hub.parking import TIMED_OUT, WaitQueue
 
 log = logging.getLogger("greenserve.error")
@@ -93,7 +94,7 @@ class Server:
         self._end = WaitQueue()
         self._started = False
         self._stop_by = NEVER  # the moment, by the hub's clock, at which what still runs is ended
-        self._ended = threading.Event()
+        self._ended = threads.Event()
 
     # Life -----------------------------------------------------------------------------------------------
 
@@ -148,7 +149,7 @@ class Server:
         if self._ended.is_set():
             return
         limit = self.config.graceful_timeout if graceful is None else graceful
-        if self.hub.thread_id == threading.get_ident():
+        if self.hub.thread_id == _thread.get_ident():
             self._begin_stop(limit)
         else:
             self.hub.call_from_thread(self._begin_stop, limit)
@@ -214,7 +215,7 @@ class Server:
         """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks."""
         if self._ended.is_set():
             return True
-        if not self._started or self.hub.thread_id != threading.get_ident():
+        if not self._started or self.hub.thread_id != _thread.get_ident():
             return self._ended.wait(timeout)
         return self._end.park("the end of", self, timeout) is not TIMED_OUT
 

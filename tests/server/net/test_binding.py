@@ -92,7 +92,7 @@ class TestTCP:
         def unknown(*args: object, **kwargs: object) -> None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+        monkeypatch.setattr("greenserve.net.binding.socket.getaddrinfo", unknown)
         with pytest.raises(ConfigError, match=r"'nobody\.invalid' is unknown"):
             opened("nobody.invalid:80")
 

@@ -22,14 +22,14 @@ from greenserve_hub.testing import fake_clock
 
 
 class _Failing(socket.socket):
-    """A listening socket whose accept() fails as told, and then no more."""
+    """A listening socket whose accept(2) fails as told, and then no more."""
 
     failures: list[OSError]
 
-    def accept(self) -> tuple[socket.socket, Any]:
+    def _accept(self) -> tuple[int, Any]:
         if self.failures:
             raise self.failures.pop(0)
-        return super().accept()
+        return super()._accept()
 
 
 def _failing(path: Path, *numbers: int) -> _Failing:

@@ -1,0 +1,34 @@
+"""The standard modules as they were before anybody patched them, for the runtime and the server themselves.
+
+Copies of the modules' names, taken when greenserve_hub is imported; monkey_patch() is a part of it, so nothing of ours
+is patched before. A hub that polled through a patched poll would wait for itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
+
+LOADED_BEFORE: Final = frozenset(sys.modules)  # when greenserve_hub was imported
+
+if TYPE_CHECKING:
+    import _thread
+    import os
+    import select
+    import signal
+    import socket
+    import time
+else:
+
+    def _copy(name: str) -> ModuleType:
+        module = import_module(name)
+        twin = ModuleType(name, module.__doc__)
+        twin.__dict__.update(vars(module))
+        return twin
+
+    for _name in ("_thread", "os", "select", "signal", "socket", "time"):
+        setattr(sys.modules[__name__], _name, _copy(_name))
+
+__all__ = ["LOADED_BEFORE", "_thread", "os", "select", "signal", "socket", "time"]

@@ -1,0 +1,196 @@
+"""select and selectors for a patched program: select, poll and epoll that let other green threads run.
+
+The kernel is asked first without waiting, then selecting.py waits, then the kernel is asked again. What was made before
+patching stays as it was.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from greenserve_hub.descriptors import Descriptor
+from greenserve_hub.errors import IOClosed
+from greenserve_hub.loop import Hub, find_hub
+from greenserve_hub.natives import select as native
+from greenserve_hub.natives import time
+from greenserve_hub.selecting import HAS_EPOLL, wait_any, wait_on
+
+
+def _repeated(ask: Callable[[], Any], wait: Callable[[float | None], bool], timeout: float | None) -> Any:
+    """What `ask` has to tell once it is not nothing, or after `timeout` seconds."""
+    found = ask()
+    if found or timeout == 0:
+        return found
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if end is None else max(0.0, end - time.monotonic())
+        in_time = wait(left)
+        found = ask()
+        if found or not in_time:
+            return found
+
+
+def select(
+    rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None, /
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """As select.select. Switches: unless something is ready."""
+    hub = find_hub()
+    if timeout is not None and not isinstance(timeout, (int, float)) and not hasattr(timeout, "__index__"):
+        raise TypeError("timeout must be a float or None")
+    if hub is None or (timeout is not None and timeout <= 0):
+        return native.select(rlist, wlist, xlist, timeout)
+    asked = list(rlist), list(wlist), list(xlist)
+    masks: dict[int, int] = {}
+    empty: tuple[list[Any], list[Any], list[Any]] | None = None
+
+    def ask() -> tuple[list[Any], list[Any], list[Any]] | None:
+        nonlocal empty
+        found = native.select(*asked, 0)
+        if any(found):
+            return found
+        empty = found
+        return None
+
+    def wait(left: float | None) -> bool:
+        if not masks:
+            # After the kernel has accepted them all.
+            for objects, mask in zip(asked, (native.POLLIN, native.POLLOUT, native.POLLPRI), strict=True):
+                for one in objects:
+                    fd = fileno_of(one)
+                    masks[fd] = masks.get(fd, 0) | mask
+        return wait_any(hub, masks, left)
+
+    return _repeated(ask, wait, timeout) or empty or ([], [], [])
+
+
+def fileno_of(one: Any) -> int:
+    """The descriptor of what select and poll take: a number, or an object that has one."""
+    return one if isinstance(one, int) else int(one.fileno())
+
+
+class Poll:
+    """As the object that select.poll() gives."""
+
+    def __init__(self) -> None:
+        """Watches nothing."""
+        self._native = native.poll()
+        self._masks: dict[int, int] = {}
+
+    def register(self, fd: Any, eventmask: int = native.POLLIN | native.POLLPRI | native.POLLOUT, /) -> None:
+        """As poll.register. Switches: never."""
+        self._native.register(fd, eventmask)
+        self._masks[fileno_of(fd)] = eventmask
+
+    def modify(self, fd: Any, eventmask: int, /) -> None:
+        """As poll.modify. Switches: never."""
+        self._native.modify(fd, eventmask)
+        self._masks[fileno_of(fd)] = eventmask
+
+    def unregister(self, fd: Any, /) -> None:
+        """As poll.unregister. Switches: never."""
+        self._native.unregister(fd)
+        del self._masks[fileno_of(fd)]
+
+    def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
+        """As poll.poll; milliseconds. Switches: unless something is ready."""
+        hub = find_hub()
+        if hub is None or timeout == 0:
+            return self._native.poll(timeout)
+        if timeout is not None:
+            if not isinstance(timeout, (int, float)) or abs(timeout) > 2**31 - 1:
+                return self._native.poll(timeout)  # which raises what there is to raise
+            timeout = None if timeout < 0 else timeout / 1000
+
+        def wait(left: float | None) -> bool:
+            return wait_any(hub, self._masks, left)
+
+        found: list[tuple[int, int]] = _repeated(lambda: self._native.poll(0), wait, timeout)
+        return found
+
+
+class Epoll:
+    """As select.epoll."""
+
+    def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
+        """Watches nothing."""
+        self._take(native.epoll(sizehint, flags))
+
+    @classmethod
+    def fromfd(cls, fd: int, /) -> Epoll:
+        """As epoll.fromfd."""
+        self = cls.__new__(cls)
+        self._take(native.epoll.fromfd(fd))
+        return self
+
+    def _take(self, epoll: native.epoll) -> None:
+        self._native = epoll
+        self._descriptor: Descriptor | None = None
+        self.fileno = epoll.fileno
+        self.register = epoll.register
+        self.modify = epoll.modify
+        self.unregister = epoll.unregister
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._native.closed
+
+    def close(self) -> None:
+        """As epoll.close. Switches: never."""
+        if self._descriptor is not None:
+            self._descriptor.close()
+        self._native.close()
+
+    def __del__(self) -> None:
+        """Closed, so that the hub forgets the number before the kernel gives it to another."""
+        if hasattr(self, "_native"):
+            self.close()
+
+    def __enter__(self) -> Epoll:
+        """Itself; ValueError when it is closed."""
+        self.fileno()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close."""
+        self.close()
+
+    def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
+        """As epoll.poll; seconds. Switches: unless something is ready."""
+        hub = find_hub()
+        if hub is None or timeout == 0:
+            return self._native.poll(timeout, maxevents)
+        if timeout is not None and timeout < 0:
+            timeout = None
+
+        def wait(left: float | None) -> bool:
+            return self._wait(hub, left)
+
+        found: list[tuple[int, int]] = _repeated(lambda: self._native.poll(0, maxevents), wait, timeout)
+        return found
+
+    def _wait(self, hub: Hub, left: float | None) -> bool:
+        descriptor = self._descriptor
+        if descriptor is not None and descriptor.hub is hub and descriptor.reader is not None:
+            return wait_any(hub, {self.fileno(): native.POLLIN}, left)  # two wait for one epoll
+        if descriptor is None or descriptor.hub is not hub or descriptor.closed:
+            descriptor = self._descriptor = hub.open_descriptor(self.fileno())
+        try:
+            return wait_on(descriptor, left)
+        except IOClosed:
+            return False  # and asking once more says so in the standard's words
+
+
+REPLACED: dict[str, dict[str, Any]] = {"select": {"select": select}}
+ON_CLASSES: list[tuple[type, str, Any]] = [(selectors.SelectSelector, "_select", staticmethod(select))]
+if hasattr(native, "poll"):
+    REPLACED["select"]["poll"] = Poll
+    ON_CLASSES.append((selectors.PollSelector, "_selector_cls", Poll))
+if HAS_EPOLL:
+    REPLACED["select"]["epoll"] = Epoll
+    ON_CLASSES.append((selectors.EpollSelector, "_selector_cls", Epoll))
+elif hasattr(selectors, "KqueueSelector"):
+    # A kqueue can't be asked by a poller of another kind on every system: selectors poll instead.
+    REPLACED["selectors"] = {"DefaultSelector": selectors.PollSelector}

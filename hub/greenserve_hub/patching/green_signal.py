@@ -1,0 +1,178 @@
+"""signal for a patched program: handlers belong to the main green thread, as they belong to the main thread.
+
+Facts: Python calls a handler between two bytecodes of the main OS thread, whoever runs there: the main green thread,
+another one, or the hub while it waits. Decision: interrupting the main green thread it is a plain call, as ever.
+Interrupting any other it runs at once too, in a green thread of its own, so that it may wait; what it raises is raised
+in the main green thread, in the hub's next turn. Ctrl-C, while the last one could not be delivered yet (somebody holds
+the hub), is raised in whoever runs.
+
+sigwait and its kin stop the OS thread, as they are made to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from types import FrameType
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from greenserve_hub.loop import Hub, find_hub
+from greenserve_hub.natives import _thread, signal
+from greenserve_hub.parking import WaitQueue
+from greenserve_hub.signals import wake_on_signals
+
+_paused = WaitQueue()
+
+
+class _Handler:
+    """What C calls in place of a user's handler."""
+
+    __slots__ = ("_late", "handler")
+
+    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
+        self.handler = handler
+        self._late = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        hub = find_hub()
+        if hub is None:
+            self.handler(number, frame)
+            return
+        _paused.wake_all()
+        current = getcurrent()
+        if current.parent is None or (self._late and self.handler is signal.default_int_handler):
+            self.handler(number, frame)
+            return
+        body = greenlet(self._run, current)
+        if current is hub.greenlet:
+            try:
+                body.switch(hub, number, frame)
+            finally:
+                hub.call_from_thread(
+                    _ring
+                )  # the kernel's wait is resumed after this: end it, for what we have woken
+            return
+        # If the handler waits, who was interrupted goes on in the next turn.
+        interrupted = [current]
+        hub.ready.append((_resume, (interrupted,)))
+        try:
+            body.switch(hub, number, frame)
+        finally:
+            interrupted.clear()
+            if not body.dead:
+                body.parent = hub.greenlet
+
+    def _run(self, hub: Hub, number: int, frame: FrameType | None) -> None:
+        try:
+            self.handler(number, frame)
+        except BaseException as error:
+            self._late = True
+            hub.call_from_thread(self._deliver, hub, error)
+
+    def _deliver(self, hub: Hub, error: BaseException) -> None:
+        self._late = False
+        hub.throw_main(error)
+
+
+def _resume(interrupted: list[greenlet]) -> None:
+    if interrupted:
+        interrupted.pop().switch()
+
+
+def _ring() -> None:
+    pass
+
+
+def _theirs(handler: Any) -> Any:
+    return handler.handler if isinstance(handler, _Handler) else handler
+
+
+def _ours(handler: Any) -> Any:
+    return _Handler(handler) if callable(handler) and not isinstance(handler, signal.Handlers) else handler
+
+
+def set_handler(signalnum: int, handler: Any) -> Any:
+    """As signal.signal. Switches: never."""
+    return _theirs(signal.signal(signalnum, _ours(handler)))
+
+
+def getsignal(signalnum: int) -> Any:
+    """As signal.getsignal. Switches: never."""
+    return _theirs(signal.getsignal(signalnum))
+
+
+def pause() -> None:
+    """As signal.pause: wait until a handler was called. Switches: always."""
+    hub = find_hub()
+    if hub is None:
+        signal.pause()
+        return
+    with hub.door_in_use():
+        _paused.park("a signal")
+
+
+def pthread_kill(thread_id: int, signalnum: int) -> None:
+    """As signal.pthread_kill; a green thread stands for its OS thread. Switches: never."""
+    import sys
+
+    hub = find_hub()
+    if hub is not None and thread_id not in sys._current_frames():
+        thread_id = hub.thread_id  # the C library would take a number that is no OS thread's for an address
+    signal.pthread_kill(thread_id, signalnum)
+
+
+_waking = ExitStack()
+_user_fd = -1
+
+
+def set_wakeup_fd(fd: int, *, warn_on_full_buffer: bool = True) -> int:
+    """As signal.set_wakeup_fd; without one of the program's, the hub's own is in place. Switches: never."""
+    global _user_fd
+    ours = signal.set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
+    if _user_fd == -1:
+        _Wakeup.hub_fd = ours
+    if fd == -1:
+        signal.set_wakeup_fd(_Wakeup.hub_fd, warn_on_full_buffer=False)
+    before, _user_fd = _user_fd, fd
+    return before
+
+
+class _Wakeup:
+    hub_fd = -1
+
+
+def take_over() -> None:
+    """Wrap the handlers that are set already, and have signals end the hub's wait. Switches: never.
+
+    In the main OS thread; elsewhere signals are not ours to take.
+    """
+    hub = find_hub()
+    with suppress(ValueError):
+        for number in signal.valid_signals():
+            handler = signal.getsignal(number)
+            if callable(handler) and not isinstance(handler, (_Handler, signal.Handlers)):
+                signal.signal(number, _Handler(handler))
+        if hub is not None and _thread.get_ident() == hub.thread_id:
+            _waking.enter_context(wake_on_signals(hub))
+
+
+def after_fork() -> None:
+    """Take a wake-up descriptor of its own in the child of a fork: the parent reads the other."""
+    hub = find_hub()
+    if hub is not None:
+        _waking.close()
+        with suppress(ValueError):
+            _waking.enter_context(wake_on_signals(hub))
+
+
+REPLACED: dict[str, dict[str, Any]] = {
+    "signal": {
+        "getsignal": getsignal,
+        "pause": pause,
+        "pthread_kill": pthread_kill,
+        "set_wakeup_fd": set_wakeup_fd,
+        "signal": set_handler,
+    }
+}

@@ -1,0 +1,259 @@
+"""_thread and threading for a patched program: threads are green threads of the hub that starts them.
+
+What threading.py itself is made of is replaced (starting, identifiers, locks, locals), and the classes of threading.py
+stay, so that they are what the installed Python says. An OS thread without a hub (a pool's, a C library's) is left as
+it was: what it starts is an OS thread. What differs between Python versions is in versions.py.
+
+Invariant: get_ident() is the OS thread's own for its main green thread, and the greenlet's id() for every other.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from types import SimpleNamespace
+from typing import Any
+
+from greenlet import GreenletExit, getcurrent
+
+from greenserve_hub.crossings import Event
+from greenserve_hub.greenthreads import GreenThread
+from greenserve_hub.locals import local
+from greenserve_hub.loop import Hub, find_hub
+from greenserve_hub.natives import _thread
+from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
+
+_running = 0
+
+
+class ThreadBody(GreenThread[object]):
+    """What runs as a thread. Its errors are told as those of threads are; it begins with an empty context."""
+
+    def __init__(
+        self, hub: Hub, fn: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Not scheduled yet."""
+        super().__init__(hub, fn, args, kwargs)
+        self.gr_context = Context()
+        self.at_end: list[Callable[[], object]] = []
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # threading has it
+        """The thread's name, for dumps."""
+        thread = threading._active.get(id(self))  # type: ignore[attr-defined]
+        return "" if thread is None else thread.name
+
+    def run(self) -> None:
+        """The body; for the hub only."""
+        if self._ended:
+            return
+        fn, args, kwargs = self._call
+        del self._call
+        try:
+            fn(*args, **kwargs)
+        except (SystemExit, GreenletExit):
+            pass
+        except BaseException as error:
+            _tell_unraisable(error, fn)
+        finally:
+            del (
+                fn,
+                args,
+                kwargs,
+            )  # what they hold may have something to say when it goes, and then as a thread
+            self._over()
+        self._value = None
+        self._tell()
+
+    def _end_unstarted(self, throw_args: tuple[Any, ...]) -> None:
+        super()._end_unstarted(throw_args)
+        self._over()
+
+    def _over(self) -> None:
+        global _running
+        _running -= 1
+        for call in self.at_end:
+            call()
+
+
+def _tell_unraisable(error: BaseException, fn: Callable[..., object]) -> None:
+    told = SimpleNamespace(
+        exc_type=type(error),
+        exc_value=error,
+        exc_traceback=error.__traceback__,
+        err_msg="Exception ignored in thread started by",
+        object=fn,
+    )
+    if sys.unraisablehook is not sys.__unraisablehook__:
+        sys.unraisablehook(told)  # its own type can't be made from Python
+    elif sys.stderr is not None:
+        sys.stderr.write(f"{told.err_msg}: {fn!r}\n")
+        sys.__excepthook__(told.exc_type, error, told.exc_traceback)
+
+
+def get_ident() -> int:
+    """As threading.get_ident. Switches: never."""
+    green = getcurrent()
+    return _thread.get_ident() if green.parent is None else id(green)
+
+
+def start_new_thread(
+    function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, /
+) -> int:
+    """As _thread.start_new_thread. Switches: never."""
+    if kwargs is None:
+        kwargs = {}
+    hub = find_hub()
+    if hub is None:
+        return _thread.start_new_thread(function, args, kwargs)
+    if not callable(function):
+        raise TypeError("first arg must be callable")
+    if not isinstance(args, tuple):
+        raise TypeError("2nd arg must be a tuple")
+    if not isinstance(kwargs, dict):
+        raise TypeError("optional 3rd arg must be a dictionary")
+    return id(start_body(hub, function, args, kwargs))
+
+
+def start_body(
+    hub: Hub,
+    function: Callable[..., object],
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+) -> ThreadBody:
+    """Have a thread run in `hub` from the next turn on. Switches: never."""
+    global _running
+    sys.audit("_thread.start_new_thread", function, args, kwargs)
+    body = ThreadBody(hub, function, args, kwargs or {})
+    _running += 1
+    hub.ready.append((body.switch, ()))
+    return body
+
+
+def count() -> int:
+    """As _thread._count: threads of both kinds that run, without the main one."""
+    return _thread._count() + _running
+
+
+class Sentinel:
+    """Python 3.11 and 3.12: a lock that is let go when the thread which asked for it is over."""
+
+    def __new__(cls) -> Any:
+        """Of the current thread."""
+        body = getcurrent()
+        if not isinstance(body, ThreadBody):
+            return _thread._set_sentinel()  # type: ignore[attr-defined]
+        lock = ThreadLock()
+
+        def over() -> None:
+            if lock.locked():
+                lock.release()
+
+        body.at_end.append(over)
+        return lock
+
+
+class ThreadHandle:
+    """Python 3.13: what threading.Thread knows of its thread."""
+
+    __slots__ = ("__weakref__", "_done", "_native", "ident")
+
+    def __init__(self, ident: int | None = None) -> None:
+        """Of a thread that does not run yet, or of the one whose `ident` is given."""
+        self.ident = ident
+        self._done = Event()
+        self._native: Any = None
+
+    def __repr__(self) -> str:
+        """As it stands in dumps."""
+        return f"<{type(self).__name__} object: ident={self.ident}>"
+
+    def is_done(self) -> bool:
+        """Whether the thread is over. Switches: never."""
+        return bool(self._native.is_done()) if self._native is not None else self._done.is_set()
+
+    def join(self, timeout: float | None = None, /) -> None:
+        """Wait for its end, at most `timeout` seconds. Switches: unless it is over."""
+        if self._native is not None:
+            self._native.join(timeout)
+            return
+        if self.ident is None:
+            raise RuntimeError("thread not started")
+        if self.ident == get_ident() and not self._done.is_set():
+            raise RuntimeError("Cannot join current thread")
+        self._done.wait(None if timeout is None or timeout < 0 else timeout)
+
+    def _set_done(self) -> None:
+        if self.ident is None:
+            raise RuntimeError("thread not started")
+        self._done.set()
+
+    def start(self, function: Callable[..., object], daemon: bool) -> None:
+        """Run `function`, as a green thread where there is a hub. Switches: never."""
+        if self.ident is not None:
+            raise RuntimeError("thread already started")
+        hub = find_hub()
+        if hub is None:
+            native = _thread._ThreadHandle()  # type: ignore[attr-defined]
+            _thread.start_joinable_thread(function, handle=native, daemon=daemon)  # type: ignore[attr-defined]
+            self._native, self.ident = native, native.ident
+            return
+        body = start_body(hub, function)
+        self.ident = id(body)
+        body.at_end.append(self._done.set)
+        if not daemon:
+            _awaited[self] = None
+            body.at_end.append(lambda: _awaited.pop(self, None))
+
+
+_awaited: dict[ThreadHandle, None] = {}  # the program waits for them at its end
+
+
+def start_joinable_thread(
+    function: Callable[..., object], handle: ThreadHandle | None = None, daemon: bool = True
+) -> ThreadHandle:
+    """As _thread.start_joinable_thread of Python 3.13. Switches: never."""
+    if not callable(function):
+        raise TypeError("thread function must be callable")
+    if handle is None:
+        handle = ThreadHandle()
+    elif not isinstance(handle, ThreadHandle):
+        raise TypeError("'handle' must be a _ThreadHandle")
+    handle.start(function, daemon)
+    return handle
+
+
+def wait_for_threads() -> None:
+    """As _thread._shutdown of Python 3.13. Switches: until all but the daemons are over."""
+    while _awaited:
+        next(iter(_awaited)).join()
+    _thread._shutdown()  # type: ignore[attr-defined]
+
+
+def after_fork() -> None:
+    """Say in the child of a fork that all threads but the current one are over."""
+    global _running
+    body = getcurrent()
+    for handle in tuple(_awaited):
+        if handle.ident != id(body):
+            handle._done.set()
+            del _awaited[handle]
+    _running = int(isinstance(body, ThreadBody))
+
+
+__all__ = [
+    "Sentinel",
+    "ThreadBody",
+    "ThreadHandle",
+    "ThreadLock",
+    "ThreadRLock",
+    "after_fork",
+    "count",
+    "get_ident",
+    "local",
+    "start_joinable_thread",
+    "start_new_thread",
+    "wait_for_threads",
+]

@@ -1,0 +1,71 @@
+"""when_imported: do something to a module as soon as it is there, without importing it for that.
+
+For libraries that need a word before they let other green threads run (databases.py).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+_wanted: dict[str, Callable[[ModuleType], object]] = {}
+
+
+def when_imported(name: str, fn: Callable[[ModuleType], object]) -> None:
+    """Call `fn(module)` once the module has been imported, now if it has. Switches: never."""
+    module = sys.modules.get(name)
+    if module is not None:
+        fn(module)
+        return
+    _wanted[name] = fn
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+
+
+class _Finder(MetaPathFinder):
+    """Finds what the others find, and has a wanted module's loader call back."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        fn = _wanted.pop(fullname, None)
+        if fn is None:
+            return None
+        for finder in sys.meta_path:
+            if finder is self:
+                continue
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec.loader, fn)
+                return spec
+        _wanted[fullname] = fn
+        return None
+
+
+class _Loader(Loader):
+    """Another loader, with something to do after it."""
+
+    def __init__(self, loader: Loader, fn: Callable[[ModuleType], object]) -> None:
+        self._loader = loader
+        self._fn = fn
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loader, name)  # get_source, is_package, get_resource_reader, …
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None:
+            spec.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        self._fn(module)
+
+
+_finder = _Finder()

@@ -1,0 +1,236 @@
+"""monkey_patch: the standard library's blocking calls become green, in place.
+
+Called by programs before anything else, by the command before it imports the app, and by `python -m
+greenserve.patched`; never by embedding. What is put in place is in the green_* modules, where in places.py, the locks
+that exist already in existing_locks.py.
+
+Invariant: an OS thread without a hub finds everything as it was; what is patched once stays so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Final
+
+from greenserve_hub.loop import get_hub
+from greenserve_hub.natives import LOADED_BEFORE
+from greenserve_hub.patching.places import Places
+
+# eventlet's keywords, and `signal`. Those in _ASKED_FOR are off unless they are asked for.
+GROUPS: Final = (
+    "os",
+    "select",
+    "signal",
+    "socket",
+    "subprocess",
+    "thread",
+    "time",
+    "psycopg",
+    "MySQLdb",
+    "builtins",
+)
+_ASKED_FOR: Final = ("MySQLdb", "builtins")
+_GROUP_OF: Final = {  # which group a module is patched with
+    "selectors": "select",
+    "ssl": "socket",
+    "_thread": "thread",
+    "threading": "thread",
+    "queue": "thread",
+}
+
+places: Final = Places()
+_done: set[str] = set()
+
+
+class MonkeyPatchWarning(RuntimeWarning):
+    """Something was imported before monkey_patch() was called."""
+
+
+@dataclass(frozen=True)
+class PatchReport:
+    """What one call of monkey_patch() did; empty when all was done before."""
+
+    names: tuple[str, ...] = ()  # "time.sleep": replaced in the modules that are patched
+    copies: tuple[str, ...] = ()  # "requests.sessions.sleep": the same, held by others
+    locks: tuple[str, ...] = ()  # "logging._lock": made before, replaced
+    left: tuple[str, ...] = ()  # locks made before that are held, and stay as they are
+
+
+def monkey_patch(**on: bool) -> PatchReport:
+    """Make blocking calls of the standard library green, for the whole process. Switches: never.
+
+    Without arguments all of os, select, signal, socket (with ssl), subprocess, thread (with queue and logging), time
+    and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that; `all=True|False`
+    says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be named. TypeError
+    for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when something was imported
+    before greenserve.
+    """
+    return _patch(_chosen(on), warn_of_early=True)
+
+
+def patch_early() -> PatchReport:
+    """monkey_patch() for who knows that nothing of the user's was imported yet. Switches: never."""
+    return _patch(_chosen({}), warn_of_early=False)
+
+
+def _chosen(on: dict[str, bool]) -> list[str]:
+    unknown = sorted(set(on) - {*GROUPS, "all"})
+    if unknown:
+        raise TypeError(f"monkey_patch() knows no {unknown[0]!r}: choose among all, {', '.join(GROUPS)}")
+    default = on.get("all", True not in on.values())
+    return [name for name in GROUPS if on.get(name, default and name not in _ASKED_FOR)]
+
+
+def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
+    new = [group for group in groups if group not in _done]
+    if not new:
+        return PatchReport()
+    get_hub()  # what makes this OS thread one of green threads
+    _done.update(new)
+    names: list[str] = []
+    for group in new:
+        names += _APPLY[group]()
+    copies = places.follow(except_in=places.natives)
+    locks: list[str] = []
+    left: list[str] = []
+    if "thread" in new:
+        from greenserve_hub.patching.existing_locks import green_existing
+
+        existing = green_existing()
+        locks, left = existing.replaced, existing.left
+    report = PatchReport(tuple(names), tuple(copies), tuple(locks), tuple(left))
+    _warn(report, warn_of_early)
+    return report
+
+
+def is_monkey_patched(module: str | ModuleType) -> bool:
+    """Whether a group, or a module by name or itself, is patched. Switches: never."""
+    name = module if isinstance(module, str) else module.__name__
+    return _GROUP_OF.get(name, name) in _done
+
+
+def _apply(green: Any) -> list[str]:
+    names = []
+    for name, replaced in getattr(green, "REPLACED", {}).items():
+        names += places.replace(import_module(name), replaced)
+    for cls, attribute, value in getattr(green, "ON_CLASSES", ()):
+        names.append(places.replace_on_class(cls, attribute, value))
+    return names
+
+
+def _module(name: str) -> Callable[[], list[str]]:
+    def apply() -> list[str]:
+        return _apply(import_module(f"greenserve_hub.patching.{name}"))
+
+    return apply
+
+
+def replacements() -> dict[str, dict[str, Any]]:
+    """Green names by module, whatever is patched by now. Switches: never."""
+    from greenserve_hub.patching import versions
+
+    found = versions.thread_names()
+    for name in (
+        "green_os",
+        "green_select",
+        "green_signal",
+        "green_socket",
+        "green_subprocess",
+        "green_time",
+    ):
+        found |= import_module(f"greenserve_hub.patching.{name}").REPLACED
+    return found
+
+
+def _threads() -> list[str]:
+    from greenserve_hub.patching import green_thread, versions
+
+    names = []
+    for name, replaced in versions.thread_names().items():
+        names += places.replace(import_module(name), replaced)
+    versions.settle_threading()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=green_thread.after_fork)
+    return names
+
+
+def _signals() -> list[str]:
+    from greenserve_hub.patching import green_signal
+
+    green_signal.take_over()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=green_signal.after_fork)
+    return _apply(green_signal)
+
+
+def _psycopg() -> list[str]:
+    from greenserve_hub.patching import databases
+
+    databases.patch_psycopg()
+    return []
+
+
+def _mysqldb() -> list[str]:
+    from greenserve_hub.patching import databases
+
+    databases.patch_mysqldb()
+    return []
+
+
+def _builtins() -> list[str]:
+    import builtins
+
+    from greenserve_hub.files import open_pipe
+
+    return places.replace(builtins, {"open": open_pipe})
+
+
+_APPLY: Final[dict[str, Callable[[], list[str]]]] = {
+    "os": _module("green_os"),
+    "select": _module("green_select"),
+    "signal": _signals,
+    "socket": _module("green_socket"),
+    "subprocess": _module("green_subprocess"),
+    "thread": _threads,
+    "time": _module("green_time"),
+    "psycopg": _psycopg,
+    "MySQLdb": _mysqldb,
+    "builtins": _builtins,
+}
+# Loaded by the interpreter itself: nobody can be earlier.
+_ALWAYS_EARLY: Final = frozenset({"_thread", "os", "time", "builtins", "__main__"})
+
+
+def _warn(report: PatchReport, warn_of_early: bool) -> None:
+    told = []
+    if warn_of_early:
+        touched = {place.rpartition(".")[0].partition(".")[0] for place in report.copies + report.locks}
+        touched |= {name.partition(".")[0] for name in report.names}
+        early = sorted((touched & {name.partition(".")[0] for name in LOADED_BEFORE}) - _ALWAYS_EARLY)
+        if early:
+            told.append(
+                f"monkey_patch() comes after the import of {', '.join(early)}: "
+                f"{len(report.copies)} names and {len(report.locks)} locks that modules held already were replaced"
+            )
+    if report.left:
+        told.append(f"held at this moment, and so left as they are, are the locks {', '.join(report.left)}")
+    if told:
+        advice = "call it before every other import, or start with `python -m greenserve.patched script.py`"
+        warnings.warn(
+            f"{'; '.join(told)}. {advice[0].upper()}{advice[1:]}.", MonkeyPatchWarning, stacklevel=_outside()
+        )
+
+
+def _outside() -> int:
+    level = 1
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("greenserve_hub.patching"):
+        frame = frame.f_back  # type: ignore[assignment]
+        level += 1
+    return level

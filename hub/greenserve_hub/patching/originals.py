@@ -1,0 +1,110 @@
+"""original: a module as it was before it was patched. import_patched: a module that is green while others are not.
+
+Both load a second copy of a module, while sys.modules holds native, or green, copies of what it imports. The copy is
+the caller's: sys.modules is afterwards as it was.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from greenserve_hub.natives import _thread
+from greenserve_hub.patching.monkey import places, replacements
+
+# What can be patched, each after those that it imports. The rest are copied name by name: their functions are in C, or
+# call what is.
+_STANDARD = (
+    "_thread",
+    "os",
+    "select",
+    "signal",
+    "time",
+    "threading",
+    "queue",
+    "selectors",
+    "socket",
+    "ssl",
+    "subprocess",
+)
+_LOADED_ANEW = frozenset({"threading", "queue", "selectors", "socket", "ssl", "subprocess"})
+_loading = _thread.RLock()
+_native: dict[str, ModuleType] = {}
+_green: dict[str, ModuleType] = {}
+
+
+def original(name: str) -> ModuleType:
+    """The module as if nothing was patched; the same one each time. Switches: never."""
+    with _loading:
+        if not _native:
+            _fill(
+                _native, {name: names for name, names in places.natives.items() if name not in _LOADED_ANEW}
+            )
+        found = _native.get(name)
+        if found is None:
+            found = _native[name] = _load(name, _native)
+        return found
+
+
+def import_patched(name: str, *also: tuple[str, ModuleType], **more: ModuleType) -> ModuleType:
+    """A copy of the module for which the standard library is green, patched or not. Switches: never.
+
+    It reaches what the module itself imports, and its submodules; `also` and keywords give, by name, copies of others
+    that it is to find. A new copy each time.
+    """
+    with _loading:
+        if not _green:
+            _fill(_green, replacements())
+            _green["ssl"].SSLContext.sslsocket_class = import_module(
+                "greenserve_hub.tls_sockets"
+            ).GreenSSLSocket
+        return _load(name, {**_green, **dict(also), **more})
+
+
+def _fill(modules: dict[str, ModuleType], names: dict[str, dict[str, Any]]) -> None:
+    for name in _STANDARD:
+        module = import_module(name)
+        if name in _LOADED_ANEW:
+            twin = _load(name, modules)
+        else:
+            twin = ModuleType(name, module.__doc__)
+            twin.__dict__.update(vars(module))
+        twin.__dict__.update(
+            {key: value for key, value in names.get(name, {}).items() if hasattr(module, key)}
+        )
+        modules[name] = twin
+
+
+def _load(name: str, modules: dict[str, ModuleType]) -> ModuleType:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    module = importlib.util.module_from_spec(spec)
+    with _instead({**modules, name: module}, anew=f"{name}."):
+        spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _instead(modules: dict[str, ModuleType], anew: str) -> Iterator[None]:
+    """While inside, an import finds these, and loads what begins with `anew` once more."""
+    before = {name: sys.modules.get(name) for name in modules}
+    before.update({name: module for name, module in sys.modules.items() if name.startswith(anew)})
+    for name in before:
+        sys.modules.pop(name, None)
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.startswith(anew)]:
+            del sys.modules[name]
+        for name, module in before.items():
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module

@@ -1,0 +1,71 @@
+"""Putting green things in place of native ones: in the patched modules, and in all that hold the same by name.
+
+`from time import sleep` copies the function into a module; patching `time` doesn't reach it. So every module that is
+loaded is looked through, and what is the very object that was patched is replaced there too. Not looked at: greenserve
+itself, modules in C, which hold things for the interpreter, and debuggers, whose threads must be real ones.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib.abc import SourceLoader
+from types import ModuleType
+from typing import Any
+
+_UNTOUCHED = (
+    "greenserve",
+    "greenserve_hub",
+    "pydevd",
+    "_pydevd_bundle",
+    "_pydev_bundle",
+    "debugpy",
+    "_pytest",
+)
+
+
+class Places:
+    """What was there before each replacement."""
+
+    def __init__(self) -> None:
+        """Nothing replaced."""
+        self.natives: dict[str, dict[str, Any]] = {}  # module → name → what was there
+        self._twins: dict[int, Any] = {}
+
+    def replace(self, module: ModuleType, names: dict[str, Any]) -> list[str]:
+        """Put these into a module; the dotted names that are new there."""
+        natives = self.natives.setdefault(module.__name__, {})
+        replaced = []
+        for name, green in names.items():
+            native = getattr(module, name, None)
+            if native is None or native is green:
+                continue  # not on this system, or done
+            natives.setdefault(name, native)
+            self._twins[id(native)] = green
+            setattr(module, name, green)
+            replaced.append(f"{module.__name__}.{name}")
+        return replaced
+
+    def replace_on_class(self, cls: type, name: str, green: Any) -> str:
+        """Set an attribute of a class; its dotted name."""
+        setattr(cls, name, green)
+        return f"{cls.__module__}.{cls.__qualname__}.{name}"
+
+    def follow(self, except_in: Iterable[str]) -> list[str]:
+        """Replace what other modules hold; the dotted names."""
+        replaced = []
+        for name, module in tuple(sys.modules.items()):
+            if (
+                not isinstance(module, ModuleType)
+                or name in except_in
+                or name.partition(".")[0] in _UNTOUCHED
+            ):
+                continue
+            if name != "__main__" and not isinstance(module.__loader__, SourceLoader):
+                continue
+            for attribute, value in tuple(vars(module).items()):
+                twin = self._twins.get(id(value))
+                if twin is not None and value is not twin and not isinstance(value, ModuleType):
+                    vars(module)[attribute] = twin
+                    replaced.append(f"{name}.{attribute}")
+        return replaced

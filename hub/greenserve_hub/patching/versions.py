@@ -1,0 +1,101 @@
+"""The private names of the standard library that monkey patching can't do without, by Python version. All of them.
+
+3.11 and 3.12: a Thread has a lock that C lets go when its thread is over (_set_sentinel). 3.13: a Thread has a handle
+(_ThreadHandle), and C waits for those that are no daemons (_shutdown).
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from typing import Any
+
+from greenserve_hub.patching import green_thread as green
+
+_HANDLES = sys.version_info >= (3, 13)
+
+
+def thread_names() -> dict[str, dict[str, Any]]:
+    """What is replaced in _thread, threading and queue."""
+    both: dict[str, Any] = {"get_ident": green.get_ident}
+    c_module: dict[str, Any] = {
+        "LockType": green.ThreadLock,
+        "RLock": green.ThreadRLock,
+        "_count": green.count,
+        "_local": green.local,
+        "allocate": green.ThreadLock,
+        "allocate_lock": green.ThreadLock,
+        "start_new": green.start_new_thread,
+        "start_new_thread": green.start_new_thread,
+    }
+    module: dict[str, Any] = {
+        "Lock": green.ThreadLock,
+        "_CRLock": green.ThreadRLock,
+        "_allocate_lock": green.ThreadLock,
+        "local": green.local,
+    }
+    if _HANDLES:
+        c_module |= {
+            "_ThreadHandle": green.ThreadHandle,
+            "_make_thread_handle": green.ThreadHandle,
+            "_shutdown": green.wait_for_threads,
+            "lock": green.ThreadLock,
+            "start_joinable_thread": green.start_joinable_thread,
+        }
+        module |= {
+            "_LockType": green.ThreadLock,
+            "_ThreadHandle": green.ThreadHandle,
+            "_make_thread_handle": green.ThreadHandle,
+            "_start_joinable_thread": green.start_joinable_thread,
+            "_thread_shutdown": green.wait_for_threads,
+        }
+    else:
+        c_module["_set_sentinel"] = green.Sentinel
+        module |= {"_set_sentinel": green.Sentinel, "_start_new_thread": green.start_new_thread}
+    python_queue = {"SimpleQueue": queue._PySimpleQueue}  # type: ignore[attr-defined]
+    return {"_thread": both | c_module, "threading": both | module, "queue": python_queue}
+
+
+def settle_threading() -> None:
+    """What threading.py has made at its import: the main thread, and how it follows threads that others started."""
+    main: Any = threading.main_thread()
+    if _HANDLES:
+        main._handle = green.ThreadHandle(main.ident)
+    else:
+        awaited = threading._shutdown_locks  # type: ignore[attr-defined]
+        awaited.discard(main._tstate_lock)
+        main._tstate_lock = green.ThreadLock()
+        main._tstate_lock.acquire()
+        awaited.add(main._tstate_lock)
+    if sys.version_info >= (3, 12):
+        threading._DeleteDummyThreadOnDel = _Forgetting  # type: ignore[attr-defined]
+    else:
+        threading._DummyThread = _DummyThread  # type: ignore[misc]
+
+
+class _Forgetting:
+    """Ends with the green thread that threading.py has made up a Thread for, and takes that off its list.
+
+    Identifiers of green threads are soon given to others. Python 3.11 never forgets one; the later ones' class of this
+    kind takes a lock, in a finaliser.
+    """
+
+    def __init__(self, dummy: threading.Thread) -> None:
+        self._dummy = dummy
+        self._ident = dummy.ident
+        _tracked.reference = self
+
+    def __del__(self) -> None:
+        active = threading._active  # type: ignore[attr-defined]
+        if active.get(self._ident) is self._dummy:
+            active.pop(self._ident, None)
+
+
+class _DummyThread(threading._DummyThread):
+    def __init__(self) -> None:
+        super().__init__()
+        _Forgetting(self)
+
+
+_tracked = green.local()

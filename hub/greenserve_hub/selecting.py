@@ -1,0 +1,70 @@
+"""Waiting for descriptors that others may wait for as well: what select, poll, os.read and files stand on.
+
+Facts: the hub knows one waiter for each side of a descriptor, and select() and its kin take descriptors in any
+number, from anybody. Consequence: who waits here does so on an epoll of its own, which is a descriptor like any other
+(epoll(7), Q&A 3), and asks the kernel again afterwards: another may have been faster. Cost: some ten microseconds for a
+wait. Where there is no epoll an OS thread of the pool waits.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from greenserve_hub.descriptors import Descriptor
+from greenserve_hub.loop import Hub
+from greenserve_hub.natives import os, select
+from greenserve_hub.readiness import wait_readable
+from greenserve_hub.thread_pools import shared
+
+HAS_EPOLL = hasattr(select, "epoll")
+
+
+def wait_any(hub: Hub, masks: dict[int, int], timeout: float | None) -> bool:
+    """Wait until one of the descriptors has one of its poll(2) events; False after `timeout` seconds.
+
+    Switches: always. A descriptor of a kind that is always ready (a file) is not looked at.
+    """
+    if not HAS_EPOLL:
+        poller = select.poll()
+        for fd, mask in masks.items():
+            poller.register(fd, mask)
+        return bool(shared.execute(poller.poll, None if timeout is None else timeout * 1000))
+    with select.epoll() as nested:
+        for fd, mask in masks.items():
+            try:
+                nested.register(fd, mask)
+            except PermissionError:
+                continue
+        descriptor = hub.open_descriptor(nested.fileno())
+        try:
+            return wait_on(descriptor, timeout)
+        finally:
+            descriptor.close()
+
+
+def wait_on(descriptor: Descriptor, timeout: float | None) -> bool:
+    """Wait until it can be read; False after `timeout` seconds. Switches: always. IOClosed."""
+    # An asyncio loop that waits here runs nothing: others of this OS thread may run theirs meanwhile.
+    events = sys.modules.get("asyncio.events")
+    loop = None if events is None else events._get_running_loop()
+    if events is not None and loop is not None:
+        events._set_running_loop(None)
+    try:
+        wait_readable(descriptor, timeout)
+    except TimeoutError:
+        return False
+    finally:
+        if events is not None and loop is not None:
+            events._set_running_loop(loop)
+    return True
+
+
+def wait_for_event(hub: Hub, fd: int, mask: int) -> None:
+    """Wait until a call on `fd` would not block; at once if it is in non-blocking mode. Switches: unless it is ready.
+
+    `mask` is POLLIN or POLLOUT. OSError as the call would raise is left to the call.
+    """
+    poller = select.poll()
+    poller.register(fd, mask)
+    while not poller.poll(0) and os.get_blocking(fd):
+        wait_any(hub, {fd: mask}, None)

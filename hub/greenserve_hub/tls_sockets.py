@@ -1,0 +1,68 @@
+"""GreenSSLSocket: ssl.SSLSocket whose blocking calls let other green threads run.
+
+OpenSSL works on the descriptor itself, which is non-blocking, and says what it misses: to read or to write. Made by
+SSLContext.wrap_socket in a patched program.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from greenserve_hub.readiness import wait_readable, wait_writable
+from greenserve_hub.sockets import GreenSocket
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class GreenSSLSocket(ssl.SSLSocket, GreenSocket):  # type: ignore[misc]  # typeshed's SSLSocket breaks the rule itself
+    """An ssl.SSLSocket for green threads. Every call that can block switches when it does.
+
+    TimeoutError after the socket's timeout, for each call as a whole.
+    """
+
+    def _shaking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call until TLS has what it misses."""
+        until = self._until()
+        while True:
+            try:
+                return call(*args, **kwargs)
+            except ssl.SSLWantReadError:
+                if self._wait == 0:
+                    raise
+                if self._descriptor is not None:
+                    self._descriptor.drained()
+                self._await(wait_readable, until)
+            except ssl.SSLWantWriteError:
+                if self._wait == 0:
+                    raise
+                self._await(wait_writable, until)
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
+        """As SSLSocket.read. Switches: when nothing is there."""
+        return self._shaking(super().read, len, buffer)
+
+    def write(self, data: Any) -> int:
+        """As SSLSocket.write. Switches: when there is no room."""
+        return self._shaking(super().write, data)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """As SSLSocket.send. Switches: when there is no room."""
+        return self._shaking(super().send, data, flags)
+
+    def do_handshake(self, block: bool = False) -> None:
+        """As SSLSocket.do_handshake. Switches: until it is done."""
+        wait = self._wait
+        if block and wait == 0:
+            self._wait = None
+        try:
+            self._shaking(super().do_handshake)
+        finally:
+            self._wait = wait
+
+    def unwrap(self) -> GreenSocket:
+        """As SSLSocket.unwrap; a GreenSocket. Switches: until the peer has closed its side too."""
+        # The standard gives back this very socket, with TLS taken off.
+        return self._shaking(super().unwrap)  # type: ignore[return-value]

@@ -1,0 +1,36 @@
+"""`python -m greenserve.patched script.py [arguments]`, or `-m module`: patch everything, then run a program as it is.
+
+For programs that nobody wants to edit. The program sees the command line and sys.path that it would see without this.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+from greenserve_hub.patching.monkey import patch_early
+
+_USAGE = "usage: python -m greenserve.patched [-m MODULE | SCRIPT] [ARGUMENTS...]\n"
+
+
+def main() -> int:
+    """Run the program; 2 when none is named."""
+    arguments = sys.argv[1:]
+    by_name = arguments[:1] == ["-m"]
+    del arguments[: int(by_name)]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stderr.write(_USAGE)
+        return 0 if arguments else 2
+    patch_early()
+    sys.argv = arguments
+    if by_name:
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(arguments[0]).resolve().parent)
+        runpy.run_path(arguments[0], run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
