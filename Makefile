@@ -5,6 +5,7 @@
 #   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest
 #   make lint                            ruff, the formatter's check, mypy --strict
 #   make bench   [BENCH_ARGS=...]        greenserve beside its peers, with plots
+#   make conformance [CONFORMANCE_ARGS=...]  CPython's own tests, patched by greenserve and by its peers
 #   make image-test                      builds the Dockerfile and runs it
 #   make clean                           removes what the verbs made
 #
@@ -16,6 +17,7 @@ BENCH_VENV ?= .venv-bench
 BIND ?= 127.0.0.1:8000
 ARGS ?=
 BENCH_ARGS ?=
+CONFORMANCE_ARGS ?=
 
 BUILD_IMAGE := ../shared/tools/build-image
 PIP := -m pip --disable-pip-version-check install --quiet
@@ -46,6 +48,11 @@ lint: $(VENV)/.stamp-lint
 bench: $(BENCH_VENV)/.stamp-bench
 	$(BENCH_VENV)/bin/python -m tests.bench.install
 	$(BENCH_VENV)/bin/python -m tests.bench $(BENCH_ARGS)
+
+# Makes an environment of its own, .venv-conformance-3.11, and needs a Python that has its tests.
+.PHONY: conformance
+conformance:
+	$(PYTHON) -m tests.conformance $(CONFORMANCE_ARGS)
 
 # The check is passed as text, since the image holds no tests. Without the stand-in builder, Docker itself serves.
 .PHONY: image-test
