@@ -1,4 +1,4 @@
-"""`greenserve flaskapp:app --pool 1000`: a thousand requests at a time, of an app that knows nothing of green threads."""
+"""`greenserve flaskapp:app --pool 1000`: a thousand requests at a time, and the app knows nothing of green threads."""
 
 from __future__ import annotations
 
