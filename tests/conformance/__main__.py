@@ -5,11 +5,12 @@ greenserve does not pass a test that passes unpatched and known.toml does not sa
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
 
-from tests.conformance import catalogue, install, known, tables
+from tests.conformance import catalogue, install, known, processes, tables
 from tests.conformance.results import Results
 from tests.conformance.runs import Runner
 
@@ -113,6 +114,8 @@ def main(argv=None):
         else:
             print(tables.markdown(results))
         return 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, processes.stop)
     try:
         environment = install.prepare(arguments.python, catalogue.chosen(arguments.modules))
     except install.Unusable as error:

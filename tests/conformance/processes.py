@@ -20,6 +20,7 @@ CHILD = Path(__file__).with_name("child.py")
 LOAD = "(load)"  # the stand-in for a test while the module is patched and imported
 POLL_SECONDS = 0.5
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "USER")  # of the environment
+RUNNING = set()  # in sessions of their own, where no Ctrl-C reaches them
 
 
 @dataclass(slots=True)
@@ -107,12 +108,14 @@ class Child:
                     pass_fds=[writer],
                     start_new_session=True,
                 )
+                RUNNING.add(process)
                 os.close(writer)
                 try:
                     return self.follow(process, reader, outcomes, deadline, said)
                 finally:
                     os.close(reader)
                     end(process)
+                    RUNNING.discard(process)
 
     def follow(self, process, reader, outcomes, deadline, said):
         buffer = b""
@@ -188,3 +191,10 @@ def end(process):
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def stop(number, frame):
+    """A signal handler: nothing that was started outlives this process."""
+    for process in list(RUNNING):
+        end(process)
+    os._exit(128 + number)
