@@ -83,8 +83,8 @@ class Door:
                 end.close()
 
     def reopen(self) -> None:
-        """A descriptor of its own, for the child of a fork; the calls stay queued."""
+        """A descriptor of its own, for the child of a fork; who called, and who expects calls, stays behind."""
         self._close()  # without the lock, whose holder may not have come along into this process
         self._open()
-        if self._calls:
-            self.put(lambda: None, ())
+        self._calls.clear()
+        self.users = 0

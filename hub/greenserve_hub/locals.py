@@ -22,14 +22,22 @@ _get = object.__getattribute__
 _set = object.__setattr__
 
 
+class _Token:
+    """Stands for a green thread: kept by it alone, so that values go when it does."""
+
+    __slots__ = ("__weakref__",)
+
+
 class _Impl:
     """What one local object is made of, besides its values; not among its attributes, where names are the user's."""
 
-    __slots__ = ("__weakref__", "arguments", "lock")
+    __slots__ = ("arguments", "lock", "values")
 
     def __init__(self, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
         self.arguments = arguments
         self.lock = _thread.RLock()
+        # Kept by the local object: a value that leads back to it is garbage together with it.
+        self.values: WeakKeyDictionary[_Token, dict[str, Any]] = WeakKeyDictionary()
 
 
 class local:  # the standard's name
@@ -44,7 +52,7 @@ class local:  # the standard's name
         self = super().__new__(cls)
         impl = _Impl((args, kwargs))
         _set(self, "_local__impl", impl)
-        _values_of(getcurrent())[impl] = _get(self, "__dict__")
+        impl.values[_token_of(getcurrent())] = _get(self, "__dict__")
         return self
 
     def __getattribute__(self, name: str) -> Any:
@@ -69,25 +77,29 @@ class local:  # the standard's name
             object.__delattr__(self, name)
 
 
-def _values_of(green: greenlet) -> WeakKeyDictionary[_Impl, dict[str, Any]]:
-    # In the greenlet, so that values which lead back to it are garbage together with it.
+def _token_of(green: greenlet) -> _Token:
     own: dict[str, Any] = green.__dict__
     try:
-        values: WeakKeyDictionary[_Impl, dict[str, Any]] = own["_local_values"]
+        token: _Token = own["_local_token"]
     except KeyError:
-        values = own["_local_values"] = WeakKeyDictionary()
-    return values
+        token = own["_local_token"] = _Token()
+    return token
+
+
+def forget_locals(green: greenlet) -> None:
+    """Let go of its values now, for one that is over and may be referred to by one of them. Switches: never."""
+    green.__dict__.pop("_local_token", None)
 
 
 def _install(self: local, impl: _Impl) -> None:
     try:
-        values = _values_of(getcurrent())
+        token = _token_of(getcurrent())
     except RuntimeError:
         return  # the interpreter is at its end: what is installed is the main thread's
-    mine = values.get(impl)
+    mine = impl.values.get(token)
     if mine is None:
         # First use in this thread.
-        mine = values[impl] = {}
+        mine = impl.values[token] = {}
         _set(self, "__dict__", mine)
         cls = type(self)
         if cls.__init__ is not object.__init__:

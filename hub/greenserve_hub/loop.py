@@ -53,10 +53,10 @@ class Hub:
         self.thread_id = _thread.get_ident()
         self.closed = False
         self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog
-        self._main = getcurrent()
-        while self._main.parent is not None:
-            self._main = self._main.parent
-        self.greenlet = greenlet(self._run, self._main)
+        self.main = getcurrent()
+        while self.main.parent is not None:
+            self.main = self.main.parent
+        self.greenlet = greenlet(self._run, self.main)
         self.switch = self.greenlet.switch
         self.door = Door()
         self._watch_door()
@@ -124,27 +124,37 @@ class Hub:
             self.poller.close()
             if getattr(_current, "hub", None) is self:
                 del _current.hub
-            if self.greenlet and getcurrent() is self._main:
+            if self.greenlet and getcurrent() is self.main:
                 self.greenlet.throw()  # or it would be kept for ever: nothing collects a greenlet that waits
 
     def reopen(self) -> None:
-        """Take a poller and a door of its own, in the child of a fork. Switches: never.
+        """Begin anew in the child of a fork, with the green thread that forked and no other. Switches: never.
 
-        The kernel shares an epoll between both, so that one would unregister what the other waits for.
+        As fork(2) has it for threads: the others stay behind. They never run again and never end, so that none of
+        their finally clauses undoes in the child what is still needed in the parent, and what they and the hub's
+        callbacks waited for is forgotten. Poller and door are new, for the kernel would share them with the parent.
+        When the one that forked ends, and it is not the main one, the child ends, as it does with its last thread.
         """
         self.poller.close()
         self.poller = make_poller(self.poller.name)
         self.door.reopen()
         self._watch_door()
-        for descriptor in tuple(self.descriptors.values()):
-            try:
-                self.poller.register(descriptor.fd)
-            except OSError:
-                descriptor.close()
-                continue
-            self.poller.arm(
-                descriptor.fd, (READ if descriptor.reader else 0) | (WRITE if descriptor.writer else 0)
-            )
+        for descriptor in self.descriptors.values():
+            descriptor.closed = True
+            descriptor.reader = descriptor.writer = None
+        self.descriptors.clear()
+        for _ in range(len(self.ready)):
+            self.ready.popleft()
+            self.ready.append((_nothing, ()))  # a turn that is under way has counted them
+        current = getcurrent()
+        for _, _, deadline in self.deadlines.heap:
+            if deadline.args[:1] != (current,):  # else it is a Timeout of the one that goes on
+                deadline.disarm()
+        for waiter in self.parked.values():
+            waiter.woken = True
+        _left_behind.extend(self.parked)  # a greenlet that nothing refers to is unwound
+        if current is not self.main and current is not self.greenlet:
+            current.parent = greenlet(_end_child, self.greenlet)
 
     def _watch_door(self) -> None:
         self.poller.register(self.door.fd)
@@ -268,7 +278,7 @@ class Hub:
 
     def throw_main(self, error: BaseException) -> None:
         """Raise `error` in the thread's main greenlet, in the next turn. Switches: never."""
-        self.ready.append((self._main.throw, (error,)))
+        self.ready.append((self.main.throw, (error,)))
 
     def _is_deadlocked(self) -> bool:
         return self.door.users == 0 and not any(d.reader or d.writer for d in self.descriptors.values())
@@ -333,6 +343,17 @@ def set_hub(hub: Hub | None) -> Hub | None:
     elif before is not None:
         del _current.hub
     return before
+
+
+_left_behind: list[greenlet] = []
+
+
+def _nothing() -> None:
+    pass
+
+
+def _end_child(*_: object) -> None:
+    os._exit(0)
 
 
 def _after_fork() -> None:

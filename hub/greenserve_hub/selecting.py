@@ -9,6 +9,7 @@ wait. Where there is no epoll an OS thread of the pool waits.
 from __future__ import annotations
 
 import sys
+from fcntl import F_GETFL, fcntl
 
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.loop import Hub
@@ -60,11 +61,15 @@ def wait_on(descriptor: Descriptor, timeout: float | None) -> bool:
 
 
 def wait_for_event(hub: Hub, fd: int, mask: int) -> None:
-    """Wait until a call on `fd` would not block; at once if it is in non-blocking mode. Switches: unless it is ready.
+    """Wait until a call on `fd` would not block. Switches: unless it is ready.
 
-    `mask` is POLLIN or POLLOUT. OSError as the call would raise is left to the call.
+    `mask` is POLLIN or POLLOUT. In non-blocking mode, and where it is not open for that, the call itself says so.
     """
     poller = select.poll()
     poller.register(fd, mask)
-    while not poller.poll(0) and os.get_blocking(fd):
+    refused = os.O_WRONLY if mask == select.POLLIN else os.O_RDONLY
+    while not poller.poll(0):
+        flags = fcntl(fd, F_GETFL)
+        if flags & os.O_NONBLOCK or flags & os.O_ACCMODE == refused:
+            return
         wait_any(hub, {fd: mask}, None)

@@ -173,6 +173,11 @@ def _checked(size: int) -> int:
     return size
 
 
+def threads_of_pools() -> int:
+    """How many OS threads all pools have. Switches: never."""
+    return sum(pool.threads for pool in _pools)
+
+
 def _after_fork() -> None:
     for pool in _pools:
         pool._start_over()

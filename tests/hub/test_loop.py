@@ -467,6 +467,9 @@ def test_a_forked_child_has_a_poller_and_a_door_of_its_own():
         sleep()
         pid = os.fork()
         if pid == 0:
+            assert descriptor.closed
+            descriptor = hub.open_descriptor(mine.fileno())
+            descriptor.on_readable(lambda: event.send(mine.recv(10)))
             hub.call_from_thread(lambda: other.send(b"child"))
             assert event.wait() == b"child"
             descriptor.close()  # would take away the parent's registration if the epoll were shared

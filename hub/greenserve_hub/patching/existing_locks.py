@@ -26,7 +26,7 @@ _RLOCK: Any = type(_thread.RLock())
 _LOCAL: Any = _thread._local
 _QUEUE: Any = queue.SimpleQueue
 _KINDS = frozenset({_LOCK, _RLOCK, _LOCAL, _QUEUE})
-_NO_OWNERS = (type, tuple, list, set, frozenset, ModuleType, threading.Condition)
+_NO_OWNERS = (type, tuple, list, set, frozenset, ModuleType, threading.Condition, ThreadLock, ThreadRLock)
 _OURS = (
     "builtins",
     "greenserve_hub",

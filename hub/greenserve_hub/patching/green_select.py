@@ -41,7 +41,8 @@ def select(
         raise TypeError("timeout must be a float or None")
     if hub is None or (timeout is not None and timeout <= 0):
         return native.select(rlist, wlist, xlist, timeout)
-    asked = list(rlist), list(wlist), list(xlist)
+    # Lists stay the caller's own: one may be changed by a fileno() that is called while it is read.
+    asked: Any = [one if isinstance(one, (list, tuple)) else list(one) for one in (rlist, wlist, xlist)]
     masks: dict[int, int] = {}
     empty: tuple[list[Any], list[Any], list[Any]] | None = None
 
@@ -73,10 +74,13 @@ def fileno_of(one: Any) -> int:
 class Poll:
     """As the object that select.poll() gives."""
 
-    def __init__(self) -> None:
-        """Watches nothing."""
-        self._native = native.poll()
-        self._masks: dict[int, int] = {}
+    def __new__(cls) -> Poll:
+        """TypeError: poll() makes them."""
+        raise TypeError(f"cannot create '{cls.__module__}.{cls.__name__}' instances")
+
+    _native: native.poll
+    _masks: dict[int, int]
+    _polling = False
 
     def register(self, fd: Any, eventmask: int = native.POLLIN | native.POLLPRI | native.POLLOUT, /) -> None:
         """As poll.register. Switches: never."""
@@ -106,8 +110,22 @@ class Poll:
         def wait(left: float | None) -> bool:
             return wait_any(hub, self._masks, left)
 
-        found: list[tuple[int, int]] = _repeated(lambda: self._native.poll(0), wait, timeout)
+        if self._polling:
+            raise RuntimeError("concurrent poll() invocation")
+        self._polling = True
+        try:
+            found: list[tuple[int, int]] = _repeated(lambda: self._native.poll(0), wait, timeout)
+        finally:
+            self._polling = False
         return found
+
+
+def poll() -> Poll:
+    """As select.poll. Switches: never."""
+    self = object.__new__(Poll)
+    self._native = native.poll()
+    self._masks = {}
+    return self
 
 
 class Epoll:
@@ -186,8 +204,8 @@ class Epoll:
 REPLACED: dict[str, dict[str, Any]] = {"select": {"select": select}}
 ON_CLASSES: list[tuple[type, str, Any]] = [(selectors.SelectSelector, "_select", staticmethod(select))]
 if hasattr(native, "poll"):
-    REPLACED["select"]["poll"] = Poll
-    ON_CLASSES.append((selectors.PollSelector, "_selector_cls", Poll))
+    REPLACED["select"]["poll"] = poll
+    ON_CLASSES.append((selectors.PollSelector, "_selector_cls", staticmethod(poll)))
 if HAS_EPOLL:
     REPLACED["select"]["epoll"] = Epoll
     ON_CLASSES.append((selectors.EpollSelector, "_selector_cls", Epoll))

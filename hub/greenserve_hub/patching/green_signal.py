@@ -21,6 +21,7 @@ from greenlet import getcurrent, greenlet
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import _thread, signal
 from greenserve_hub.parking import WaitQueue
+from greenserve_hub.patching.green_thread import SignalBody
 from greenserve_hub.signals import wake_on_signals
 
 _paused = WaitQueue()
@@ -45,7 +46,7 @@ class _Handler:
         if current.parent is None or (self._late and self.handler is signal.default_int_handler):
             self.handler(number, frame)
             return
-        body = greenlet(self._run, current)
+        body = SignalBody(self._run, current)
         if current is hub.greenlet:
             try:
                 body.switch(hub, number, frame)
@@ -69,11 +70,13 @@ class _Handler:
             self.handler(number, frame)
         except BaseException as error:
             self._late = True
-            hub.call_from_thread(self._deliver, hub, error)
+            hub.ready.appendleft(
+                (self._deliver, (hub, error))
+            )  # before anything that it may be meant to interrupt
 
     def _deliver(self, hub: Hub, error: BaseException) -> None:
         self._late = False
-        hub.throw_main(error)
+        hub.main.throw(error)
 
 
 def _resume(interrupted: list[greenlet]) -> None:

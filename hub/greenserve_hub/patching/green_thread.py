@@ -16,16 +16,21 @@ from contextvars import Context
 from types import SimpleNamespace
 from typing import Any
 
-from greenlet import GreenletExit, getcurrent
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.crossings import Event
 from greenserve_hub.greenthreads import GreenThread
-from greenserve_hub.locals import local
+from greenserve_hub.locals import forget_locals, local
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import _thread
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
+from greenserve_hub.thread_pools import threads_of_pools
 
 _running = 0
+
+
+class SignalBody(greenlet):
+    """What a signal handler runs in that must not run in whom it interrupts. It is the main thread, as ever."""
 
 
 class ThreadBody(GreenThread[object]):
@@ -74,6 +79,7 @@ class ThreadBody(GreenThread[object]):
     def _over(self) -> None:
         global _running
         _running -= 1
+        forget_locals(self)
         for call in self.at_end:
             call()
 
@@ -96,7 +102,7 @@ def _tell_unraisable(error: BaseException, fn: Callable[..., object]) -> None:
 def get_ident() -> int:
     """As threading.get_ident. Switches: never."""
     green = getcurrent()
-    return _thread.get_ident() if green.parent is None else id(green)
+    return _thread.get_ident() if green.parent is None or type(green) is SignalBody else id(green)
 
 
 def start_new_thread(
@@ -133,8 +139,8 @@ def start_body(
 
 
 def count() -> int:
-    """As _thread._count: threads of both kinds that run, without the main one."""
-    return _thread._count() + _running
+    """As _thread._count: threads of both kinds that run, without the main one and those that are ours."""
+    return _thread._count() - threads_of_pools() + _running
 
 
 class Sentinel:

@@ -203,8 +203,24 @@ _APPLY: Final[dict[str, Callable[[], list[str]]]] = {
     "MySQLdb": _mysqldb,
     "builtins": _builtins,
 }
-# Loaded by the interpreter itself: nobody can be earlier.
-_ALWAYS_EARLY: Final = frozenset({"_thread", "os", "time", "builtins", "__main__"})
+# Of the standard library, what holds so many native things that it is worth telling. What is replaced in the rest
+# (functools, reprlib, …) was replaced for good.
+_WORTH_TELLING: Final = frozenset(
+    {
+        "asyncio",
+        "concurrent",
+        "http",
+        "logging",
+        "multiprocessing",
+        "queue",
+        "select",
+        "selectors",
+        "socket",
+        "ssl",
+    }
+    | {"subprocess", "threading", "urllib"}
+)
+_QUIET: Final = sys.stdlib_module_names | {"__main__"}
 
 
 def _warn(report: PatchReport, warn_of_early: bool) -> None:
@@ -212,7 +228,11 @@ def _warn(report: PatchReport, warn_of_early: bool) -> None:
     if warn_of_early:
         touched = {place.rpartition(".")[0].partition(".")[0] for place in report.copies + report.locks}
         touched |= {name.partition(".")[0] for name in report.names}
-        early = sorted((touched & {name.partition(".")[0] for name in LOADED_BEFORE}) - _ALWAYS_EARLY)
+        early = sorted(
+            name
+            for name in touched & {name.partition(".")[0] for name in LOADED_BEFORE}
+            if name in _WORTH_TELLING or name not in _QUIET
+        )
         if early:
             told.append(
                 f"monkey_patch() comes after the import of {', '.join(early)}: "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from importlib.abc import SourceLoader
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 _UNTOUCHED = (
@@ -41,6 +41,8 @@ class Places:
             if native is None or native is green:
                 continue  # not on this system, or done
             natives.setdefault(name, native)
+            if isinstance(green, FunctionType):
+                green.__module__ = module.__name__  # as pickle and users find it
             self._twins[id(native)] = green
             setattr(module, name, green)
             replaced.append(f"{module.__name__}.{name}")

@@ -59,6 +59,8 @@ def thread_names() -> dict[str, dict[str, Any]]:
 
 def settle_threading() -> None:
     """What threading.py has made at its import: the main thread, and how it follows threads that others started."""
+    for one in (green.ThreadLock, green.ThreadRLock, green.local):
+        one.__module__ = "_thread"  # where users, and pickle, find it from now on
     main: Any = threading.main_thread()
     if _HANDLES:
         main._handle = green.ThreadHandle(main.ident)
