@@ -28,6 +28,8 @@ T = TypeVar("T")
 _CONNECTING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EAGAIN})
 _DEFAULT_TIMEOUT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]  # what http.client passes on
 _NAMED = (socket.AF_INET, socket.AF_INET6)
+_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
+_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _SEND_AT_ONCE = 1 << 18  # bytes of a sendfile between two turns of the others
 
 
@@ -50,7 +52,7 @@ class GreenSocket(socket.socket):
         """As socket.socket."""
         super().__init__(family, type, proto, fileno)
         self._descriptor: Descriptor | None = None
-        self._wait: float | None = socket.getdefaulttimeout()
+        self._wait: float | None = 0.0 if type != -1 and type & _NONBLOCK else socket.getdefaulttimeout()
         super().setblocking(False)
 
     # How long to wait ------------------------------------------------------------------------------------
@@ -61,6 +63,7 @@ class GreenSocket(socket.socket):
             value = float(value)
             if value < 0:
                 raise ValueError("Timeout value out of range")
+        super().setblocking(False)  # which it is, but this finds a socket that is closed
         self._wait = value
 
     def gettimeout(self) -> float | None:
@@ -74,6 +77,7 @@ class GreenSocket(socket.socket):
 
     def setblocking(self, flag: bool) -> None:
         """True: wait for ever. False: never. Switches: never."""
+        super().setblocking(False)
         self._wait = None if flag else 0.0
 
     def getblocking(self) -> bool:
@@ -212,39 +216,51 @@ class GreenSocket(socket.socket):
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """As socket.recv. Switches: when nothing is there."""
+        if flags & _DONTWAIT:
+            return super().recv(bufsize, flags)
         data = self._reading(super().recv, bufsize, flags)
         self._note(len(data), bufsize, flags)
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As socket.recv_into. Switches: when nothing is there."""
+        if flags & _DONTWAIT:
+            return super().recv_into(buffer, nbytes, flags)
         count = self._reading(super().recv_into, buffer, nbytes, flags)
         self._note(count, nbytes or memoryview(buffer).nbytes, flags)
         return count
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         """As socket.recvfrom. Switches: when nothing is there."""
+        if flags & _DONTWAIT:
+            return super().recvfrom(bufsize, flags)
         return self._reading(super().recvfrom, bufsize, flags)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As socket.recvfrom_into. Switches: when nothing is there."""
+        if flags & _DONTWAIT:
+            return super().recvfrom_into(buffer, nbytes, flags)
         return self._reading(super().recvfrom_into, buffer, nbytes, flags)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
         """As socket.recvmsg. Switches: when nothing is there."""
+        if flags & _DONTWAIT:
+            return super().recvmsg(bufsize, ancbufsize, flags)
         return self._reading(super().recvmsg, bufsize, ancbufsize, flags)
 
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
     ) -> tuple[int, list[Any], int, Any]:
         """As socket.recvmsg_into. Switches: when nothing is there."""
+        if flags & _DONTWAIT:
+            return super().recvmsg_into(buffers, ancbufsize, flags)
         return self._reading(super().recvmsg_into, list(buffers), ancbufsize, flags)
 
     # Writing ---------------------------------------------------------------------------------------------
 
     def send(self, data: Any, flags: int = 0) -> int:
         """As socket.send. Switches: when there is no room."""
-        return self._writing(super().send, data, flags)
+        return super().send(data, flags) if flags & _DONTWAIT else self._writing(super().send, data, flags)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """As socket.sendall; the timeout is for all of it. Switches: when there is no room."""
@@ -266,17 +282,25 @@ class GreenSocket(socket.socket):
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """As socket.sendto, a name is looked up first. Switches: when there is no room."""
-        *flags, address = flags_and_address
         send: Callable[..., int] = super().sendto
+        if not 1 <= len(flags_and_address) <= 2:
+            return send(data, *flags_and_address)  # which says what is missing
+        *flags, address = flags_and_address
         return self._writing(send, data, *flags, self._resolved(address))
 
-    def sendmsg(self, buffers: Iterable[Any], *rest: Any) -> int:
+    def sendmsg(
+        self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None, /
+    ) -> int:
         """As socket.sendmsg. Switches: when there is no room."""
-        return self._writing(super().sendmsg, list(buffers), *rest)
+        if flags & _DONTWAIT:
+            return super().sendmsg(buffers, ancdata, flags, address)
+        return self._writing(super().sendmsg, list(buffers), ancdata, flags, address)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """As socket.sendfile; by sendfile(2) where the file allows. Switches: when there is no room."""
         self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]  # raises what the standard raises
+        if self._wait == 0:
+            raise ValueError("non-blocking sockets are not supported")
         try:
             source = file.fileno()
             size = os.fstat(source).st_size

@@ -48,7 +48,7 @@ def select(
 
     def ask() -> tuple[list[Any], list[Any], list[Any]] | None:
         nonlocal empty
-        found = native.select(*asked, 0)
+        found = native.select(asked[0], asked[1], asked[2], 0)
         if any(found):
             return found
         empty = found
