@@ -220,31 +220,37 @@ _WORTH_TELLING: Final = frozenset(
     }
     | {"subprocess", "threading", "urllib"}
 )
-_QUIET: Final = sys.stdlib_module_names | {"__main__"}
+_QUIET: Final = sys.stdlib_module_names | {"__main__", "greenserve", "greenserve_hub"}
+_NAMED: Final = 12  # at most, in a warning
 
 
 def _warn(report: PatchReport, warn_of_early: bool) -> None:
     told = []
-    if warn_of_early:
-        touched = {place.rpartition(".")[0].partition(".")[0] for place in report.copies + report.locks}
-        touched |= {name.partition(".")[0] for name in report.names}
-        early = sorted(
-            name
-            for name in touched & {name.partition(".")[0] for name in LOADED_BEFORE}
-            if name in _WORTH_TELLING or name not in _QUIET
+    early = _early(report) if warn_of_early else []
+    if early:
+        more = f" and {len(early) - _NAMED} more" if len(early) > _NAMED else ""
+        told.append(
+            f"monkey_patch() comes after the import of {', '.join(early[:_NAMED])}{more}: "
+            f"{len(report.copies)} names and {len(report.locks)} locks that modules held already were replaced"
         )
-        if early:
-            told.append(
-                f"monkey_patch() comes after the import of {', '.join(early)}: "
-                f"{len(report.copies)} names and {len(report.locks)} locks that modules held already were replaced"
-            )
     if report.left:
         told.append(f"held at this moment, and so left as they are, are the locks {', '.join(report.left)}")
     if told:
-        advice = "call it before every other import, or start with `python -m greenserve.patched script.py`"
-        warnings.warn(
-            f"{'; '.join(told)}. {advice[0].upper()}{advice[1:]}.", MonkeyPatchWarning, stacklevel=_outside()
-        )
+        advice = "Call it before every other import, or start with `python -m greenserve.patched script.py`."
+        warnings.warn(f"{'; '.join(told)}. {advice}", MonkeyPatchWarning, stacklevel=_outside())
+
+
+def _early(report: PatchReport) -> list[str]:
+    """Packages that were imported before greenserve and know what is patched now; the user's first."""
+    touched = {place.partition(".")[0] for place in report.names + report.copies + report.locks}
+    patched = {id(sys.modules[name]) for name in _WORTH_TELLING.intersection(places.natives)}
+    for name in LOADED_BEFORE:
+        module = sys.modules.get(name)
+        if module is not None and any(id(value) in patched for value in tuple(vars(module).values())):
+            touched.add(name.partition(".")[0])
+    found = touched & {name.partition(".")[0] for name in LOADED_BEFORE}
+    users = found - _QUIET
+    return sorted(users) + sorted(found & _WORTH_TELLING)
 
 
 def _outside() -> int:

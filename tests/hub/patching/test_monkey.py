@@ -1,0 +1,187 @@
+"""monkey_patch: which groups, what it reports, whom it warns."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.support.patched import run
+
+import greenserve
+from greenserve_hub.patching import monkey
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        ({}, "os select signal socket subprocess thread time psycopg"),
+        ({"all": True}, "os select signal socket subprocess thread time psycopg"),
+        ({"thread": False}, "os select signal socket subprocess time psycopg"),
+        ({"socket": True}, "socket"),
+        ({"socket": True, "thread": False}, "socket"),
+        ({"all": False, "time": True}, "time"),
+        ({"all": False}, ""),
+        ({"builtins": True}, "builtins"),
+        ({"all": True, "MySQLdb": True}, "os select signal socket subprocess thread time psycopg MySQLdb"),
+    ],
+)
+def test_which_groups(asked: dict[str, bool], chosen: str):
+    assert monkey._chosen(asked) == chosen.split()
+
+
+def test_an_unknown_group_is_named():
+    with pytest.raises(TypeError, match="'sockets': choose among all, os, select"):
+        greenserve.monkey_patch(sockets=True)
+
+
+def test_this_process_is_not_patched():
+    assert not greenserve.is_monkey_patched("socket")
+
+
+def test_one_group_and_then_the_rest():
+    said = run(
+        """
+        import time, socket
+        from greenserve import is_monkey_patched, monkey_patch
+        native = [socket.socket]
+        print(monkey_patch(time=True).names)
+        print(is_monkey_patched("time"), is_monkey_patched(time), is_monkey_patched("socket"), socket.socket is native[0])
+        report = monkey_patch()
+        print("time.sleep" in report.names, "socket.socket" in report.names, socket.socket is native[0])
+        names = ("socket", "ssl", "threading", "_thread", "selectors", "builtins", "json")
+        print([is_monkey_patched(name) for name in names])
+        print(monkey_patch() == greenserve.PatchReport())
+        """,
+        patch=False,
+    )
+    assert said.splitlines() == [
+        "('time.sleep',)",
+        "True True False True",
+        "False True False",
+        "[True, True, True, True, True, False, False]",
+        "True",
+    ]
+
+
+def test_names_that_modules_hold_already_are_replaced():
+    said = run(
+        """
+        import types, sys
+        holder = types.ModuleType("holder")
+        exec("from time import sleep; from threading import Lock, local; from socket import socket", vars(holder))
+        holder.__loader__ = __loader__ if hasattr(__loader__, "get_data") else types.__loader__
+        sys.modules["holder"] = holder
+        report = greenserve.monkey_patch()
+        import socket, threading, time
+        print([name for name in report.copies if name.startswith("holder")])
+        print(holder.sleep is time.sleep, holder.Lock is threading.Lock, holder.socket is socket.socket)
+        """,
+        patch=False,
+    )
+    assert said.splitlines() == [
+        "['holder.sleep', 'holder.Lock', 'holder.local', 'holder.socket']",
+        "True True True",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("imports", "named"),
+    [
+        ("import requests", "requests"),
+        ("import logging", "logging"),
+        ("import threading", "threading"),
+        ("import ssl", "ssl"),
+        ("import requests, logging, threading, ssl", "requests"),
+    ],
+)
+def test_what_comes_too_early_is_named_in_one_warning_and_works(imports: str, named: str):
+    said = run(
+        """
+        import json, time, warnings
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            greenserve.monkey_patch()
+            greenserve.monkey_patch()
+        import logging, threading
+        logging.getLogger("x").warning  # its lock is there
+        began = time.monotonic()
+        with logging._lock if hasattr(logging, "_lock") else threading.Lock():
+            threads = [threading.Thread(target=time.sleep, args=(0.1,)) for _ in range(20)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        print(json.dumps([[str(one.message) for one in told], told[0].category.__name__, told[0].filename,
+                          type(logging._lock).__name__, time.monotonic() - began < 1]))
+        """,
+        patch=False,
+        before=imports,
+    )
+    messages, category, filename, lock, quick = json.loads(said)
+    assert len(messages) == 1
+    head, _, rest = messages[0].partition(": ")
+    assert head.startswith("monkey_patch() comes after the import of ")
+    assert named in head.removeprefix("monkey_patch() comes after the import of ").split(", ")
+    assert "names and" in rest
+    assert rest.endswith(
+        "Call it before every other import, or start with `python -m greenserve.patched script.py`."
+    )
+    assert (category, filename) == ("MonkeyPatchWarning", "<string>")
+    assert (lock, quick) == ("ThreadRLock", True)
+
+
+def test_nobody_is_warned_who_comes_first():
+    assert run("import requests, logging, ssl; print('fine')") == "fine\n"
+
+
+def test_a_lock_that_is_held_stays_and_is_named():
+    said = run(
+        """
+        import threading, types, sys, warnings
+        sys.modules["holder"] = holder = types.ModuleType("holder")
+        holder.free, holder.held, holder.again = threading.Lock(), threading.Lock(), threading.RLock()
+        holder.data, holder.condition, holder.event = threading.local(), threading.Condition(), threading.Event()
+        holder.data.value = 5
+        class Owner:
+            __slots__ = ("lock",)
+        class Plain:
+            def __init__(self):
+                self.lock = threading.RLock()
+                self.condition = threading.Condition(self.lock)
+        owner, plain, table = Owner(), Plain(), {"key": holder.free}
+        owner.lock = holder.free
+        holder.held.acquire()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            report = greenserve.monkey_patch()
+        print([name for name in report.left])
+        print("holder.held" in str(told[0].message))
+        kinds = [holder.free, holder.held, holder.again, holder.data, owner.lock, plain.lock, plain.condition._lock]
+        print([type(one).__name__ for one in kinds])
+        print(owner.lock is holder.free is table["key"], plain.condition._lock is plain.lock, holder.data.value)
+        holder.held.release()
+        with holder.condition, plain.condition:
+            pass
+        greenserve.spawn(holder.event.set)
+        print(holder.event.wait(10))
+        """,
+        patch=False,
+    )
+    assert said.splitlines() == [
+        "['holder.held']",
+        "True",
+        "['ThreadLock', 'lock', 'ThreadRLock', 'local', 'ThreadLock', 'ThreadRLock', 'ThreadRLock']",
+        "True True 5",
+        "True",
+    ]
+
+
+def test_ours_stay_native():
+    said = run(
+        """
+        import greenserve_hub.pollers, greenserve_hub.thread_pools as pools, greenserve_hub.natives as natives
+        print(type(pools.shared._lock).__name__, natives.time.sleep.__name__, natives.select.epoll.__module__)
+        print(greenserve.threads.execute(lambda: 5))
+        """
+    )
+    assert said == "lock sleep select\n5\n"

@@ -1,0 +1,93 @@
+"""original and import_patched: the other world, in one process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.support.patched import run
+
+import greenserve
+
+
+def test_originals_in_a_patched_program():
+    said = run(
+        """
+        import json, socket, ssl, subprocess, threading, time
+        from greenserve import GreenSocket, original
+        names = "time socket select threading _thread queue os ssl subprocess selectors signal".split()
+        modules = {name: original(name) for name in names}
+        assert all(original(name) is module for name, module in modules.items())
+        import sys
+        assert all(sys.modules[name] is not module for name, module in modules.items())
+        o = modules
+        ran = []
+        thread = o["threading"].Thread(target=lambda: ran.append(o["threading"].current_thread().name), name="native")
+        thread.start(); thread.join()
+        with o["socket"].socket() as plain:
+            pass
+        print(json.dumps({
+            "sleep": type(o["time"].sleep).__name__,
+            "lock": type(o["threading"].Lock()).__name__,
+            "queue": o["queue"].SimpleQueue.__module__,
+            "epoll": o["select"].epoll.__module__,
+            "selector": o["selectors"].EpollSelector._selector_cls.__module__,
+            "green": isinstance(plain, GreenSocket),
+            "patched": [type(threading.Lock()).__name__, socket.socket is GreenSocket],
+            "enums": socket.AF_INET is socket.AddressFamily.AF_INET,
+            "run": o["subprocess"].run(["echo", "x"], capture_output=True, text=True).stdout,
+            "thread": ran,
+            "signal": o["signal"].signal.__module__,
+        }))
+        """
+    )
+    assert json.loads(said) == {
+        "sleep": "builtin_function_or_method",
+        "lock": "lock",
+        "queue": "_queue",
+        "epoll": "select",
+        "selector": "select",
+        "green": False,
+        "patched": ["ThreadLock", True],
+        "enums": True,
+        "run": "x\n",
+        "thread": ["native"],
+        "signal": "signal",
+    }
+
+
+def test_a_green_copy_in_a_program_that_is_not_patched():
+    said = run(
+        """
+        import http.client, json, socket, sys, threading, time
+        from greenserve import GreenSocket, import_patched, sleep, spawn
+        before = dict(sys.modules)
+        client = import_patched("http.client")
+        futures = import_patched("concurrent.futures.thread", ("queue", import_patched("queue")))
+        assert {name: sys.modules.get(name) for name in before} == before
+        listener = socket.create_server(("127.0.0.1", 0))
+        def serve():
+            sock = listener.accept()[0]
+            sock.recv(1000)
+            time.sleep(0.2)
+            sock.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi")
+            sock.close()
+        threading.Thread(target=serve).start()
+        turns = []
+        ticking = spawn(lambda: [(turns.append(1), sleep(0.01)) for _ in range(5)])
+        connection = client.HTTPConnection("127.0.0.1", listener.getsockname()[1])
+        connection.request("GET", "/")
+        body = connection.getresponse().read().decode()
+        print(json.dumps([body, isinstance(connection.sock, GreenSocket), len(turns), client is http.client,
+                          socket.socket is GreenSocket]))
+        connection.close()
+        listener.close()
+        """,
+        patch=False,
+    )
+    assert json.loads(said) == ["hi", True, 5, False, False]
+
+
+def test_an_unknown_module():
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        greenserve.import_patched("nowhere")
