@@ -5,6 +5,8 @@ For programs that nobody wants to edit. The program sees the command line and sy
 
 from __future__ import annotations
 
+import errno
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -15,13 +17,16 @@ _USAGE = "usage: python -m greenserve.patched [-m MODULE | SCRIPT] [ARGUMENTS...
 
 
 def main() -> int:
-    """Run the program; 2 when none is named."""
+    """Run the program; 2 when there is none."""
     arguments = sys.argv[1:]
     by_name = arguments[:1] == ["-m"]
     del arguments[: int(by_name)]
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stderr.write(_USAGE)
         return 0 if arguments else 2
+    if not by_name and not os.path.exists(arguments[0]):
+        sys.stderr.write(f"greenserve.patched: can't open {arguments[0]}: {os.strerror(errno.ENOENT)}\n")
+        return 2
     patch_early()
     sys.argv = arguments
     if by_name:

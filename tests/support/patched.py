@@ -10,14 +10,24 @@ import textwrap
 from tests.support.times import PATIENCE
 
 
-def run(script: str, *arguments: str, patch: bool = True, before: str = "") -> str:
+def run(
+    script: str, *arguments: str, patch: bool = True, before: str = "", filters: tuple[str, ...] = ()
+) -> str:
     """What the script printed. It is patched before its first line, unless told otherwise, and must end well.
 
-    `before` are imports that come ahead of the patch.
+    `before` are imports that come ahead of the patch; warnings are errors but for `filters`.
     """
     head = f"{before}\nimport greenserve\n" + ("greenserve.monkey_patch()\n" if patch else "")
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", head + textwrap.dedent(script), *arguments],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            *(f"-W{one}" for one in filters),
+            "-c",
+            head + textwrap.dedent(script),
+            *arguments,
+        ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

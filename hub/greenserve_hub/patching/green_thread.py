@@ -143,6 +143,19 @@ def count() -> int:
     return _thread._count() - threads_of_pools() + _running
 
 
+class EndLock(ThreadLock):
+    """Held while a thread runs. Once let go it is free for all who wait: threading.py asserts that it is."""
+
+    __slots__ = ()
+
+    def release(self) -> None:
+        """Let all go on. Repeatable. Switches: never."""
+        if self._held.locked():
+            self._held.release()
+        while self._line:
+            self._line.pop(0).wake()
+
+
 class Sentinel:
     """Python 3.11 and 3.12: a lock that is let go when the thread which asked for it is over."""
 
@@ -151,13 +164,8 @@ class Sentinel:
         body = getcurrent()
         if not isinstance(body, ThreadBody):
             return _thread._set_sentinel()  # type: ignore[attr-defined]
-        lock = ThreadLock()
-
-        def over() -> None:
-            if lock.locked():
-                lock.release()
-
-        body.at_end.append(over)
+        lock = EndLock()
+        body.at_end.append(lock.release)
         return lock
 
 
@@ -250,6 +258,7 @@ def after_fork() -> None:
 
 
 __all__ = [
+    "EndLock",
     "Sentinel",
     "ThreadBody",
     "ThreadHandle",

@@ -11,6 +11,8 @@ import sys
 import threading
 from typing import Any
 
+from greenlet import getcurrent
+
 from greenserve_hub.patching import green_thread as green
 
 _HANDLES = sys.version_info >= (3, 13)
@@ -67,7 +69,7 @@ def settle_threading() -> None:
     else:
         awaited = threading._shutdown_locks  # type: ignore[attr-defined]
         awaited.discard(main._tstate_lock)
-        main._tstate_lock = green.ThreadLock()
+        main._tstate_lock = green.EndLock()
         main._tstate_lock.acquire()
         awaited.add(main._tstate_lock)
     if sys.version_info >= (3, 12):
@@ -86,7 +88,7 @@ class _Forgetting:
     def __init__(self, dummy: threading.Thread) -> None:
         self._dummy = dummy
         self._ident = dummy.ident
-        _tracked.reference = self
+        getcurrent().__dict__["_forgets_dummy"] = self
 
     def __del__(self) -> None:
         active = threading._active  # type: ignore[attr-defined]
@@ -98,6 +100,3 @@ class _DummyThread(threading._DummyThread):
     def __init__(self) -> None:
         super().__init__()
         _Forgetting(self)
-
-
-_tracked = green.local()

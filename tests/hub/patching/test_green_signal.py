@@ -1,0 +1,142 @@
+"""Signals of a patched program: their handlers belong to the main green thread."""
+
+from __future__ import annotations
+
+from tests.support.patched import run
+
+
+def test_a_handler_runs_at_once_whoever_is_interrupted():
+    said = run(
+        """
+        import os, signal, threading
+        seen = []
+        def handler(number, frame):
+            seen.append((signal.Signals(number).name, threading.current_thread() is threading.main_thread()))
+        print(signal.signal(signal.SIGUSR1, handler), signal.getsignal(signal.SIGUSR1) is handler)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        print(seen.pop())
+        thread = threading.Thread(target=lambda: (os.kill(os.getpid(), signal.SIGUSR1), print(seen.pop())))
+        thread.start(); thread.join()
+        signal.setitimer(signal.ITIMER_REAL, 0.01)  # while the hub waits
+        print(signal.signal(signal.SIGALRM, lambda *_: done.set()))
+        done = threading.Event()
+        print(done.wait(10), signal.signal(signal.SIGUSR1, signal.SIG_DFL) is handler)
+        """
+    )
+    assert said.splitlines() == [
+        "0 True",
+        "('SIGUSR1', True)",
+        "('SIGUSR1', True)",
+        "0",
+        "True True",
+    ]
+
+
+def test_what_a_handler_raises_is_raised_in_the_main_thread():
+    said = run(
+        """
+        import os, signal, threading, time
+        class Stop(Exception):
+            pass
+        def handler(number, frame):
+            raise Stop
+        signal.signal(signal.SIGTERM, handler)
+        for interrupted in ("hub", "other", "main"):
+            try:
+                if interrupted == "hub":
+                    signal.signal(signal.SIGALRM, handler)
+                    signal.setitimer(signal.ITIMER_REAL, 0.01)
+                elif interrupted == "other":
+                    threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
+                else:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(10)
+            except Stop:
+                print(interrupted)
+        """
+    )
+    assert said.splitlines() == ["hub", "other", "main"]
+
+
+def test_a_handler_may_wait():
+    said = run(
+        """
+        import os, signal, threading, time
+        done, steps = threading.Event(), []
+        def handler(number, frame):
+            steps.append("begins")
+            time.sleep(0.02)
+            steps.append("ends")
+            done.set()
+        signal.signal(signal.SIGUSR1, handler)
+        def other():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            steps.append("interrupted goes on")
+        threading.Thread(target=other).start()
+        done.wait(10)
+        signal.signal(signal.SIGALRM, lambda *_: (time.sleep(0.01), again.set()))
+        again = threading.Event()
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        print(steps, again.wait(10))
+        """
+    )
+    assert said == "['begins', 'interrupted goes on', 'ends'] True\n"
+
+
+def test_ctrl_c_reaches_the_main_thread_and_at_last_whoever_spins():
+    said = run(
+        """
+        import os, signal, threading, time
+        def interrupt():
+            time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+        killed = threading.Thread(target=interrupt)
+        killed.start()
+        try:
+            time.sleep(10)
+        except KeyboardInterrupt:
+            print("main")
+        killed.join()
+        def spin():
+            try:
+                for _ in range(2):
+                    os.kill(os.getpid(), signal.SIGINT)
+                while True:
+                    pass
+            except KeyboardInterrupt:
+                print("spinning")
+        try:
+            threading.Thread(target=spin).start()
+            time.sleep(10)
+        except KeyboardInterrupt:
+            print("main")
+        """
+    )
+    assert said.splitlines() == ["main", "spinning", "main"]
+
+
+def test_pause_wakeup_fd_and_pthread_kill():
+    said = run(
+        """
+        import signal, socket, threading
+        seen = []
+        signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        turns = greenserve.spawn(lambda: [greenserve.sleep(0.001) for _ in range(5)])
+        signal.pause()
+        print(seen, len(turns.wait()))
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        print(signal.set_wakeup_fd(theirs.fileno()))
+        thread = threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGALRM))
+        thread.start(); thread.join()
+        print(ours.recv(10) == bytes([signal.SIGALRM]), signal.set_wakeup_fd(-1) == theirs.fileno())
+        print(signal.set_wakeup_fd(-1))
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        signal.pause()
+        print(len(seen))
+        ours.close(); theirs.close()
+        """
+    )
+    assert said.splitlines() == ["[1] 5", "-1", "True True", "-1", "3"]
