@@ -7,6 +7,7 @@ greenserve does not pass a test that passes unpatched and known.toml does not sa
 import argparse
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -36,57 +37,58 @@ def flavours(text):
     chosen = text.split(",")
     if unknown := set(chosen) - set(install.FLAVOURS):
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {', '.join(install.FLAVOURS)}")
-    return chosen
+    return [
+        one for one in install.FLAVOURS if one in chosen
+    ]  # unpatched first: the others are measured by it
 
 
 class Session:
-    """The runs on one Python: what is saved of them, and what is added now."""
+    """The runs on one Python: what is saved of them, and what is added now, module by module."""
 
     def __init__(self, environment, folder):
         self.environment = environment
         self.folder = folder / environment.version
+        self.results = {one: Results.load(self.path(one)) for one in install.FLAVOURS}
         self.started = time.monotonic()
+        self.lock = threading.Lock()
 
     def path(self, flavour):
         return self.folder / f"{flavour}.jsonl"
 
     def run(self, flavour, modules):
-        """Run the modules, and save them beside those that were there."""
-        base = None if flavour == BASE else Results.load(self.path(BASE))
-        results = Runner(self.environment, flavour, base, self.tell).run(modules)
-        merged = Results.load(self.path(flavour)).modules | results.modules
-        order = [*(one for one in catalogue.MODULES if one in merged), *merged]
-        Results({one: merged[one] for one in order}, results.version).save(self.path(flavour))
-        return results
+        self.results[flavour].version = self.environment.versions[flavour]
+        base = None if flavour == BASE else self.results[BASE]
+        Runner(self.environment, flavour, base, self.ended).run(modules)
 
-    def tell(self, flavour, module, outcomes):
-        counts = Results({module: outcomes}).counts(module)
-        seconds = time.monotonic() - self.started
-        print(f"{seconds:5.0f} s  {flavour:10}  {module:40} {tables.cell(*counts)}", flush=True)
+    def ended(self, flavour, module, outcomes):
+        """In an OS thread of the runner: keep and tell what became of a module."""
+        with self.lock:
+            self.results[flavour].modules[module] = outcomes
+            self.results[flavour].save(self.path(flavour))
+            counts = tables.cell(*self.results[flavour].counts(module))
+            print(f"{time.monotonic() - self.started:5.0f} s  {flavour:10}  {module:40} {counts}", flush=True)
+
+    def of(self, flavour):
+        """The results of the modules that this environment has."""
+        found = self.results[flavour]
+        return Results({one: found.modules[one] for one in self.environment.modules}, found.version)
 
 
 def run(environment, arguments):
     """Run what was asked for, and unpatched what there is nothing saved of; the exit code."""
     session = Session(environment, arguments.results)
-    saved = Results.load(session.path(BASE)).modules
-    first = (
-        environment.modules
-        if BASE in arguments.only
-        else [one for one in environment.modules if one not in saved]
-    )
-    results = {BASE: session.run(BASE, first)} if first else {}
-    for flavour in arguments.only:
-        if flavour in environment.missing:
-            print(f"without {flavour}: {environment.missing[flavour]}")
-        elif flavour != BASE:
-            results[flavour] = session.run(flavour, environment.modules)
-    base = results[BASE] = Results(
-        {one: Results.load(session.path(BASE)).modules[one] for one in environment.modules}
-    )
+    modules, wanted = environment.modules, [one for one in arguments.only if one not in environment.missing]
+    for flavour, reason in environment.missing.items():
+        print(f"without {flavour}: {reason}")
+    if BASE not in wanted:
+        session.run(BASE, [one for one in modules if one not in session.results[BASE].modules])
+    for flavour in wanted:
+        session.run(flavour, modules)
+    results = {flavour: session.of(flavour) for flavour in dict.fromkeys([BASE, *wanted])}
     print("\n" + tables.text(results))
     if OURS not in results:
         return int(OURS in arguments.only)
-    unknown, outdated = known.surprises(results[OURS], base, known.load(environment.minor))
+    unknown, outdated = known.surprises(results[OURS], results[BASE], known.load(environment.minor))
     for one in unknown:
         print(f"\n{one.outcome}: {one.test}\n{one.message.strip()}")
     for line in outdated:

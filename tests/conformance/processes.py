@@ -188,13 +188,17 @@ def environment(folder, path):
 
 def end(process):
     """The child and whatever it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill(process)
     process.wait()
 
 
+def kill(process):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def stop(number, frame):
-    """A signal handler: nothing that was started outlives this process."""
+    """A signal handler: nothing that was started outlives this process. Waits for nothing: it may come twice."""
     for process in list(RUNNING):
-        end(process)
+        kill(process)
     os._exit(128 + number)

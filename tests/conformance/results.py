@@ -29,13 +29,17 @@ class Results:
 
     def short_of(self, base):
         """The outcomes of what passes in `base` and does not here, of the modules that both have."""
-        mine = self.tests()
-        return [
-            mine[one.test]
+        mine, known = self.tests(), base.tests()
+        wanted = [
+            one.test
             for module in self.modules
             for one in base.modules.get(module, {}).values()
-            if one.outcome == "passed" and mine[one.test].outcome != "passed"
-        ] + [one for one in mine.values() if not one.good and one.test not in base.tests()]
+            if one.outcome == "passed"
+        ]
+        found = [mine.get(test) or Outcome(test, "not run") for test in wanted]
+        return [one for one in found if one.outcome != "passed"] + [
+            one for one in mine.values() if not one.good and one.test not in known
+        ]
 
     def save(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)

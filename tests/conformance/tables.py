@@ -7,6 +7,7 @@ the tests that pass unpatched pass there too, and by name those that greenserve 
 import re
 
 from tests.conformance import known
+from tests.conformance.catalogue import MODULES
 from tests.conformance.install import FLAVOURS, ROOT
 
 README = ROOT / "hub" / "README.md"
@@ -20,7 +21,7 @@ patched. What a test starts as another interpreter is not patched."""
 def rows(results):
     """Cells of the header, the modules and the totals; results: {flavour: Results}."""
     flavours = [one for one in FLAVOURS if one in results]
-    modules = dict.fromkeys(module for one in flavours for module in results[one].modules)
+    modules = sorted({module for one in flavours for module in results[one].modules}, key=place)
     yield ["module", *(f"{one} {results[one].version}".strip() for one in flavours)]
     for module in modules:
         cells = [
@@ -29,6 +30,11 @@ def rows(results):
         yield [module.removeprefix("test."), *cells]
     yield ["all", *(cell(*results[one].counts()) for one in flavours)]
     yield ["of those that pass unpatched", *(share(results[one], results["unpatched"]) for one in flavours)]
+
+
+def place(module):
+    """Where a module stands: as in the catalogue, others after it."""
+    return (module not in MODULES, MODULES.index(module) if module in MODULES else 0, module)
 
 
 def cell(passed, failed, skipped):
