@@ -24,7 +24,7 @@ def reason(test, known):
 
 def surprises(results, base, known):
     """(outcomes that are short of unpatched and not known, what is known and not so), of the modules that ran."""
-    short = results.short_of(base)
+    short = list(results.short_of(base))
     unknown = [one for one in short if not reason(one.test, known)]
     below = {one.test for one in short}
     ran = [

@@ -28,7 +28,6 @@ class Runner:
     def __init__(self, environment, flavour, base, tell):
         self.environment, self.flavour, self.tell = environment, flavour, tell
         self.base = base or Results({})
-        self.unpatched = self.base.tests()
 
     def run(self, modules):
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -36,55 +35,54 @@ class Runner:
                 pass  # an exception of one of them comes up here
 
     def module(self, module):
+        unpatched = self.base.modules.get(module, {})
+
+        def limit(test):
+            if not unpatched or test.endswith(LOAD):
+                return FIRST_TEST_SECONDS
+            known = unpatched.get(test)
+            return max(TEST_SECONDS, TIMES_UNPATCHED * known.seconds if known else 0)
+
         job = Job(
             self.environment.python,
             self.flavour,
             module,
             catalogue.resources(module),
             catalogue.dropped(module),
-            self.limit,
+            limit,
             MODULE_SECONDS,
         )
-        outcomes = self.run_all(job)
-        self.run_again(job, outcomes)
-        self.fill(module, outcomes)
+        outcomes = run_all(job)
+        run_again(job, outcomes, unpatched)
+        if unpatched:
+            fill(outcomes, unpatched, f"{module} {LOAD}")
         self.tell(self.flavour, module, outcomes)
 
-    def limit(self, test):
-        if not self.unpatched or test.endswith(LOAD):
-            return FIRST_TEST_SECONDS
-        known = self.unpatched.get(test)
-        return max(TEST_SECONDS, TIMES_UNPATCHED * known.seconds if known else 0)
 
-    def run_all(self, job):
-        """Every test once; what the hung ones left no time for, in a time of its own."""
-        outcomes = job.run()
-        if any(test.endswith(LOAD) and not one.good for test, one in outcomes.items()):
-            return job.run()
-        if late := [test for test, one in outcomes.items() if one.outcome == "not run"]:
-            outcomes.update(job.run(late))
-        return outcomes
+def run_all(job):
+    """Every test once; what the hung ones left no time for, in a time of its own."""
+    outcomes = job.run()
+    if any(test.endswith(LOAD) and not one.good for test, one in outcomes.items()):
+        return job.run()
+    if late := [test for test, one in outcomes.items() if one.outcome == "not run"]:
+        outcomes.update(job.run(late))
+    return outcomes
 
-    def run_again(self, job, outcomes):
-        """Each suspicious test in a process of its own."""
-        patient = replace(job, limit=lambda test: SECOND_LOOK * self.limit(test))
-        for test in [one.test for one in outcomes.values() if self.is_suspicious(one)]:
-            if outcomes[test].outcome != "not run" and not test.endswith(LOAD):
-                outcomes.update(patient.run([test]))
 
-    def is_suspicious(self, one):
-        """Whether it went wrong, and did not unpatched."""
-        known = self.unpatched.get(one.test)
-        return not one.good and (known is None or known.good)
+def run_again(job, outcomes, unpatched):
+    """Each test that went wrong, and did not unpatched, in a process of its own."""
+    patient = replace(job, limit=lambda test: SECOND_LOOK * job.limit(test))
+    for test, one in list(outcomes.items()):
+        expected = test not in unpatched or unpatched[test].good
+        if expected and not one.good and one.outcome != "not run" and not test.endswith(LOAD):
+            outcomes.update(patient.run([test]))
 
-    def fill(self, module, outcomes):
-        """An outcome for each test that unpatched has and that this flavour never listed."""
-        wanted = self.base.modules.get(module)
-        if not wanted:
-            return
-        load = outcomes.pop(f"{module} {LOAD}", None)
-        outcome, why = "skipped", "not there when patched"
-        if load is not None:
-            outcome, why = load.outcome if load.good else "not run", load.message
-        for test in wanted:
-            outcomes.setdefault(test, Outcome(test, outcome, 0, why))
+
+def fill(outcomes, unpatched, load):
+    """An outcome for each test that unpatched has and that this flavour never listed."""
+    loading = outcomes.pop(load, None)
+    outcome, why = "skipped", "not there when patched"
+    if loading is not None:
+        outcome, why = loading.outcome if loading.good else "not run", loading.message
+    for test in unpatched:
+        outcomes.setdefault(test, Outcome(test, outcome, 0, why))

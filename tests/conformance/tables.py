@@ -15,7 +15,7 @@ MARKERS = re.compile(r"(<!-- conformance:begin -->\n).*?(<!-- conformance:end --
 NOTE = """\
 CPython's own tests that pass unpatched, and how many of them pass when all is patched (`make conformance`). A hang or
 a crash is a failure. What fails is run again in a process of its own and counts only if it fails there too, whoever
-patched. What a test starts as another interpreter is not patched."""
+patched. Skipped counts what is not there once patched. What a test starts as another interpreter is not patched."""
 
 
 def rows(results):
@@ -43,9 +43,9 @@ def cell(passed, failed, skipped):
 
 def share(results, base):
     """How many of base's passed tests pass, of the modules that ran."""
-    wanted = sum(base.counts(module)[0] for module in results.modules)
-    lost = sum(one.test in base.tests() for one in results.short_of(base))
-    return f"{wanted - lost:,} ({(wanted - lost) / max(wanted, 1):.1%})"
+    wanted, _, _ = base.counts(*results.modules)
+    got = wanted - len(list(results.short_of(base)))
+    return f"{got:,} ({got / max(wanted, 1):.1%})"
 
 
 def text(results):
