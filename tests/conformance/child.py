@@ -10,10 +10,13 @@ here would disturb tests that count threads or fork, so the parent watches.
 import os
 import sys
 
-from patches import patch  # beside this file, which is run as a script
-
 write = os.write
-patch(sys.argv[1])
+if (
+    __name__ == "__main__"
+):  # and not where multiprocessing loads this file once more, in a process that it starts
+    from patches import patch  # beside this file, which is run as a script
+
+    patch(sys.argv[1])
 
 import faulthandler  # noqa: E402 - nothing may be imported before the patching
 import fcntl  # noqa: E402
