@@ -63,9 +63,10 @@ class Result(unittest.TestResult):
 
     def stopTest(self, test):
         super().stopTest(test)
-        self.current = None
         self.waiting.pop(test.id(), None)
-        self.tell("end", test.id(), self.outcome, self.message)
+        if self.current is not None:  # CPython 3.12.1 starts no test that its decorator skips
+            self.tell("end", test.id(), self.outcome, self.message)
+        self.current = None
 
     def note(self, test, outcome, message):
         if self.current is not None:

@@ -29,6 +29,10 @@ class Various(unittest.TestCase):
     def test_e_skips(self):
         self.skipTest("for a reason")
 
+    @unittest.skip("always")
+    def test_e_too(self):
+        pass
+
     def test_f_forks(self):
         pid = os.fork()
         if not pid:
@@ -69,6 +73,7 @@ def test_every_test_has_an_outcome_and_none_stops_the_others(job):
         "test_c_fails": "failed",
         "test_d_hangs": "hung",
         "test_e_skips": "skipped",
+        "test_e_too": "skipped",
         "test_f_forks": "passed",
         "test_never_runs": "failed",
     }
