@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import stat
+import warnings
 from typing import Any
 
 from greenserve_hub.loop import find_hub
@@ -107,7 +108,13 @@ def open_pipe(
         if binary:
             return raw
         raise ValueError("can't have unbuffered text I/O")
-    line_buffering = buffering == 1 and not binary
+    if buffering == 1 and binary:
+        warnings.warn(
+            "line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    line_buffering = buffering == 1
     size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
     buffer: Any = io.BufferedReader(raw, size) if plain == "r" else io.BufferedWriter(raw, size)
     if binary:

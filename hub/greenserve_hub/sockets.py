@@ -11,6 +11,7 @@ to be drained. The descriptor is registered at its first wait and unregistered b
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -60,7 +61,7 @@ class GreenSocket(socket.socket):
     def settimeout(self, value: float | None) -> None:
         """Seconds that a call may wait; None for ever, 0 not at all. Switches: never."""
         if value is not None:
-            value = float(value)
+            value = math.fsum((value,))  # a float of any number, and a TypeError for text
             if value < 0:
                 raise ValueError("Timeout value out of range")
         super().setblocking(False)  # which it is, but this finds a socket that is closed
@@ -112,7 +113,9 @@ class GreenSocket(socket.socket):
         wait = self._wait
         return None if wait is None else get_hub().clock() + wait
 
-    def _reading(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _reading(self, flags: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if flags & _DONTWAIT:
+            return call(*args, **kwargs)
         descriptor = self._descriptor
         until: float | None = None
         timed = False
@@ -131,14 +134,14 @@ class GreenSocket(socket.socket):
                 until, timed = self._until(), True
             self._await(wait_readable, until)
 
-    def _writing(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _writing(self, flags: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         until: float | None = None
         timed = False
         while True:
             try:
                 return call(*args, **kwargs)
             except BlockingIOError:
-                if self._wait == 0:
+                if self._wait == 0 or flags & _DONTWAIT:
                     raise
             if not timed:
                 until, timed = self._until(), True
@@ -209,58 +212,46 @@ class GreenSocket(socket.socket):
 
     def accept(self) -> tuple[GreenSocket, Any]:
         """As socket.accept, a GreenSocket. Switches: when nobody has connected."""
-        fd, address = self._reading(self._accept)  # type: ignore[attr-defined]  # what socket.accept stands on as well
-        return type(self)(self.family, self.type, self.proto, fileno=fd), address
+        fd, address = self._reading(0, self._accept)  # type: ignore[attr-defined]  # what socket.accept stands on as well
+        return GreenSocket(self.family, self.type, self.proto, fileno=fd), address
 
     # Reading ---------------------------------------------------------------------------------------------
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """As socket.recv. Switches: when nothing is there."""
-        if flags & _DONTWAIT:
-            return super().recv(bufsize, flags)
-        data = self._reading(super().recv, bufsize, flags)
+        data = self._reading(flags, super().recv, bufsize, flags)
         self._note(len(data), bufsize, flags)
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As socket.recv_into. Switches: when nothing is there."""
-        if flags & _DONTWAIT:
-            return super().recv_into(buffer, nbytes, flags)
-        count = self._reading(super().recv_into, buffer, nbytes, flags)
+        count = self._reading(flags, super().recv_into, buffer, nbytes, flags)
         self._note(count, nbytes or memoryview(buffer).nbytes, flags)
         return count
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         """As socket.recvfrom. Switches: when nothing is there."""
-        if flags & _DONTWAIT:
-            return super().recvfrom(bufsize, flags)
-        return self._reading(super().recvfrom, bufsize, flags)
+        return self._reading(flags, super().recvfrom, bufsize, flags)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As socket.recvfrom_into. Switches: when nothing is there."""
-        if flags & _DONTWAIT:
-            return super().recvfrom_into(buffer, nbytes, flags)
-        return self._reading(super().recvfrom_into, buffer, nbytes, flags)
+        return self._reading(flags, super().recvfrom_into, buffer, nbytes, flags)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
         """As socket.recvmsg. Switches: when nothing is there."""
-        if flags & _DONTWAIT:
-            return super().recvmsg(bufsize, ancbufsize, flags)
-        return self._reading(super().recvmsg, bufsize, ancbufsize, flags)
+        return self._reading(flags, super().recvmsg, bufsize, ancbufsize, flags)
 
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
     ) -> tuple[int, list[Any], int, Any]:
         """As socket.recvmsg_into. Switches: when nothing is there."""
-        if flags & _DONTWAIT:
-            return super().recvmsg_into(buffers, ancbufsize, flags)
-        return self._reading(super().recvmsg_into, list(buffers), ancbufsize, flags)
+        return self._reading(flags, super().recvmsg_into, list(buffers), ancbufsize, flags)
 
     # Writing ---------------------------------------------------------------------------------------------
 
     def send(self, data: Any, flags: int = 0) -> int:
         """As socket.send. Switches: when there is no room."""
-        return super().send(data, flags) if flags & _DONTWAIT else self._writing(super().send, data, flags)
+        return self._writing(flags, super().send, data, flags)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """As socket.sendall; the timeout is for all of it. Switches: when there is no room."""
@@ -286,15 +277,13 @@ class GreenSocket(socket.socket):
         if not 1 <= len(flags_and_address) <= 2:
             return send(data, *flags_and_address)  # which says what is missing
         *flags, address = flags_and_address
-        return self._writing(send, data, *flags, self._resolved(address))
+        return self._writing(flags[0] if flags else 0, send, data, *flags, self._resolved(address))
 
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None, /
     ) -> int:
         """As socket.sendmsg. Switches: when there is no room."""
-        if flags & _DONTWAIT:
-            return super().sendmsg(buffers, ancdata, flags, address)
-        return self._writing(super().sendmsg, list(buffers), ancdata, flags, address)
+        return self._writing(flags, super().sendmsg, list(buffers), ancdata, flags, address)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """As socket.sendfile; by sendfile(2) where the file allows. Switches: when there is no room."""
@@ -313,7 +302,7 @@ class GreenSocket(socket.socket):
             while count is None or total < count:
                 step = _SEND_AT_ONCE if count is None else min(_SEND_AT_ONCE, count - total)
                 try:
-                    sent = self._writing(os.sendfile, self.fileno(), source, offset + total, step)
+                    sent = self._writing(0, os.sendfile, self.fileno(), source, offset + total, step)
                 except OSError as error:
                     if (
                         total

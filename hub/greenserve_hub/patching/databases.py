@@ -25,7 +25,7 @@ def patch_psycopg() -> None:
 
 
 def _psycopg3(waiting: ModuleType) -> None:
-    waiting.wait = waiting.wait_selectors  # type: ignore[attr-defined]
+    waiting.wait = waiting.wait_selector  # type: ignore[attr-defined]
 
 
 def _psycopg2(extensions: Any) -> None:

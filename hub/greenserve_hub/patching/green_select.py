@@ -12,14 +12,17 @@ from typing import Any
 
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.errors import IOClosed
+from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import select as native
 from greenserve_hub.natives import time
-from greenserve_hub.selecting import HAS_EPOLL, wait_any, wait_on
+from greenserve_hub.selecting import HAS_EPOLL, outside_asyncio, wait_any, wait_on
 
 
 def _repeated(ask: Callable[[], Any], wait: Callable[[float | None], bool], timeout: float | None) -> Any:
     """What `ask` has to tell once it is not nothing, or after `timeout` seconds."""
+    # Gives way once also where it need not wait: a loop around a socket that is always ready is all that some do.
+    outside_asyncio(sleep, 0)
     found = ask()
     if found or timeout == 0:
         return found
@@ -35,11 +38,11 @@ def _repeated(ask: Callable[[], Any], wait: Callable[[float | None], bool], time
 def select(
     rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None, /
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """As select.select. Switches: unless something is ready."""
+    """As select.select. Switches: always."""
     hub = find_hub()
     if timeout is not None and not isinstance(timeout, (int, float)) and not hasattr(timeout, "__index__"):
         raise TypeError("timeout must be a float or None")
-    if hub is None or (timeout is not None and timeout <= 0):
+    if hub is None or (timeout is not None and timeout < 0):
         return native.select(rlist, wlist, xlist, timeout)
     # Lists stay the caller's own: one may be changed by a fileno() that is called while it is read.
     asked: Any = [one if isinstance(one, (list, tuple)) else list(one) for one in (rlist, wlist, xlist)]
@@ -98,9 +101,9 @@ class Poll:
         del self._masks[fileno_of(fd)]
 
     def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
-        """As poll.poll; milliseconds. Switches: unless something is ready."""
+        """As poll.poll; milliseconds. Switches: always."""
         hub = find_hub()
-        if hub is None or timeout == 0:
+        if hub is None:
             return self._native.poll(timeout)
         if timeout is not None:
             if not isinstance(timeout, (int, float)) or abs(timeout) > 2**31 - 1:
@@ -176,9 +179,9 @@ class Epoll:
         self.close()
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
-        """As epoll.poll; seconds. Switches: unless something is ready."""
+        """As epoll.poll; seconds. Switches: always."""
         hub = find_hub()
-        if hub is None or timeout == 0:
+        if hub is None:
             return self._native.poll(timeout, maxevents)
         if timeout is not None and timeout < 0:
             timeout = None

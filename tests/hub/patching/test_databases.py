@@ -13,7 +13,7 @@ def test_psycopg_is_told_whenever_it_is_imported():
         print(psycopg.waiting.__loader__.__class__.__name__, psycopg.waiting.__spec__.loader.__class__.__name__)
         """
     )
-    assert said == "wait_selectors True\nSourceFileLoader SourceFileLoader\n"
+    assert said == "wait_selector True\nSourceFileLoader SourceFileLoader\n"
     said = run(
         """
         import psycopg2.extensions
