@@ -1,10 +1,10 @@
 """greenserve_hub: green threads for Python, a runtime that knows nothing of HTTP or of the server.
 
-Layers, each of which imports from those before it only: errors, deadlines, pollers, descriptors, doors · loop
-(the hub), signals · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness, semaphores ·
-locks, events, queues · workers, maps, pools, piles · crossings, thread_pools, proxies, threads · dns ·
-sockets · serving · testing (the kit for tests, not in here). `threads` and `dns` are used as modules. `from
-greenserve import ...` gives the same names.
+Layers, each of which imports from those before it only: errors, deadlines, asyncio_poller, pollers, descriptors,
+doors · loop (the hub), signals · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness,
+semaphores · locks, events, queues, hubs, awaitables · workers, maps, pools, piles · crossings, thread_pools, proxies,
+threads · dns · sockets · serving · testing (the kit for tests, not in here). `threads`, `dns` and `hubs` are used as
+modules. `from greenserve import ...` gives the same names.
 """
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
@@ -19,6 +19,7 @@ from greenserve_hub.pollers import available_pollers
 # Green threads
 from greenserve_hub.greenthreads import GreenletExit, GreenThread, getcurrent, kill
 from greenserve_hub.greenthreads import sleep, spawn, spawn_after, spawn_after_local, spawn_n
+from greenserve_hub.awaitables import spawn_for_awaitable, wait_for_awaitable
 from greenserve_hub.piles import GreenPile
 from greenserve_hub.pools import GreenPool
 from greenserve_hub.timeouts import Timeout, is_timeout, with_timeout, wrap_is_timeout
@@ -86,8 +87,10 @@ __all__ = [
     "spawn",
     "spawn_after",
     "spawn_after_local",
+    "spawn_for_awaitable",
     "spawn_n",
     "use_hub",
+    "wait_for_awaitable",
     "with_timeout",
     "wrap_is_timeout",
 ]

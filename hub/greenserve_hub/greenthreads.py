@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar, cast
@@ -146,6 +146,23 @@ class GreenThread(greenlet, Generic[T]):
             raise self._error
         return cast(T, self._value)
 
+    def __await__(self) -> Generator[Any, None, T]:
+        """Its result or exception for a coroutine, on the asyncio hub. Cancelling the coroutine kills it.
+
+        As with a task: the coroutine goes on when it has ended, and one that was killed raises CancelledError.
+        HubError elsewhere.
+        """
+        make_future = getattr(self._hub.poller, "make_future", None)
+        if make_future is None:
+            raise HubError(
+                f"awaiting a green thread needs the asyncio hub, and its hub is on {self._hub.poller.name}: "
+                'set GREENSERVE_HUB=asyncio, or call use_hub("asyncio") before anything else'
+            )
+        # From the hub and not from within the coroutine, which is still running its own step.
+        future = make_future(partial(self._hub.call_soon, kill, self))
+        self.link(_settle, future)
+        return cast(T, (yield from future))
+
     def link(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         """Call `fn(this, *args, **kwargs)` when it ends, in its own context; at once if it has.
 
@@ -180,6 +197,21 @@ class GreenThread(greenlet, Generic[T]):
         self._error = _to_error(throw_args)
         del self._call
         self._tell()
+
+
+def _settle(green: GreenThread[Any], future: Any) -> None:
+    error = green._error
+    if future.done():
+        return  # the hub was closed meanwhile
+    if error is None:
+        future.set_result(green._value)
+    elif isinstance(error, GreenletExit | KeyboardInterrupt | SystemExit):
+        # What ends the program is raised in the main green thread already; a task would do it again.
+        future.was_ended()
+    elif isinstance(error, StopIteration):
+        future.set_exception(RuntimeError(f"{green} raised {error!r}, which no coroutine can"))
+    else:
+        future.set_exception(error)
 
 
 def _end_unstarted(green: greenlet, throw_args: tuple[Any, ...]) -> None:

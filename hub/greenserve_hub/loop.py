@@ -59,7 +59,7 @@ class Hub:
         self.greenlet = greenlet(self._run, self.main)
         self.switch = self.greenlet.switch
         self.door = Door()
-        self._watch_door()
+        self._adopt()
 
     # What green threads and callbacks ask for ------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class Hub:
         self.poller.close()
         self.poller = make_poller(self.poller.name)
         self.door.reopen()
-        self._watch_door()
+        self._adopt()
         for descriptor in self.descriptors.values():
             descriptor.closed = True
             descriptor.reader = descriptor.writer = None
@@ -156,7 +156,11 @@ class Hub:
         if current is not self.main and current is not self.greenlet:
             current.parent = greenlet(_end_child, self.greenlet)
 
-    def _watch_door(self) -> None:
+    def _adopt(self) -> None:
+        # For a poller that runs coroutines while it waits: these give the hub work and errors meanwhile.
+        adopted = getattr(self.poller, "adopted_by", None)
+        if adopted is not None:
+            adopted(self)
         self.poller.register(self.door.fd)
         self.poller.arm(self.door.fd, READ)
 
@@ -263,16 +267,20 @@ class Hub:
         self.poller.arm(self.door.fd, READ)
 
     def _callback_failed(self) -> None:
-        kind, error, trace = sys.exc_info()
-        assert kind is not None
+        error = sys.exception()
         assert error is not None
         if self.closed and getcurrent() is self.greenlet:
             raise error
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self.throw_main(error)
-        elif not isinstance(error, GreenletExit):
+        else:
+            self.tell_error(error)
+
+    def tell_error(self, error: BaseException) -> None:
+        """Tell `on_error` of an error that nobody waits for; that somebody was killed is none. Switches: never."""
+        if not isinstance(error, GreenletExit):
             try:
-                self.on_error(kind, error, trace)
+                self.on_error(type(error), error, error.__traceback__)
             except Exception:
                 sys.excepthook(*sys.exc_info())
 
@@ -316,10 +324,11 @@ def find_hub() -> Hub | None:
     return hub
 
 
-def use_hub(name: str = "auto") -> Hub:
+def use_hub(name: str | None = "auto") -> Hub:
     """Choose the poller for the current thread before anything waits on it. Switches: never.
 
-    `name` is one of `available_pollers()` or "auto". HubError when the thread's hub already has work.
+    `name` is one of `available_pollers()`, or "auto" or None: the best there is. HubError when the thread's hub
+    already has work.
     """
     old = find_hub()
     if old is not None:
@@ -328,7 +337,7 @@ def use_hub(name: str = "auto") -> Hub:
                 "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
             )
         old.close()
-    hub = _current.hub = Hub(make_poller(name))
+    hub = _current.hub = Hub(make_poller(name or "auto"))
     return hub
 
 

@@ -1,6 +1,7 @@
 """What the kernel says is ready: epoll, kqueue, poll and select behind the same five methods.
 
 A poller knows descriptor numbers and nothing else: no greenlet, no callback, no timer. Only the hub calls it.
+asyncio's, which waits in an event loop, has a file of its own.
 Readiness comes out in epoll's bits (READ, WRITE, HANGUP), whatever the kernel's own are.
 
 Facts: epoll and kqueue can tell of changes (edges): a descriptor is registered once and costs no system call
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenserve_hub.natives import select
@@ -49,6 +50,13 @@ class Poller(Protocol):
         """Give back what the poller itself holds."""
 
 
+class PollablePoller(Poller, Protocol):
+    """One that is itself a descriptor, readable while it has something to tell: epoll and kqueue."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+
 class EpollPoller:
     """epoll(7), edge-triggered."""
 
@@ -75,6 +83,10 @@ class EpollPoller:
 
     def arm(self, fd: int, sides: int) -> None:
         """See Poller."""
+
+    def fileno(self) -> int:
+        """See PollablePoller."""
+        return self._epoll.fileno()
 
     def close(self) -> None:
         """See Poller."""
@@ -127,6 +139,11 @@ class KqueuePoller:
                 bits = READ | WRITE | HANGUP
             found.append((event.ident, bits))
         return found
+
+    def fileno(self) -> int:
+        """See PollablePoller."""
+        fd: int = self._kqueue.fileno()
+        return fd
 
     def close(self) -> None:
         """See Poller."""
@@ -243,17 +260,32 @@ def _milliseconds(seconds: float) -> int:
     return -int(-seconds * 1000 // 1)
 
 
-_POLLERS: dict[str, tuple[str, type[Any]]] = {
-    "epoll": ("epoll", EpollPoller),
-    "kqueue": ("kqueue", KqueuePoller),
-    "poll": ("poll", PollPoller),
-    "select": ("select", SelectPoller),
+def _asyncio(uvloop: bool) -> Callable[[], Poller]:
+    def make() -> Poller:
+        # Imported at need: asyncio takes longer to import than the rest of the hub.
+        from greenserve_hub.asyncio_poller import AsyncioPoller
+
+        return AsyncioPoller(EpollPoller() if hasattr(select, "epoll") else KqueuePoller(), uvloop)
+
+    return make
+
+
+_POLLABLE = ("epoll", "kqueue")
+# By name: what the select module must have any of, and how to make one.
+_POLLERS: dict[str, tuple[tuple[str, ...], Callable[[], Poller]]] = {
+    "epoll": (("epoll",), EpollPoller),
+    "kqueue": (("kqueue",), KqueuePoller),
+    "poll": (("poll",), PollPoller),
+    "select": (("select",), SelectPoller),
+    "asyncio": (_POLLABLE, _asyncio(True)),
+    "asyncio-plain": (_POLLABLE, _asyncio(False)),
 }
+_EVENTLETS = {"epolls": "epoll", "selects": "select"}  # what eventlet calls them
 
 
 def available_pollers() -> list[str]:
     """The names that work on this machine, the best first."""
-    return [name for name, (attribute, _) in _POLLERS.items() if hasattr(select, attribute)]
+    return [name for name, (needs, _) in _POLLERS.items() if any(hasattr(select, one) for one in needs)]
 
 
 def make_poller(name: str = "auto") -> Poller:
@@ -261,7 +293,7 @@ def make_poller(name: str = "auto") -> Poller:
     names = available_pollers()
     if name == "auto":
         name = names[0]
+    name = _EVENTLETS.get(name, name)
     if name not in names:
         raise ValueError(f"no hub named {name!r} on this machine: choose one of auto, {', '.join(names)}")
-    poller: Poller = _POLLERS[name][1]()
-    return poller
+    return _POLLERS[name][1]()

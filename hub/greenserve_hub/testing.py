@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from greenlet import getcurrent
@@ -59,6 +60,10 @@ class JumpingPoller:
         self.unregister = poller.unregister
         self.arm = poller.arm
         self.close = poller.close
+
+    def __getattr__(self, name: str) -> Any:
+        """What the asyncio hub's poller can do besides."""
+        return getattr(self._poller, name)
 
     def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
         """What is ready now; if nothing is, the clock jumps by `seconds`. None waits for the world outside."""

@@ -7,7 +7,7 @@ TCP server, eventlet's `serve(sock, handle)`, is `greenserve_hub.serve`.
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
 # The runtime, first: it looks what was imported before it
-from greenserve_hub import dns as dns, threads as threads
+from greenserve_hub import dns as dns, hubs as hubs, threads as threads
 from greenserve_hub import (
     BoundedSemaphore,
     CappedSemaphore,
@@ -55,8 +55,10 @@ from greenserve_hub import (
     spawn,
     spawn_after,
     spawn_after_local,
+    spawn_for_awaitable,
     spawn_n,
     use_hub,
+    wait_for_awaitable,
     with_timeout,
     wrap_is_timeout,
 )
@@ -129,8 +131,10 @@ __all__ = [
     "spawn",
     "spawn_after",
     "spawn_after_local",
+    "spawn_for_awaitable",
     "spawn_n",
     "use_hub",
+    "wait_for_awaitable",
     "with_timeout",
     "wrap_is_timeout",
     "wsgi_server",

@@ -249,7 +249,7 @@ class Config:
     )
     hub: str = setting(
         "auto",
-        kinds.choice("auto", "epoll", "kqueue", "poll", "select"),
+        kinds.choice("auto", "epoll", "kqueue", "poll", "select", "asyncio", "asyncio-plain"),
         group=PROCESS,
         help="how the kernel is asked which sockets are ready",
     )

@@ -1,0 +1,281 @@
+"""The hub's wait as the run of an asyncio loop, so that coroutines run while green threads wait.
+
+Facts: an asyncio loop must run to move its tasks on, a hub must poll, and only one can wait in the kernel. While a
+loop runs, asyncio takes everything in the OS thread to be inside it: get_running_loop() finds it, asyncio.run() refuses.
+uvloop refuses to watch descriptors that its own transports use. Consequence: the hub waits inside the loop, and green
+threads run when the loop does not.
+
+Decision: a kernel poller does the hub's work as ever, edges and all. It is a descriptor itself, and the only one that
+the loop watches for the hub. `poll` runs the loop until that descriptor is readable, the time is over, or a callback of
+the loop has given the hub work. So the loop runs in the hub's greenlet, inside `poll` and nowhere else. Green threads
+never see it running; coroutines run in the hub and may not wait there as green threads do.
+
+Cost: starting and stopping the loop, 3 µs for asyncio's and 14 µs for uvloop's (it makes a socket pair for signals each
+time). A busy hub therefore lets it run once within _SHARE seconds only; an idle one pays once for each wait.
+
+Only the hub, GreenThread.__await__ and awaitables.py call this. It knows no greenlet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import select
+import selectors
+import time
+from asyncio.events import _get_running_loop, _set_running_loop
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from greenserve_hub.deadlines import Deadline, DeadlineQueue
+from greenserve_hub.errors import HubError
+
+if TYPE_CHECKING:
+    from greenserve_hub.loop import Hub
+    from greenserve_hub.pollers import PollablePoller
+
+Call = tuple[Callable[..., object], tuple[Any, ...]]
+
+_SHARE = 0.0005  # seconds that a hub with enough to do keeps the loop waiting
+
+
+class AsyncioPoller:
+    """A kernel poller inside an asyncio loop: uvloop's where it is installed and wanted, else the standard one."""
+
+    def __init__(self, kernel: PollablePoller, uvloop: bool = True) -> None:
+        """Makes a loop of its own around `kernel`."""
+        self.name = "asyncio" if uvloop else "asyncio-plain"
+        self.edge = kernel.edge
+        self.register = kernel.register
+        self.unregister = kernel.unregister
+        self.arm = kernel.arm
+        self.closed = False
+        self.running = False  # coroutines run, and nothing has called for an end of that yet
+        self.on_fork: set[Callable[[], object]] = (
+            set()
+        )  # called in the child of a fork, which has no coroutine
+        self._kernel = kernel
+        self._ask_kernel = kernel.poll
+        self._loop, self._backend = _make_loop(uvloop)
+        self._loop.set_exception_handler(self._tell)
+        self._loop.add_reader(kernel.fileno(), self.interrupt)
+        self._hub: Hub | None = None
+        self._used = False
+        self._due = 0.0  # when a busy hub has to let the loop run again
+        self._process = os.getpid()
+
+    def adopted_by(self, hub: Hub) -> None:
+        """Have the hub's queues interrupt a run of the loop that fills them. Switches: never."""
+        self._hub = hub
+        hub.ready = ReadyCalls(hub.ready, self)
+        if not isinstance(hub.deadlines, Deadlines):
+            hub.deadlines = Deadlines()
+        hub.deadlines.poller = self
+
+    # What coroutines need ----------------------------------------------------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop. From now on it may have something that wakes the program, so no wait is told as a deadlock."""
+        if not self._used and self._hub is not None:
+            self._used = True
+            self._hub.door.users += 1
+        return self._loop
+
+    def make_future(self, cancel: Callable[[], object]) -> asyncio.Future[Any]:
+        """A future of this loop, to be awaited in it. When it is to be cancelled, `cancel()` is called instead.
+
+        HubError outside the loop. Switches: never.
+        """
+        if _get_running_loop() is not self._loop:
+            raise HubError("a green thread can be awaited in the asyncio loop of its own hub only")
+        return AskingFuture(self.loop, self, cancel)
+
+    def interrupt(self) -> None:
+        """End the current run of the loop, if there is one. Switches: never."""
+        if self.running:
+            self.running = False
+            self._loop.stop()
+
+    # What the hub needs ------------------------------------------------------------------------------------
+
+    def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
+        """See Poller. Coroutines run meanwhile."""
+        if time.monotonic() < self._due:
+            events = self._ask_kernel(0)
+            if events or seconds == 0:
+                return events
+        self._run(seconds)
+        if self.closed:  # by a coroutine
+            self._finish()
+            return ()
+        return self._ask_kernel(0)
+
+    def _run(self, seconds: float | None) -> None:
+        loop = self._loop
+        end: asyncio.Handle | None = None
+        if seconds == 0:
+            end = loop.call_soon(self.interrupt)
+        elif seconds is not None:
+            # uvloop counts milliseconds. Rounded up: waking early would spin until the deadline.
+            end = loop.call_later(math.ceil(seconds * 1000) / 1000, self.interrupt)
+        # Somebody's asyncio.run() further up, whose coroutine waits as a green thread does.
+        other = _get_running_loop()
+        if other is not None:
+            _set_running_loop(None)
+        try:
+            self.running = True
+            loop.run_forever()
+        finally:
+            self.running = False
+            if end is not None:
+                end.cancel()
+            if other is not None:
+                _set_running_loop(other)
+            self._due = time.monotonic() + _SHARE
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        source = context.get("task") or context.get("future") or context.get("handle")
+        text = f"{context['message']}{'' if source is None else f': {source!r}'}"
+        if error is None:
+            error = HubError(text)
+        else:
+            error.add_note(text)
+        if self._hub is not None:
+            self._hub.tell_error(error)
+
+    # The end -----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """See Poller. Cancels the tasks that are left, ends async generators, and closes the loop.
+
+        In the child of a fork it leaves the loop alone, which is the parent's.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        if os.getpid() != self._process:
+            self._leave_behind()
+        if self._loop.is_running():
+            self.interrupt()  # by a coroutine: poll() goes on to the end of it
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        if os.getpid() != self._process:
+            return
+        loop = self._loop
+        loop.remove_reader(self._kernel.fileno())
+        try:
+            _end_tasks(loop)
+        finally:
+            loop.close()
+            self._kernel.close()
+            self._hub = None
+
+    def _leave_behind(self) -> None:
+        # Kept for ever, or their finally clauses would run here too and speak on sockets that are the parent's.
+        _left_behind.append((self._loop, asyncio.all_tasks(self._loop)))
+        if hasattr(select, "epoll"):
+            # Both processes have the loop's epoll: whatever still happens to the loop here must not reach it.
+            with select.epoll() as empty:
+                os.dup2(empty.fileno(), self._backend, inheritable=False)
+        self._kernel.close()
+        for wake in tuple(self.on_fork):
+            wake()
+
+
+class ReadyCalls(deque[Call]):
+    """A hub's queue of calls, of which the loop is told while it runs."""
+
+    __slots__ = ("poller",)
+
+    def __init__(self, calls: deque[Call], poller: AsyncioPoller) -> None:
+        """Begins with `calls`."""
+        super().__init__(calls)
+        self.poller = poller
+
+    def append(self, call: Call) -> None:
+        """As deque.append."""
+        _append(self, call)
+        if self.poller.running:
+            self.poller.interrupt()
+
+
+_append = deque.append
+
+
+class Deadlines(DeadlineQueue):
+    """A hub's deadlines, of which the loop is told while it runs: a new one may be the first."""
+
+    __slots__ = ("poller",)
+
+    poller: AsyncioPoller
+
+    def push(self, when: float, deadline: Deadline) -> None:
+        """See DeadlineQueue."""
+        super().push(when, deadline)
+        if self.poller.running:
+            self.poller.interrupt()
+
+
+class AskingFuture(asyncio.Future[Any]):
+    """A future that cannot be cancelled on the spot: what it stands for is asked to end, as a task is."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, poller: AsyncioPoller, ask: Callable[[], object]
+    ) -> None:
+        """`ask()` is called when it is to be cancelled."""
+        super().__init__(loop=loop)
+        self._poller = poller
+        self._ask = ask
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As Task.cancel: whether it was not done."""
+        if self._poller.closed:
+            return super().cancel(msg)  # nobody is left who could be asked
+        if self.done():
+            return False
+        self._ask()
+        return True
+
+    def was_ended(self) -> None:
+        """What it stands for was killed: whoever awaits gets CancelledError."""
+        super().cancel()
+
+
+_left_behind: list[object] = []
+
+
+def _make_loop(uvloop: bool) -> tuple[asyncio.AbstractEventLoop, int]:
+    """A loop, and the descriptor that it waits with."""
+    if uvloop:
+        try:
+            from uvloop import new_event_loop
+        except ImportError:
+            pass
+        else:
+            fast = new_event_loop()
+            backend: int = fast._get_backend_id()  # type: ignore[attr-defined]  # its stubs lack it
+            return fast, backend
+    selector: Any = selectors.DefaultSelector()
+    return asyncio.SelectorEventLoop(selector), selector.fileno()
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """What asyncio.run() does at its end."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            loop.call_exception_handler(
+                {"message": "a coroutine failed when the hub was closed", "exception": error, "task": task}
+            )
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
