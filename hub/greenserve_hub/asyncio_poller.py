@@ -1,7 +1,7 @@
 """The hub's wait as the run of an asyncio loop, so that coroutines run while green threads wait.
 
 Facts: an asyncio loop must run to move its tasks on, a hub must poll, and only one can wait in the kernel. While a
-loop runs, asyncio takes everything in the OS thread to be inside it: get_running_loop() finds it, asyncio.run() refuses.
+loop runs, asyncio takes all code of the OS thread to be inside it: get_running_loop() finds it, asyncio.run() refuses.
 uvloop refuses to watch descriptors that its own transports use. Consequence: the hub waits inside the loop, and green
 threads run when the loop does not.
 

@@ -84,10 +84,12 @@ def _start(awaitable: Awaitable[Any]) -> tuple[Hub, Future[Any]]:
         if future.get_loop() is not loop:
             raise HubError(f"{future!r} belongs to another asyncio loop than this hub's")
         return hub, future
-    return hub, loop.create_task(_carry(awaitable), name=_name(awaitable))
+    task: Future[Any] = loop.create_task(_carry(awaitable), name=_name(awaitable))
+    task.add_done_callback(partial(_drop, awaitable))  # it was cancelled before its first step, perhaps
+    return hub, task
 
 
-def _drop(awaitable: Awaitable[Any]) -> None:
+def _drop(awaitable: Awaitable[Any], _: object = None) -> None:
     if inspect.iscoroutine(awaitable):
         awaitable.close()  # or Python would warn that nobody awaited it, and hide the reason
 
@@ -112,29 +114,30 @@ async def _carry(awaitable: Awaitable[T]) -> T | _End:
 def _outcome(hub: Hub, future: Future[Any]) -> Any:
     if not future.done():
         try:
-            _park(hub, future)
+            woken = _park(hub, future)
         except BaseException:
             _cancel(hub, future)
             raise
+        if woken is _LEFT_BEHIND:
+            raise HubError(
+                f"coroutine {_told(future)} stayed with the parent process: a fork takes no running coroutine along"
+            )
     if future.cancelled():
-        raise GreenletExit(f"{_told(future)} was cancelled")
+        raise GreenletExit(f"coroutine {_told(future)} was cancelled")
     result = future.result()
     if isinstance(result, _End):
         raise result.error
     return result
 
 
-def _park(hub: Hub, future: Future[Any]) -> None:
+def _park(hub: Hub, future: Future[Any]) -> object:
     waiter = Waiter(hub, "coroutine", _told(future))
     left_behind = partial(waiter.wake, _LEFT_BEHIND)
     poller: Any = hub.poller
     future.add_done_callback(waiter.wake)
     poller.on_fork.add(left_behind)
     try:
-        if waiter.park() is _LEFT_BEHIND:
-            raise HubError(
-                f"{waiter} stayed with the parent process: a fork takes no running coroutine along"
-            )
+        return waiter.park()
     finally:
         future.remove_done_callback(waiter.wake)
         poller.on_fork.discard(left_behind)
@@ -142,9 +145,9 @@ def _park(hub: Hub, future: Future[Any]) -> None:
 
 def _cancel(hub: Hub, future: Future[Any]) -> None:
     # Until its finally clauses have run, as those of a green thread's own code would. A second exception ends that too.
-    if future.cancel():
-        _park(hub, future)
-        if not future.cancelled() and (error := future.exception()) is not None:
+    if future.cancel() and _park(hub, future) is not _LEFT_BEHIND and not future.cancelled():
+        error = future.exception()
+        if error is not None:
             hub.tell_error(error)
 
 
