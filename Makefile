@@ -2,7 +2,7 @@
 # Python 3.11 or newer needs nothing else.
 #
 #   make run     [BIND=127.0.0.1:8000]   the demo in your browser
-#   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest
+#   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest; HUB=asyncio runs them on that hub
 #   make lint                            ruff, the formatter's check, mypy --strict
 #   make bench   [BENCH_ARGS=...]        greenserve beside its peers, with plots
 #   make conformance [CONFORMANCE_ARGS=...]  CPython's own tests, patched by greenserve and by its peers
@@ -16,6 +16,7 @@ VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 BIND ?= 127.0.0.1:8000
 ARGS ?=
+HUB ?=
 BENCH_ARGS ?=
 CONFORMANCE_ARGS ?=
 
@@ -36,7 +37,7 @@ run: $(VENV)/.stamp-run
 
 .PHONY: test
 test: $(VENV)/.stamp-test
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(if $(HUB),GREENSERVE_HUB=$(HUB)) $(VENV)/bin/python -m pytest $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.stamp-lint

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def _no_make_around(monkeypatch):
     """These tests may themselves run under `make test`, whose flags and variables a make within would inherit."""
-    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "ARGS", "HUB"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -74,3 +74,12 @@ def test_an_old_python_is_told_so(tmp_path):
     assert done.returncode != 0
     assert "needs Python 3.11 or newer" in done.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_make_test_runs_on_the_hub_it_is_told():
+    def line(*arguments: str) -> str:
+        command = ["make", "-n", "test", f"VENV={sys.prefix}", "-o", f"{sys.prefix}/.stamp-test", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert line() == f"{sys.prefix}/bin/python -m pytest"
+    assert line("HUB=poll") == f"GREENSERVE_HUB=poll {sys.prefix}/bin/python -m pytest"

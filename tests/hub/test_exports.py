@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import greenserve
 import greenserve_hub
+import greenserve_hub.hubs
 
 
 def test_all_is_sorted_and_each_name_is_there():
@@ -18,3 +20,9 @@ def test_what_eventlet_has_is_there():
         getcurrent
     """
     assert set(expected.split()) <= set(greenserve_hub.__all__)
+
+
+def test_what_eventlets_hubs_have_is_there():
+    expected = {"get_hub", "use_hub", "trampoline", "notify_close", "notify_opened"}
+    assert set(greenserve_hub.hubs.__all__) == expected
+    assert greenserve.hubs is greenserve_hub.hubs

@@ -401,6 +401,14 @@ def test_use_hub_chooses_the_poller(name):
     assert in_a_thread(run) == (name, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "poller"),
+    [(None, available_pollers()[0]), ("auto", available_pollers()[0]), ("selects", "select")],
+)
+def test_use_hub_knows_eventlets_names(name, poller):
+    assert in_a_thread(lambda: use_hub(name).poller.name) == poller
+
+
 def test_use_hub_refuses_a_wrong_name_and_a_hub_at_work():
     with pytest.raises(ValueError, match="choose one of auto"):
         use_hub("nosuch")
