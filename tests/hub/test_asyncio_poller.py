@@ -200,6 +200,7 @@ def test_closing_the_hub_cancels_tasks_and_ends_generators(hub):
         hub.close()
         assert loop.is_closed()
         assert all(one.done() for one in tasks)
+        green.throw(ValueError("late"))  # whom nobody awaits any more
 
     green = None
     in_a_thread(hub.poller.name, run)
@@ -250,6 +251,7 @@ def test_a_fork_takes_no_coroutine_along(hub, place):
                 print(error, flush=True)
             print(wait_for_awaitable(double(4)), flush=True)
             hub.close()
+            loop.close()  # the one that is the parent's
 
         loop = hub.poller.loop
         green = spawn_for_awaitable(ends())

@@ -59,6 +59,16 @@ def test_nothing_registered_nothing_told(poller):
     assert time.monotonic() - began >= 0.019
 
 
+def test_a_wait_that_ended_early_does_not_shorten_the_next(poller, pair):
+    fd = pair[0].fileno()
+    poller.register(fd)
+    poller.arm(fd, WRITE)
+    assert told(poller, fd, 0.02) & WRITE
+    began = time.monotonic()
+    assert list(poller.poll(0.04)) == []
+    assert time.monotonic() - began >= 0.039
+
+
 def test_tells_of_room_to_write(poller, pair):
     fd = pair[0].fileno()
     poller.register(fd)
