@@ -18,7 +18,7 @@ from tests.support.times import PATIENCE
 from greenserve_hub.awaitables import spawn_for_awaitable, wait_for_awaitable
 from greenserve_hub.errors import Deadlock
 from greenserve_hub.events import Event
-from greenserve_hub.greenthreads import kill, sleep, spawn
+from greenserve_hub.greenthreads import GreenletExit, kill, sleep, spawn
 from greenserve_hub.loop import get_hub, use_hub
 from greenserve_hub.pollers import make_poller
 from greenserve_hub.signals import wake_on_signals
@@ -86,7 +86,8 @@ def test_ctrl_c_while_a_coroutine_waits_is_raised_in_the_main_greenlet():
     timer.join()
     assert not green.dead
     kill(green)
-    sleep(0.01)
+    with pytest.raises(GreenletExit):
+        green.wait()
 
 
 def test_ctrl_c_in_a_coroutine_ends_the_program_once():
@@ -100,16 +101,19 @@ def test_ctrl_c_in_a_coroutine_ends_the_program_once():
 
 
 def test_a_signal_to_another_thread_ends_the_wait_of_the_loop(hub):
+    def to_itself() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
     caught = Event()
     before = signal.signal(signal.SIGUSR1, lambda *_: hub.call_from_thread(caught.send, "caught"))
     try:
         with wake_on_signals(hub):
             wait_for_awaitable(asyncio.sleep(0))
             for _ in range(3):
-                threading.Timer(
-                    0.01, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
-                ).start()
+                sender = threading.Timer(0.01, to_itself)
+                sender.start()
                 assert caught.wait(PATIENCE) == "caught"
+                sender.join()
                 caught.reset()
     finally:
         signal.signal(signal.SIGUSR1, before)
