@@ -2,9 +2,9 @@
 
 Layers, each of which imports from those before it only: errors, deadlines, asyncio_poller, pollers, descriptors,
 doors · loop (the hub), signals · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness,
-semaphores · locks, events, queues, hubs, awaitables · workers, maps, pools, piles · crossings, thread_pools, proxies,
-threads · dns · sockets · serving · testing (the kit for tests, not in here). `threads`, `dns` and `hubs` are used as
-modules. `from greenserve import ...` gives the same names.
+semaphores · locks, events, queues, hubs · workers, maps, pools, piles · crossings, thread_pools, proxies, threads ·
+executors, awaitables · dns · sockets · serving · testing (the kit for tests, not in here). `threads`, `dns` and `hubs`
+are used as modules. `from greenserve import ...` gives the same names.
 """
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 

@@ -20,10 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import select
 import selectors
-import time
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -31,8 +28,11 @@ from typing import TYPE_CHECKING, Any
 
 from greenserve_hub.deadlines import Deadline, DeadlineQueue
 from greenserve_hub.errors import HubError
+from greenserve_hub.natives import os, select, time
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from greenserve_hub.loop import Hub
     from greenserve_hub.pollers import PollablePoller
 
@@ -63,6 +63,7 @@ class AsyncioPoller:
         self._loop.add_reader(kernel.fileno(), self.interrupt)
         self._hub: Hub | None = None
         self._used = False
+        self._has_executor = False
         self._due = 0.0  # when a busy hub has to let the loop run again
         self._process = os.getpid()
 
@@ -83,6 +84,12 @@ class AsyncioPoller:
             self._used = True
             self._hub.door.users += 1
         return self._loop
+
+    def set_executor(self, make: Callable[[], ThreadPoolExecutor]) -> None:
+        """Have the loop run blocking calls in what `make()` gives, unless it has an executor from here already."""
+        if not self._has_executor:
+            self._has_executor = True
+            self._loop.set_default_executor(make())
 
     def make_future(self, cancel: Callable[[], object]) -> asyncio.Future[Any]:
         """A future of this loop, to be awaited in it. When it is to be cancelled, `cancel()` is called instead.
@@ -250,6 +257,14 @@ class AskingFuture(asyncio.Future[Any]):
 _left_behind: list[object] = []
 
 
+if hasattr(select, "epoll"):
+
+    class _NativeSelector(selectors.EpollSelector):
+        """Not a patched epoll, which would wait in the hub that waits for it."""
+
+        _selector_cls = select.epoll
+
+
 def _make_loop(uvloop: bool) -> tuple[asyncio.AbstractEventLoop, int]:
     """A loop, and the descriptor that it waits with."""
     if uvloop:
@@ -261,12 +276,12 @@ def _make_loop(uvloop: bool) -> tuple[asyncio.AbstractEventLoop, int]:
             fast = new_event_loop()
             backend: int = fast._get_backend_id()  # type: ignore[attr-defined]  # its stubs lack it
             return fast, backend
-    selector: Any = selectors.DefaultSelector()
+    selector: Any = _NativeSelector() if hasattr(select, "epoll") else selectors.DefaultSelector()
     return asyncio.SelectorEventLoop(selector), selector.fileno()
 
 
 def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """What asyncio.run() does at its end."""
+    """What asyncio.run() does at its end, but for waiting for OS threads: they end by themselves."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -278,4 +293,3 @@ def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
                 {"message": "a coroutine failed when the hub was closed", "exception": error, "task": task}
             )
     loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.run_until_complete(loop.shutdown_default_executor())

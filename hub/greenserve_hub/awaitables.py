@@ -24,6 +24,7 @@ from greenserve_hub.parking import Waiter
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -72,13 +73,15 @@ def _start(awaitable: Awaitable[Any]) -> tuple[Hub, Future[Any]]:
     if not inspect.isawaitable(awaitable):
         raise TypeError(f"a coroutine or another awaitable is needed, not {type(awaitable).__name__}")
     hub = get_hub()
-    loop = getattr(hub.poller, "loop", None)
+    poller: Any = hub.poller
+    loop = getattr(poller, "loop", None)
     if loop is None:
         _drop(awaitable)
         raise HubError(
             f"coroutines need the asyncio hub, and this OS thread's hub is on {hub.poller.name}: "
             'set GREENSERVE_HUB=asyncio, or call use_hub("asyncio") before anything else'
         )
+    poller.set_executor(_make_executor)
     if getattr(awaitable, "_asyncio_future_blocking", None) is not None:  # as asyncio.isfuture() tells
         future = cast("Future[Any]", awaitable)
         if future.get_loop() is not loop:
@@ -87,6 +90,12 @@ def _start(awaitable: Awaitable[Any]) -> tuple[Hub, Future[Any]]:
     task: Future[Any] = loop.create_task(_carry(awaitable), name=_name(awaitable))
     task.add_done_callback(partial(_drop, awaitable))  # it was cancelled before its first step, perhaps
     return hub, task
+
+
+def _make_executor() -> ThreadPoolExecutor:
+    from greenserve_hub.executors import OSThreadExecutor
+
+    return OSThreadExecutor()
 
 
 def _drop(awaitable: Awaitable[Any], _: object = None) -> None:

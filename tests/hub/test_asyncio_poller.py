@@ -281,13 +281,60 @@ def test_a_fork_takes_no_coroutine_along(hub, place):
         print(green.wait(), wait_for_awaitable(double(3)), flush=True)
         hub.close()
     """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), hub.poller.name, place],
+    done = run_script(script, hub.poller.name, place)
+    stayed = "coroutine ends stayed with the parent process: a fork takes no running coroutine along"
+    assert done.stdout.splitlines() == [stayed, "8", "finally in the parent", "b'data' 6"], done.stderr
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_in_a_patched_program_the_loop_stays_as_it_is(hub):
+    script = """
+        import sys
+        from greenserve_hub.patching.monkey import patch_early
+
+        patch_early()
+        import asyncio, os, socket, threading, time
+        from greenserve_hub import Hub, sleep, spawn, wait_for_awaitable
+        from greenserve_hub.loop import set_hub
+        from greenserve_hub.pollers import make_poller
+
+        hub = Hub(make_poller(sys.argv[1]))
+        set_hub(hub)
+
+        async def all_of_it() -> None:
+            loop = asyncio.get_running_loop()
+            print(await asyncio.to_thread(lambda: time.sleep(0.001) or "an OS thread"))
+            print((await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM))[0][4])
+            try:
+                await asyncio.to_thread(os.stat, "no such file")
+            except FileNotFoundError:
+                print("raised")
+            sender, receiver = socket.socketpair()
+            sender.setblocking(False)
+            receiver.setblocking(False)
+            waiting = asyncio.create_task(loop.sock_recv(receiver, 9))
+            await loop.sock_sendall(sender, b"data")
+            print(await waiting)
+            sender.close()
+            receiver.close()
+            await asyncio.wait([asyncio.ensure_future(spawn(time.sleep, 0.001))])
+
+        wait_for_awaitable(all_of_it())
+        print(asyncio.run(asyncio.sleep(0.001, "a loop of its own")))
+        hub.close()
+    """
+    done = run_script(script, hub.poller.name)
+    told = ["an OS thread", "('127.0.0.1', 80)", "raised", "b'data'", "a loop of its own"]
+    assert done.stdout.splitlines() == told, done.stderr
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def run_script(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
+        check=False,
     )
-    stayed = "coroutine ends stayed with the parent process: a fork takes no running coroutine along"
-    assert done.stdout.splitlines() == [stayed, "8", "finally in the parent", "b'data' 6"], done.stderr
-    assert (done.stderr, done.returncode) == ("", 0)
