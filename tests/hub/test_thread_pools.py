@@ -76,14 +76,15 @@ def test_an_exception_is_the_callers(pool: ThreadPool, error: BaseException) -> 
 
 
 def test_a_killed_caller_goes_on_at_once_and_its_call_to_the_end(pool: ThreadPool) -> None:
-    gate, done = threading.Event(), Event()
+    gate, begun, done = threading.Event(), Event(), Event()
 
     def call() -> None:
+        begun.set()
         gate.wait(10)
         done.set()
 
     caller = spawn(pool.execute, call)
-    sleep(MS)
+    assert begun.wait(10)
     kill(caller)
     with pytest.raises(GreenletExit):
         caller.wait()
