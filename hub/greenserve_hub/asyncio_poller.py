@@ -19,6 +19,7 @@ Only the hub, GreenThread.__await__ and awaitables.py call this. It knows no gre
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import math
 import selectors
 from asyncio.events import _get_running_loop, _set_running_loop
@@ -184,8 +185,7 @@ class AsyncioPoller:
             self._hub = None
 
     def _leave_behind(self) -> None:
-        # Kept for ever, or their finally clauses would run here too and speak on sockets that are the parent's.
-        _left_behind.append((self._loop, asyncio.all_tasks(self._loop)))
+        _keep([self._loop, asyncio.all_tasks(self._loop)])
         if hasattr(select, "epoll"):
             # Both processes have the loop's epoll: whatever still happens to the loop here must not reach it.
             with select.epoll() as empty:
@@ -254,7 +254,12 @@ class AskingFuture(asyncio.Future[Any]):
         super().cancel()
 
 
-_left_behind: list[object] = []
+def _keep(left_behind: list[object]) -> None:
+    """For ever, or their finally clauses would run here too, and speak on sockets that are the parent's.
+
+    Also when Python ends and frees everything: hence a reference that nobody holds.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(left_behind))
 
 
 if hasattr(select, "epoll"):

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LEFT_BEHIND = object()
-
 
 class CoroutineThread(GreenThread[T]):
     """A green thread that waits for a coroutine. Made by spawn_for_awaitable."""
@@ -123,14 +121,15 @@ async def _carry(awaitable: Awaitable[T]) -> T | _End:
 def _outcome(hub: Hub, future: Future[Any]) -> Any:
     if not future.done():
         try:
-            woken = _park(hub, future)
+            _park(hub, future)
         except BaseException:
             _cancel(hub, future)
             raise
-        if woken is _LEFT_BEHIND:
-            raise HubError(
-                f"coroutine {_told(future)} stayed with the parent process: a fork takes no running coroutine along"
-            )
+    if _is_left_behind(hub, future):
+        # Even if it has come to its end here: a coroutine that forks runs on until it waits.
+        raise HubError(
+            f"coroutine {_told(future)} stayed with the parent process: a fork takes no running coroutine along"
+        )
     if future.cancelled():
         raise GreenletExit(f"coroutine {_told(future)} was cancelled")
     result = future.result()
@@ -139,24 +138,30 @@ def _outcome(hub: Hub, future: Future[Any]) -> Any:
     return result
 
 
-def _park(hub: Hub, future: Future[Any]) -> object:
+def _park(hub: Hub, future: Future[Any]) -> None:
+    if _is_left_behind(hub, future):
+        return
     waiter = Waiter(hub, "coroutine", _told(future))
-    left_behind = partial(waiter.wake, _LEFT_BEHIND)
     poller: Any = hub.poller
     future.add_done_callback(waiter.wake)
-    poller.on_fork.add(left_behind)
+    poller.on_fork.add(waiter.wake)
     try:
-        return waiter.park()
+        waiter.park()
     finally:
         future.remove_done_callback(waiter.wake)
-        poller.on_fork.discard(left_behind)
+        poller.on_fork.discard(waiter.wake)
+
+
+def _is_left_behind(hub: Hub, future: Future[Any]) -> bool:
+    poller: Any = hub.poller
+    return future.get_loop() is not poller.loop
 
 
 def _cancel(hub: Hub, future: Future[Any]) -> None:
     # Until its finally clauses have run, as those of a green thread's own code would. A second exception ends that too.
-    if future.cancel() and _park(hub, future) is not _LEFT_BEHIND and not future.cancelled():
-        error = future.exception()
-        if error is not None:
+    if future.cancel():
+        _park(hub, future)
+        if future.done() and not future.cancelled() and (error := future.exception()) is not None:
             hub.tell_error(error)
 
 

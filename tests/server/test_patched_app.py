@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,8 @@ from tests.support.times import MS, PATIENCE
 
 from greenserve_hub.events import Event
 
-AT_ONCE = 1000
+# select() stops at descriptor 1023, of which each request has two.
+AT_ONCE = 300 if os.environ.get("GREENSERVE_HUB") == "select" else 1000
 DESCRIPTORS = 3 * AT_ONCE  # of this process: clients, and the upstream's side of the app's calls
 APP = f"""
 import time
