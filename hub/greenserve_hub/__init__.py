@@ -1,10 +1,11 @@
 """greenserve_hub: green threads for Python, a runtime that knows nothing of HTTP or of the server.
 
-Layers, each of which imports from those before it only: errors, deadlines, asyncio_poller, pollers, descriptors,
-doors · loop (the hub), signals · parking (the one place that waits and wakes) · greenthreads, timeouts, readiness,
-semaphores · locks, events, queues, hubs · workers, maps, pools, piles · crossings, thread_pools, proxies, threads ·
-executors, awaitables · dns · sockets · serving · testing (the kit for tests, not in here). `threads`, `dns` and `hubs`
-are used as modules. `from greenserve import ...` gives the same names.
+Layers, each of which imports from those before it only: natives, errors, deadlines, asyncio_poller, pollers,
+descriptors, doors, origins · loop (the hub), signals · parking (the one place that waits and wakes) · greenthreads,
+timeouts, readiness, semaphores · locks, events, queues, hubs, locals · workers, maps, pools, piles · crossings,
+thread_pools, proxies, threads · executors, awaitables · dns, selecting · sockets, tls_sockets, files, children · serving
+· patching · watchdogs, debug, telnet, stdio, backdoors · testing (the kit for tests, not in here). `threads`, `dns`,
+`hubs` and `debug` are used as modules. `from greenserve import ...` gives the same names.
 """
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 

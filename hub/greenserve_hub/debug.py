@@ -1,131 +1,207 @@
-"""What every green thread is doing: a dump as text, on demand or on a signal.
+"""What every green thread is doing: a dump as text, on demand or on a signal; and what else helps to find a fault.
 
 For whoever looks at a program that hangs: from the backdoor, from a signal, or from code. It reads what others keep
-(hub.parked, GreenThread's name and origin) and changes nothing. Walks all objects of the process, so a dump of a large
-program takes a moment.
+(hub.parked, origins) and changes nothing. Used as a module: `from greenserve import debug`.
+
+Invariant: a dump raises nothing, whatever the objects in it do when they are printed. It looks at all objects of the
+process, so it takes a moment in a large one: 0.1 s for a million objects, and 50 µs for each green thread.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import threading
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
-from greenlet import getcurrent, greenlet
+from greenlet import greenlet
 
 from greenserve_hub.greenthreads import GreenThread
-from greenserve_hub.loop import Hub
+from greenserve_hub.loop import Hub, get_hub, print_error
+from greenserve_hub.origins import line_of, name_of, origin_of, stack_of
+from greenserve_hub.watchdogs import Watchdog
 from greenserve_hub.workers import PoolWorker
 
 _INDENT = "  "
 
 
-def format_threads(stacks: bool = True) -> str:
-    """A tree of all green threads, of every OS thread, under those that spawned them.
+def format_threads(stacks: bool = True, frame: FrameType | None = None) -> str:
+    """A tree of all green threads, of every OS thread that has a hub, each below the one that spawned it.
 
     Each with its name, its age, where it was spawned, what it waits for and since when and, with `stacks`, its stack.
-    Switches: never.
+    `frame` is where the stack of the current one begins, the caller unless given. Switches: never.
     """
-    found = gc.get_objects()
-    hubs = [one for one in found if isinstance(one, Hub) and not one.closed]
-    greens = [one for one in found if isinstance(one, greenlet) and not one.dead]
+    running = {**sys._current_frames(), threading.get_ident(): frame or sys._getframe(1)}
+    # By type(): isinstance() asks for __class__, and lazy proxies answer that with work, or an error.
+    found = [one for one in gc.get_objects() if issubclass(type(one), Hub | greenlet)]
+    hubs = [one for one in found if issubclass(type(one), Hub) and not one.closed]
+    greens = [one for one in found if issubclass(type(one), greenlet) and not one.dead]
     lines: list[str] = []
     for hub in sorted(hubs, key=lambda hub: hub.thread_id != threading.get_ident()):
-        lines += _hub_lines(hub, greens, stacks)
+        lines += _HubDump(hub, greens, running.get(hub.thread_id)).lines(stacks)
     return "\n".join(lines) + "\n"
 
 
-def _hub_lines(hub: Hub, greens: list[greenlet], stacks: bool) -> Iterator[str]:
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
-    yield (
-        f"OS thread {names.get(hub.thread_id, hub.thread_id)!s}, hub on {hub.poller.name}: "
-        f"{len(hub.descriptors)} descriptors, {len(hub.deadlines)} timers, {len(hub.ready)} calls ready"
-    )
-    # A greenlet's parent is its hub's greenlet, and the parent of that the OS thread's main one.
-    own = [one for one in greens if one.parent is hub.greenlet or one is hub.greenlet.parent]
-    idle = [one for one in own if _is_idle(one, hub)]
-    own = [one for one in own if one not in idle and (one or _state(one, hub) != "switched away by hand")]
-    children: dict[greenlet | None, list[greenlet]] = {}
-    for one in own:
-        spawner = one.spawned_by if isinstance(one, GreenThread) else None
-        children.setdefault(spawner if spawner in own else None, []).append(one)
-    main = hub.greenlet.parent
-    roots = sorted(children.get(None, []), key=lambda one: one is not main)
-    todo = [(one, 1) for one in reversed(roots)]
-    while todo:
-        one, depth = todo.pop()
-        for line in _green_lines(one, hub, stacks):
-            yield _INDENT * depth + line
-        todo += [(child, depth + 1) for child in reversed(children.get(one, []))]
-    if idle:
-        yield f"{_INDENT}{len(idle)} idle workers of pools"
+class _HubDump:
+    """The part of one hub."""
+
+    def __init__(self, hub: Hub, greens: Iterable[greenlet], running: FrameType | None) -> None:
+        self._hub = hub
+        self._running = running  # where its OS thread is
+        own = [one for one in greens if _belongs(one, hub)]
+        self._busy = {id(one): one for one in own if not _is_idle(one)}
+        self._idle = len(own) - len(self._busy)
+
+    def lines(self, stacks: bool) -> Iterator[str]:
+        hub = self._hub
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        yield (
+            f"OS thread {names.get(hub.thread_id, hub.thread_id)}, hub on {hub.poller.name}: "
+            f"{len(hub.descriptors)} descriptors, {len(hub.deadlines)} timers, {len(hub.ready)} calls ready"
+        )
+        children: dict[int, list[greenlet]] = {}
+        for one in sorted(self._busy.values(), key=_born):
+            children.setdefault(id(self._spawner(one)), []).append(one)
+        seen: set[greenlet] = set()
+        # Those without a spawner first; who spawned each other come last, or nobody would be above them.
+        for root in children.pop(id(None), []) + [one for some in children.values() for one in some]:
+            todo = [(root, 1)]
+            while todo:
+                one, depth = todo.pop()
+                if one not in seen:
+                    seen.add(one)
+                    yield from (_INDENT * depth + line for line in self._told(one, stacks))
+                    todo += [(child, depth + 1) for child in reversed(children.get(id(one), []))]
+        if self._idle:
+            yield f"{_INDENT}{self._idle} idle workers of pools"
+
+    def _spawner(self, green: greenlet) -> greenlet | None:
+        origin = origin_of(green)
+        spawner = None if origin is None else self._busy.get(origin[2])
+        # Else another one has come to live at its address, or to work on its greenlet.
+        return spawner if spawner is not None and _born(spawner) <= _born(green) else None
+
+    def _told(self, green: greenlet, stacks: bool) -> list[str]:
+        try:
+            return list(self._green_lines(green, stacks))
+        except Exception as error:  # of a name or a callable with a __str__ or a __getattr__ of its own
+            return [f"{type(green).__name__} {id(green):#x}: telling of it failed: {type(error).__name__}"]
+
+    def _green_lines(self, green: greenlet, stacks: bool) -> Iterator[str]:
+        frame = green.gr_frame if green.gr_frame is not None or not green else self._running
+        told = [_function(green, frame), name_of(green)] if green.parent is not None else [name_of(green)]
+        origin = origin_of(green)
+        if origin is not None:
+            told += [f"{self._hub.clock() - origin[3]:.1f} s old", f"spawned at {line_of(origin)}"]
+        yield f"{', '.join(told)}: {self._state(green)}"
+        if stacks and frame is not None:
+            yield from (_INDENT + line for line in stack_of(frame).splitlines())
+
+    def _state(self, green: greenlet) -> str:
+        waiter = self._hub.parked.get(green)
+        if waiter is not None:
+            return f"waiting {self._hub.clock() - waiter.since:.1f} s: {waiter}"
+        if not green:
+            return "not begun"
+        return "running" if green.gr_frame is None else "switched away by hand"
 
 
-def _green_lines(green: greenlet, hub: Hub, stacks: bool) -> Iterator[str]:
-    frame = _frame(green, hub)
-    told = [_name(green, hub, frame)]
-    if isinstance(green, GreenThread):
-        told += [f"{green.age:.1f} s old", f"spawned at {green.spawned_at}"]
-    yield f"{', '.join(told)}: {_state(green, hub)}"
-    if stacks and frame is not None:
-        for text in traceback.format_stack(frame):
-            yield from (_INDENT + line for line in text.rstrip().split("\n"))
-
-
-def _name(green: greenlet, hub: Hub, frame: FrameType | None) -> str:
+def _belongs(green: greenlet, hub: Hub) -> bool:
+    # The parent of a hub's green threads is its greenlet, and the parent of that the OS thread's main one.
     if green is hub.greenlet.parent:
-        return "main green thread"
-    name = getattr(green, "name", "")
-    if not name:
-        while frame is not None and frame.f_back is not None:
-            frame = frame.f_back
-        name = frame.f_code.co_qualname if frame is not None else "?"
-    return f"{name} ({type(green).__name__} {id(green):#x})"
+        return True
+    parent = green.parent
+    while parent is not None and parent is not hub.greenlet:
+        parent = parent.parent
+    return parent is not None
 
 
-def _state(green: greenlet, hub: Hub) -> str:
-    waiter = hub.parked.get(green)
-    if waiter is not None:
-        return f"waiting {hub.clock() - waiter.since:.1f} s: {waiter}"
-    if green is getcurrent():
-        return "running"
-    if not green:
-        return "not begun"
-    if green.gr_frame is None:
-        return "running in its OS thread"
-    return "switched away by hand"
+def _is_idle(green: greenlet) -> bool:
+    return issubclass(type(green), PoolWorker) and green.job is None  # type: ignore[attr-defined]
 
 
-def _is_idle(green: greenlet, hub: Hub) -> bool:
-    return isinstance(green, PoolWorker) and green.gr_frame is not None and green not in hub.parked
+def _born(green: greenlet) -> float:
+    origin = origin_of(green)
+    return 0.0 if origin is None else origin[3]
 
 
-def _frame(green: greenlet, hub: Hub) -> FrameType | None:
-    if green is getcurrent():
-        return sys._getframe(1)
-    if green and green.gr_frame is None:
-        return sys._current_frames().get(hub.thread_id)
-    frame: FrameType | None = green.gr_frame
-    return frame
+def _function(green: greenlet, frame: FrameType | None) -> str:
+    """What it was spawned to do."""
+    call = getattr(green, "_call", None)
+    job = getattr(green, "job", None)
+    fn: Any = call[0] if call else job[1] if job else getattr(green, "run", None)
+    while frame is not None:
+        if frame.f_code is GreenThread.run.__code__:
+            fn = frame.f_locals.get("fn", fn)
+        if fn is None and frame.f_back is None:
+            return frame.f_code.co_qualname
+        frame = frame.f_back
+    while isinstance(fn, partial):
+        fn = fn.func
+    return str(getattr(fn, "__qualname__", type(fn).__name__))
 
 
-def dump_on_signal(number: int = signal.SIGQUIT, file: TextIO | None = None) -> Any:
-    """Write format_threads() to `file` (stderr) whenever the signal comes; the handler there was before.
+def dump_on_signal(number: int = signal.SIGQUIT, write: Callable[[str], object] | None = None) -> Any:
+    """Give format_threads() to `write`, which prints to stderr unless given, whenever the signal comes.
 
-    Also while a green thread holds the hub. In the main thread. Switches: never.
+    Also while a green thread holds the hub. Returns the handler there was before, for signal.signal(). In the main
+    thread, else ValueError. Switches: never.
     """
 
     def dump(number: int, frame: FrameType | None) -> None:
-        out = sys.stderr if file is None else file
-        out.write(format_threads())
-        out.flush()
+        try:
+            (write or _print)(format_threads(frame=frame))
+        except Exception:
+            print_error(*sys.exc_info())
 
     return signal.signal(number, dump)
 
 
-__all__ = ["dump_on_signal", "format_threads"]
+def _print(text: str) -> None:
+    # Past the buffer of sys.stderr: the signal may have come in the middle of a write, and it is not reentrant.
+    left = text.encode("utf-8", "backslashreplace")
+    with suppress(OSError):
+        while left:
+            left = left[os.write(2, left) :]
+
+
+def format_hub_listeners() -> str:
+    """The descriptors of the current hub, and who is called when they are ready. Switches: never."""
+    lines = [
+        f"{descriptor}: read by {descriptor.reader}, written by {descriptor.writer}"
+        for descriptor in get_hub().descriptors.values()
+    ]
+    return "\n".join([f"{len(lines)} descriptors", *lines]) + "\n"
+
+
+def format_hub_timers() -> str:
+    """The timers of the current hub: in how many seconds each is due, and whom it calls. Switches: never."""
+    hub = get_hub()
+    armed = {deadline for _, _, deadline in hub.deadlines.heap if deadline.pending}
+    lines = [f"in {deadline.when - hub.clock():.3f} s: {deadline.callback}" for deadline in armed]
+    return "\n".join([f"{len(lines)} timers", *lines]) + "\n"
+
+
+def hub_exceptions(state: bool = True) -> None:
+    """Whether the current hub prints errors that nobody waits for; it does unless told not to. Switches: never."""
+    get_hub().on_error = print_error if state else _ignore
+
+
+def _ignore(*_: object) -> None:
+    return
+
+
+__all__ = [
+    "Watchdog",
+    "dump_on_signal",
+    "format_hub_listeners",
+    "format_hub_timers",
+    "format_threads",
+    "hub_exceptions",
+]

@@ -10,8 +10,6 @@ first step.
 
 from __future__ import annotations
 
-import sys
-import weakref
 from collections.abc import Callable, Generator
 from contextvars import copy_context
 from functools import partial
@@ -22,12 +20,21 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop import Hub, get_hub
+from greenserve_hub.origins import Origin, line_of, origin
 from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _PENDING = object()
+
+
+class SpawnedGreenlet(greenlet):
+    """What spawn_n gives: a greenlet that knows its origin. Its `name`, for dumps and errors, is yours to set."""
+
+    __slots__ = ("origin",)
+
+    origin: Origin
 
 
 class GreenThread(greenlet, Generic[T]):
@@ -40,40 +47,25 @@ class GreenThread(greenlet, Generic[T]):
     _links: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] | None = None
     _following = False
     _start: Deadline | None = None
-    _depth = 2  # frames from __init__ to who spawns
-    name = ""  # for dumps; yours to set
+    name = ""  # for dumps and errors; yours to set
 
     def __init__(self, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Not scheduled yet: use spawn()."""
-        super().__init__(None, hub.greenlet)
+        greenlet.__init__(self, None, hub.greenlet)  # super() would cost more than the whole origin
         self.gr_context = copy_context()
         self._hub = hub
-        self._born = hub.now
-        try:
-            frame = sys._getframe(self._depth)
-        except ValueError:
-            frame = sys._getframe()  # spawned by a green thread that is nothing but this call
-        # Not the frame, which would keep its locals alive.
-        self._site = frame.f_code, frame.f_lasti
-        self._spawner = weakref.ref(getcurrent())
+        self.origin = origin(hub.now, 3)
         self._call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] = (fn, args, kwargs)
 
     @property
     def spawned_at(self) -> str:
         """File and line of the call that spawned it."""
-        code, last = self._site
-        lines = [line for start, end, line in code.co_lines() if start <= last < end]
-        return f"{code.co_filename}:{lines[0] if lines else code.co_firstlineno}"
-
-    @property
-    def spawned_by(self) -> greenlet | None:
-        """The green thread that spawned it, while that lives."""
-        return self._spawner()
+        return line_of(self.origin)
 
     @property
     def age(self) -> float:
-        """Seconds since it was spawned, by the hub's clock as of the spawner's turn."""
-        return self._hub.clock() - self._born
+        """Seconds since the turn in which it was spawned."""
+        return self._hub.clock() - self.origin[3]
 
     def run(self) -> None:
         """The body; for the hub only."""
@@ -252,7 +244,8 @@ def spawn_n(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> green
     Switches: never.
     """
     hub = get_hub()
-    green = greenlet(partial(fn, **kwargs) if kwargs else fn, hub.greenlet)
+    green = SpawnedGreenlet(partial(fn, **kwargs) if kwargs else fn, hub.greenlet)
+    green.origin = origin(hub.now, 2)
     hub.ready.append((green.switch, args))
     return green
 

@@ -23,6 +23,7 @@ from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.doors import Door
 from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.natives import _thread, time
+from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 _LONGEST_WAIT = 86400.0
 
 ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
+
+
+def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Hand an error to sys.excepthook, as it is by then: what a hub does with those that nobody waits for."""
+    sys.excepthook(kind, error, trace)
 
 
 class Hub:
@@ -49,10 +55,11 @@ class Hub:
         self.deadlines = DeadlineQueue()
         self.descriptors: dict[int, Descriptor] = {}
         self.parked: dict[greenlet, Waiter] = {}
-        self.on_error: ErrorListener = lambda kind, error, trace: sys.excepthook(kind, error, trace)
+        self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
         self.closed = False
-        self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog
+        self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog, as `steps`
+        self.steps: Iterator[object] = iter(())  # what is left of this part of the turn
         self.main = getcurrent()
         while self.main.parent is not None:
             self.main = self.main.parent
@@ -189,7 +196,7 @@ class Hub:
     def _call_ready(self) -> None:
         ready = self.ready
         # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
-        turn = iter(range(len(ready)))
+        self.steps = turn = iter(range(len(ready)))
         while True:
             try:
                 for _ in turn:
@@ -235,7 +242,7 @@ class Hub:
     def hand_out(self, events: Sequence[tuple[int, int]]) -> None:
         """Call back whoever waits for what a poll found. For the hub's greenlet only."""
         descriptors = self.descriptors
-        remaining = iter(events)
+        self.steps = remaining = iter(events)
         while True:
             try:
                 for fd, bits in remaining:
@@ -292,7 +299,7 @@ class Hub:
         return self.door.users == 0 and not any(d.reader or d.writer for d in self.descriptors.values())
 
     def _tell_deadlock(self) -> None:
-        waiting = "".join(f"\n  {_name(green)}: waiting: {waiter}" for green, waiter in self.parked.items())
+        waiting = "".join(f"\n  {name_of(green)}: waiting: {waiter}" for green, waiter in self.parked.items())
         # In the main green thread, even where that has switched to another by hand.
         self.throw_main(
             Deadlock(
@@ -300,10 +307,6 @@ class Hub:
                 " Waiting are:" + waiting
             )
         )
-
-
-def _name(green: greenlet) -> str:
-    return "the main green thread" if green.parent is None else f"{type(green).__name__} {id(green):#x}"
 
 
 _current = _thread._local()

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from greenlet import GreenletExit
 
+from greenserve_hub.loop import get_hub
+from greenserve_hub.origins import origin
 from greenserve_hub.parking import WaitQueue
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class GreenMap(Generic[T]):
         self._in_line = 0  # those of them that wait for a slot: one is enough to use what others give back
         self._lanes = 0  # that hold a slot
         self._takers = WaitQueue()
+        self._origin = origin(get_hub().now, 3)
         if not pool._runs_here():
             self._call_helpers()
 
@@ -101,7 +104,7 @@ class GreenMap(Generic[T]):
         wanted = min(self._room(), max(self._lanes, _HELPERS))
         while self._helpers < wanted:
             self._helpers += 1
-            self._pool._start_helper(self._lane)
+            self._pool._start_helper(self._lane, self._origin)
 
     def _join(self) -> bool:
         # Whether the current worker has a slot now, and something to do with it.

@@ -45,7 +45,15 @@ class Waiter:
 
     def __repr__(self) -> str:
         """Why it waits."""
-        return self.verb if self.subject is None else f"{self.verb} {self.subject}"
+        if self.subject is None:
+            return self.verb
+        try:
+            return f"{self.verb} {self.subject}"
+        except Exception as error:
+            # Told in dumps and errors, which somebody else's __str__ must not break.
+            return (
+                f"{self.verb} a {type(self.subject).__name__} that cannot be printed: {type(error).__name__}"
+            )
 
     def park(self, timeout: float | None = None, switch: Callable[[], Any] | None = None) -> Any:
         """Wait until woken and return the value, or TIMED_OUT after `timeout` seconds. Switches: always.

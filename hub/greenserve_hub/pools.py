@@ -20,6 +20,7 @@ from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads import GreenThread
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.maps import GreenMap
+from greenserve_hub.origins import Origin, origin
 from greenserve_hub.parking import WaitQueue
 from greenserve_hub.semaphores import Semaphore
 from greenserve_hub.workers import PoolWorker, work
@@ -30,8 +31,6 @@ T = TypeVar("T")
 
 class _PoolThread(GreenThread[T]):
     """A GreenThread that holds a slot of its pool."""
-
-    _depth = 3
 
     def __init__(
         self, pool: GreenPool, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -130,7 +129,7 @@ class GreenPool:
         hub = self._bound_hub()
         call: Callable[..., object] = partial(fn, **kwargs) if kwargs else fn
         if self._take_slot():
-            worker = self._worker(hub, call, args)
+            worker = self._worker(hub, call, args, origin(hub.now, 2))
             self.coroutines_running.add(worker)
             hub.ready.append((worker.switch, ()))
             return
@@ -145,7 +144,7 @@ class GreenPool:
             return False
         hub = self._bound_hub()
         self.sem.counter -= 1
-        worker = self._worker(hub, fn, args)
+        worker = self._worker(hub, fn, args, None)
         self.coroutines_running.add(worker)
         if getcurrent() is hub.greenlet:
             worker.switch()
@@ -199,7 +198,9 @@ class GreenPool:
         # Whether a spawn runs inline: the pool is full, and waiting for one's own slot could last for ever.
         return self.sem.counter <= 0 and getcurrent() in self.coroutines_running
 
-    def _worker(self, hub: Hub, fn: Callable[..., object], args: tuple[Any, ...]) -> PoolWorker:
+    def _worker(
+        self, hub: Hub, fn: Callable[..., object], args: tuple[Any, ...], origin: Origin | None
+    ) -> PoolWorker:
         idle = self._idle
         while idle:
             worker = idle.pop()
@@ -207,13 +208,13 @@ class GreenPool:
                 break
         else:
             worker = PoolWorker(work, hub.greenlet)
-        worker.job = (self, fn, args)
+        worker.job = (self, fn, args, origin)
         return worker
 
-    def _start_helper(self, fn: Callable[[], object]) -> None:
+    def _start_helper(self, fn: Callable[[], object], origin: Origin) -> None:
         # For GreenMap: a worker that takes its slot itself.
         hub = self._bound_hub()
-        hub.ready.append((self._worker(hub, fn, ()).switch, ()))
+        hub.ready.append((self._worker(hub, fn, (), origin).switch, ()))
 
     def _join(self) -> None:
         # The second half of _start_helper: the current worker waits for its slot and is a member then.

@@ -1,17 +1,19 @@
 """Waiting for a descriptor, for green threads; callbacks use Descriptor.on_readable and on_writable themselves.
 
 Called by green sockets and by the server's streams. The invariant: one waiter per descriptor and side, and a
-second one is told who the first is.
+second one is told who the first is, with both stacks.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from greenlet import getcurrent
 
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.errors import ConcurrentUseError, IOClosed
+from greenserve_hub.origins import name_of, stack_of
 from greenserve_hub.parking import TIMED_OUT, Waiter
 
 
@@ -61,9 +63,13 @@ def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
 
 def _second(descriptor: Descriptor, side: str, first: Callable[[], object]) -> ConcurrentUseError:
     waiter = getattr(first, "__self__", None)
-    greens = [green for green, parked in descriptor.hub.parked.items() if parked is waiter]
-    who = f"{greens[0]!r}" if greens else f"{first!r}"
+    green = next((green for green, parked in descriptor.hub.parked.items() if parked is waiter), None)
+    who, stack = f"{first!r}", "  a callback of the hub, without a stack\n"
+    if green is not None:
+        who, stack = name_of(green), stack_of(green.gr_frame)
     return ConcurrentUseError(
-        f"{getcurrent()!r} would {side} {descriptor} while {who} waits to: "
-        "use a socket from one green thread per direction, or a lock"
+        f"{name_of(getcurrent())} would {side} {descriptor} while {who} waits to: "
+        "use a socket from one green thread per direction, or a lock\n"
+        f"The one that waits:\n{stack}"
+        f"The one that came second:\n{stack_of(sys._getframe(2))}"
     )

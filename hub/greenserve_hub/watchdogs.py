@@ -1,29 +1,41 @@
 """Watchdog: an OS thread that tells of a green thread which holds the hub.
 
 Facts: green threads give way where they wait, and nowhere else. One that computes, or calls what blocks, stops all the
-others of its OS thread, and nothing inside that thread can notice. Decision: an OS thread looks a few times within the
-threshold whether the hub's turn and the green thread that runs in it are still the same; it reads, and never raises
-anything in another thread. Cost: some twenty looks a second at the default threshold.
+others of its OS thread, and nothing inside that thread can notice. Decision: an OS thread looks twice within the
+threshold at where the hub's turn is, and once more when the threshold is over if it is still there; it reads what the
+hub keeps for itself anyway, and never raises anything in another thread. Cost: twenty looks a second at the default
+threshold; a hold that ends before it is told of, or one inside C code that keeps the interpreter's lock, is told of
+late or not at all.
 """
 
 from __future__ import annotations
 
 import _thread
+import os
 import sys
-import traceback
 from collections.abc import Callable
+from operator import length_hint
 from types import FrameType, TracebackType
 
-from greenserve_hub.loop import Hub, get_hub
+from greenserve_hub.loop import Hub, get_hub, print_error
+from greenserve_hub.origins import stack_of
 
-_LOOKS = 4  # within the threshold
+Place = tuple[float, int, int, int]
+
+
+def print_hold(seconds: float, stack: str) -> None:
+    """Tell of a hold on stderr."""
+    sys.stderr.write(f"a green thread has held the hub for {seconds:.3f} s so far:\n{stack}")
 
 
 class Watchdog:
     """Watches one hub while it is open: a context manager, or start() and stop()."""
 
     def __init__(
-        self, report: Callable[[float, str], object], threshold: float = 0.1, hub: Hub | None = None
+        self,
+        report: Callable[[float, str], object] = print_hold,
+        threshold: float = 0.1,
+        hub: Hub | None = None,
     ) -> None:
         """`report(seconds, stack)` is called in the watchdog's OS thread, once for each time the hub is held longer.
 
@@ -41,12 +53,14 @@ class Watchdog:
         """Begin to watch. Switches: never."""
         self._stop.acquire()
         self._ended.acquire()
-        _thread.start_new_thread(self._watch, ())
+        self._process = os.getpid()
+        _thread.start_new_thread(self._watch, (self._hub.clock(),))
 
     def stop(self) -> None:
         """End the OS thread and wait until it has. Switches: never."""
         self._stop.release()
-        self._ended.acquire()
+        if os.getpid() == self._process:  # else the thread has not come along into this child
+            self._ended.acquire()
         self._ended.release()
 
     def __enter__(self) -> Watchdog:
@@ -60,35 +74,43 @@ class Watchdog:
         """End."""
         self.stop()
 
-    def _watch(self) -> None:
-        hub = self._hub
-        clock = hub.clock
-        turn, runner, since, told = 0.0, 0, 0.0, False
-        while not self._stop.acquire(timeout=self._threshold / _LOOKS):
-            frame = None if hub.waiting or hub.closed else sys._current_frames().get(hub.thread_id)
+    def _watch(self, began: float) -> None:
+        hub, threshold = self._hub, self._threshold
+        last: Place | None = None
+        since, told = began, False
+        pause = threshold / 2
+        while not self._stop.acquire(timeout=pause):
+            pause = threshold / 2
+            frame = None if hub.waiting else sys._current_frames().get(hub.thread_id)
             if frame is None:
-                turn = 0.0
+                last = None
                 continue
-            now, lowest = clock(), _lowest(frame)
-            if hub.now != turn or lowest != runner:
-                # The first look at a turn knows when that began; another green thread in it began between two looks.
-                since = hub.now if hub.now != turn else now
-                turn, runner, told = hub.now, lowest, False
-            if not told and now - since >= self._threshold:
+            now, place = hub.clock(), _place(hub, frame)
+            if place != last:
+                # The first look at a turn knows when that began; another step of it began between two looks.
+                is_new_turn = last is None or last[0] != place[0]
+                since = max(place[0], began) if is_new_turn else now
+                last, told = place, False
+            if now < since + threshold:
+                pause = min(pause, since + threshold - now)
+            elif not told:
                 told = True
-                self._tell(now - since, frame)
+                stack = stack_of(frame)
+                del frame  # what it holds must not live until the next look, and end in this OS thread
+                self._tell(now - since, stack)
+            frame = None
         self._stop.release()
         self._ended.release()
 
-    def _tell(self, seconds: float, frame: FrameType) -> None:
+    def _tell(self, seconds: float, stack: str) -> None:
         try:
-            self._report(seconds, "".join(traceback.format_stack(frame)))
+            self._report(seconds, stack)
         except Exception:
-            sys.excepthook(*sys.exc_info())
+            print_error(*sys.exc_info())
 
 
-def _lowest(frame: FrameType) -> int:
-    """Tells one green thread's run from another's: the frame that it began with."""
+def _place(hub: Hub, frame: FrameType) -> Place:
+    """Tells one green thread's run, or one callback's, from the next: by what is left of the turn, and its stack."""
     while frame.f_back is not None:
         frame = frame.f_back
-    return id(frame)
+    return hub.now, length_hint(hub.steps), len(hub.deadlines.heap), id(frame)

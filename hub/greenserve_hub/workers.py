@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.loop import get_hub
+from greenserve_hub.origins import Origin
 
 if TYPE_CHECKING:
     from greenserve_hub.pools import GreenPool
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 IDLE_WORKERS = 256
 
 
-Job = tuple["GreenPool", Callable[..., object], tuple[Any, ...]]
+# The pool, the function and its arguments, and where it was asked for; None: by nobody's line, as the server does.
+Job = tuple["GreenPool", Callable[..., object], tuple[Any, ...], Origin | None]
 
 
 class PoolWorker(greenlet):
@@ -34,6 +36,22 @@ class PoolWorker(greenlet):
     generation = 0
     # Not handed over by switch(): greenlet keeps what it passed to the first one for as long as the greenlet lives.
     job: Job | None = None
+    _named = (0, "")
+
+    @property
+    def origin(self) -> Origin | None:
+        """Of its job."""
+        return None if self.job is None else self.job[3]
+
+    @property
+    def name(self) -> str:
+        """For dumps and errors; yours to set, for this job."""
+        generation, name = self._named
+        return name if generation == self.generation else ""
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._named = (self.generation, name)
 
     def _end_unstarted(self, throw_args: tuple[Any, ...]) -> None:
         # Killed before its next job, or its first, has begun.
@@ -50,7 +68,7 @@ def work() -> None:
     while True:
         worker = cast(PoolWorker, getcurrent())
         assert worker.job is not None
-        pool, fn, args = worker.job
+        pool, fn, args, _ = worker.job
         killed = False
         try:
             fn(*args)

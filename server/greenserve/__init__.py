@@ -7,7 +7,7 @@ TCP server, eventlet's `serve(sock, handle)`, is `greenserve_hub.serve`.
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
 # The runtime, first: it looks what was imported before it
-from greenserve_hub import dns as dns, hubs as hubs, threads as threads
+from greenserve_hub import debug as debug, dns as dns, hubs as hubs, threads as threads
 from greenserve_hub import (
     BoundedSemaphore,
     CappedSemaphore,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 
@@ -85,13 +86,25 @@ class TestTwoGreenThreads:
             received += len(tcp[1].recv(65536))
         writing.wait()
 
-    def test_a_second_reader_is_told_who_the_first_is(self, pair: Pair) -> None:
-        first = spawn(pair[0].recv, 10)
+    def test_a_second_reader_is_told_who_the_first_is_with_both_stacks(self, pair: Pair) -> None:
+        def read_first() -> bytes:
+            return pair[0].recv(10)
+
+        def read_second() -> bytes:
+            return pair[0].recv(10)
+
+        first = spawn(read_first)
+        first.name = "Ada"
         wait_all_blocked()
         with pytest.raises(ConcurrentUseError) as caught:
-            pair[0].recv(10)
-        assert repr(first) in str(caught.value)
-        assert f"read fd {pair[0].fileno()}" in str(caught.value)
+            read_second()
+        told, first_stack, second_stack = re.split("The one that .*:\n", str(caught.value))
+        assert (
+            f"the main green thread would read fd {pair[0].fileno()} while Ada (GreenThread {id(first):#x})"
+            in told
+        )
+        assert "read_first\n    return pair[0].recv(10)" in first_stack
+        assert "read_second\n    return pair[0].recv(10)" in second_stack
         pair[1].send(b"x")
         assert first.wait() == b"x"
 
