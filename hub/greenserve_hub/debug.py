@@ -66,7 +66,7 @@ class _HubDump:
             f"{len(hub.descriptors)} descriptors, {len(hub.deadlines)} timers, {len(hub.ready)} calls ready"
         )
         children: dict[int, list[greenlet]] = {}
-        for one in sorted(self._busy.values(), key=_born):
+        for one in sorted(self._busy.values(), key=lambda one: (one.parent is not None, _born(one))):
             children.setdefault(id(self._spawner(one)), []).append(one)
         seen: set[greenlet] = set()
         # Those without a spawner first; who spawned each other come last, or nobody would be above them.

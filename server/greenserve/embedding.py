@@ -34,8 +34,9 @@ def serve(
 
     In a program whose threads are patched it runs in the current hub, with all the others.
     `app` is a WSGI app or a "module:attr". Leaving the block stops gracefully, for at most `graceful_timeout` s.
-    `chdir`, `error_logfile`, `log_level` and `threadpool_size` are for run() and the command, which own their
-    process; `monkey_patch` is for the command alone. Raises ConfigError for settings and addresses that won't do.
+    `chdir`, `error_logfile`, `log_level`, `threadpool_size`, `block_threshold`, `dump_signal` and `backdoor` are for
+    run() and the command, which own their process; `monkey_patch` is for the command alone. Raises ConfigError for
+    settings and addresses that won't do.
     """
     if isinstance(app, str):
         app = load_app(app)

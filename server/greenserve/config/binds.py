@@ -53,6 +53,16 @@ class BindAddress:
         return self.kind == "unix" and self.path.startswith("@")
 
     @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect, as far as the text tells; a descriptor's socket may yet differ."""
+        if self.kind != "tcp" or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False  # a name
+
+    @property
     def sockaddr(self) -> tuple[str, int] | str:
         """What `socket.bind` takes: (host, port), or a path ("\\0name" where it is abstract)."""
         if self.kind == "unix":

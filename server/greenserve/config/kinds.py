@@ -20,6 +20,7 @@ from greenserve.config.binds import parse_bind
 
 __all__ = [
     "Kind",
+    "backdoor",
     "binds",
     "boolean",
     "choice",
@@ -131,6 +132,19 @@ def binds() -> Kind:
         "ADDRESS",
         "HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd://N, once or several times",
     )
+
+
+def backdoor() -> Kind:
+    """Give the kind of one listening address, or `off`."""
+
+    def parse(value: object) -> str:
+        if value is None or value is False or value == "off":
+            return "off"
+        if not isinstance(value, str):
+            raise ValueError("not an address")
+        return str(parse_bind(value))
+
+    return Kind(parse, str, "ADDRESS", "unix:PATH, 127.0.0.1:PORT, [::1]:PORT or fd://N; or off")
 
 
 def folder() -> Kind:

@@ -37,6 +37,7 @@ TIMEOUTS = "Timeouts"
 LIMITS = "Limits of a request"
 ANSWERS = "Answers"
 LOGS = "Logs"
+DEBUGGING = "Looking inside"
 PROCESS = "Process"
 
 
@@ -240,6 +241,35 @@ class Config:
         help="the least important message that is logged",
     )
 
+    block_threshold: float = setting(
+        0.1,
+        kinds.duration(off="nobody watches"),
+        group=DEBUGGING,
+        help="a green thread that holds the hub for longer is told of in the log, with its stack",
+        protects="code that computes or blocks, and stops all other requests unnoticed",
+        precedent="gevent, asyncio 100ms",
+    )
+    dump_signal: str = setting(
+        "quit",
+        kinds.choice("quit", "usr1", "usr2", "off"),
+        group=DEBUGGING,
+        help="the signal that writes to the log what every green thread is doing",
+        precedent="Go, Java QUIT",
+    )
+    backdoor: str = setting(
+        "off",
+        kinds.backdoor(),
+        group=DEBUGGING,
+        help="address of an interpreter inside the process, for nc or telnet: who connects can do anything; "
+        "a unix socket has mode 0600",
+    )
+    backdoor_allow_remote: bool = setting(
+        False,
+        kinds.boolean(),
+        group=DEBUGGING,
+        help="let a backdoor listen where other machines can reach it",
+    )
+
     chdir: str = setting(
         "",
         kinds.folder(),
@@ -318,3 +348,13 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
     for part in ("limit_request_line", "limit_request_field_size"):
         if values[part] > values["limit_request_head"]:
             yield part, "limit_request_head", "a part of the head can't be longer than the whole"
+    backdoor = values["backdoor"]
+    if backdoor != "off" and not values["backdoor_allow_remote"] and not parse_bind(backdoor).is_local:
+        yield (
+            "backdoor",
+            "backdoor_allow_remote",
+            (
+                "it would give this process to whoever can reach that address: "
+                "take unix:PATH or 127.0.0.1:PORT, or allow both"
+            ),
+        )

@@ -130,6 +130,27 @@ def _remove_stale(address: BindAddress) -> None:
             raise ConfigError(f"cannot listen at {address}: {_ADVICE[errno.EADDRINUSE]}")
 
 
+def file_of(sock: socket.socket) -> tuple[str, int] | None:
+    """The path and the inode of a unix socket's file, for remove_file() when it has been closed."""
+    name = sock.getsockname()
+    if sock.family != socket.AF_UNIX or not isinstance(name, str) or not name:
+        return None
+    with contextlib.suppress(OSError):
+        status = os.stat(name)
+        if stat.S_ISSOCK(status.st_mode):
+            return name, status.st_ino
+    return None
+
+
+def remove_file(file: tuple[str, int] | None) -> None:
+    """Take away a unix socket's file, unless another server has put its own there meanwhile."""
+    if file is not None:
+        path, inode = file
+        with contextlib.suppress(OSError):
+            if os.stat(path).st_ino == inode:
+                os.unlink(path)
+
+
 def name_and_port(sock: socket.socket) -> tuple[str, str]:
     """SERVER_NAME and SERVER_PORT of a listening socket (PEP 3333: never empty)."""
     name = sock.getsockname()

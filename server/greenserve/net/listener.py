@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
-import stat
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from greenserve.net.binding import name_and_port, url_of
+from greenserve.net.binding import file_of, name_and_port, remove_file, url_of
 from greenserve.net.connection import Connection
 from greenserve.net.stream import Stream
 from greenserve.wsgi import base_environ
@@ -70,7 +68,7 @@ class Listener:
         name, port = name_and_port(sock)
         self.environ: dict[str, Any] = base_environ("http", name, port, software, errors)
         self.url = url_of(sock)
-        self._file = _file_of(sock)
+        self._file = file_of(sock)
         self._descriptor = server.hub.open_descriptor(sock.fileno())
 
     def accept_forever(self) -> None:
@@ -138,20 +136,4 @@ class Listener:
             return
         self._descriptor.close()
         self.sock.close()
-        if self._file is not None:
-            path, inode = self._file
-            with contextlib.suppress(OSError):
-                # Not if another server has put its own there meanwhile.
-                if os.stat(path).st_ino == inode:
-                    os.unlink(path)
-
-
-def _file_of(sock: socket.socket) -> tuple[str, int] | None:
-    name = sock.getsockname()
-    if sock.family != socket.AF_UNIX or not isinstance(name, str) or not name:
-        return None
-    with contextlib.suppress(OSError):
-        status = os.stat(name)
-        if stat.S_ISSOCK(status.st_mode):
-            return name, status.st_ino
-    return None
+        remove_file(self._file)

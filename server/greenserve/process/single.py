@@ -21,6 +21,7 @@ from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.logs import open_error_log
 from greenserve.net import Server
+from greenserve.process.debugging import debugging
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.greenthreads import spawn_n
@@ -48,15 +49,18 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
         threads.set_size(config.threadpool_size)
         _raise_descriptor_limit(config.limit_connections)
         server = Server(app, config, sockets=sockets, errors=error_log.text_stream())
-        server.start()
-        with _signals(hub, server):
-            # Said when the signals are taken: who reads it may send one at once.
-            for url in server.urls:
-                log.info("listening at %s", url)
-            log.info(
-                "greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid()
-            )
-            server.wait()
+        with debugging(server, hub):
+            server.start()
+            with _signals(hub, server):
+                # Said when the signals are taken: who reads it may send one at once.
+                for url in server.urls:
+                    log.info("listening at %s", url)
+                log.info(
+                    "greenserve runs as process %d; stop it with Ctrl-C or `kill %d`",
+                    os.getpid(),
+                    os.getpid(),
+                )
+                server.wait()
         log.info("stopped")
         return 0
 
