@@ -23,7 +23,7 @@ from typing import Any
 from greenlet import greenlet
 
 from greenserve_hub.greenthreads import GreenThread
-from greenserve_hub.loop import Hub, get_hub, print_error
+from greenserve_hub.loop import Hub, find_hub, get_hub, print_error
 from greenserve_hub.origins import line_of, name_of, origin_of, stack_of
 from greenserve_hub.watchdogs import Watchdog
 from greenserve_hub.workers import PoolWorker
@@ -43,7 +43,7 @@ def format_threads(stacks: bool = True, frame: FrameType | None = None) -> str:
     hubs = [one for one in found if issubclass(type(one), Hub) and not one.closed]
     greens = [one for one in found if issubclass(type(one), greenlet) and not one.dead]
     lines: list[str] = []
-    for hub in sorted(hubs, key=lambda hub: hub.thread_id != threading.get_ident()):
+    for hub in sorted(hubs, key=lambda hub: hub is not find_hub()):
         lines += _HubDump(hub, greens, running.get(hub.thread_id)).lines(stacks)
     return "\n".join(lines) + "\n"
 

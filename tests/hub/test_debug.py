@@ -17,7 +17,6 @@ from greenlet import greenlet
 from tests.support.times import PATIENCE, eventually
 
 from greenserve_hub import debug
-from greenserve_hub.debug import format_threads
 from greenserve_hub.events import Event
 from greenserve_hub.greenthreads import kill, sleep, spawn, spawn_n
 from greenserve_hub.loop import get_hub
@@ -25,6 +24,12 @@ from greenserve_hub.piles import GreenPile
 from greenserve_hub.pools import GreenPool
 from greenserve_hub.sockets import socketpair
 from greenserve_hub.testing import FakeClock, wait_all_blocked
+
+
+def format_threads(stacks: bool = True) -> str:
+    """The part of the test's own hub: others may be left of tests before."""
+    told = debug.format_threads(stacks, sys._getframe(1))
+    return told.partition("\nOS thread ")[0] + "\n"
 
 
 def _entry(name: str, dump: str) -> str:
@@ -196,7 +201,7 @@ class TestTree:
         for _ in range(3):
             pool.spawn_n(sleep)
         pool.waitall()
-        assert format_threads(False).endswith("  3 idle workers of pools\n")
+        assert format_threads(False).rstrip().endswith("\n  3 idle workers of pools")
 
 
 class TestHostileObjects:
@@ -269,8 +274,8 @@ class TestOtherThreads:
         thread.join()
 
     def test_are_told_of_after_the_current_one(self, other: tuple[str, Any]) -> None:
-        eventually(lambda: format_threads().count("in crawl\n") == 1)
-        told = format_threads()
+        eventually(lambda: debug.format_threads().count("in crawl\n") == 1)
+        told = debug.format_threads()
         assert told.index("OS thread MainThread") < told.index("OS thread the other, hub on ")
         assert ": waiting " in _entry("crawl", told)
 
@@ -284,7 +289,7 @@ class TestOtherThreads:
         other[1].call_from_thread(spawn, hold)
         assert entered.wait(PATIENCE)
         entry = _entry(
-            "TestOtherThreads.test_one_that_runs_shows_where_it_is.<locals>.hold", format_threads()
+            "TestOtherThreads.test_one_that_runs_shows_where_it_is.<locals>.hold", debug.format_threads()
         )
         leave.set()
         assert ": running\n" in entry
@@ -294,7 +299,7 @@ class TestOtherThreads:
         thread = threading.Thread(target=lambda: spawn(sleep).wait())
         thread.start()
         thread.join()
-        assert format_threads()
+        assert debug.format_threads()
 
 
 class TestSignal:

@@ -122,6 +122,8 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "socket_mode": "600",
         "access_log_format": "json",
         "log_level": "debug",
+        "dump_signal": "off",
+        "backdoor": "[::1]:1",
         "chdir": str(folder),
         "hub": "poll",
     }

@@ -91,6 +91,24 @@ def test_an_unknown_keyword_is_refused_with_the_closest() -> None:
         Config.from_settings({}, head_timout=3)
 
 
+@pytest.mark.parametrize("place", ["0.0.0.0:3000", "[::]:3000", "10.0.0.1:3000", "example.com:3000"])
+def test_a_backdoor_that_others_can_reach_is_asked_for_twice(place: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_settings({}, backdoor=place)
+    assert str(caught.value) == (
+        f"backdoor = {place} (keyword backdoor) contradicts backdoor_allow_remote = false (default): it would give "
+        "this process to whoever can reach that address: take unix:PATH or 127.0.0.1:PORT, or allow both"
+    )
+    assert Config.from_settings({}, backdoor=place, backdoor_allow_remote=True).backdoor == place
+
+
+@pytest.mark.parametrize(
+    "place", ["127.0.0.1:0", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/x", "fd://3", "off"]
+)
+def test_a_backdoor_for_this_machine_only(place: str) -> None:
+    assert Config.from_settings({}, backdoor=place).backdoor == place
+
+
 @pytest.mark.parametrize("part", ["limit_request_line", "limit_request_field_size"])
 def test_a_part_of_the_head_is_not_longer_than_the_whole(part: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -1,0 +1,202 @@
+"""debugging: what the command's flags for looking inside give, in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.commands import Command, command
+from tests.support.raw import RawClient, ask, request
+from tests.support.times import eventually
+
+_APP = """
+import time
+from greenserve import sleep
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/wait":
+        environ["wsgi.errors"].write("wait begun\\n")
+        sleep(1000)
+    elif path == "/hold":
+        time.sleep(0.3)
+    elif path == "/spin":
+        environ["wsgi.errors"].write("spin begun\\n")
+        while True:
+            pass
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [path.encode()]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "web.py").write_text(_APP)
+    return tmp_path
+
+
+@contextmanager
+def _running(folder: Path, *arguments: str) -> Iterator[tuple[Command, tuple[str, int]]]:
+    call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", "--graceful-timeout", "0", *arguments)
+    with command(*call, folder=folder) as process:
+        found = process.until(r"listening at http://(.*):(\d+)$")
+        process.until("stop it with")
+        yield process, (found[1], int(found[2]))
+
+
+def _stopped(process: Command) -> str:
+    process.signal(signal.SIGTERM)
+    assert process.ended() == 0
+    return process.text
+
+
+class TestBlockThreshold:
+    def test_who_holds_the_hub_is_told_of_once_with_the_stack(self, folder: Path) -> None:
+        with _running(folder) as (process, address):
+            assert ask(address, request("/hold")).body == b"/hold"
+            process.until(r"warning: a green thread holds the hub, and nothing else has run for 1\d\d ms:")
+            process.until("in app")
+            process.until(r"time.sleep\(0.3\)")
+            assert _stopped(process).count("holds the hub") == 1
+
+    def test_off(self, folder: Path) -> None:
+        with _running(folder, "--block-threshold", "off") as (process, address):
+            assert ask(address, request("/hold")).body == b"/hold"
+            assert "holds the hub" not in _stopped(process)
+
+
+class TestDumpSignal:
+    def test_quit_tells_what_every_green_thread_is_doing(self, folder: Path) -> None:
+        with _running(folder) as (process, address), RawClient(address) as client:
+            client.send(request("/wait"))
+            process.until("wait begun")
+            assert ask(address, request("/x")).body == b"/x"  # hence it waits by now
+            process.signal(signal.SIGQUIT)
+            process.until("info: SIGQUIT: what every green thread is doing:")
+            process.until("the main green thread: waiting .* the end of <Server http://")
+            process.until(r"Dispatcher._work, PoolWorker \w+: waiting .*: sleep 1000")
+            process.until("in app")
+
+    def test_while_a_request_spins(self, folder: Path) -> None:
+        with _running(folder, "--dump-signal", "USR1") as (process, address), RawClient(address) as client:
+            client.send(request("/spin"))
+            process.until("spin begun")
+            process.signal(signal.SIGUSR1)
+            process.until(r"Dispatcher._work, PoolWorker \w+: running")
+            process.until("in app")
+
+    def test_under_load_no_request_suffers(self, folder: Path) -> None:
+        with _running(folder, "--access-logfile", "off") as (process, address):
+            stop = threading.Event()
+            bodies: list[bytes] = []
+
+            def load() -> None:
+                with RawClient(address) as client:
+                    while not stop.is_set():
+                        bodies.append(client.get("/x").body)
+
+            loaders = [threading.Thread(target=load) for _ in range(4)]
+            for loader in loaders:
+                loader.start()
+            for _ in range(5):
+                process.signal(signal.SIGQUIT)
+                process.until("SIGQUIT: what every")
+                process.until("Listener.accept_forever")
+            stop.set()
+            for loader in loaders:
+                loader.join()
+            assert set(bodies) == {b"/x"}
+            _stopped(process)
+
+    def test_to_a_log_that_is_for_errors_only(self, folder: Path) -> None:
+        path = folder / "log"
+        arguments = ("--error-logfile", str(path), "--bind", f"unix:{folder}/socket", "--log-level", "error")
+        with command("-m", "greenserve", "web:app", *arguments, folder=folder) as process:
+            eventually((folder / "socket").exists)
+            assert ask(f"{folder}/socket", request("/x")).body == b"/x"
+            process.signal(signal.SIGQUIT)
+            eventually(lambda: "accept_forever" in path.read_text())
+            assert "error: SIGQUIT: what every green thread is doing:\n    OS thread " in path.read_text()
+
+    def test_off_leaves_the_signal_alone(self, folder: Path) -> None:
+        with _running(folder, "--dump-signal", "off") as (process, _):
+            process.signal(signal.SIGQUIT)
+            assert process.ended() == -signal.SIGQUIT
+
+
+def _talk(address: str | tuple[str, int], text: str) -> str:
+    """What a session that types `text` gets, prompts and banner included."""
+    with RawClient(address) as client:
+        return client.send(text.encode()).finish_sending().rest().decode()
+
+
+class TestBackdoor:
+    def test_at_a_unix_socket_for_its_owner(self, folder: Path) -> None:
+        path = folder / "door"
+        with _running(folder, "--backdoor", f"unix:{path}") as (process, address):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            told = _talk(str(path), "pool()\nserver\nserver.stats.requests\nprint('mine')\n")
+            assert "threads(), stacks(), hub(), pool() tell of it" in told
+            assert re.search(r">>> <GreenPool at \w+ size=1000 running=0 waiting=0>\n", told)
+            assert f">>> <Server http://127.0.0.1:{address[1]}>\n>>> 0\n>>> mine\n" in told
+            assert f"info: backdoor at unix:{path}\n" in _stopped(process)
+            assert process.process.stdout is not None
+            assert "mine" not in process.process.stdout.read()
+        assert not path.exists()
+
+    def test_at_loopback_with_a_port_of_its_own(self, folder: Path) -> None:
+        call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", "--backdoor", "127.0.0.1:0")
+        with command(*call, folder=folder) as process:
+            port = process.until(r"backdoor at 127.0.0.1:(\d+)")[1]
+            process.until("stop it with")
+            assert "\n>>> 2\n" in _talk(("127.0.0.1", int(port)), "1 + 1\n")
+
+    def test_its_sessions_end_with_the_server(self, folder: Path) -> None:
+        path = folder / "door"
+        with _running(folder, "--backdoor", f"unix:{path}") as (process, _), RawClient(str(path)) as client:
+            client.until(b">>> ")
+            client.send(b"import greenserve; greenserve.sleep(1000)\n")
+            _stopped(process)
+            assert client.rest() == b""
+
+    def test_takes_the_place_of_one_that_died_and_of_no_other(self, folder: Path) -> None:
+        path = folder / "door"
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(str(path))
+        with _running(folder, "--backdoor", f"unix:{path}"):
+            call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", "--backdoor", f"unix:{path}")
+            with command(*call, folder=folder) as second:
+                assert second.ended() == 2
+                assert (
+                    f"greenserve: cannot listen at unix:{path}: something listens there already"
+                    in second.text
+                )
+            assert "2" in _talk(str(path), "1 + 1\n")
+
+    def test_elsewhere_only_when_told_twice(self, folder: Path) -> None:
+        call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", "--backdoor", "0.0.0.0:0")
+        with command(*call, folder=folder) as process:
+            assert process.ended() == 2
+            assert (
+                "backdoor = 0.0.0.0:0 (flag --backdoor) contradicts backdoor_allow_remote = false"
+                in process.text
+            )
+            assert "Traceback" not in process.text
+        with command(*call, "--backdoor-allow-remote", folder=folder) as process:
+            process.until(r"backdoor at 0.0.0.0:\d+")
+
+    def test_a_descriptor_that_listens_elsewhere_is_refused(self, folder: Path) -> None:
+        with socket.create_server(("0.0.0.0", 0)) as sock:
+            door = f"--backdoor=fd://{sock.fileno()}"
+            call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", door)
+            with command(*call, folder=folder, pass_fds=(sock.fileno(),)) as process:
+                assert process.ended() == 2
+                assert "would give this process to whoever can reach it" in process.text
+                assert "Traceback" not in process.text
