@@ -4,6 +4,7 @@
 #   make run     [BIND=127.0.0.1:8000]   the demo in your browser
 #   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest; HUB=asyncio runs them on that hub
 #   make lint                            ruff, the formatter's check, mypy --strict
+#   make soak                            a million of everything, and what is left in memory
 #   make bench   [BENCH_ARGS=...]        greenserve beside its peers, with plots
 #   make conformance [CONFORMANCE_ARGS=...]  CPython's own tests, patched by greenserve and by its peers
 #   make image-test                      builds the Dockerfile and runs it
@@ -44,6 +45,10 @@ lint: $(VENV)/.stamp-lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict
+
+.PHONY: soak
+soak: $(VENV)/.stamp-test
+	PYTHONPATH=. $(VENV)/bin/python -m tests.soak
 
 .PHONY: bench
 bench: $(BENCH_VENV)/.stamp-bench

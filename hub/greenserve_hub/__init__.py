@@ -40,6 +40,9 @@ from greenserve_hub.patching import is_monkey_patched, monkey_patch, original
 from greenserve_hub.serving import StopServe, connect, listen, serve
 from greenserve_hub.sockets import GreenSocket, create_connection, socketpair
 
+# Looking inside
+from greenserve_hub.backdoors import backdoor, backdoor_server
+
 __all__ = [
     "BoundedSemaphore",
     "CappedSemaphore",
@@ -70,6 +73,8 @@ __all__ = [
     "Timeout",
     "WouldBlock",
     "available_pollers",
+    "backdoor",
+    "backdoor_server",
     "connect",
     "create_connection",
     "get_hub",

@@ -3,7 +3,8 @@
 Facts: these four are the whole process's, and print() and the prompt of an interpreter look nowhere else. Decision:
 while there is a console, each of them is a stand-in that asks a ContextVar whose it is, and hands on to what was there
 before for everybody else. A green thread made by spawn(), and a call by threads.execute(), inherit it; spawn_n() and
-reused workers begin with an empty context, and so with the process's. Called by backdoors.py.
+reused workers begin with an empty context, and so with the process's. Who outlives the last console prints to the
+process's again. Called by backdoors.py.
 
 Invariant: with the last console gone, what was there before is there again, unless somebody has put something else
 in its place meanwhile.

@@ -59,6 +59,7 @@ def test_make_alone_lists_the_verbs():
         "run",
         "test",
         "lint",
+        "soak",
         "bench",
         "conformance",
         "image-test",

@@ -61,10 +61,10 @@ class TestBlockThreshold:
     def test_who_holds_the_hub_is_told_of_once_with_the_stack(self, folder: Path) -> None:
         with _running(folder) as (process, address):
             assert ask(address, request("/hold")).body == b"/hold"
-            process.until(r"warning: a green thread holds the hub, and nothing else has run for 1\d\d ms:")
+            process.until(r"warning: a green thread holds the hub, and nothing else has run for \d+ ms:")
             process.until("in app")
             process.until(r"time.sleep\(0.3\)")
-            assert _stopped(process).count("holds the hub") == 1
+            assert _stopped(process).count("time.sleep(0.3)") == 1
 
     def test_off(self, folder: Path) -> None:
         with _running(folder, "--block-threshold", "off") as (process, address):

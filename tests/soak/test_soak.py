@@ -1,0 +1,37 @@
+"""The soak's work in small: nothing is left of it. `make soak` does it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.soak.growth import growth
+from tests.soak.works import arm_and_cancel, connect_and_close, spawn_and_finish
+from tests.support.running import own_hub
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+
+_kept: list[object] = []
+
+
+def _leaky(count: int) -> None:
+    _kept.extend([number] for number in range(count // 50))
+
+
+@pytest.mark.parametrize(
+    ("work", "count"),
+    [(spawn_and_finish, 20_000), (arm_and_cancel, 10_000), (connect_and_close, 500)],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_nothing_is_left(work: Callable[[int], None], count: int) -> None:
+    with own_hub():
+        left = growth(work, count)
+    assert left.objects <= count // 100
+    assert left.blocks <= count // 20
+
+
+def test_a_leak_would_be_seen() -> None:
+    left = growth(_leaky, 20_000)
+    _kept.clear()
+    assert left.objects > 200
