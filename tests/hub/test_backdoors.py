@@ -30,7 +30,7 @@ from greenserve_hub.threads import execute
 from greenserve_hub.timeouts import Timeout
 
 PROMPT = ">>> "
-MORE_THAN_FITS = "x" * 900_000  # into the socket's buffer
+MORE_THAN_FITS = 2_000_000  # bytes, into the socket's buffer
 
 
 class Client:
@@ -219,16 +219,16 @@ class TestConnectionsApart:
 
     def test_an_os_thread_of_one_prints_there(self) -> None:
         with _connected({"execute": execute}) as client:
-            client.send(f"execute(print, '{MORE_THAN_FITS}', 'from afar')\n")
-            assert client.until(" from afar\n").endswith(MORE_THAN_FITS)
+            client.send(f"execute(print, 'x' * {MORE_THAN_FITS}, 'from afar')\n")
+            assert client.until(" from afar\n").endswith("x" * MORE_THAN_FITS)
 
     def test_a_callback_of_one_prints_there(self) -> None:
         def call_soon(*call: Any) -> None:
             get_hub().call_soon(copy_context().run, *call)
 
         with _connected({"call_soon": call_soon}) as client:
-            client.send(f"call_soon(print, '{MORE_THAN_FITS}', 'from the hub')\n")
-            assert client.until(" from the hub\n").endswith(MORE_THAN_FITS)
+            client.send(f"call_soon(print, 'x' * {MORE_THAN_FITS}, 'from the hub')\n")
+            assert client.until(" from the hub\n").endswith("x" * MORE_THAN_FITS)
 
     def test_one_that_waits_keeps_no_other_waiting(self, client: Client) -> None:
         event = Event()
