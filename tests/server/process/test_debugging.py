@@ -15,7 +15,11 @@ from pathlib import Path
 import pytest
 from tests.support.commands import Command, command
 from tests.support.raw import RawClient, ask, request
+from tests.support.running import own_hub
 from tests.support.times import eventually
+
+from greenserve import Config, Server, connect
+from greenserve.process.debugging import debugging
 
 _APP = """
 import time
@@ -209,3 +213,16 @@ class TestBackdoor:
                 assert process.ended() == 2
                 assert "would give this process to whoever can reach it" in process.text
                 assert "Traceback" not in process.text
+
+
+def test_nothing_is_left_of_it_in_the_process(tmp_path: Path) -> None:
+    path, handler = str(tmp_path / "door"), signal.getsignal(signal.SIGQUIT)
+    with own_hub() as hub:
+        server = Server(lambda environ, start_response: [], Config(backdoor=f"unix:{path}"))
+        with debugging(server, hub):
+            client = connect(path, socket.AF_UNIX)
+            assert client.recv(9).startswith(b"backdoor ")
+        with client:
+            while client.recv(9):
+                pass
+    assert signal.getsignal(signal.SIGQUIT) is handler
