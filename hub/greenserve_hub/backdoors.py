@@ -10,9 +10,7 @@ does not read reaches nobody else.
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import sys
 from codeop import CommandCompiler
 from collections.abc import Callable, Mapping
@@ -28,6 +26,7 @@ from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads import kill, spawn_n
 from greenserve_hub.locks import Lock
 from greenserve_hub.loop import find_hub, get_hub
+from greenserve_hub.natives import os, socket
 from greenserve_hub.serving import serve
 from greenserve_hub.sockets import GreenSocket
 from greenserve_hub.stdio import stand_in, use_console

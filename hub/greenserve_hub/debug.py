@@ -10,8 +10,6 @@ process, so it takes a moment in a large one: 0.1 s for a million objects, and 5
 from __future__ import annotations
 
 import gc
-import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +22,7 @@ from greenlet import greenlet
 
 from greenserve_hub.greenthreads import GreenThread
 from greenserve_hub.loop import Hub, find_hub, get_hub, print_error
+from greenserve_hub.natives import _thread, os, signal
 from greenserve_hub.origins import line_of, name_of, origin_of, stack_of
 from greenserve_hub.watchdogs import Watchdog
 from greenserve_hub.workers import PoolWorker
@@ -37,7 +36,7 @@ def format_threads(stacks: bool = True, frame: FrameType | None = None) -> str:
     Each with its name, its age, where it was spawned, what it waits for and since when and, with `stacks`, its stack.
     `frame` is where the stack of the current one begins, the caller unless given. Switches: never.
     """
-    running = {**sys._current_frames(), threading.get_ident(): frame or sys._getframe(1)}
+    running = {**sys._current_frames(), _thread.get_ident(): frame or sys._getframe(1)}
     # By type(): isinstance() asks for __class__, and lazy proxies answer that with work, or an error.
     found = [one for one in gc.get_objects() if issubclass(type(one), Hub | greenlet)]
     hubs = [one for one in found if issubclass(type(one), Hub) and not one.closed]
@@ -60,7 +59,8 @@ class _HubDump:
 
     def lines(self, stacks: bool) -> Iterator[str]:
         hub = self._hub
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        # Without the lock of threading.enumerate(), which a signal handler may have interrupted in the hub.
+        names = {ident: thread.name for ident, thread in threading._active.copy().items()}  # type: ignore[attr-defined]
         yield (
             f"OS thread {names.get(hub.thread_id, hub.thread_id)}, hub on {hub.poller.name}: "
             f"{len(hub.descriptors)} descriptors, {len(hub.deadlines)} timers, {len(hub.ready)} calls ready"

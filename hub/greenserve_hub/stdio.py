@@ -12,12 +12,13 @@ in its place meanwhile.
 
 from __future__ import annotations
 
-import _thread
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
+
+from greenserve_hub.natives import _thread
 
 _STREAMS: Final = ("stdin", "stdout", "stderr")
 

@@ -10,14 +10,13 @@ late or not at all.
 
 from __future__ import annotations
 
-import _thread
-import os
 import sys
 from collections.abc import Callable
 from operator import length_hint
 from types import FrameType, TracebackType
 
 from greenserve_hub.loop import Hub, get_hub, print_error
+from greenserve_hub.natives import _thread, os
 from greenserve_hub.origins import stack_of
 
 Place = tuple[float, int, int, int]

@@ -23,6 +23,7 @@ from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.log_file import LogFile
 from greenserve.log_time import local_time
+from greenserve_hub.natives import _thread
 
 __all__ = ["ErrorLog", "error_log", "open_error_log", "open_log_file"]
 
@@ -43,6 +44,10 @@ class ErrorLog(logging.Handler):
         error_log.setLevel(level)
         error_log.propagate = False
         error_log.addHandler(self)
+
+    def createLock(self) -> None:
+        """A native one: emit() never switches, and the hub, the watchdog and a signal handler may not wait for one."""
+        self.lock = _thread.RLock()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; raises nothing."""

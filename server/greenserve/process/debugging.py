@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 from collections.abc import Iterator
 
 from greenserve.config.binds import parse_bind
@@ -19,6 +18,7 @@ from greenserve_hub.debug import dump_on_signal
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads import GreenletExit, kill, spawn
 from greenserve_hub.loop import Hub
+from greenserve_hub.natives import signal
 from greenserve_hub.watchdogs import Watchdog
 
 __all__ = ["debugging"]
