@@ -8,6 +8,7 @@ spawns, by errors that name a green thread, and by debug.py.
 
 from __future__ import annotations
 
+import threading
 from os import path
 from sys import _getframe
 from traceback import StackSummary
@@ -16,15 +17,24 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-# The code and the instruction that spawned (None: a callback of the hub), whose id() it
-# was, and when by the hub's clock. An id may stand for another green thread by now: for one that is younger.
+# The code and the instruction that spawned (None: a callback of the hub), the id() of who did, and when by the hub's
+# clock. The id may stand for another green thread by now: for a younger one.
 Origin = tuple[CodeType | None, int, int, float]
 
 # Whose frames stand between a spawn and the line that asked for it.
 _PASSED_THROUGH = frozenset(
-    path.join(path.dirname(_getframe().f_code.co_filename), f"{name}.py")
-    for name in ("greenthreads", "loop", "maps", "piles", "pools", "serving", "workers")
-)
+    path.join(path.dirname(_getframe().f_code.co_filename), *f"{name}.py".split("/"))
+    for name in [
+        "greenthreads",
+        "loop",
+        "maps",
+        "patching/green_thread",
+        "piles",
+        "pools",
+        "serving",
+        "workers",
+    ]
+) | {threading.Thread.start.__code__.co_filename}
 
 
 def origin(now: float, depth: int) -> Origin:
