@@ -206,20 +206,20 @@ class _Session:
     def write(self, text: str) -> int:
         """Send. OSError where the client has gone, in the connection's own green thread; others' text is dropped."""
         data = text.encode("utf-8", "backslashreplace")
-        if find_hub() is not self._hub or getcurrent() is self._hub.greenlet:
+        if find_hub() is self._hub and getcurrent() is not self._hub.greenlet:
+            self._send(data)
+        else:
             # From threads.execute(), or a callback: neither may wait here.
             self._hub.call_from_thread(spawn_n, self._send, data)
-            return len(text)
-        try:
-            self._send(data)
-        except OSError:
-            if getcurrent() is self._green:
-                raise
         return len(text)
 
     def _send(self, data: bytes) -> None:
-        with self._writing:
-            self._sock.sendall(data)
+        try:
+            with self._writing:
+                self._sock.sendall(data)
+        except OSError:
+            if getcurrent() is self._green:
+                raise
 
     def flush(self) -> None:
         """Nothing is held back."""

@@ -211,16 +211,31 @@ class TestConnectionsApart:
     def test_two_green_threads_may_print_at_once(self, client: Client) -> None:
         client.say("from greenserve_hub import GreenPile")
         client.say("pile = GreenPile()")
-        client.send("for n in range(3): pile.spawn(print, str(n) * 1_000_000)\n\n")
+        client.send("for n in range(3): pile.spawn(print, str(n) * 300_000)\n\n")
         client.until(PROMPT)
         text = client.say("list(pile)")
-        assert [text.count(n) for n in "012"] == [1_000_000] * 3
+        assert [text.count(n) for n in "012"] == [300_000] * 3
         assert "Error" not in text
 
     def test_an_os_thread_of_one_prints_there(self) -> None:
         with _connected({"execute": execute}) as client:
             client.send(f"execute(print, 'x' * {MORE_THAN_FITS}, 'from afar')\n")
             assert client.until(" from afar\n").endswith("x" * MORE_THAN_FITS)
+
+    def test_an_os_thread_of_one_that_has_gone_prints_nowhere(self) -> None:
+        gate, done = threading.Event(), Event()
+
+        def late() -> None:
+            gate.wait(PATIENCE)
+            print("x" * MORE_THAN_FITS)
+
+        names = {"spawn": spawn, "execute": execute, "late": late, "done": done}
+        with _connected(names) as client:
+            client.say("green = spawn(lambda: (execute(late), done.send(1)))")
+        with _connected():  # the stand-ins stay meanwhile
+            gate.set()
+            assert done.wait(PATIENCE) == 1
+            wait_all_blocked()
 
     def test_a_callback_of_one_prints_there(self) -> None:
         def call_soon(*call: Any) -> None:
@@ -241,7 +256,7 @@ class TestConnectionsApart:
 
     def test_one_that_does_not_read_keeps_no_other_waiting(self, client: Client) -> None:
         with _connected() as other:
-            client.send("print('x' * 10_000_000)\n")
+            client.send(f"print('x' * {MORE_THAN_FITS})\n")
             wait_all_blocked()
             assert other.say("1") == "1\n"
             client.until("\n")
@@ -296,7 +311,7 @@ class TestEnd:
         done = Event()
         with _connected({"done": done}) as client:
             client.say("from greenserve_hub import spawn, sleep")
-            client.say("green = spawn(lambda: (sleep(0.001), print('x' * 10_000_000), done.send(1)))")
+            client.say("green = spawn(lambda: (sleep(0.001), print('x' * 2_000_000), done.send(1)))")
             with _connected():  # the stand-ins stay meanwhile
                 client.sock.close()
                 assert done.wait(PATIENCE) == 1
