@@ -51,7 +51,7 @@ class GreenThread(greenlet, Generic[T]):
 
     def __init__(self, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Not scheduled yet: use spawn()."""
-        greenlet.__init__(self, None, hub.greenlet)  # super() would cost more than the whole origin
+        greenlet.__init__(self, None, hub.greenlet)  # cheaper than by super()
         self.gr_context = copy_context()
         self._hub = hub
         self.origin = origin(hub.now, 3)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from greenlet import greenlet
-from tests.support.times import PATIENCE
+from tests.support.commands import command
 
 from greenserve_hub.events import Event
 from greenserve_hub.greenthreads import (
@@ -64,15 +62,14 @@ def test_each_way_to_spawn_tells_the_users_line(way: str) -> None:
 def test_a_thread_of_a_patched_program_tells_who_started_it(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "import threading, time\n"
+        "import sys, threading, time\n"
         "from greenserve import debug\n"
         "threading.Thread(target=time.sleep, args=(0.01,), name='Ada').start()\n"
-        "print(debug.format_threads(False))\n"
+        "sys.stderr.write(debug.format_threads(False))\n"
     )
-    command = [sys.executable, "-m", "greenserve.patched", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    (line,) = (line for line in done.stdout.splitlines() if " Ada (" in line)
-    assert f"spawned at {program}:3: " in line
+    with command("-m", "greenserve.patched", str(program), folder=tmp_path) as process:
+        process.until(rf" Ada \(.*spawned at {program}:3: ")
+        assert process.ended() == 0
 
 
 def test_a_callback_has_no_line() -> None:
