@@ -3,9 +3,9 @@
 Layers, each of which imports from those before it only: natives, errors, deadlines, asyncio_poller, pollers,
 descriptors, doors, origins · loop (the hub), signals · parking (the one place that waits and wakes) · greenthreads,
 timeouts, readiness, semaphores · locks, events, queues, hubs, locals · workers, maps, pools, piles · crossings,
-thread_pools, proxies, threads · executors, awaitables · dns, selecting · sockets, tls_sockets, files, children · serving
-· patching · watchdogs, debug, telnet, stdio, backdoors · testing (the kit for tests, not in here). `threads`, `dns`,
-`hubs` and `debug` are used as modules. `from greenserve import ...` gives the same names.
+thread_pools, proxies, threads · executors, awaitables · dns, selecting · sockets, tls_sockets, files, children ·
+serving · patching · watchdogs, debug, telnet, stdio, backdoors · testing (the kit for tests, not in here). `threads`,
+`dns`, `hubs` and `debug` are used as modules. `from greenserve import ...` gives the same names.
 """
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
