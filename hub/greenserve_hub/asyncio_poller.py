@@ -54,9 +54,6 @@ class AsyncioPoller:
         self.arm = kernel.arm
         self.closed = False
         self.running = False  # coroutines run, and nothing has called for an end of that yet
-        self.on_fork: set[Callable[[], object]] = (
-            set()
-        )  # called in the child of a fork, which has no coroutine
         self._kernel = kernel
         self._ask_kernel = kernel.poll
         self._loop, self._backend = _make_loop(uvloop)
@@ -71,10 +68,12 @@ class AsyncioPoller:
     def adopted_by(self, hub: Hub) -> None:
         """Have the hub's queues interrupt a run of the loop that fills them. Switches: never."""
         self._hub = hub
-        hub.ready = ReadyCalls(hub.ready, self)
+        # In the child of a fork they are there already, and the hub's turn holds on to them.
+        if not isinstance(hub.ready, ReadyCalls):
+            hub.ready = ReadyCalls(hub.ready)
         if not isinstance(hub.deadlines, Deadlines):
             hub.deadlines = Deadlines()
-        hub.deadlines.poller = self
+        hub.ready.poller = hub.deadlines.poller = self
 
     # What coroutines need ----------------------------------------------------------------------------------
 
@@ -117,6 +116,8 @@ class AsyncioPoller:
                 return events
         self._run(seconds)
         if self.closed:  # by a coroutine
+            if os.getpid() != self._process:
+                os._exit(0)  # it forked and waits: the child has nothing else that runs
             self._finish()
             return ()
         return self._ask_kernel(0)
@@ -165,16 +166,15 @@ class AsyncioPoller:
         if self.closed:
             return
         self.closed = True
-        if os.getpid() != self._process:
+        forked = os.getpid() != self._process
+        if forked:
             self._leave_behind()
         if self._loop.is_running():
             self.interrupt()  # by a coroutine: poll() goes on to the end of it
-        else:
+        elif not forked:
             self._finish()
 
     def _finish(self) -> None:
-        if os.getpid() != self._process:
-            return
         loop = self._loop
         loop.remove_reader(self._kernel.fileno())
         try:
@@ -191,8 +191,6 @@ class AsyncioPoller:
             with select.epoll() as empty:
                 os.dup2(empty.fileno(), self._backend, inheritable=False)
         self._kernel.close()
-        for wake in tuple(self.on_fork):
-            wake()
 
 
 class ReadyCalls(deque[Call]):
@@ -200,10 +198,7 @@ class ReadyCalls(deque[Call]):
 
     __slots__ = ("poller",)
 
-    def __init__(self, calls: deque[Call], poller: AsyncioPoller) -> None:
-        """Begins with `calls`."""
-        super().__init__(calls)
-        self.poller = poller
+    poller: AsyncioPoller
 
     def append(self, call: Call) -> None:
         """As deque.append."""

@@ -125,11 +125,6 @@ def _outcome(hub: Hub, future: Future[Any]) -> Any:
         except BaseException:
             _cancel(hub, future)
             raise
-    if _is_left_behind(hub, future):
-        # Even if it has come to its end here: a coroutine that forks runs on until it waits.
-        raise HubError(
-            f"coroutine {_told(future)} stayed with the parent process: a fork takes no running coroutine along"
-        )
     if future.cancelled():
         raise GreenletExit(f"coroutine {_told(future)} was cancelled")
     result = future.result()
@@ -139,29 +134,19 @@ def _outcome(hub: Hub, future: Future[Any]) -> Any:
 
 
 def _park(hub: Hub, future: Future[Any]) -> None:
-    if _is_left_behind(hub, future):
-        return
     waiter = Waiter(hub, "coroutine", _told(future))
-    poller: Any = hub.poller
     future.add_done_callback(waiter.wake)
-    poller.on_fork.add(waiter.wake)
     try:
         waiter.park()
     finally:
         future.remove_done_callback(waiter.wake)
-        poller.on_fork.discard(waiter.wake)
-
-
-def _is_left_behind(hub: Hub, future: Future[Any]) -> bool:
-    poller: Any = hub.poller
-    return future.get_loop() is not poller.loop
 
 
 def _cancel(hub: Hub, future: Future[Any]) -> None:
     # Until its finally clauses have run, as those of a green thread's own code would. A second exception ends that too.
     if future.cancel():
         _park(hub, future)
-        if future.done() and not future.cancelled() and (error := future.exception()) is not None:
+        if not future.cancelled() and (error := future.exception()) is not None:
             hub.tell_error(error)
 
 

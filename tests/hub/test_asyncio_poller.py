@@ -226,17 +226,15 @@ def test_a_coroutine_may_close_its_hub(hub):
     in_a_thread(hub.poller.name, run)
 
 
-@pytest.mark.parametrize("place", ["green", "coroutine"])
-def test_a_fork_takes_no_coroutine_along(hub, place):
+def test_a_fork_takes_no_coroutine_along(hub):
     script = """
-        import asyncio, os, sys
-        from greenserve_hub import HubError, sleep, spawn_for_awaitable, use_hub, wait_for_awaitable
+        import os, sys
+        from greenserve_hub import sleep, spawn, spawn_for_awaitable, use_hub, wait_for_awaitable
 
-        name, place = sys.argv[1:]
-        hub = use_hub(name)
-        hub.on_error = lambda *told: None  # of those for whom nobody waits yet
+        hub = use_hub(sys.argv[1])
         parent = os.getpid()
         reader, writer = os.pipe()
+        loop = hub.poller.loop
 
         async def ends() -> str:
             try:
@@ -244,46 +242,46 @@ def test_a_fork_takes_no_coroutine_along(hub, place):
             finally:
                 print("finally", "in the parent" if os.getpid() == parent else "IN THE CHILD", flush=True)
 
-        async def double(number: int) -> int:
-            await asyncio.sleep(0.001)
-            return 2 * number
+        async def later(number: int) -> int:
+            return await spawn(lambda: sleep(0.001) or number)
 
-        def child() -> None:
-            try:
-                green.wait()
-            except HubError as error:
-                print(error, flush=True)
-            print(wait_for_awaitable(double(4)), flush=True)
+        green = spawn_for_awaitable(ends())
+        wait_for_awaitable(later(1))
+        pid = os.fork()
+        if pid == 0:
+            print("child", wait_for_awaitable(later(2)), flush=True)
             hub.close()
             loop.close()  # the one that is the parent's
-
-        loop = hub.poller.loop
-        green = spawn_for_awaitable(ends())
-        sleep(0.01)
-
-        async def fork() -> int:
-            return os.fork()
-
-        if place == "green":
-            pid = os.fork()
-            if pid == 0:
-                child()
-                sys.exit()
-        else:
-            forking = spawn_for_awaitable(fork())
-            try:
-                pid = forking.wait()
-            except HubError:
-                child()
-                sys.exit()
+            sys.exit()
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         os.write(writer, b"data")
-        print(green.wait(), wait_for_awaitable(double(3)), flush=True)
+        print(green.wait(), wait_for_awaitable(later(3)), flush=True)
         hub.close()
     """
-    done = run_script(script, hub.poller.name, place)
-    stayed = "coroutine ends stayed with the parent process: a fork takes no running coroutine along"
-    assert done.stdout.splitlines() == [stayed, "8", "finally in the parent", "b'data' 6"], done.stderr
+    done = run_script(script, hub.poller.name)
+    assert done.stdout.splitlines() == ["child 2", "finally in the parent", "b'data' 3"], done.stderr
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_a_coroutine_that_forks_ends_the_child_where_it_waits(hub):
+    script = """
+        import asyncio, os, sys
+        from greenserve_hub import use_hub, wait_for_awaitable
+
+        use_hub(sys.argv[1])
+
+        async def fork() -> int:
+            pid = os.fork()
+            print("parent" if pid else "child", flush=True)
+            if pid:
+                assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            await asyncio.sleep(0.001)
+            return pid
+
+        print(wait_for_awaitable(fork()) > 0, flush=True)
+    """
+    done = run_script(script, hub.poller.name)
+    assert sorted(done.stdout.splitlines()) == ["True", "child", "parent"], done.stderr
     assert (done.stderr, done.returncode) == ("", 0)
 
 
