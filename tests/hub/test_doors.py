@@ -65,11 +65,12 @@ def test_closed_twice_and_used_after_is_no_error(door):
     assert not door._calls
 
 
-def test_reopened_it_still_has_the_calls_and_tells_of_them(door):
-    door.put(print, ("kept",))
+def test_reopened_it_begins_anew(door):
+    door.users = 1
+    door.put(print, ("the parent's",))
     door.reopen()
-    assert readable(door)
-    assert door.take()[0] == (print, ("kept",))
     assert not readable(door)
+    assert door.users == 0
     door.put(print, ("new",))
     assert readable(door)
+    assert list(door.take()) == [(print, ("new",))]
