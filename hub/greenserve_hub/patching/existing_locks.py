@@ -20,6 +20,7 @@ from typing import Any
 from greenserve_hub.locals import local
 from greenserve_hub.natives import _thread
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
+from greenserve_hub.patching.versions import INTERPRETERS_LOCKS, PythonSimpleQueue, condition_parts
 
 _LOCK: Any = type(_thread.allocate_lock())
 _RLOCK: Any = type(_thread.RLock())
@@ -35,8 +36,6 @@ _OURS = (
     "_frozen_importlib",
     "_frozen_importlib_external",
 )
-# What only the interpreter and threading.py themselves use, each in its own way.
-_LEFT = frozenset({"_tstate_lock", "_shutdown_locks_lock"})
 
 
 @dataclass
@@ -54,7 +53,7 @@ def green_existing() -> ExistingLocks:
     kept: list[object] = []  # what stands in `twins` by its id() must not go before
     for name, owner in _owners():
         for attribute, value in _attributes(owner):
-            if type(value) not in _KINDS or attribute in _LEFT:
+            if type(value) not in _KINDS or attribute in INTERPRETERS_LOCKS:
                 continue
             twin = _twin(value, twins)
             if twin is value:
@@ -125,7 +124,7 @@ def _twin(value: Any, twins: dict[int, Any]) -> Any:
             twin = local()
             vars(twin).update(vars(value))
         else:
-            twin = queue._PySimpleQueue()  # type: ignore[attr-defined]
+            twin = PythonSimpleQueue()
             while not value.empty():
                 twin.put(value.get_nowait())
         twins[id(value)] = twin
@@ -141,9 +140,9 @@ def _held(lock: Any) -> bool:
 
 def _conditions(twins: dict[int, Any]) -> None:
     for condition in gc.get_objects():
-        if isinstance(condition, threading.Condition) and not condition._waiters:  # type: ignore[attr-defined]
-            lock = condition._lock  # type: ignore[attr-defined]
-            if type(lock) not in (_LOCK, _RLOCK):
+        if isinstance(condition, threading.Condition):
+            lock, waiters = condition_parts(condition)
+            if type(lock) not in (_LOCK, _RLOCK) or waiters:
                 continue
             twin = _twin(lock, twins)
             if twin is not lock:

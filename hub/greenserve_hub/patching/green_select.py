@@ -16,6 +16,7 @@ from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import select as native
 from greenserve_hub.natives import time
+from greenserve_hub.patching.versions import SELECTORS
 from greenserve_hub.selecting import HAS_EPOLL, outside_asyncio, wait_any, wait_on
 
 
@@ -205,13 +206,13 @@ class Epoll:
 
 
 REPLACED: dict[str, dict[str, Any]] = {"select": {"select": select}}
-ON_CLASSES: list[tuple[type, str, Any]] = [(selectors.SelectSelector, "_select", staticmethod(select))]
+ON_CLASSES: list[tuple[type, str, Any]] = [(*SELECTORS["select"], staticmethod(select))]
 if hasattr(native, "poll"):
     REPLACED["select"]["poll"] = poll
-    ON_CLASSES.append((selectors.PollSelector, "_selector_cls", staticmethod(poll)))
+    ON_CLASSES.append((*SELECTORS["poll"], staticmethod(poll)))
 if HAS_EPOLL:
     REPLACED["select"]["epoll"] = Epoll
-    ON_CLASSES.append((selectors.EpollSelector, "_selector_cls", Epoll))
+    ON_CLASSES.append((*SELECTORS["epoll"], Epoll))
 elif hasattr(selectors, "KqueueSelector"):
     # A kqueue can't be asked by a poller of another kind on every system: selectors poll instead.
     REPLACED["selectors"] = {"DefaultSelector": selectors.PollSelector}

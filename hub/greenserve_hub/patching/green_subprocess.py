@@ -14,8 +14,7 @@ from typing import Any
 from greenserve_hub import files
 from greenserve_hub.children import wait_for_exit
 from greenserve_hub.loop import find_hub
-
-_popen_wait = subprocess.Popen._wait  # type: ignore[attr-defined]
+from greenserve_hub.patching.versions import POPEN_WAIT, popen_wait
 
 
 def _wait(self: subprocess.Popen[Any], timeout: float | None) -> int:
@@ -29,7 +28,7 @@ def _wait(self: subprocess.Popen[Any], timeout: float | None) -> int:
             pass  # another has taken its status, which Popen knows how to deal with
         else:
             timeout = None
-    returncode: int = _popen_wait(self, timeout)
+    returncode: int = popen_wait(self, timeout)
     return returncode
 
 
@@ -37,4 +36,4 @@ _io = ModuleType("io", io.__doc__)
 _io.__dict__.update(vars(io), open=files.open_pipe)
 
 REPLACED: dict[str, dict[str, Any]] = {"subprocess": {"io": _io}}
-ON_CLASSES: list[tuple[type, str, Any]] = [(subprocess.Popen, "_wait", _wait)]
+ON_CLASSES: list[tuple[type, str, Any]] = [(subprocess.Popen, POPEN_WAIT, _wait)]

@@ -10,7 +10,6 @@ Invariant: get_ident() is the OS thread's own for its main green thread, and the
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from contextvars import Context
 from types import SimpleNamespace
@@ -23,6 +22,7 @@ from greenserve_hub.greenthreads import GreenThread
 from greenserve_hub.locals import forget_locals, local
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import _thread
+from greenserve_hub.patching import versions
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
 from greenserve_hub.thread_pools import threads_of_pools
 
@@ -47,7 +47,7 @@ class ThreadBody(GreenThread[object]):
     @property
     def name(self) -> str:  # type: ignore[override]  # threading has it
         """The thread's name, for dumps."""
-        thread = threading._active.get(id(self))  # type: ignore[attr-defined]
+        thread = versions.active_threads().get(id(self))
         return "" if thread is None else thread.name
 
     def run(self) -> None:
@@ -163,7 +163,7 @@ class Sentinel:
         """Of the current thread."""
         body = getcurrent()
         if not isinstance(body, ThreadBody):
-            return _thread._set_sentinel()  # type: ignore[attr-defined]
+            return versions.native_sentinel()
         lock = EndLock()
         body.at_end.append(lock.release)
         return lock
@@ -210,9 +210,8 @@ class ThreadHandle:
             raise RuntimeError("thread already started")
         hub = find_hub()
         if hub is None:
-            native = _thread._ThreadHandle()  # type: ignore[attr-defined]
-            _thread.start_joinable_thread(function, handle=native, daemon=daemon)  # type: ignore[attr-defined]
-            self._native, self.ident = native, native.ident
+            self._native = versions.start_native(function, daemon)
+            self.ident = self._native.ident
             return
         body = start_body(hub, function)
         self.ident = id(body)
@@ -243,7 +242,7 @@ def wait_for_threads() -> None:
     """As _thread._shutdown of Python 3.13. Switches: until all but the daemons are over."""
     while _awaited:
         next(iter(_awaited)).join()
-    _thread._shutdown()  # type: ignore[attr-defined]
+    versions.wait_for_native_threads()
 
 
 def after_fork() -> None:

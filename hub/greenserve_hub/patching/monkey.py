@@ -133,9 +133,9 @@ def _module(name: str) -> Callable[[], list[str]]:
 
 def replacements() -> dict[str, dict[str, Any]]:
     """Green names by module, whatever is patched by now. Switches: never."""
-    from greenserve_hub.patching import versions
+    from greenserve_hub.patching import green_thread, versions
 
-    found = versions.thread_names()
+    found = versions.thread_names(green_thread)
     for name in (
         "green_os",
         "green_select",
@@ -152,9 +152,9 @@ def _threads() -> list[str]:
     from greenserve_hub.patching import green_thread, versions
 
     names = []
-    for name, replaced in versions.thread_names().items():
+    for name, replaced in versions.thread_names(green_thread).items():
         names += places.replace(import_module(name), replaced)
-    versions.settle_threading()
+    versions.settle_threading(green_thread)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=green_thread.after_fork)
     return names

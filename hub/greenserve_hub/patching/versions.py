@@ -1,5 +1,7 @@
 """The private names of the standard library that monkey patching can't do without, by Python version. All of them.
 
+Knows nothing of what is put in place: `green` below is the module green_thread.
+
 3.11 and 3.12: a Thread has a lock that C lets go when its thread is over (_set_sentinel). 3.13: a Thread has a handle
 (_ThreadHandle), and C waits for those that are no daemons (_shutdown).
 """
@@ -7,18 +9,64 @@
 from __future__ import annotations
 
 import queue
+import selectors
+import subprocess
 import sys
 import threading
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 from greenlet import getcurrent
 
-from greenserve_hub.patching import green_thread as green
+from greenserve_hub.natives import _thread
 
-_HANDLES = sys.version_info >= (3, 13)
+_HANDLES: Final = sys.version_info >= (3, 13)
+
+# queue.SimpleQueue is in C, over a lock of C; this is the same in Python, over threading's.
+PythonSimpleQueue: Final[Any] = queue._PySimpleQueue  # type: ignore[attr-defined]
+# Locks that the interpreter and threading.py use in their own way.
+INTERPRETERS_LOCKS: Final = frozenset({"_tstate_lock", "_shutdown_locks_lock"})
+# Where selectors keep what they ask the kernel with, as it was at their import.
+SELECTORS: Final[dict[str, tuple[type, str]]] = {
+    "select": (selectors.SelectSelector, "_select"),
+    "poll": (selectors.PollSelector, "_selector_cls"),
+}
+if hasattr(selectors, "EpollSelector"):
+    SELECTORS["epoll"] = (selectors.EpollSelector, "_selector_cls")
+POPEN_WAIT: Final = "_wait"  # Popen's: (self, timeout) -> returncode
+popen_wait: Final[Any] = getattr(subprocess.Popen, POPEN_WAIT)
 
 
-def thread_names() -> dict[str, dict[str, Any]]:
+def active_threads() -> dict[int, threading.Thread]:
+    """The threads that threading.py knows, by their identifiers."""
+    found: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]
+    return found
+
+
+def condition_parts(condition: threading.Condition) -> tuple[Any, Collection[object]]:
+    """A condition's lock, and who waits for it."""
+    inside: Any = condition
+    return inside._lock, inside._waiters
+
+
+def native_sentinel() -> Any:
+    """Python 3.11 and 3.12: the lock that C lets go at the end of the current OS thread."""
+    return _thread._set_sentinel()  # type: ignore[attr-defined]
+
+
+def start_native(function: Any, daemon: bool) -> Any:
+    """Python 3.13: the handle of an OS thread that runs `function`."""
+    handle = _thread._ThreadHandle()  # type: ignore[attr-defined]
+    _thread.start_joinable_thread(function, handle=handle, daemon=daemon)  # type: ignore[attr-defined]
+    return handle
+
+
+def wait_for_native_threads() -> None:
+    """Python 3.13: wait for all OS threads but the daemons."""
+    _thread._shutdown()  # type: ignore[attr-defined]
+
+
+def thread_names(green: Any) -> dict[str, dict[str, Any]]:
     """What is replaced in _thread, threading and queue."""
     both: dict[str, Any] = {"get_ident": green.get_ident}
     c_module: dict[str, Any] = {
@@ -55,11 +103,14 @@ def thread_names() -> dict[str, dict[str, Any]]:
     else:
         c_module["_set_sentinel"] = green.Sentinel
         module |= {"_set_sentinel": green.Sentinel, "_start_new_thread": green.start_new_thread}
-    python_queue = {"SimpleQueue": queue._PySimpleQueue}  # type: ignore[attr-defined]
-    return {"_thread": both | c_module, "threading": both | module, "queue": python_queue}
+    return {
+        "_thread": both | c_module,
+        "threading": both | module,
+        "queue": {"SimpleQueue": PythonSimpleQueue},
+    }
 
 
-def settle_threading() -> None:
+def settle_threading(green: Any) -> None:
     """What threading.py has made at its import: the main thread, and how it follows threads that others started."""
     for one in (green.ThreadLock, green.ThreadRLock, green.local):
         one.__module__ = "_thread"  # where users, and pickle, find it from now on
@@ -87,11 +138,11 @@ class _Forgetting:
 
     def __init__(self, dummy: threading.Thread) -> None:
         self._dummy = dummy
-        self._ident = dummy.ident
+        self._ident = dummy.ident or 0
         getcurrent().__dict__["_forgets_dummy"] = self
 
     def __del__(self) -> None:
-        active = threading._active  # type: ignore[attr-defined]
+        active = active_threads()
         if active.get(self._ident) is self._dummy:
             active.pop(self._ident, None)
 
