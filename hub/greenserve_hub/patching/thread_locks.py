@@ -17,8 +17,11 @@ from types import TracebackType
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.crossings import Crossing
+from greenserve_hub.errors import HubError
+from greenserve_hub.loop import find_hub
 from greenserve_hub.natives import _thread
 
+_IN_CALLBACK = 0.1  # seconds
 _MOST: float = _thread.TIMEOUT_MAX
 
 
@@ -46,6 +49,9 @@ class ThreadLock:
         return self._held.acquire(False) or self._stand_in_line(None)
 
     def _stand_in_line(self, timeout: float | None) -> bool:
+        hub = find_hub()
+        if hub is not None and getcurrent() is hub.greenlet:
+            return self._wait_in_callback(timeout)
         crossing = Crossing("acquire", self)
         self._line.append(crossing)
         if self._held.acquire(False):
@@ -59,6 +65,14 @@ class ThreadLock:
                 self.release()
             raise
         return not self._leave(crossing)
+
+    def _wait_in_callback(self, timeout: float | None) -> bool:
+        # The hub can't give way. An OS thread that holds the lock is done soon; a green thread would wait for the hub.
+        if self._held.acquire(timeout=_IN_CALLBACK if timeout is None else min(timeout, _IN_CALLBACK)):
+            return True
+        if timeout is not None and timeout <= _IN_CALLBACK:
+            return False
+        raise HubError(f"a callback of the hub can't wait for {self!r}: spawn a green thread for it")
 
     def _leave(self, crossing: Crossing) -> bool:
         """Step out of the line; False if the lock is this one's already."""

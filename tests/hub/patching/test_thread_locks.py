@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import _thread
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.support.times import MS, eventually
 
-from greenserve_hub import Timeout, kill, sleep, spawn
+from greenserve_hub import Timeout, get_hub, kill, sleep, spawn
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
 from greenserve_hub.threads import execute
 
@@ -183,6 +184,37 @@ def test_an_rlock_is_its_owners():
     assert not lock.locked()
     with pytest.raises(RuntimeError):
         lock._release_save()
+
+
+def test_a_callback_of_the_hub_waits_for_an_os_thread_only(errors: list[BaseException]):
+    lock, held, got = ThreadLock(), threading.Event(), []
+    # The native ones of this process that is not patched: the OS thread waits until the hub is in the callback.
+    in_callback = threading.Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            in_callback.wait()
+
+    def callback() -> None:
+        in_callback.set()
+        got.append(lock.acquire())
+
+    in_os_thread(hold)
+    held.wait()
+    get_hub().call_soon(callback)
+    sleep()
+    sleep()
+    assert got == [True]
+    get_hub().call_soon(lambda: got.append(lock.acquire(timeout=MS)))  # held by the green threads' own hub
+    sleep()
+    assert got == [True, False]
+    get_hub().call_soon(lock.acquire)
+    sleep()
+    assert [str(error) for error in errors] == [
+        f"a callback of the hub can't wait for {lock!r}: spawn a green thread for it"
+    ]
+    errors.clear()
 
 
 def test_is_free_after_a_fork(lock: Lock):
