@@ -329,8 +329,10 @@ class GreenSocket(socket.socket):
         return twin
 
     def detach(self) -> int:
-        """As socket.detach. Whoever waits gets IOClosed. Switches: never."""
+        """As socket.detach, in the mode that settimeout stands for. Whoever waits gets IOClosed. Switches: never."""
         self._unregister()
+        if self._wait is None and self.fileno() >= 0:
+            super().setblocking(True)
         return super().detach()
 
     def _real_close(self, *args: Any) -> None:

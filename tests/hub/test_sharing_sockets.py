@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.support.green import LARGE, Pair, tcp_pair
+from tests.support.green import LARGE, Pair, tcp_pair, tcp_socket
 from tests.support.green import hub as hub
 
 from greenserve_hub.errors import ConcurrentUseError, IOClosed
@@ -203,3 +203,12 @@ class TestCopies:
     def test_close_is_repeatable(self, pair: Pair) -> None:
         pair[0].close()
         pair[0].close()
+
+
+@pytest.mark.parametrize(("timeout", "blocking"), [(None, True), (5.0, False), (0.0, False)])
+def test_detached_it_is_in_the_mode_that_its_timeout_stands_for(timeout: float | None, blocking: bool):
+    with tcp_socket() as sock:
+        sock.settimeout(timeout)
+        fd = sock.detach()
+    assert os.get_blocking(fd) is blocking
+    os.close(fd)

@@ -144,7 +144,7 @@ def count() -> int:
 
 
 class EndLock(ThreadLock):
-    """Held while a thread runs. Once let go it is free for all who wait: threading.py asserts that it is."""
+    """Python 3.11 and 3.12: held while the main thread runs, then free for all: threading.py asserts that it is."""
 
     __slots__ = ()
 
@@ -164,8 +164,13 @@ class Sentinel:
         body = getcurrent()
         if not isinstance(body, ThreadBody):
             return versions.native_sentinel()
-        lock = EndLock()
-        body.at_end.append(lock.release)
+        lock = ThreadLock()
+
+        def over() -> None:
+            if lock.locked():
+                lock.release()
+
+        body.at_end.append(over)
         return lock
 
 
