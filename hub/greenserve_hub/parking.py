@@ -19,6 +19,11 @@ from greenlet import getcurrent, greenlet
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop import Hub, get_hub
 
+Switch = Callable[[], Any]
+# What a switch is called through. Patching puts something here: what a library keeps for each OS thread, and a green
+# thread must find again when it goes on (asyncio's running loop).
+apart: Callable[[Switch], Any] | None = None
+
 
 class _TimedOut:
     def __repr__(self) -> str:
@@ -69,6 +74,8 @@ class Waiter:
         self._greenlet = current
         hub.parked[current] = self
         try:
+            if apart is not None:
+                return apart(hub.switch if switch is None else switch)
             return hub.switch() if switch is None else switch()
         finally:
             del hub.parked[current]

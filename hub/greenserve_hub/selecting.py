@@ -8,18 +8,13 @@ wait. Where there is no epoll an OS thread of the pool waits.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from fcntl import F_GETFL, fcntl
-from typing import ParamSpec
 
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.loop import Hub
 from greenserve_hub.natives import os, select
 from greenserve_hub.readiness import wait_readable
 from greenserve_hub.thread_pools import shared
-
-P = ParamSpec("P")
 
 HAS_EPOLL = hasattr(select, "epoll")
 
@@ -50,27 +45,10 @@ def wait_any(hub: Hub, masks: dict[int, int], timeout: float | None) -> bool:
 def wait_on(descriptor: Descriptor, timeout: float | None) -> bool:
     """Wait until it can be read; False after `timeout` seconds. Switches: always. IOClosed."""
     try:
-        outside_asyncio(wait_readable, descriptor, timeout)
+        wait_readable(descriptor, timeout)
     except TimeoutError:
         return False
     return True
-
-
-def outside_asyncio(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Call what gives way. An asyncio loop that waits in it runs nothing: others of this OS thread may run theirs.
-
-    Switches: as `fn` does.
-    """
-    events = sys.modules.get("asyncio.events")
-    loop = None if events is None else events._get_running_loop()
-    if events is None or loop is None:
-        fn(*args, **kwargs)
-        return
-    events._set_running_loop(None)
-    try:
-        fn(*args, **kwargs)
-    finally:
-        events._set_running_loop(loop)
 
 
 def wait_for_event(hub: Hub, fd: int, mask: int) -> None:

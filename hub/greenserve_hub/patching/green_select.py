@@ -17,13 +17,13 @@ from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import select as native
 from greenserve_hub.natives import time
 from greenserve_hub.patching.versions import SELECTORS
-from greenserve_hub.selecting import HAS_EPOLL, outside_asyncio, wait_any, wait_on
+from greenserve_hub.selecting import HAS_EPOLL, wait_any, wait_on
 
 
 def _repeated(ask: Callable[[], Any], wait: Callable[[float | None], bool], timeout: float | None) -> Any:
     """What `ask` has to tell once it is not nothing, or after `timeout` seconds."""
     # Gives way once also where it need not wait: a loop around a socket that is always ready is all that some do.
-    outside_asyncio(sleep, 0)
+    sleep(0)
     found = ask()
     if found or timeout == 0:
         return found

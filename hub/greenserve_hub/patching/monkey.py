@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from greenserve_hub.loop import get_hub
 from greenserve_hub.natives import LOADED_BEFORE
+from greenserve_hub.patching.loops import keep_loops_apart
 from greenserve_hub.patching.places import Places
 
 # eventlet's keywords, and `signal`. Those in _ASKED_FOR are off unless they are asked for.
@@ -99,6 +100,7 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     copies = places.follow(except_in=places.natives)
     locks: list[str] = []
     left: list[str] = []
+    keep_loops_apart()
     if "thread" in new:
         from greenserve_hub.patching.existing_locks import green_existing
 

@@ -123,8 +123,8 @@ def settle_threading(green: Any) -> None:
         main._tstate_lock = green.EndLock()
         main._tstate_lock.acquire()
         awaited.add(main._tstate_lock)
-    if sys.version_info >= (3, 12):
-        threading._DeleteDummyThreadOnDel = _Forgetting  # type: ignore[attr-defined]
+    if hasattr(threading, "_DeleteDummyThreadOnDel"):
+        threading._DeleteDummyThreadOnDel = _Forgetting
     else:
         threading._DummyThread = _DummyThread  # type: ignore[misc]
 
@@ -132,8 +132,8 @@ def settle_threading(green: Any) -> None:
 class _Forgetting:
     """Ends with the green thread that threading.py has made up a Thread for, and takes that off its list.
 
-    Identifiers of green threads are soon given to others. Python 3.11 never forgets one; the later ones' class of this
-    kind takes a lock, in a finaliser.
+    Identifiers of green threads are soon given to others. Python 3.11 and the first of 3.12 never forget one; the
+    later ones' class of this kind takes a lock, in a finaliser.
     """
 
     def __init__(self, dummy: threading.Thread) -> None:

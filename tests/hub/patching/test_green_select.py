@@ -170,6 +170,28 @@ def test_selectors_that_were_imported_before(kind: str):
     assert said == f"data {selectors.EVENT_READ} True\n"
 
 
+def test_a_coroutine_that_blocks_finds_its_loop_again():
+    said = run(
+        """
+        import threading, time
+        lock = threading.Lock()
+        import asyncio
+        async def main(n):
+            loop = asyncio.get_running_loop()
+            for _ in range(3):
+                with lock:
+                    time.sleep(0.001)
+                assert asyncio.get_running_loop() is loop
+                await asyncio.sleep(0)
+            return n
+        def blocks(n):
+            return asyncio.run(main(n))
+        print([green.wait() for green in [greenserve.spawn(blocks, n) for n in range(10)]])
+        """
+    )
+    assert said == "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
+
+
 def test_an_asyncio_loop_for_each_green_thread():
     said: Any = run(
         """
