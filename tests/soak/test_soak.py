@@ -27,8 +27,9 @@ def _leaky(count: int) -> None:
 def test_nothing_is_left(work: Callable[[int], None], count: int) -> None:
     with own_hub():
         left = growth(work, count)
-    assert left.objects <= count // 100
-    assert left.blocks <= count // 20
+    # What tests before this one have left running, or in a cache, may come to its end or be replaced meanwhile.
+    assert left.objects <= 100 + count // 200
+    assert left.blocks <= 2 * (100 + count // 200)
 
 
 def test_a_leak_would_be_seen() -> None:
