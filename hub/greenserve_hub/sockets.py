@@ -10,6 +10,7 @@ to be drained. The descriptor is registered at its first wait and unregistered b
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -20,6 +21,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from greenserve_hub import dns
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.errors import IOClosed
+from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import get_hub
 from greenserve_hub.readiness import wait_readable, wait_writable
 
@@ -206,7 +208,7 @@ class GreenSocket(socket.socket):
             hub = get_hub()
             if until is not None and hub.clock() + pause > until:
                 raise TimeoutError("timed out")
-            _sleep(pause)
+            sleep(pause)
             pause = min(pause * 2, 0.05)
         return number
 
@@ -331,8 +333,9 @@ class GreenSocket(socket.socket):
     def detach(self) -> int:
         """As socket.detach, in the mode that settimeout stands for. Whoever waits gets IOClosed. Switches: never."""
         self._unregister()
-        if self._wait is None and self.fileno() >= 0:
-            super().setblocking(True)
+        if self._wait is None:
+            with contextlib.suppress(OSError):  # it was closed behind its back
+                super().setblocking(True)
         return super().detach()
 
     def _real_close(self, *args: Any) -> None:
@@ -344,12 +347,6 @@ class GreenSocket(socket.socket):
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             descriptor.close()
-
-
-def _sleep(seconds: float) -> None:
-    from greenserve_hub.greenthreads import sleep
-
-    sleep(seconds)
 
 
 def create_connection(

@@ -212,3 +212,11 @@ def test_detached_it_is_in_the_mode_that_its_timeout_stands_for(timeout: float |
         fd = sock.detach()
     assert os.get_blocking(fd) is blocking
     os.close(fd)
+
+
+def test_one_that_is_closed_behind_its_back_is_detached_all_the_same():
+    sock = tcp_socket()
+    fd = sock.fileno()
+    os.close(fd)
+    assert sock.detach() == fd
+    assert sock.detach() == -1
