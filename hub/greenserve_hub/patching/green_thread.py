@@ -85,17 +85,18 @@ class ThreadBody(GreenThread[object]):
 
 
 def _tell_unraisable(error: BaseException, fn: Callable[..., object]) -> None:
+    message, subject = versions.told_of_thread(fn)
     told = SimpleNamespace(
         exc_type=type(error),
         exc_value=error,
         exc_traceback=error.__traceback__,
-        err_msg="Exception ignored in thread started by",
-        object=fn,
+        err_msg=message,
+        object=subject,
     )
     if sys.unraisablehook is not sys.__unraisablehook__:
         sys.unraisablehook(told)  # its own type can't be made from Python
     elif sys.stderr is not None:
-        sys.stderr.write(f"{told.err_msg}: {fn!r}\n")
+        sys.stderr.write(f"{message}{'' if subject is None else f': {subject!r}'}\n")
         sys.__excepthook__(told.exc_type, error, told.exc_traceback)
 
 

@@ -36,6 +36,11 @@ class ThreadLock:
         # A list: a deque takes 600 bytes from the start, and lines are short.
         self._line: list[Crossing] = []
 
+    def __init_subclass__(cls) -> None:
+        """TypeError, as the native one's, but for ours."""
+        if not cls.__module__.startswith("greenserve_hub."):
+            raise TypeError("type '_thread.lock' is not an acceptable base type")
+
     def __repr__(self) -> str:
         """As that of the native one."""
         state = "locked" if self._held.locked() else "unlocked"
@@ -140,8 +145,8 @@ class ThreadRLock:
 
     __slots__ = ("__weakref__", "_block", "_count", "_owner")
 
-    def __init__(self) -> None:
-        """Not held."""
+    def __init__(self, *_: object, **__: object) -> None:
+        """Not held. Arguments are ignored, as by the native one."""
         self._block = ThreadLock()
         self._owner: greenlet | None = None
         self._count = 0

@@ -49,6 +49,12 @@ def condition_parts(condition: threading.Condition) -> tuple[Any, Collection[obj
     return inside._lock, inside._waiters
 
 
+def told_of_thread(fn: object) -> tuple[str, object]:
+    """What sys.unraisablehook is told of an error in a thread: err_msg and object."""
+    message = "Exception ignored in thread started by"
+    return (f"{message} {fn!r}", None) if _HANDLES else (message, fn)
+
+
 def native_sentinel() -> Any:
     """Python 3.11 and 3.12: the lock that C lets go at the end of the current OS thread."""
     return _thread._set_sentinel()  # type: ignore[attr-defined]

@@ -90,6 +90,12 @@ def test_arguments_are_threadings(lock: Lock):
         lock.release()
 
 
+def test_the_lock_is_no_base_class_and_the_rlock_ignores_arguments():
+    with pytest.raises(TypeError, match="not an acceptable base type"):
+        type("Mine", (ThreadLock,), {})
+    assert ThreadRLock(1, a=2).acquire()
+
+
 def test_repr_says_whether_it_is_held(lock: Lock):
     assert repr(lock).startswith("<unlocked ")
     with lock:
