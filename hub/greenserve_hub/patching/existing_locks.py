@@ -2,7 +2,10 @@
 
 A native lock that a green thread waits for stops all of its OS thread. So every one that nobody holds is replaced, in
 the modules and objects that keep it, by one of ours; a threading.Condition, which keeps its lock's methods, is built
-anew. One that is held belongs to a `with` that is under way and stays: it is told by name.
+anew. One that is held belongs to a `with` that is under way and stays, and so does a queue beside which OS threads run,
+any of which may wait for it: these are told by name.
+
+Only type() is asked what an object is: isinstance() would ask a lazy proxy, which sets something up or raises.
 
 Nothing of greenserve is touched: what its OS threads meet at must stay native.
 """
@@ -10,9 +13,9 @@ Nothing of greenserve is touched: what its OS threads meet at must stay native.
 from __future__ import annotations
 
 import gc
-import queue
 import sys
 import threading
+from _queue import SimpleQueue  # `queue` is patched by the time that this is imported
 from dataclasses import dataclass, field
 from types import MemberDescriptorType, ModuleType
 from typing import Any
@@ -21,11 +24,12 @@ from greenserve_hub.locals import local
 from greenserve_hub.natives import _thread
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
 from greenserve_hub.patching.versions import INTERPRETERS_LOCKS, PythonSimpleQueue, condition_parts
+from greenserve_hub.thread_pools import threads_of_pools
 
 _LOCK: Any = type(_thread.allocate_lock())
 _RLOCK: Any = type(_thread.RLock())
 _LOCAL: Any = _thread._local
-_QUEUE: Any = queue.SimpleQueue
+_QUEUE: Any = SimpleQueue
 _KINDS = frozenset({_LOCK, _RLOCK, _LOCAL, _QUEUE})
 _NO_OWNERS = (type, tuple, list, set, frozenset, ModuleType, threading.Condition, ThreadLock, ThreadRLock)
 _OURS = (
@@ -71,7 +75,9 @@ def _owners() -> list[tuple[str, Any]]:
     names = {id(vars(one)): name for name, one in tuple(sys.modules.items()) if isinstance(one, ModuleType)}
     owners: list[tuple[str, Any]] = []
     for owner in gc.get_objects():
-        if isinstance(owner, _NO_OWNERS) or not any(type(one) in _KINDS for one in gc.get_referents(owner)):
+        if issubclass(type(owner), _NO_OWNERS) or not any(
+            type(one) in _KINDS for one in gc.get_referents(owner)
+        ):
             continue
         name = names.get(id(owner)) or _name_of(owner)
         if name.partition(".")[0] not in _OURS:
@@ -82,7 +88,7 @@ def _owners() -> list[tuple[str, Any]]:
 def _name_of(owner: Any) -> str:
     if type(owner) is dict:
         for one in gc.get_referrers(owner):
-            if getattr(one, "__dict__", None) is owner:
+            if _dictionary(one) is owner:
                 owner = one
                 break
         else:
@@ -93,7 +99,7 @@ def _name_of(owner: Any) -> str:
 def _attributes(owner: Any) -> list[tuple[Any, Any]]:
     if type(owner) is dict:
         return list(owner.items())
-    found = list(getattr(owner, "__dict__", {}).items())
+    found = list((_dictionary(owner) or {}).items())
     for cls in type(owner).__mro__:
         for name, member in vars(cls).items():
             if isinstance(member, MemberDescriptorType):
@@ -101,6 +107,14 @@ def _attributes(owner: Any) -> list[tuple[Any, Any]]:
                     found.append((name, member.__get__(owner)))
                 except AttributeError:
                     continue  # a slot that is empty
+    return found
+
+
+def _dictionary(owner: Any) -> dict[Any, Any] | None:
+    try:
+        found: dict[Any, Any] = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return None
     return found
 
 
@@ -123,6 +137,8 @@ def _twin(value: Any, twins: dict[int, Any]) -> Any:
         elif kind is _LOCAL:
             twin = local()
             vars(twin).update(vars(value))
+        elif _thread._count() > threads_of_pools():
+            twin = value
         else:
             twin = PythonSimpleQueue()
             while not value.empty():
@@ -140,7 +156,7 @@ def _held(lock: Any) -> bool:
 
 def _conditions(twins: dict[int, Any]) -> None:
     for condition in gc.get_objects():
-        if isinstance(condition, threading.Condition):
+        if issubclass(type(condition), threading.Condition):
             lock, waiters = condition_parts(condition)
             if type(lock) not in (_LOCK, _RLOCK) or waiters:
                 continue

@@ -221,13 +221,16 @@ class ThreadHandle:
             return
         body = start_body(hub, function)
         self.ident = id(body)
-        body.at_end.append(self._done.set)
-        if not daemon:
-            _awaited[self] = None
-            body.at_end.append(lambda: _awaited.pop(self, None))
+        _alive[self] = daemon
+        body.at_end.append(self.end)
+
+    def end(self) -> None:
+        """The thread is over. Switches: never."""
+        self._done.set()
+        _alive.pop(self, None)
 
 
-_awaited: dict[ThreadHandle, None] = {}  # the program waits for them at its end
+_alive: dict[ThreadHandle, bool] = {}  # and whether it is a daemon's, for which the program does not wait
 
 
 def start_joinable_thread(
@@ -246,8 +249,8 @@ def start_joinable_thread(
 
 def wait_for_threads() -> None:
     """As _thread._shutdown of Python 3.13. Switches: until all but the daemons are over."""
-    while _awaited:
-        next(iter(_awaited)).join()
+    while awaited := [handle for handle, daemon in _alive.items() if not daemon]:
+        awaited[0].join()
     versions.wait_for_native_threads()
 
 
@@ -255,10 +258,9 @@ def after_fork() -> None:
     """Say in the child of a fork that all threads but the current one are over."""
     global _running
     body = getcurrent()
-    for handle in tuple(_awaited):
+    for handle in tuple(_alive):
         if handle.ident != id(body):
-            handle._done.set()
-            del _awaited[handle]
+            handle.end()
     _running = int(isinstance(body, ThreadBody))
 
 

@@ -236,7 +236,7 @@ def _warn(report: PatchReport, warn_of_early: bool) -> None:
             f"{len(report.copies)} names and {len(report.locks)} locks that modules held already were replaced"
         )
     if report.left:
-        told.append(f"held at this moment, and so left as they are, are the locks {', '.join(report.left)}")
+        told.append(f"in use at this moment, and so left as they are, are the locks {', '.join(report.left)}")
     if told:
         advice = "Call it before every other import, or start with `python -m greenserve.patched script.py`."
         warnings.warn(f"{'; '.join(told)}. {advice}", MonkeyPatchWarning, stacklevel=_outside())

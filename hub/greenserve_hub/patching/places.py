@@ -63,7 +63,7 @@ class Places:
                 or name.partition(".")[0] in _UNTOUCHED
             ):
                 continue
-            if name != "__main__" and not isinstance(module.__loader__, SourceLoader):
+            if name != "__main__" and not isinstance(getattr(module, "__loader__", None), SourceLoader):
                 continue
             for attribute, value in tuple(vars(module).items()):
                 twin = self._twins.get(id(value))

@@ -191,7 +191,7 @@ def test_a_program_that_forks_goes_on_in_both():
         """
         import os, threading, time
         gate, told = threading.Event(), []
-        others = [threading.Thread(target=lambda: (gate.wait(), told.append(1))) for _ in range(3)]
+        others = [threading.Thread(target=lambda: (gate.wait(), told.append(1)), daemon=n == 2) for n in range(3)]
         for thread in others:
             thread.start()
         lock = threading.Lock()

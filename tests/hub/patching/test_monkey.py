@@ -176,6 +176,51 @@ def test_a_lock_that_is_held_stays_and_is_named():
     ]
 
 
+def test_queues_are_replaced_unless_an_os_thread_may_wait_for_them():
+    script = """
+        import queue, sys, threading, types, warnings, _thread
+        sys.modules["holder"] = holder = types.ModuleType("holder")
+        holder.queue = queue.SimpleQueue()
+        holder.queue.put("kept")
+        if sys.argv[1] == "beside":
+            _thread.start_new_thread(holder.queue.get, ())
+            while not holder.queue.empty():
+                pass
+            holder.queue.put("kept")
+            gate, begun = _thread.allocate_lock(), _thread.allocate_lock()
+            gate.acquire(), begun.acquire()
+            _thread.start_new_thread(lambda: (begun.release(), gate.acquire()), ())
+            begun.acquire()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            report = greenserve.monkey_patch()
+        print(type(holder.queue).__module__, "holder.queue" in report.left, holder.queue.get())
+    """
+    assert run(script, "alone", patch=False) == "queue False kept\n"
+    assert run(script, "beside", patch=False) == "_queue True kept\n"
+
+
+def test_a_lazy_object_is_not_asked():
+    said = run(
+        """
+        import threading
+        class Lazy:
+            def __init__(self):
+                object.__setattr__(self, "lock", threading.Lock())
+            @property
+            def __class__(self):
+                raise RuntimeError("not set up yet")
+            def __getattr__(self, name):
+                raise RuntimeError("not set up yet")
+        lazy = Lazy()
+        greenserve.monkey_patch()
+        print(type(object.__getattribute__(lazy, "lock")).__name__)
+        """,
+        patch=False,
+    )
+    assert said == "ThreadLock\n"
+
+
 def test_ours_stay_native():
     said = run(
         """
