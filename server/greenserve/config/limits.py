@@ -1,0 +1,150 @@
+"""The settings of the registry that stop something: how much at once, for how long, how large.
+
+Part of Config: see settings.py. Each says what it protects against, for the limits table in server/README.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from greenserve.config import kinds
+from greenserve.config.registry import setting
+
+__all__ = ["LimitSettings"]
+
+AT_ONCE = "How much at once"
+TIMEOUTS = "Timeouts"
+LIMITS = "Limits of a request"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitSettings:
+    """How much of anything a server allows."""
+
+    pool: int = setting(
+        1000,
+        kinds.count(),
+        group=AT_ONCE,
+        help="requests that run at once",
+        protects="more requests at once than the app and its database can hold",
+        precedent="gunicorn, eventlet 1000",
+        flags=("--worker-connections",),
+    )
+    limit_connections: int = setting(
+        10_000,
+        kinds.count(),
+        group=AT_ONCE,
+        help="sockets open at once; more wait in the backlog",
+        protects="running out of descriptors and memory",
+        precedent="waitress 100, nginx 512 a worker",
+    )
+
+    head_timeout: float = setting(
+        10.0,
+        kinds.duration(off="no deadline"),
+        group=TIMEOUTS,
+        help="for the whole head of a request, from its first byte; then 408",
+        protects="slow-header clients (slowloris)",
+        precedent="granian 30s, Apache 20s",
+    )
+    keep_alive: float = setting(
+        75.0,
+        kinds.duration(off="each connection closes after its answer"),
+        group=TIMEOUTS,
+        help="an idle connection stays open",
+        protects="idle connections kept for ever; longer than the 60s of common load balancers, so "
+        "that the balancer closes first",
+        precedent="nginx 75s, gunicorn 2s, uvicorn 5s",
+        flags=("--timeout-keep-alive",),
+    )
+    body_timeout: float = setting(
+        30.0,
+        kinds.duration(off="no deadline"),
+        group=TIMEOUTS,
+        help="between two pieces of a request's body; then 408",
+        protects="slow-body clients that hold a slot of the pool",
+        precedent="nginx 60s, Unit 30s",
+    )
+    send_timeout: float = setting(
+        30.0,
+        kinds.duration(off="no deadline"),
+        group=TIMEOUTS,
+        help="a send that makes no progress; then the connection is reset",
+        protects="clients that ask and don't read",
+        precedent="nginx 60s, Unit 30s",
+    )
+    queue_timeout: float = setting(
+        10.0,
+        kinds.duration(off="requests wait without end"),
+        group=TIMEOUTS,
+        help="a request waits for a slot of the pool; then 503 with Retry-After",
+        protects="work for clients that have given up, when the pool is full",
+        precedent="mod_wsgi 45s",
+    )
+    request_timeout: float = setting(
+        300.0,
+        kinds.duration(off="no deadline"),
+        group=TIMEOUTS,
+        help="until the app's answer begins; then 504, and only this request ends",
+        protects="an app that hangs and holds its slot",
+        precedent="mod_wsgi 60s",
+    )
+    graceful_timeout: float = setting(
+        30.0,
+        kinds.duration(off="running requests are ended at once"),
+        group=TIMEOUTS,
+        help="running requests may finish after SIGTERM; then they are ended",
+        protects="a stop or deploy that never ends",
+        precedent="gunicorn 30s",
+        flags=("--timeout-graceful-shutdown",),
+    )
+
+    limit_request_line: int = setting(
+        8190,
+        kinds.size(least=16),
+        group=LIMITS,
+        help="the request line; more is 414",
+        protects="endless request lines",
+        precedent="Apache 8190, gunicorn 4094",
+    )
+    limit_request_field_size: int = setting(
+        8190,
+        kinds.size(least=16),
+        group=LIMITS,
+        help="one header field; more is 431",
+        protects="endless header fields",
+        precedent="Apache, gunicorn 8190",
+        flags=("--limit-request-field_size",),
+    )
+    limit_request_fields: int = setting(
+        100,
+        kinds.count(),
+        group=LIMITS,
+        help="header fields of one request; more is 431",
+        protects="floods of small fields, each an entry of environ",
+        precedent="Apache, gunicorn 100",
+    )
+    limit_request_head: int = setting(
+        64 << 10,
+        kinds.size(least=16),
+        group=LIMITS,
+        help="the whole head of a request; more is 431",
+        protects="memory per connection: no head takes more than this",
+        precedent="http.client, eventlet 64K",
+    )
+    limit_request_body: int = setting(
+        16 << 20,
+        kinds.size(off="bodies of any length"),
+        group=LIMITS,
+        help="the body of a request; more is 413",
+        protects="uploads that fill memory or disk",
+        precedent="hypercorn 16M, Unit 8M, nginx 1M",
+    )
+    limit_request_discard: int = setting(
+        64 << 10,
+        kinds.size(off="nothing is read, the connection closes"),
+        group=LIMITS,
+        help="body that the app left unread, thrown away to keep the connection",
+        protects="reading a long upload that nobody wants",
+        precedent="Go net/http 256K",
+    )
