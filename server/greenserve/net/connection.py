@@ -24,11 +24,10 @@ from greenserve.http1 import (
     RequestHead,
     read_whole_head,
 )
+from greenserve.net.closing import Closing
 from greenserve.net.discarding import Discarding
-from greenserve.net.refusals import Refusal
 from greenserve.net.states import State
 from greenserve.net.stream import HEAD_SIZE, Stream
-from greenserve.net.stream_link import StreamLink
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
 
 if TYPE_CHECKING:
@@ -37,29 +36,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenserve.error")
 
-# Seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5.
-_LINGER_TIME: Final = 2.0
-_LINGER_BYTES: Final = 1 << 20  # of its upload that are thrown away meanwhile
 # Seconds that a stopping server gives a connection which has asked nothing yet.
 _FIRST_REQUEST_TIME: Final = 0.5
-
 
 # An enum's member is looked up by Python code, and these are asked for with every request.
 _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
 
 
-class Connection(StreamLink):
+class Connection(Closing):
     """A client. Made by a listener; it is the Link of its exchanges."""
 
-    __slots__ = ("_exchange", "_framing", "_head", "_reader", "_rest", "_worker", "listener")
+    __slots__ = ("_exchange", "_framing", "_rest", "_worker", "listener")
 
     def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """Begins to read at once."""
         super().__init__(server, stream, peer, peer_port)
         self.listener = listener
         self.state = _HEAD
-        self._reader: HeadReader | None = None
-        self._head: RequestHead | None = None
+        self._reader = None
+        self._head = None
         self._rest = b""
         self._framing: BodyFraming | None = None
         self._exchange: Exchange | None = None
@@ -73,9 +68,6 @@ class Connection(StreamLink):
         """For dumps and logs."""
         request = f" {self._head.method} {self._head.target}" if self._head is not None else ""
         return f"<{self.peer or 'unix'}:{self.peer_port} {self.state.value}{request}>"
-
-    def _arm(self, seconds: float) -> None:
-        self._deadline.arm(self.server.hub.now + seconds)
 
     # Heads: HEAD and PARKED --------------------------------------------------------------------------
 
@@ -123,18 +115,11 @@ class Connection(StreamLink):
                 self._arm(self.server.timeouts.head_timeout)
         rest = reader.feed(data)
         if rest is None:
-            self._read_on()
+            self._stream.when_readable(self._on_readable)
             return None
         self._reader = None
         assert reader.head is not None
         return reader.head, rest
-
-    def _read_on(self) -> None:
-        descriptor = self._stream.descriptor
-        if descriptor.readable:
-            self.server.hub.call_soon(self._on_readable)  # in a turn of its own, after the others
-        else:
-            descriptor.on_readable(self._on_readable)
 
     def _frame(self, head: RequestHead) -> BodyFraming:
         config = self.server.config
@@ -254,11 +239,7 @@ class Connection(StreamLink):
         else:
             self.state = _PARKED
             self._deadline.arm(hub.now + server.timeouts.keep_alive)
-            descriptor = self._stream.descriptor
-            if descriptor.readable:
-                hub.call_soon(self._on_readable)
-            else:
-                descriptor.on_readable(self._on_readable)
+            self._stream.when_readable(self._on_readable)
 
     # What is left unread: DISCARDING and LINGERING ------------------------------------------------------
 
@@ -270,7 +251,7 @@ class Connection(StreamLink):
             return
         self.state = _DISCARDING
         self._arm(self.server.timeouts.body_timeout)
-        Discarding(self.server.hub, self._stream, limit, self._discarded, framing).begin(ahead)
+        Discarding(self._stream, limit, self._discarded, framing).begin(ahead)
 
     def _discarded(self, ended: bool) -> None:
         if self.state is not _DISCARDING:
@@ -280,32 +261,6 @@ class Connection(StreamLink):
             self._next(self._framing.rest)
         else:
             self._linger()
-
-    def refuse(self, error: ProtocolError, *extra: tuple[str, str]) -> None:
-        """Answer with an error of the server's own, from a hub callback, and close. Switches: never."""
-        server = self.server
-        server.counts.refused += 1
-        refusal = Refusal(self, error, self._head)
-        try:
-            self._stream.send_now(refusal.encode(server.service, extra))
-        except PeerGone:
-            self.close()
-            return
-        finally:
-            if server.access_log is not None:
-                server.log_access(refusal, server.hub.now)
-        self._reader = None
-        self._linger()
-
-    def _linger(self) -> None:
-        """Say that no more will come, and read until the client has closed too, within a bound (RFC 9112 §9.6)."""
-        self.state = _LINGERING
-        self._stream.shut_sending()
-        self._arm(_LINGER_TIME)
-        Discarding(self.server.hub, self._stream, _LINGER_BYTES, self._lingered).begin()
-
-    def _lingered(self, ended: bool) -> None:
-        self.close()
 
     # The end ---------------------------------------------------------------------------------------------
 
@@ -371,15 +326,3 @@ class Connection(StreamLink):
             self._worker.throw(GreenletExit())
         self.close()
         return told
-
-    def close(self) -> None:
-        """Close now; repeatable. Switches: never."""
-        if self.state is not _CLOSED:
-            if self.state is _QUEUED:
-                self.server.dispatcher.unqueue(self)
-            self.state = _CLOSED
-            self._deadline.cancel()
-            self._stream.close()
-            self._reader = None
-            self._unsent = None
-            self.server.forget(self)

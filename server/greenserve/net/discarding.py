@@ -11,24 +11,21 @@ from collections.abc import Callable
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming
 from greenserve.net.stream import READ_SIZE, Stream
-from greenserve_hub.loop import Hub
 
 
 class Discarding:
     """Reads until the end of a body, or without one until the client closes."""
 
-    __slots__ = ("_done", "_framing", "_hub", "_left", "_stream")
+    __slots__ = ("_done", "_framing", "_left", "_stream")
 
     def __init__(
         self,
-        hub: Hub,
         stream: Stream,
         limit: int,
         done: Callable[[bool], object],
         framing: BodyFraming | None = None,
     ) -> None:
         """`done(ended)` is called once: whether the body's end was reached, within `limit` bytes and well formed."""
-        self._hub = hub
         self._stream = stream
         self._left = limit
         self._done = done
@@ -37,14 +34,7 @@ class Discarding:
     def begin(self, ahead: bytes = b"") -> None:
         """Start with what was received already. Switches: never."""
         if not ahead or not self._is_done(ahead):
-            self._read_on()
-
-    def _read_on(self) -> None:
-        descriptor = self._stream.descriptor
-        if descriptor.readable:
-            self._hub.call_soon(self._on_readable)
-        else:
-            descriptor.on_readable(self._on_readable)
+            self._stream.when_readable(self._on_readable)
 
     def _on_readable(self) -> None:
         stream = self._stream
@@ -60,7 +50,7 @@ class Discarding:
         if not data:
             self._done(False)
         elif not self._is_done(data):
-            self._read_on()
+            self._stream.when_readable(self._on_readable)
 
     def _is_done(self, data: bytes) -> bool:
         framing = self._framing

@@ -12,7 +12,7 @@ from greenserve.http1 import RequestHead, encode_error
 from greenserve.wsgi import Service
 
 if TYPE_CHECKING:
-    from greenserve.net.connection import Connection
+    from greenserve.net.stream_link import StreamLink
 
 
 class Refusal:
@@ -23,7 +23,7 @@ class Refusal:
     bytes_received = 0
     environ: dict[str, Any] | None = None
 
-    def __init__(self, connection: Connection, error: ProtocolError, head: RequestHead | None) -> None:
+    def __init__(self, connection: StreamLink, error: ProtocolError, head: RequestHead | None) -> None:
         """`head` is None when it was the head that went wrong."""
         self.peer = connection.peer
         self.peer_port = connection.peer_port

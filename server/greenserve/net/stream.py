@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from greenserve.errors import PeerGone
@@ -55,6 +56,17 @@ class Stream:
             descriptor = self.descriptor
             descriptor.readable = descriptor.hangup  # drained(), without the call
         return data
+
+    def when_readable(self, callback: Callable[[], object]) -> None:
+        """Call back once, from the hub: in a turn of its own where something may be there, else when it comes.
+
+        Switches: never.
+        """
+        descriptor = self.descriptor
+        if descriptor.readable:
+            descriptor.hub.call_soon(callback)
+        else:
+            descriptor.on_readable(callback)
 
     def send_now(self, first: bytes | memoryview, second: bytes | memoryview = b"") -> int:
         """Send what the kernel takes at once of two pieces; how many bytes. Switches: never. Raises PeerGone."""
