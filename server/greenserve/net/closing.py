@@ -1,0 +1,74 @@
+"""How a connection ends: refused, lingering, closed.
+
+Between StreamLink and Connection. The invariant: whoever is refused gets the error whole before the end, as far as the
+kernel takes it; and what is closed is forgotten by the server, once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from greenserve.errors import PeerGone, ProtocolError
+from greenserve.http1 import HeadReader, RequestHead
+from greenserve.net.discarding import Discarding
+from greenserve.net.refusals import Refusal
+from greenserve.net.states import State
+from greenserve.net.stream_link import StreamLink
+
+if TYPE_CHECKING:
+    from greenserve.net.connection import Connection
+
+# Seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5.
+_LINGER_TIME: Final = 2.0
+_LINGER_BYTES: Final = 1 << 20  # of its upload that are thrown away meanwhile
+
+
+class Closing(StreamLink):
+    """A connection that can end."""
+
+    __slots__ = ("_head", "_reader")
+
+    _head: RequestHead | None
+    _reader: HeadReader | None
+
+    def _arm(self, seconds: float) -> None:
+        self._deadline.arm(self.server.hub.now + seconds)
+
+    def refuse(self, error: ProtocolError, *extra: tuple[str, str]) -> None:
+        """Answer with an error of the server's own, from a hub callback, and close. Switches: never."""
+        server = self.server
+        server.counts.refused += 1
+        refusal = Refusal(self, error, self._head)
+        try:
+            self._stream.send_now(refusal.encode(server.service, extra))
+        except PeerGone:
+            self.close()
+            return
+        finally:
+            if server.access_log is not None:
+                server.log_access(refusal, server.hub.now)
+        self._reader = None
+        self._linger()
+
+    def _linger(self) -> None:
+        """Say that no more will come, and read until the client has closed too, within a bound (RFC 9112 §9.6)."""
+        self.state = State.LINGERING
+        self._stream.shut_sending()
+        self._arm(_LINGER_TIME)
+        Discarding(self._stream, _LINGER_BYTES, self._lingered).begin()
+
+    def _lingered(self, ended: bool) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close now; repeatable. Switches: never."""
+        if self.state is not State.CLOSED:
+            connection = cast("Connection", self)  # there is no other kind
+            if self.state is State.QUEUED:
+                self.server.dispatcher.unqueue(connection)
+            self.state = State.CLOSED
+            self._deadline.cancel()
+            self._stream.close()
+            self._reader = None
+            self._unsent = None
+            self.server.forget(connection)
