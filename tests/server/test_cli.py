@@ -126,6 +126,7 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "backdoor": "[::1]:1",
         "chdir": str(folder),
         "hub": "poll",
+        "header_map": "refuse",
     }
     argv = ["gs_cli_app:app"]
     for name, entry in SETTINGS.items():

@@ -23,7 +23,7 @@ from greenserve import GreenletExit, Server, sleep, spawn
 _LARGE = bytes(1_000_000)
 _CHUNKED = (
     b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
-    b"5;a=b\r\nhello\r\n3\r\nyou\r\n0\r\nTrailer: x\r\n\r\n"
+    b"5;a=b\r\nhello\r\n3\r\nyou\r\n0\r\nX-Sum: x\r\n\r\n"
 )
 _ENDS = [RawClient.close, RawClient.reset, RawClient.finish_sending]
 

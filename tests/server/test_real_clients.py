@@ -128,8 +128,8 @@ class TestRequests:
         assert lines == [b"data: %d" % number for number in range(5)]
 
     def test_a_method_of_its_own(self, server: Server) -> None:
-        assert requests.request("BREW", server.url, timeout=PATIENCE).status_code == 501
-        assert requests.request("PROPFIND", f"{server.url}/a", timeout=PATIENCE).text == "/a"
+        for method in ("PROPFIND", "BREW"):
+            assert requests.request(method, f"{server.url}/a", timeout=PATIENCE).text == "/a"
 
 
 class TestStandardLibrary:

@@ -148,3 +148,11 @@ class LimitSettings:
         protects="reading a long upload that nobody wants",
         precedent="Go net/http 256K",
     )
+    header_map: str = setting(
+        "drop",
+        kinds.choice("drop", "refuse"),
+        group=LIMITS,
+        help="what becomes of a field whose name has an underscore: it is dropped, or the request refused with 400",
+        protects="`X_Forwarded_For` passing for `X-Forwarded-For`: in environ both are one key",
+        precedent="gunicorn, nginx drop",
+    )

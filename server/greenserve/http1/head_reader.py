@@ -4,6 +4,10 @@ Sans-IO. llhttp checks the grammar, in C and without a callback. Most heads come
 in pieces is checked piece by piece by a HeadReader, and refused at its first wrong byte. heads.py then takes the
 checked text apart. A new parser for each head costs a seventh of a microsecond, and no state is left to go wrong.
 
+Which methods there are is for the app to say (RFC 9110 §9.1), but llhttp has a list and refuses others. Where one is
+not on it, llhttp is shown GET in its place: the rest of the grammar is the same. Lower case stays refused, as
+frameworks write methods in upper case: a proxy that lets `get` pass and `GET` not would be got round.
+
 Invariant: the parser never sees a byte behind the head. It has no pause, so what a pipelining client sends ahead
 stays raw bytes, and memory is bounded by what one read returns.
 """
@@ -19,9 +23,12 @@ from greenserve.errors import LimitExceeded, ProtocolError
 from greenserve.http1.heads import HeadLimits, RequestHead, coding_error, make_head
 
 _HEAD_END: Final = b"\r\n\r\n"
+_EMPTY_LINES: Final = 4  # before a request; RFC 9112 §2.2 asks for one
 _NO_CALLBACKS: Final = object()
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
-_VERSION: Final = re.compile(rb" HTTP/(\d\.\d)\r\n")
+_METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]{0,31}")
+_RESERVED: Final = b"PRI"  # no method, but how HTTP/2 begins (RFC 9113 §11.6)
+_VERSION: Final = re.compile(rb" HTTP/(\d\.\d)(?:\r\n|\Z)")
 _CODING: Final = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE)
 
 
@@ -39,7 +46,10 @@ def read_whole_head(data: bytes, limits: HeadLimits) -> tuple[RequestHead, bytes
     except HttpParserUpgrade:
         pass  # llhttp's word for: the head is over, another protocol may follow. That is for the app to say.
     except HttpParserError as error:
-        raise _explain(error, raw) from None
+        method = raw.partition(b" ")[0]
+        if not _is_unknown(method):
+            raise _explain(error, raw) from None
+        _check(HttpRequestParser(_NO_CALLBACKS), b"GET" + raw[len(method) :], raw)
     return make_head(raw.decode("latin-1"), limits), rest
 
 
@@ -49,14 +59,15 @@ class HeadReader:
     def __init__(self, limits: HeadLimits) -> None:
         """Nothing read yet."""
         self._limits = limits
-        self._parser = HttpRequestParser(_NO_CALLBACKS)
+        self._parser: HttpRequestParser | None = None  # from the method's end on
+        self._empty_lines = 0
         self._raw = bytearray()
         self.head: RequestHead | None = None
 
     @property
     def begun(self) -> bool:
         """Whether any byte of a head has come; empty lines before it don't count (RFC 9112 §2.2)."""
-        return bool(self._raw)
+        return len(self._raw) > (self._raw[:1] == b"\r")
 
     def feed(self, data: bytes) -> bytes | None:
         """Take what was received; give what follows the head, with `head` set, or None when more is needed.
@@ -65,19 +76,29 @@ class HeadReader:
         """
         raw = self._raw
         known = len(raw)
-        if not known:
-            data = data.lstrip(b"\r\n")
         raw += data
+        if self._parser is None:
+            self._skip_empty_lines(raw)
+            known = 0
         end = raw.find(_HEAD_END, max(0, known - 3)) + 4
         if end < 4:
             self._check_unfinished(raw)
-            self._check_grammar(data)
+            self._check_grammar(raw, known, len(raw))
             return None
         rest = bytes(raw[end:])
         del raw[end:]
-        self._check_grammar(raw[known:])
+        self._check_grammar(raw, known, end)
         self.head = make_head(raw.decode("latin-1"), self._limits)
         return rest
+
+    def _skip_empty_lines(self, raw: bytearray) -> None:
+        while raw[:2] == b"\r\n":
+            del raw[:2]
+            self._empty_lines += 1
+            if self._empty_lines > _EMPTY_LINES:
+                raise ProtocolError(
+                    400, f"more than {_EMPTY_LINES} empty lines before a request (RFC 9112 §2.2)"
+                )
 
     def _check_unfinished(self, raw: bytes | bytearray) -> None:
         limits = self._limits
@@ -87,25 +108,52 @@ class HeadReader:
         if len(raw) > limits.head:
             raise LimitExceeded(431, f"head longer than {limits.head} bytes (limit_request_head)")
 
-    def _check_grammar(self, data: bytes | bytearray) -> None:
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            pass  # as above
-        except HttpParserError as error:
-            raise _explain(error, bytes(self._raw)) from None
+    def _check_grammar(self, raw: bytearray, known: int, end: int) -> None:
+        if self._parser is not None:
+            _check(self._parser, raw[known:end], raw)
+            return
+        method, space, _ = raw.partition(b" ")
+        # llhttp would skip any number of lone CR and LF.
+        if (space or method not in (b"", b"\r")) and not _TOKEN.fullmatch(method):
+            raise ProtocolError(400, "not an HTTP request line (RFC 9112 §3)")
+        if not space:
+            return
+        self._parser = HttpRequestParser(_NO_CALLBACKS)
+        shown = b"GET" if _is_unknown(method) else method
+        _check(self._parser, shown + raw[len(method) : end], raw)
+
+
+def _check(parser: HttpRequestParser, shown: bytes | bytearray, raw: bytes | bytearray) -> None:
+    """Have `parser` look at some more of `raw`."""
+    try:
+        parser.feed_data(shown)
+    except HttpParserUpgrade:
+        pass  # as above
+    except HttpParserError as error:
+        raise _explain(error, bytes(raw)) from None
+
+
+def _is_unknown(method: bytes | bytearray) -> bool:
+    """Whether llhttp would refuse this method, which may well be one, in a line that has nothing else wrong."""
+    if not _METHOD.fullmatch(method) or method == _RESERVED:
+        return False
+    try:
+        HttpRequestParser(_NO_CALLBACKS).feed_data(method + b" * HTTP/1.1\r\n")
+    except HttpParserError:
+        return True
+    return False
 
 
 def _explain(error: HttpParserError, raw: bytes) -> ProtocolError:
     line = raw.split(b"\r\n", 1)[0]
-    if isinstance(error, HttpParserInvalidMethodError):
-        word, space, _ = line.partition(b" ")
-        if space and _TOKEN.fullmatch(word):
-            return ProtocolError(501, "method not implemented (RFC 9110 §9.1)")
-        return ProtocolError(400, "not an HTTP request line (RFC 9112 §3)")
+    word, space, _ = line.partition(b" ")
     version = _VERSION.search(raw)
     if version and version[1] not in (b"1.0", b"1.1") and line.count(b" ") == 2:
         return ProtocolError(505, "HTTP version not supported (RFC 9110 §15.6.6)")
+    if isinstance(error, HttpParserInvalidMethodError) or word == _RESERVED:
+        if space and _TOKEN.fullmatch(word):
+            return ProtocolError(501, "method not implemented: up to 32 of A-Z, 0-9, - and _ (RFC 9110 §9.1)")
+        return ProtocolError(400, "not an HTTP request line (RFC 9112 §3)")
     text = str(error)
     if "Transfer-Encoding" in text:
         if "Content-Length" in text:

@@ -1,23 +1,22 @@
 """The head of a request, taken apart: who is asked for what, and whether a body follows.
 
 Sans-IO. head_reader.py has llhttp check the grammar first, so the text that comes here is made of whole lines with a
-token, a colon and a value each. What llhttp lets pass and a server on the open Internet must not is refused here.
+token, a colon and a value each. What llhttp lets pass and a server on the open Internet must not is refused here, and
+of the request target in targets.py.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from greenserve.errors import LimitExceeded, ProtocolError
+from greenserve.http1.targets import check_authority, split_origin_form, split_other_form
 
-_AUTHORITY: Final = re.compile(r"([^/?#@]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/?#@:\[\]]+)(:\d*)?", re.ASCII)
-_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\"<>\\^`{|}]*)(:\d{0,5})?", re.ASCII)
 _NEED_LENGTH: Final = ("POST", "PUT", "PATCH")
 
 # What a field means for framing; every other name means nothing here.
-_HOST_FIELD, _LENGTH, _CODING, _EXPECT, _CONNECTION = range(1, 6)
+_HOST_FIELD, _LENGTH, _CODING, _EXPECT, _CONNECTION, _UNDERSCORE = range(1, 7)
 _MEANINGS: Final = {
     "host": _HOST_FIELD,
     "content-length": _LENGTH,
@@ -29,19 +28,27 @@ _CACHE_SIZE: Final = 1024  # spellings of names, and hosts, that are remembered;
 _LONGEST_KEPT: Final = 64  # characters
 _meanings: dict[str, int] = {}
 _good_hosts: set[str] = set()
+# A target without these, of what llhttp lets pass, is in order as it stands.
+_needs_a_look: Final = re.compile(r'["#%<>\\`{}]').search
 
 
 class HeadLimits:
-    """What a head may cost, in bytes and, for `fields`, in number (settings `limit_request_*`)."""
+    """What a head may cost, in bytes and, for `fields`, in number (settings `limit_request_*`).
 
-    __slots__ = ("field_size", "fields", "head", "line", "shortest")
+    And whether a field name with an underscore costs the request (setting `header_map`).
+    """
 
-    def __init__(self, line: int, field_size: int, fields: int, head: int) -> None:
+    __slots__ = ("field_size", "fields", "head", "line", "refuse_underscores", "shortest")
+
+    def __init__(
+        self, line: int, field_size: int, fields: int, head: int, refuse_underscores: bool = False
+    ) -> None:
         """A head below `shortest` bytes can break none of the limits in bytes."""
         self.line = line
         self.field_size = field_size
         self.fields = fields
         self.head = head
+        self.refuse_underscores = refuse_underscores
         self.shortest = min(line, field_size)
 
 
@@ -67,7 +74,7 @@ class RequestHead:
         """The first line; the rest is make_head's to set."""
         self.method = method
         self.target = target  # as it was sent
-        self.path = ""  # percent-decoded, never empty
+        self.path = ""  # percent-decoded; empty for "*", which is no path
         self.query = ""  # without "?", as it was sent
         self.http11 = http11  # else HTTP/1.0
         self.keep_alive = http11
@@ -120,15 +127,15 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
         head.host = host
     elif hosts or http11:
         raise ProtocolError(400, "exactly one Host field is required (RFC 9112 §3.2)")
-    is_path = target[:1] == "/" and method != "CONNECT"
-    path, _, head.query = (target if is_path else _path_of_other_form(head, target)).partition("?")
-    if "#" in target:
-        raise ProtocolError(400, "fragment in the request target (RFC 9112 §3.2)")
-    if "%" in path:
-        path = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
-    head.path = path or "/"
+    if target[:1] == "/" and method != "CONNECT":
+        if _needs_a_look(target) is None:
+            head.path, _, head.query = target.partition("?")
+        else:
+            head.path, head.query = split_origin_form(target)
+    else:
+        head.path, head.query, head.host = split_other_form(method, target, head.host)
     if framing:
-        _set_framing(head, framing)
+        _set_framing(head, framing, limits)
     elif not http11:
         _check_has_length(head)
     return head
@@ -150,7 +157,7 @@ def _check_limits(text: str, lines: list[str], limits: HeadLimits) -> None:
 
 
 def _remember(name: str) -> int:
-    meaning = _MEANINGS.get(name.lower(), 0)
+    meaning = _MEANINGS.get(name.lower(), _UNDERSCORE if "_" in name else 0)
     if len(name) <= _LONGEST_KEPT:
         if len(_meanings) >= _CACHE_SIZE:
             _meanings.clear()
@@ -159,57 +166,56 @@ def _remember(name: str) -> int:
 
 
 def _check_host(host: str) -> None:
-    if not _HOST.fullmatch(host):
-        raise ProtocolError(400, "malformed Host field (RFC 9112 §3.2)")
+    check_authority(host, "Host field")
     if len(host) <= _LONGEST_KEPT:
         if len(_good_hosts) >= _CACHE_SIZE:
             _good_hosts.clear()
         _good_hosts.add(host)
 
 
-def _path_of_other_form(head: RequestHead, target: str) -> str:
-    """RFC 9112 §3.2: the forms of a request target that do not begin with a slash."""
-    if head.method == "CONNECT":
-        raise ProtocolError(501, "CONNECT is for proxies (RFC 9110 §9.3.6)")
-    if target == "*" and head.method == "OPTIONS":
-        return target
-    scheme, found, rest = target.partition("://")
-    authority = _AUTHORITY.match(rest)
-    if not found or scheme.lower() not in ("http", "https") or authority is None or authority[1]:
-        raise ProtocolError(400, "malformed request target (RFC 9112 §3.2)")
-    path = rest[authority.end() :]
-    if path[:1] not in ("/", "?", ""):
-        raise ProtocolError(400, "malformed request target (RFC 9112 §3.2)")
-    head.host = authority[0]  # in place of the Host field (RFC 9112 §3.2.2)
-    return path
-
-
-def _set_framing(head: RequestHead, framing: list[tuple[int, str]]) -> None:
+def _set_framing(  # noqa: C901  # one pass, on the path of many requests
+    head: RequestHead, framing: list[tuple[int, str]], limits: HeadLimits
+) -> None:
     """RFC 9112 §6.3: whether a body follows, and how it ends; and what comes after."""
-    lengths = [value for meaning, value in framing if meaning == _LENGTH]
-    codings = [value for meaning, value in framing if meaning == _CODING]
-    expect = "".join(value for meaning, value in framing if meaning == _EXPECT)
-    connection = ",".join(value for meaning, value in framing if meaning == _CONNECTION)
+    lengths: list[str] = []
+    codings: list[str] = []
+    expect = ""
+    connection = ""
+    for meaning, value in framing:
+        if meaning == _CONNECTION:
+            connection = f"{connection},{value}" if connection else value
+        elif meaning == _LENGTH:
+            lengths.append(value)
+        elif meaning == _CODING:
+            codings.append(value)
+        elif meaning == _EXPECT:
+            expect += value
+        elif limits.refuse_underscores:
+            raise ProtocolError(400, "underscore in a field name: send a hyphen (header_map is refuse)")
     if codings:
         # A second field extends the list of codings (RFC 9110 §5.3), and a list is more than `chunked`.
         _set_coding(head, ", ".join(codings), bool(lengths))
     elif lengths:
-        if len(lengths) > 1:
-            raise ProtocolError(400, "more than one Content-Length (RFC 9112 §6.3)")
-        length = lengths[0]
-        if not (length.isascii() and length.isdigit()) or len(length) > 18:
-            raise ProtocolError(400, "malformed Content-Length (RFC 9110 §8.6)")
-        head.content_length = int(length)
+        _set_length(head, lengths)
     elif not head.http11:
         _check_has_length(head)
     if expect and head.http11:  # HTTP/1.0 has no Expect (RFC 9110 §10.1.1)
         if expect.lower() != "100-continue":
             raise ProtocolError(417, "only Expect: 100-continue is known (RFC 9110 §10.1.1)")
         head.expect_continue = head.has_body
-    if connection:
+    if connection and not (connection == "keep-alive" and head.http11):  # what most browsers send
         # RFC 9112 §9.3. llhttp's own answer is of no use: the end of a request without a body has reset it.
         options = {option.strip(" \t").lower() for option in connection.split(",")}
         head.keep_alive = "close" not in options and (head.http11 or "keep-alive" in options)
+
+
+def _set_length(head: RequestHead, lengths: list[str]) -> None:
+    if len(lengths) > 1:
+        raise ProtocolError(400, "more than one Content-Length (RFC 9112 §6.3)")
+    length = lengths[0]
+    if not (length.isascii() and length.isdigit()) or len(length) > 18:
+        raise ProtocolError(400, "malformed Content-Length (RFC 9110 §8.6)")
+    head.content_length = int(length)
 
 
 def _set_coding(head: RequestHead, coding: str, with_length: bool) -> None:

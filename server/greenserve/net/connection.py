@@ -125,7 +125,7 @@ class Connection(Closing):
         config = self.server.config
         limit = config.limit_request_body
         if head.chunked:
-            return ChunkedFraming(limit, config.limit_request_field_size)
+            return ChunkedFraming(limit, config.limit_request_field_size, config.limit_request_fields)
         assert head.content_length is not None
         if limit and head.content_length > limit:
             raise LimitExceeded(413, f"body longer than {limit} bytes (limit_request_body)")
@@ -161,7 +161,12 @@ class Connection(Closing):
         ahead = b""
         if framing is not None:
             ahead, self._rest = self._rest, b""
-        environ = make_environ(self.listener.environ, head, self.peer, self.peer_port)
+        try:
+            environ = make_environ(self.listener.environ, head, self.peer, self.peer_port)
+        except ProtocolError as error:
+            self._worker = None
+            self.refuse(error)
+            return
         self._exchange = exchange = Exchange(server.service, self, head, environ, framing, ahead)
         server.context.copy().run(exchange.run)
         self._worker = None

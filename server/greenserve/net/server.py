@@ -71,6 +71,7 @@ class Server:
             config.limit_request_field_size,
             config.limit_request_fields,
             config.limit_request_head,
+            config.header_map == "refuse",
         )
         self.timeouts = Timeouts(config)
         software = f"greenserve/{version('greenserve')}"

@@ -2,13 +2,15 @@
 
 Called by net/ for each request. Knows heads, not sockets. What is the same for all requests of a listener is
 made once and copied; field names are turned into their HTTP_ keys through a table that fills with the
-spellings that clients use.
+spellings that clients use. A field that comes twice is judged here, where it finds its key taken: that costs requests
+without one nothing.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final, TextIO
 
+from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead
 from greenserve.wsgi.file_wrapper import FileWrapper
 
@@ -26,6 +28,33 @@ _OF_REQUEST: Final = (
     "wsgi.input",
     "greenserve.posthooks",
     "greenserve.client_disconnected",
+)
+# Fields that are no lists, so that two values joined would be a third that nobody sent, and either alone may be the one
+# that a proxy did not look at. Node drops the second of these; gunicorn refuses a second Content-Type.
+_SINGLES: Final = frozenset(
+    {"CONTENT_TYPE"}
+    | {
+        "HTTP_" + name
+        for name in [
+            "ACCESS_CONTROL_REQUEST_METHOD",
+            "AUTHORIZATION",
+            "CONTENT_LOCATION",
+            "CONTENT_RANGE",
+            "DATE",
+            "FROM",
+            "IF_MODIFIED_SINCE",
+            "IF_RANGE",
+            "IF_UNMODIFIED_SINCE",
+            "MAX_FORWARDS",
+            "ORIGIN",
+            "PROXY_AUTHORIZATION",
+            "RANGE",
+            "REFERER",
+            "SEC_WEBSOCKET_KEY",
+            "SEC_WEBSOCKET_VERSION",
+            "USER_AGENT",
+        ]
+    }
 )
 _keys: dict[str, str] = {}
 
@@ -45,6 +74,8 @@ def base_environ(
         "wsgi.file_wrapper": FileWrapper,
         # Reading past the end of a body gives b"": frameworks may read chunked bodies to the end.
         "wsgi.input_terminated": True,
+        # What came behind a body in chunks, once that was read to its end; nothing behind any other (RFC 9110 §6.5).
+        "greenserve.trailers": (),
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_SOFTWARE": software,
         "SERVER_NAME": server_name,
@@ -55,7 +86,10 @@ def base_environ(
 
 
 def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: str) -> dict[str, Any]:
-    """The environ of one request, without what an Exchange adds (wsgi.input and the greenserve keys)."""
+    """The environ of one request, without what an Exchange adds (wsgi.input and the greenserve keys).
+
+    Raises ProtocolError for fields that contradict each other, and for a target that asks for another scheme.
+    """
     environ = base.copy()
     environ["REQUEST_METHOD"] = head.method
     environ["PATH_INFO"] = head.path
@@ -70,13 +104,32 @@ def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: 
         if key is None:
             key = _remember(name)
         if key in environ:
-            # A cookie's crumbs are joined as RFC 6265 §5.4 writes them, any other list as RFC 9110 §5.3 does.
-            environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value
+            environ[key] = _join(key, environ[key], value)
         elif key:
             environ[key] = value
-    if head.target[0] != "/" and head.host is not None:
-        environ["HTTP_HOST"] = head.host  # RFC 9112 §3.2.2: the target's authority wins
+    if head.target[0] != "/":
+        _set_authority(environ, head)
     return environ
+
+
+def _set_authority(environ: dict[str, Any], head: RequestHead) -> None:
+    """What a target in absolute-form says of the server that is meant."""
+    if head.host is not None:
+        environ["HTTP_HOST"] = head.host  # RFC 9112 §3.2.2: the target's authority wins
+    if head.target[:6].lower() == "https:" and environ["wsgi.url_scheme"] != "https":
+        raise ProtocolError(421, "an https target over a connection without TLS (RFC 9110 §7.4)")
+
+
+def _join(key: str, first: str, second: str) -> str:
+    """The value of a field that came twice."""
+    if key == "HTTP_COOKIE":
+        return f"{first}; {second}"  # RFC 6265 §5.4
+    if key not in _SINGLES:
+        return f"{first}, {second}"  # RFC 9110 §5.3
+    if first != second:
+        name = key.removeprefix("HTTP_").replace("_", "-").title()
+        raise ProtocolError(400, f"two {name} fields that differ (RFC 9110 §5.5)")
+    return first
 
 
 def _remember(name: str) -> str:

@@ -44,6 +44,7 @@ class Exchange:
     began = 0.0
     seconds = 0.0
     _fields: list[tuple[str, str]]
+    input: RequestInput
     _is_full = False  # the client takes no more content: the length is reached, or none is due
     _is_over = False
 
@@ -65,7 +66,11 @@ class Exchange:
         self.answer: AnswerHead | None = None
         self.is_cut_off = False  # part of an answer is out whose end the client cannot tell from its middle
         self._status: str | None = None
-        self.input = NO_BODY if framing is None else RequestInput(link, framing, ahead, head.expect_continue)
+        if framing is None:
+            self.input = NO_BODY
+        else:
+            self.input = RequestInput(link, framing, ahead, head.expect_continue)
+            environ["greenserve.trailers"] = framing.trailers
         self.posthooks: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         environ["wsgi.input"] = self.input
         environ["greenserve.posthooks"] = self.posthooks

@@ -12,12 +12,14 @@ def _feed(framing: BodyFraming, *pieces: bytes) -> bytes:
     return b"".join([framing.feed(piece) for piece in pieces])
 
 
-def _refusal(data: bytes, limit: int = 0, trailer_limit: int = 8190) -> ProtocolError:
+def _refusal(
+    data: bytes, limit: int = 0, trailer_limit: int = 8190, trailer_count: int = 100
+) -> ProtocolError:
     """The error for a chunked body, the same whole and byte by byte."""
     errors = []
     for pieces in ([data], [data[i : i + 1] for i in range(len(data))]):
         with pytest.raises(ProtocolError) as caught:
-            _feed(ChunkedFraming(limit, trailer_limit), *pieces)
+            _feed(ChunkedFraming(limit, trailer_limit, trailer_count), *pieces)
         errors.append(caught.value)
     assert errors[0].status == errors[1].status
     return errors[0]
@@ -102,7 +104,62 @@ class TestChunks:
     def test_7_1_1_extensions_are_dropped(self) -> None:
         assert ChunkedFraming().feed(b'3;a=b;c="d e"\r\nabc\r\n3 ; x\r\ndef\r\n0;last\r\n\r\n') == b"abcdef"
 
-    @pytest.mark.parametrize("extension", [b";\r", b";a\n", b";\0", b"a=b", b";\x7f", b";a\rb"])
+    @pytest.mark.parametrize(
+        "extension",
+        [
+            b";a",
+            b"; a",
+            b" ;a",
+            b"\t;\ta\t=\tb",
+            b";a=b;c",
+            b';a="b;c"',
+            b';a=""',
+            b';a="\\"\\\\"',
+            b';a="\t\xe4"',
+            b";a ;b",
+        ],
+    )
+    def test_7_1_1_every_form_of_an_extension(self, extension: bytes) -> None:
+        data = b"3" + extension + b"\r\nabc\r\n0" + extension + b"\r\n\r\n"
+        assert _feed(ChunkedFraming(), data) == b"abc"
+        assert _feed(ChunkedFraming(), *(data[i : i + 1] for i in range(len(data)))) == b"abc"
+
+    @pytest.mark.parametrize(
+        "extension",
+        [
+            b";\r",
+            b";a\n",
+            b";\x00",
+            b"a=b",
+            b";\x7f",
+            b";a\rb",
+            b";",
+            b"; ",
+            b";;a",
+            b";=b",
+            b";a=",
+            b";a b",
+            b";a=b c",
+            b"; a ",
+            b';a="',
+            b';a="b',
+            b';a="b"c',
+            b';a="\n"',
+            b';a="\r"',
+            b';a="\\',
+            b";a=\xe4",
+            b";\xe4",
+            b";(a)",
+            b";a=(b)",
+            b",a",
+            b";a\n\r",
+            b";a\n3",
+            b';a="\\\n"',
+            b"\x0b;a",
+            b" a",
+            b"\n;a",
+        ],
+    )
     def test_7_1_1_malformed_extensions_are_400(self, extension: bytes) -> None:
         assert _refusal(b"3" + extension + b"\r\nabc\r\n0\r\n\r\n").status == 400
 
@@ -119,17 +176,72 @@ class TestChunks:
         with pytest.raises(LimitExceeded, match="extensions"):
             ChunkedFraming().feed(one * 17)
 
+    def test_7_1_1_a_hard_extension_is_read_in_time_that_grows_with_its_length(self) -> None:
+        # What a regular expression might try in many ways.
+        for hard in (
+            b" " * 1000,
+            b"; " * 500,
+            b";a" + b" " * 1000,
+            b';a="' + b"\\" * 1000,
+            b";a=" + b"b" * 1000,
+        ):
+            assert _refusal(b"3" + hard + b"\x01\r\nabc\r\n0\r\n\r\n").status == 400
+
+    def test_7_1_many_small_chunks_are_read_whole_and_in_pieces(self) -> None:
+        data = b"".join(b"%x\r\n%b\r\n" % (size, b"y" * size) for size in (1, 2, 16, 17) * 500) + b"0\r\n\r\n"
+        wanted = b"y" * 36 * 500
+        for size in (7, 100, 65536):
+            assert (
+                _feed(ChunkedFraming(len(wanted)), *(data[i : i + size] for i in range(0, len(data), size)))
+                == wanted
+            )
+        assert _refusal(data, limit=len(wanted) - 1).status == 413
+
     def test_7_1_2_trailers_are_kept_apart(self) -> None:
         framing = ChunkedFraming()
-        assert framing.feed(b"1\r\nx\r\n0\r\nA: b \r\nHost:evil\r\n\r\nGET") == b"x"
-        assert framing.trailers == [(b"A", b"b"), (b"Host", b"evil")]
+        assert framing.feed(b"1\r\nx\r\n0\r\nA: b \r\nX-Sum:\t\xe4 c\t\r\na:\r\n\r\nGET") == b"x"
+        assert framing.trailers == [("A", "b"), ("X-Sum", "\xe4 c"), ("a", "")]
         assert (framing.done, framing.rest) == (True, b"GET")
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            b"Transfer-Encoding",
+            b"Content-Length",
+            b"HOST",
+            b"trailer",
+            b"TE",
+            b"Connection",
+            b"Upgrade",
+            b"Expect",
+            b"Authorization",
+            b"Cookie",
+            b"Content-Type",
+            b"Content-Encoding",
+            b"Content-Range",
+            b"Range",
+            b"If-Match",
+            b"Cache-Control",
+            b"Max-Forwards",
+            b"Forwarded",
+            b"X-Forwarded-For",
+            b"Proxy-Authorization",
+        ],
+    )
+    def test_9110_6_5_1_what_belongs_into_the_head_is_400(self, name: bytes) -> None:
+        error = _refusal(b"0\r\n" + name + b": x\r\n\r\n")
+        assert (error.status, "§6.5.1" in error.reason) == (400, True)
 
     @pytest.mark.parametrize(
         "line", [b"A : b", b" A: b", b"A", b": b", b"A: b\r\n c", b"A: \0", b"A: \r", b"GET / HTTP/1.1"]
     )
     def test_7_1_2_malformed_trailers_are_400(self, line: bytes) -> None:
         assert _refusal(b"0\r\n" + line + b"\r\n\r\n").status == 400
+
+    def test_7_1_2_trailers_have_a_limit_in_number(self) -> None:
+        assert ChunkedFraming(0, 8190, 2).feed(b"0\r\n" + b"A: b\r\n" * 2 + b"\r\n") == b""
+        error = _refusal(b"0\r\n" + b"A: b\r\n" * 3 + b"\r\n", trailer_count=2)
+        assert (error.status, "limit_request_fields" in error.reason) == (431, True)
 
     def test_7_1_2_trailers_have_a_limit(self) -> None:
         assert ChunkedFraming(0, 12).feed(b"0\r\nA: 34567\r\n\r\n") == b""

@@ -18,7 +18,7 @@ _TIGHT = HeadLimits(line=30, field_size=30, fields=3, head=90)
 
 
 def _facts(head: RequestHead) -> dict[str, Any]:
-    return {name: getattr(head, name) for name in RequestHead.__annotations__}
+    return {name: getattr(head, name) for name in RequestHead.__slots__}
 
 
 def _outcome(pieces: list[bytes], limits: HeadLimits) -> Any:

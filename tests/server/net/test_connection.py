@@ -162,7 +162,7 @@ class TestFraming:
             client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
             for piece in (b"a" * 1000, b"b" * 3000, b"c"):
                 client.send(b"%x\r\n%b\r\n" % (len(piece), piece))
-            client.send(b"0\r\nTrailer: x\r\n\r\n" + request("/next"))
+            client.send(b"0\r\nX-Sum: x\r\n\r\n" + request("/next"))
             answer = client.answer()
             assert answer.body == b"a" * 1000 + b"b" * 3000 + b"c"
             assert [len(piece) for piece in answer.pieces] == [1000, 1000, 1000, 1000, 1]
