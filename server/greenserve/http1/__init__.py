@@ -5,14 +5,17 @@ found. Once a framing error was raised nothing more may be fed: where the next r
 then.
 """
 
+from greenserve.http1.app_heads import AppHead, check_head
 from greenserve.http1.bodies import BodyFraming, ChunkedFraming, LengthFraming, chunk
 from greenserve.http1.head_reader import HeadReader, read_whole_head
 from greenserve.http1.heads import HeadLimits, RequestHead
-from greenserve.http1.responses import CONTINUE, AnswerHead, answer_head, continue_head, encode_error
+from greenserve.http1.interim import CONTINUE, continue_head, hints_head
+from greenserve.http1.responses import AnswerHead, answer_head, encode_error
 
 __all__ = [
     "CONTINUE",
     "AnswerHead",
+    "AppHead",
     "BodyFraming",
     "ChunkedFraming",
     "HeadLimits",
@@ -20,8 +23,10 @@ __all__ = [
     "LengthFraming",
     "RequestHead",
     "answer_head",
+    "check_head",
     "chunk",
     "continue_head",
     "encode_error",
+    "hints_head",
     "read_whole_head",
 ]

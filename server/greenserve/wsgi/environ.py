@@ -28,6 +28,7 @@ _OF_REQUEST: Final = (
     "wsgi.input",
     "greenserve.posthooks",
     "greenserve.client_disconnected",
+    "wsgi.early_hints",
 )
 # Fields that are no lists, so that two values joined would be a third that nobody sent, and either alone may be the one
 # that a proxy did not look at. Node drops the second of these; gunicorn refuses a second Content-Type.

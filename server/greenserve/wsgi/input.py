@@ -7,7 +7,7 @@ body is ever handed out or swallowed; what came behind it is in `rest`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from greenserve.errors import BodyError, PeerGone, ProtocolError
@@ -116,7 +116,7 @@ class RequestInput:
 
     # 100 Continue -------------------------------------------------------------------------------------
 
-    def set_hundred_continue_response_headers(self, headers: Iterable[tuple[str, str]]) -> None:
+    def set_hundred_continue_response_headers(self, headers: list[tuple[str, str]]) -> None:
         """Put these fields into the 100 Continue that the first read sends. Switches: never."""
         head = continue_head(headers)
         if self._continue:

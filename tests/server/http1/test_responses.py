@@ -1,4 +1,4 @@
-"""responses: the head of an answer, in the order of RFC 9112 and RFC 9110, and what no app can make of it."""
+"""responses: the head of an answer and its framing, in the order of RFC 9112 and RFC 9110."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 
 from greenserve.errors import AppError
-from greenserve.http1 import AnswerHead, answer_head, continue_head, encode_error
+from greenserve.http1 import AnswerHead, answer_head, check_head, encode_error, responses
 
 _DATE = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 _SERVER = "Server: greenserve\r\n"
@@ -25,7 +25,8 @@ def _answer(
     keep_alive: bool = True,
     length: int | None = 3,
 ) -> AnswerHead:
-    return answer_head(status, list(fields), method, http11, keep_alive, length, _DATE, _SERVER)
+    given = check_head(status, list(fields))
+    return answer_head(given, method, http11, keep_alive, length, _DATE, _SERVER)
 
 
 def _lines(answer: AnswerHead) -> list[str]:
@@ -45,105 +46,16 @@ class TestStatusLine:
     def test_4_the_version_is_the_servers_own_whatever_the_client_speaks(self) -> None:
         assert _lines(_answer(http11=False))[0] == "HTTP/1.1 200 OK"
 
-    @pytest.mark.parametrize("status", ["200 ", "404 Not Found", "299 \xe4\xf6", "599 a\tb", "999 x"])
-    def test_4_phrases_are_the_apps(self, status: str) -> None:
-        answer = _answer(status)
-        assert (_lines(answer)[0], answer.status) == (f"HTTP/1.1 {status}", int(status[:3]))
-
-    @pytest.mark.parametrize(
-        "status",
-        [
-            "200",
-            "",
-            "OK",
-            "20 OK",
-            "2000 OK",
-            "100 Continue",
-            "101 Go",
-            "000 x",
-            "٢٠٠ OK",
-            " 200 OK",
-            "200 O\r\nK",
-            "200 \0",
-            "200 \u20ac",
-            200,
-            None,
-            b"200 OK",
-        ],
-    )
-    def test_4_anything_else_is_the_apps_error(self, status: Any) -> None:
-        with pytest.raises(AppError, match="status"):
-            _answer(status)
-
 
 class TestFields:
     """RFC 9112 §5, RFC 9110 §5."""
-
-    def test_5_in_the_apps_order_and_spelling_with_doubles(self) -> None:
-        fields = [("set-cookie", "a=b"), ("X-Y", "\xe4 \t;"), ("Set-Cookie", "c=d"), ("E", "")]
-        assert _lines(_answer("200 OK", *fields))[1:5] == [
-            "set-cookie: a=b",
-            "X-Y: \xe4 \t;",
-            "Set-Cookie: c=d",
-            "E: ",
-        ]
-
-    @pytest.mark.parametrize(
-        "value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0b", "\r\n", "\r\n\r\nHTTP/1.1 200 OK", "\u20ac"]
-    )
-    def test_5_5_no_value_can_begin_another_line(self, value: str) -> None:
-        for fields in ([("A", value)], [("B", "c"), ("A", value), ("D", "e")]):
-            with pytest.raises(AppError, match="A"):
-                _answer("200 OK", *fields)
-            with pytest.raises(AppError, match="A"):
-                continue_head(fields)
-
-    @pytest.mark.parametrize("value", ["\r\n", "x\r\n"])
-    def test_5_5_two_wrong_values_do_not_make_up_for_each_other(self, value: str) -> None:
-        with pytest.raises(AppError):
-            _answer("200 OK", ("A", value), ("B", value))
-
-    @pytest.mark.parametrize("name", ["", "A B", "A:", "A\r\nB", "\xe4", "A\0", "(", "\u20ac"])
-    def test_5_1_a_name_is_a_token(self, name: str) -> None:
-        for _ in range(2):  # the second time it comes from a table
-            with pytest.raises(AppError, match="token"):
-                _answer("200 OK", (name, "x"))
-            with pytest.raises(AppError, match="token"):
-                continue_head([(name, "x")])
-
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            None,
-            1,
-            [1],
-            ["Aa"[:1]],
-            [("A",)],
-            [("A", "b", "c")],
-            [("A", b"b")],
-            [(b"A", "b")],
-            [("A", 1)],
-            [("A", None)],
-            [(None, "b")],
-            [(["A"], "b")],
-        ],
-    )
-    def test_3333_fields_are_pairs_of_str(self, fields: Any) -> None:
-        with pytest.raises(AppError):
-            answer_head("200 OK", fields, "GET", True, True, 0, _DATE, _SERVER)
-
-    @pytest.mark.parametrize(
-        "name", ["Keep-Alive", "transfer-encoding", "TE", "Trailer", "Upgrade", "Proxy-Authenticate"]
-    )
-    def test_9110_7_6_1_hop_by_hop_fields_are_the_servers(self, name: str) -> None:
-        with pytest.raises(AppError, match=f"{name}.*7.6.1"):
-            _answer("200 OK", (name, "chunked"))
 
     def test_9110_6_6_1_date_and_server_come_unless_the_app_sent_them(self) -> None:
         assert {_DATE.strip(), _SERVER.strip()} < set(_lines(_answer()))
         lines = _lines(_answer("200 OK", ("date", "now"), ("SERVER", "mine")))
         assert lines[1:] == ["date: now", "SERVER: mine", "Content-Length: 3"]
-        assert "Server" not in answer_head("200 OK", [], "GET", True, True, 0, _DATE, "").data.decode()
+        bare = answer_head(check_head("200 OK", []), "GET", True, True, 0, _DATE, "")
+        assert "Server" not in bare.data.decode()
 
 
 class TestFraming:
@@ -158,15 +70,6 @@ class TestFraming:
         for fields in ([("content-length", "9")], [("Content-Length", "9"), ("content-length", "09")]):
             answer = _answer("200 OK", *fields, length=5)
             assert (answer.length, answer.data.lower().count(b"content-length: 9\r\n")) == (9, 1)
-
-    @pytest.mark.parametrize("value", ["x", "-1", "+1", "1_0", "", "1, 1", "٣", "1" * 19, "0x1", " 1"])
-    def test_9110_8_6_a_length_is_a_number(self, value: str) -> None:
-        with pytest.raises(AppError, match="Content-Length"):
-            _answer("200 OK", ("Content-Length", value))
-
-    def test_9110_8_6_two_different_lengths(self) -> None:
-        with pytest.raises(AppError, match=r"8\.6"):
-            _answer("200 OK", ("Content-Length", "1"), ("Content-Length", "2"))
 
     def test_7_1_an_unknown_length_is_chunked_in_http_1_1(self) -> None:
         answer = _answer(length=None)
@@ -200,6 +103,16 @@ class TestFraming:
         assert b"Content-Length: 7\r\n" in _answer("304 Not Modified", length).data
         assert b"Content-Length" not in _answer("204 No Content", length).data
 
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    @pytest.mark.parametrize("http11", [True, False])
+    def test_9110_15_3_6_205_has_no_content_and_says_so(self, method: str, http11: bool) -> None:
+        for fields in ([], [("Content-Length", "7")]):
+            answer = _answer("205 Reset Content", *fields, method=method, http11=http11, length=None)
+            assert (answer.bodyless, answer.length, answer.chunked) == (True, None, False)
+            assert answer.keep_alive
+            assert _lines(answer).count("Content-Length: 0") == 1
+            assert answer.data.count(b"Content-Length") == 1
+
 
 class TestConnection:
     """RFC 9112 §9."""
@@ -216,10 +129,16 @@ class TestConnection:
             [] if line is None else [f"Connection: {line}"]
         )
 
-    @pytest.mark.parametrize("value", ["close", "Close", "x, close"])
+    @pytest.mark.parametrize("value", ["close", "Close", "x, close", "close ,\tx", ",close"])
     def test_9_6_the_app_can_close_and_cannot_keep_open(self, value: str) -> None:
         answer = _answer("200 OK", ("Connection", value))
         assert (answer.keep_alive, _lines(answer)[-1]) == (False, "Connection: close")
+        assert answer.data.count(b"onnection") == 1
+
+    @pytest.mark.parametrize("http11", [True, False])
+    @pytest.mark.parametrize("value", ["keep-alive", "disclose", "x-close", ""])
+    def test_9_6_other_options_mean_nothing(self, value: str, http11: bool) -> None:
+        assert _answer("200 OK", ("Connection", value), http11=http11).keep_alive
         answer = _answer("200 OK", ("connection", "keep-alive"), keep_alive=False)
         assert (answer.keep_alive, _lines(answer)[-1]) == (False, "Connection: close")
 
@@ -250,9 +169,37 @@ class TestErrors:
         assert encode_error(413, "", _DATE, _SERVER).startswith(b"HTTP/1.1 413 Content Too Large\r\n")
 
 
-def test_9110_15_2_1_continue_with_fields() -> None:
-    assert continue_head([]) == b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert continue_head([("A", "b"), ("C", "\xe4")]) == b"HTTP/1.1 100 Continue\r\nA: b\r\nC: \xe4\r\n\r\n"
+class TestMemory:
+    """Heads that were made before are not made again; what differs in anything is another one."""
+
+    def test_everything_that_goes_in_tells_heads_apart(self) -> None:
+        heads = {
+            _answer(status, field, method=method, http11=http11, keep_alive=keep_alive, length=length).data
+            for status in ("200 OK", "201 OK")
+            for field in (("A", "b"), ("A", "c"))
+            for method in ("GET", "HEAD")
+            for http11 in (True, False)
+            for keep_alive in (True, False)
+            for length in (1, 2)
+            for _ in range(2)
+        }
+        # HEAD is not told a length of ours; closing is said alike by both versions.
+        assert len(heads) == 2 * 2 * (2 + 1) * 3
+
+    def test_the_date_is_never_an_old_one(self) -> None:
+        given = check_head("200 OK", [])
+        for date in ("Date: 1\r\n", "Date: 2\r\n", "Date: 1\r\n"):
+            assert date.encode() in answer_head(given, "GET", True, True, 0, date, "").data
+
+    def test_is_bounded(self) -> None:
+        for number in range(responses._CACHE_SIZE + 10):
+            _answer(length=number)
+        assert len(responses._made) <= responses._CACHE_SIZE
+
+    def test_what_hardly_repeats_is_not_kept(self) -> None:
+        responses._made.clear()
+        _answer("200 OK", ("A", "b" * 2000))
+        assert not responses._made
 
 
 _TEXT = st.text(st.characters(max_codepoint=300), max_size=6) | st.sampled_from(
@@ -272,7 +219,8 @@ def test_whatever_the_app_gives_it_is_one_head_or_its_error(
     phrase: str, fields: list[tuple[str, str]], http11: bool, keep_alive: bool, length: int | None
 ) -> None:
     try:
-        answer = answer_head(f"200 {phrase}", fields, "GET", http11, keep_alive, length, _DATE, _SERVER)
+        given = check_head(f"200 {phrase}", fields)
+        answer = answer_head(given, "GET", http11, keep_alive, length, _DATE, _SERVER)
     except AppError:
         return
     client = h11.Connection(h11.CLIENT)

@@ -257,10 +257,9 @@ class TestContentLength:
     def test_too_much_is_cut(self, pieces: Any, caplog: pytest.LogCaptureFixture) -> None:
         x = exchange(self._app(3, pieces), "GET /a HTTP/1.1", validated=False)
         assert (body(x), x.bytes_sent, x.keep_alive) == (b"hel", 3, False)
-        assert caplog.records
-        assert all(
-            "GET /a" in message and "more than its Content-Length" in message for message in caplog.messages
-        )
+        (message,) = caplog.messages
+        assert "GET /a" in message
+        assert "more than its Content-Length of 3" in message
 
     @pytest.mark.parametrize("pieces", [[b"hello"], [b"he", b"llo"], iter([b"he", b"llo"]), [], iter(())])
     def test_too_little_closes(self, pieces: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -119,15 +119,16 @@ class TestTheAnswer:
             else:
                 assert body(x) == chunk(large) * 2 + b"0\r\n\r\n"
 
-    def test_the_head_can_be_changed_until_it_is_out(self) -> None:
+    def test_the_head_is_that_of_the_call(self) -> None:
         headers = [("X-A", "b")]
 
         def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
             start_response("200 OK", headers)
-            headers.append(("X-C", "d"))
+            headers[:] = [("X-A", "c\r\nX-B: d"), ("Content-Length", "0")]
             yield b"x"
 
-        assert "X-C: d" in fields(exchange(app, validated=False))
+        x = exchange(app, validated=False)
+        assert fields(x)[1:3] == ["X-A: b", "Transfer-Encoding: chunked"]
 
     def test_a_server_that_stops_says_so(self) -> None:
         x = exchange(_app([b"x"]), keep_alive=False)
@@ -168,6 +169,92 @@ class TestWithoutContent:
             return [b"c"]
 
         assert sent(exchange(app, "HEAD / HTTP/1.1")).count(b"HTTP/1.1") == 1
+
+
+class TestStartResponse:
+    """PEP 3333, "The start_response() Callable": what is wrong is told to the app, in its own line."""
+
+    def test_an_app_can_catch_it_and_answer_otherwise(self) -> None:
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            for status, headers in (
+                ("200 OK", [("X-A", "b\r\nX-C: d")]),
+                ("200 OK\r\nX-A: b", _PLAIN),
+                ("100 Continue", _PLAIN),
+                ("200 OK", [("Transfer-Encoding", "chunked")]),
+            ):
+                with pytest.raises(AppError):
+                    start_response(status, headers)
+            start_response("200 OK", _PLAIN)
+            return [b"x"]
+
+        x = exchange(app, validated=False)
+        assert (x.status, x.keep_alive) == (200, True)
+        assert b"X-A" not in sent(x)
+
+    def test_the_log_shows_the_apps_line(self, caplog: pytest.LogCaptureFixture) -> None:
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            start_response("200 OK", [("X-A", "\n")])  # this very line
+            raise AssertionError("not reached")
+
+        assert exchange(app, validated=False).status == 500
+        assert "this very line" in caplog.text
+
+    def test_an_app_that_hides_it_has_no_answer(self, caplog: pytest.LogCaptureFixture) -> None:
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            with pytest.raises(AppError):
+                start_response("200 OK", [("X-A", "\n")])
+            return [b"x"]
+
+        assert exchange(app, validated=False).status == 500
+        assert "before it called start_response" in caplog.text
+
+    def test_nothing_is_left_of_an_answer_that_was_replaced(self) -> None:
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            start_response("200 OK", [("Content-Length", "99"), ("Connection", "close"), ("X-A", "b")])
+            try:
+                raise ValueError
+            except ValueError:
+                start_response("500 Sorry", _PLAIN, sys.exc_info())
+            return [b"sorry"]
+
+        x = exchange(app, validated=False)
+        assert (fields(x)[1:3], x.keep_alive) == (["Content-Type: text/plain", "Content-Length: 5"], True)
+
+    @pytest.mark.parametrize(
+        ("status", "headers"),
+        [("500 Sorry\r\nX: y", _PLAIN), ("500 Sorry", [("X", "\r\n\r\nHTTP/1.1 200 OK")]), (None, None)],
+    )
+    def test_with_exc_info_it_is_checked_as_ever(
+        self, status: Any, headers: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            start_response("200 OK", _PLAIN)
+            try:
+                raise ValueError
+            except ValueError:
+                start_response(status, headers, sys.exc_info())
+            return [b"sorry"]
+
+        x = exchange(app, validated=False)
+        assert (fields(x)[0], x.keep_alive) == ("HTTP/1.1 500 Internal Server Error", False)
+        assert sent(x).count(b"HTTP/1.1") == 1
+        assert caplog.records
+
+    def test_with_exc_info_after_the_head_nothing_of_it_is_looked_at(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+            start_response("200 OK", _PLAIN)
+            yield b"part"
+            try:
+                raise ValueError("the cause")
+            except ValueError:
+                start_response("500 X\r\nHTTP/1.1 200 OK", [("A", "\r\n\r\n")], sys.exc_info())
+
+        x = exchange(app, validated=False)
+        assert (body(x), x.keep_alive) == (chunk(b"part"), False)
+        assert sent(x).count(b"HTTP/1.1") == 1
+        assert "the cause" in caplog.text
 
 
 class TestWrite:

@@ -1,0 +1,211 @@
+"""What an app says of its answer, status and fields, checked before a byte of it is used.
+
+Sans-IO. wsgi/ calls `check_head` from start_response, so that the error is raised in the app's own line (PEP 3333);
+responses.py makes the head that goes out of it. The invariant: an AppHead's `data` is one status line and whole field
+lines, whatever the app put in, and was taken from what was checked: exact strings, copied once, so that neither a
+list that is changed later nor a str with methods of its own can make it something else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from greenserve.errors import AppError
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_STATUS: Final = re.compile(r"[2-9][0-9][0-9] [\t -~\x80-\xff]*")
+_BAD: Final = re.compile(r"[^\t -~\x80-\xff]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # besides CR and LF, which are counted
+_OPTIONS: Final = re.compile(r"[\t ,!#$%&'*+\-.^_`|~0-9A-Za-z]*")
+_CACHE_SIZE: Final = 1024
+_LONGEST_KEPT: Final = 1024  # characters of a head; longer ones hardly repeat
+_LONGEST_NAME: Final = 64
+
+# What a field means for the head; others are copied as they are.
+_PLAIN, _LENGTH, _DATE, _SERVER, _CONNECTION, _HOP = range(6)
+_MEANINGS: Final = {
+    "content-length": _LENGTH,
+    "date": _DATE,
+    "server": _SERVER,
+    "connection": _CONNECTION,
+    # Hop-by-hop fields are the server's (PEP 3333, "Other HTTP Features"; RFC 2616 §13.5.1; RFC 9110 §7.6.1).
+    "keep-alive": _HOP,
+    "proxy-authenticate": _HOP,
+    "proxy-authorization": _HOP,
+    "proxy-connection": _HOP,
+    "te": _HOP,
+    "trailer": _HOP,
+    "trailers": _HOP,  # RFC 2616's name for the same
+    "transfer-encoding": _HOP,
+    "upgrade": _HOP,
+}
+_HARMLESS_OPTIONS: Final = {"close", "keep-alive", ""}
+_meanings: dict[str, int] = {}
+
+
+class AppHead:
+    """A head but for its framing, and what of it the framing has to know."""
+
+    __slots__ = ("connection", "data", "has_date", "has_server", "is_kept", "length", "status")
+
+    def __init__(self, status: int) -> None:
+        """The rest is _check's to set."""
+        self.status = status
+        self.data = b""  # the status line and the fields that are sent as they are
+        self.length: int | None = None  # Content-Length, which is not among them
+        self.connection: set[str] | None = None  # the options of Connection, which is not among them
+        self.has_date = False
+        self.has_server = False
+        self.is_kept = False  # whether the same object comes for the same head again
+
+
+_known: dict[tuple[str, tuple[tuple[str, str], ...]], AppHead] = {}
+
+
+def check_head(status: str, fields: list[tuple[str, str]]) -> AppHead:
+    """Take what was given to start_response (PEP 3333). Raises AppError for anything that cannot be sent as it is."""
+    given = tuple(fields) if type(fields) is list else _copy(fields)
+    # An app has few kinds of answers: most heads of a second have been checked before.
+    try:
+        known = _known.get((status, given))
+    except TypeError:
+        known = None  # something in it is no (str, str): see below
+    return known or _check_new(status, given)
+
+
+def _check_new(status: str, given: tuple[Any, ...]) -> AppHead:
+    plain_status = _exact(status, "status")
+    if not _STATUS.fullmatch(plain_status):
+        raise AppError(
+            f"status {plain_status!r:.100} is not of the form '200 OK', with a code from 200 to 999 (PEP 3333)"
+        )
+    head = AppHead(int(plain_status[:3]))
+    is_plain, dropped = _check(head, f"HTTP/1.1 {plain_status}\r\n", given)
+    # Only what holds exact strings: others may change what they are equal to.
+    if is_plain and type(status) is str and len(head.data) + dropped <= _LONGEST_KEPT:
+        if len(_known) >= _CACHE_SIZE:
+            _known.clear()
+        head.is_kept = True
+        _known[status, given] = head
+    return head
+
+
+def check_fields(start_line: str, fields: list[tuple[str, str]]) -> AppHead:
+    """Take the fields of an interim answer, whose status is not the app's. Raises AppError as check_head does."""
+    head = AppHead(0)
+    _check(head, start_line, _copy(fields))
+    return head
+
+
+def _copy(fields: Any) -> tuple[Any, ...]:
+    # A generator could be read once only, a dict holds no doubles, and half of a str may pass for a pair.
+    if not issubclass(type(fields), (list, tuple)):
+        raise AppError(
+            f"response headers must be a list of (str, str), not {type(fields).__name__} (PEP 3333)"
+        )
+    return tuple(fields)
+
+
+def _check(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool, int]:
+    """Fill `head`; whether all of `given` is of the exact types, and how many characters don't go into its data."""
+    text = start_line
+    lines = 1
+    dropped = 0
+    for field in given:
+        if type(field) is not tuple or len(field) != 2 or not type(field[0]) is type(field[1]) is str:
+            _check(head, start_line, tuple(map(_exact_pair, given)))
+            return False, 0
+        name, value = field
+        meaning = _meanings.get(name)
+        if meaning is None:
+            meaning = _remember_name(name)
+        if meaning:
+            if meaning == _LENGTH:
+                head.length = _take_length(value, head.length)
+                continue
+            if meaning == _CONNECTION:
+                head.connection = (head.connection or set()) | _take_options(value)
+                dropped += len(value)
+                continue
+            if meaning == _HOP:
+                raise AppError(
+                    f"the app sent {name}, which is the server's to send (PEP 3333, RFC 9110 §7.6.1)"
+                )
+            head.has_date = head.has_date or meaning == _DATE
+            head.has_server = head.has_server or meaning == _SERVER
+        text += name + ": " + value + "\r\n"
+        lines += 1
+    # One count over all is cheaper than a look at each value, and finds the same.
+    if text.count("\n") != lines or text.count("\r") != lines or _CONTROL.search(text):
+        raise _blame_value(given)
+    if head.connection and not head.connection <= _HARMLESS_OPTIONS:
+        _check_options(head.connection, given)
+    try:
+        head.data = text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise _blame_value(given) from None
+    return True, dropped
+
+
+def _exact(value: Any, what: str) -> str:
+    """The characters of a str, without what a class of its own makes of them."""
+    if not issubclass(type(value), str):  # isinstance() asks the object, which may lie
+        raise AppError(f"{what} must be a str, not {type(value).__name__} (PEP 3333)")
+    return str.__str__(value)
+
+
+def _exact_pair(field: Any) -> tuple[str, str]:
+    pair = tuple(field) if issubclass(type(field), (tuple, list)) else None
+    if pair is None or len(pair) != 2:
+        kind = type(field).__name__ if pair is None else f"{type(field).__name__} of {len(pair)}"
+        raise AppError(f"response headers must be a list of (str, str), and one is a {kind} (PEP 3333)")
+    name = _exact(pair[0], "a response header's name")
+    return name, _exact(pair[1], f"the value of response header {name!r:.100}")
+
+
+def _remember_name(name: str) -> int:
+    if not _TOKEN.fullmatch(name):
+        raise AppError(f"response header name {name!r:.100} is not a token (RFC 9110 §5.1)")
+    meaning = _MEANINGS.get(name.lower(), _PLAIN)
+    if len(name) <= _LONGEST_NAME:
+        if len(_meanings) >= _CACHE_SIZE:
+            _meanings.clear()
+        _meanings[name] = meaning
+    return meaning
+
+
+def _take_length(value: str, declared: int | None) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise AppError(f"Content-Length {value!r:.100} is not a number (RFC 9110 §8.6)")
+    length = int(value)
+    if declared not in (None, length):
+        raise AppError(f"two Content-Length headers, {declared} and {length} (RFC 9110 §8.6)")
+    return length
+
+
+def _take_options(value: str) -> set[str]:
+    if not _OPTIONS.fullmatch(value):
+        raise AppError(f"Connection {value!r:.100} is not a list of tokens (RFC 9110 §7.6.1)")
+    return {option.strip(" \t").lower() for option in value.split(",")}
+
+
+def _check_options(options: set[str], given: tuple[tuple[str, str], ...]) -> None:
+    """A field that Connection names is for the next hop only, which an app knows nothing of."""
+    for name, _ in given:
+        if name.lower() in options:
+            raise AppError(
+                f"the app sent {name} and named it in Connection: hop-by-hop fields are the server's to send "
+                "(PEP 3333, RFC 9110 §7.6.1)"
+            )
+
+
+def _blame_value(given: tuple[tuple[str, str], ...]) -> AppError:
+    # Its place and not the value, which may be a secret: an app may show its errors to the client.
+    for name, value in given:
+        if found := _BAD.search(value):
+            return AppError(
+                f"response header {name} has {found[0]!a} at character {found.start()} of its value; allowed are "
+                "printable latin-1, space and tab (RFC 9110 §5.5)"
+            )
+    raise AssertionError("a head that cannot be sent has a value that cannot")
