@@ -235,7 +235,7 @@ def test_a_write_after_the_end_is_the_apps_error() -> None:
         assert client.get().body == b"x"
         threading.Event().wait(200 * MS)
         assert client.get().body == b"x"
-    assert "after the request's end" in str(late[0])
+    assert "after the answer's end" in str(late[0])
 
 
 def test_an_answer_cut_off_without_a_length_is_reset() -> None:
