@@ -5,6 +5,7 @@
 #   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest; HUB=asyncio runs them on that hub
 #   make lint                            ruff, the formatter's check, mypy --strict
 #   make soak                            a million of everything, and what is left in memory
+#   make fuzz    [TIME=1m]               random input with coverage, against the parsers; FUZZ_ARGS go to tests.fuzz
 #   make bench   [BENCH_ARGS=...]        greenserve beside its peers, with plots
 #   make conformance [CONFORMANCE_ARGS=...]  CPython's own tests, patched by greenserve and by its peers
 #   make image-test                      builds the Dockerfile and runs it
@@ -18,6 +19,8 @@ BENCH_VENV ?= .venv-bench
 BIND ?= 127.0.0.1:8000
 ARGS ?=
 HUB ?=
+TIME ?= 1m
+FUZZ_ARGS ?=
 BENCH_ARGS ?=
 CONFORMANCE_ARGS ?=
 
@@ -50,6 +53,11 @@ lint: $(VENV)/.stamp-lint
 soak: $(VENV)/.stamp-test
 	PYTHONPATH=. $(VENV)/bin/python -m tests.soak
 
+# atheris has wheels for Linux and CPython 3.11 to 3.13.
+.PHONY: fuzz
+fuzz: $(VENV)/.stamp-fuzz
+	$(VENV)/bin/python -m tests.fuzz --time $(TIME) $(FUZZ_ARGS)
+
 .PHONY: bench
 bench: $(BENCH_VENV)/.stamp-bench
 	$(BENCH_VENV)/bin/python -m tests.bench.install
@@ -74,7 +82,7 @@ image-test:
 
 .PHONY: clean
 clean:
-	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis fuzz-results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of dependencies: `make run` waits for four small packages, not for the test tools.
@@ -93,6 +101,10 @@ $(VENV)/.stamp-run: pyproject.toml | $(VENV)/.stamp-venv
 
 $(VENV)/.stamp-test: pyproject.toml | $(VENV)/.stamp-venv
 	$(VENV)/bin/python $(PIP) -e '.[test]'
+	@touch $@
+
+$(VENV)/.stamp-fuzz: pyproject.toml | $(VENV)/.stamp-venv
+	$(VENV)/bin/python $(PIP) -e '.[test,fuzz]'
 	@touch $@
 
 # mypy reads Flask's types in apps/, hence the test tools here too.

@@ -64,7 +64,10 @@ class BodyFraming(Protocol):
 
     done: bool
     rest: bytes
-    trailers: Sequence[tuple[str, str]]  # what came behind the content, once `done`
+
+    @property
+    def trailers(self) -> Sequence[tuple[str, str]]:
+        """What came behind the content, as latin-1; complete when `done`."""
 
     def feed(self, data: bytes) -> bytes:
         """Take what was received, give back the content in it. Raises ProtocolError."""

@@ -112,7 +112,7 @@ class HeadReader:
         if self._parser is not None:
             _check(self._parser, raw[known:end], raw)
             return
-        method, space, _ = raw.partition(b" ")
+        method, space, _ = bytes(raw).partition(b" ")
         # llhttp would skip any number of lone CR and LF.
         if (space or method not in (b"", b"\r")) and not _TOKEN.fullmatch(method):
             raise ProtocolError(400, "not an HTTP request line (RFC 9112 §3)")

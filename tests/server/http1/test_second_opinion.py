@@ -1,32 +1,32 @@
 """h11 as the second opinion: what it refuses we refuse too, what both take they read alike.
 
-Random requests, most of them a little wrong. Where we take what h11 does not, the difference stands in LENIENT with the
-rule that allows it; that we refuse more than h11 does needs no list: test_heads.py and test_bodies.py name those rules.
+Random requests, most of them a little wrong, and hand-made ones. Where we differ stands in
+tests/support/second_opinion.py, each difference with its rule.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import contextlib
 from typing import Final
 
-import h11
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.heads import read
+from tests.support.second_opinion import (
+    LENIENT,
+    STRICTER,
+    Lenient,
+    agree_on_body,
+    agree_on_head,
+    h11_takes_whole,
+    is_listed,
+    takes_whole,
+)
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import ChunkedFraming, RequestHead
-
-# (what may be taken though h11 refuses it, the rule)
-LENIENT: Final[list[tuple[Callable[[bytes], bool], str]]] = [
-    # "a server ... SHOULD ignore at least one empty line (CRLF) received prior to the request-line", and a lone LF may
-    # stand for CRLF there.
-    (lambda data: data[:1] in b"\r\n", "RFC 9112 §2.2"),
-    # chunk-ext = *( BWS ";" ... ), and bad whitespace has to be taken and removed.
-    (lambda data: re.search(rb"[ \t];", data) is not None, "RFC 9112 §7.1.1, RFC 9110 §5.6.3"),
-]
 
 _GOOD_LINES: Final = [
     "GET / HTTP/1.1",
@@ -87,22 +87,6 @@ def _spoilt(draw: st.DrawFn, data: bytes, times: int) -> bytes:
     return data
 
 
-def _is_listed(data: bytes) -> bool:
-    return any(allowed(data) for allowed, _ in LENIENT)
-
-
-def _of_h11(data: bytes) -> h11.Request | None:
-    """What h11 makes of it; None when it refuses."""
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(data)
-    try:
-        event = connection.next_event()
-    except h11.RemoteProtocolError:
-        return None
-    assert event is h11.NEED_DATA or isinstance(event, h11.Request)
-    return event if isinstance(event, h11.Request) else None
-
-
 def _of_ours(data: bytes) -> RequestHead | None:
     try:
         return read(data)[0]
@@ -112,22 +96,12 @@ def _of_ours(data: bytes) -> RequestHead | None:
 
 @given(heads())
 @examples(300)
-@example(b"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+@example(b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\nHost: x\r\nA: \x1c\r\n\r\n")
 def test_heads(data: bytes) -> None:
     ours = _of_ours(data)
-    if ours is None:
-        return
-    theirs = _of_h11(data)
-    if theirs is None:
-        assert _is_listed(data)
-        return
-    assert ours.method.encode() == theirs.method
-    assert ours.target.encode("latin-1") == theirs.target
-    assert ours.http11 == (theirs.http_version == b"1.1")
-    assert [(name.lower(), value) for name, value in ours.fields] == [
-        (n.decode(), v.decode("latin-1")) for n, v in theirs.headers
-    ]
+    if ours is not None:
+        agree_on_head(ours, data)
 
 
 _CHUNKS: Final = [
@@ -146,29 +120,72 @@ def bodies(draw: st.DrawFn) -> bytes:
     return _spoilt(draw, b"".join([*chunks, draw(st.sampled_from(_LAST)), b"GET"]), draw(st.integers(0, 2)))
 
 
-def _body_of_h11(data: bytes) -> tuple[bytes, bytes] | None:
-    """Content and what follows; None when h11 refuses it or wants more."""
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + data)
-    content = b""
-    try:
-        while not isinstance(event := connection.next_event(), h11.EndOfMessage):
-            if event is h11.NEED_DATA:
-                return None
-            content += event.data if isinstance(event, h11.Data) else b""
-    except h11.RemoteProtocolError:
-        return None
-    return content, connection.trailing_data[0]
-
-
 @given(bodies())
 @examples(300)
 def test_chunked_bodies(data: bytes) -> None:
     framing = ChunkedFraming()
-    try:
+    with contextlib.suppress(ProtocolError):
         content = framing.feed(data)
-    except ProtocolError:
-        return
-    if framing.done:
-        theirs = _body_of_h11(data)
-        assert theirs == (content, framing.rest) or (theirs is None and _is_listed(data))
+        if framing.done:
+            agree_on_body(framing, content, data)
+
+
+@pytest.mark.parametrize("entry", LENIENT, ids=lambda entry: entry.rule)
+def test_what_we_take_and_h11_does_not(entry: Lenient) -> None:
+    assert is_listed(entry.example)
+    assert takes_whole(entry.example), "we refuse it too: the entry is stale"
+    assert not h11_takes_whole(entry.example), "h11 takes it too: the entry is stale"
+
+
+@pytest.mark.parametrize(("rule", "data"), STRICTER)
+def test_what_h11_takes_and_we_do_not(rule: str, data: bytes) -> None:
+    assert not takes_whole(data), "we take it too: the entry is stale"
+    assert h11_takes_whole(data), "h11 refuses it too: the entry is stale"
+
+
+_X: Final = b" HTTP/1.1\r\nHost: x\r\n"
+_BODY: Final = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"GET /" + _X + line + b"\r\n\r\n" for line in (b"A : b", b": b", b"A", b"A: \0", b"\xe4: b")),
+        *(
+            b"GET /" + _X + line + b"\r\n\r\n"
+            for line in (b"A: b\rc", b"A: \x0b", b"Host: y", b"A(: b", b"A\t: b")
+        ),
+        *(
+            b"POST /" + _X + b"Content-Length: %b\r\n\r\n" % n
+            for n in (b"+3", b"-1", b"1_0", b"0x3", b"", b"3 3", b"a")
+        ),
+        *(
+            b"POST /" + _X + b"Transfer-Encoding: %b\r\n\r\n" % c
+            for c in (b"gzip", b"xchunked", b"gzip, chunked", b"")
+        ),
+        *(
+            b"GET" + between + b"HTTP/1.1\r\nHost: x\r\n\r\n"
+            for between in (b"  / ", b" /  ", b" ", b" /\xe4 ")
+        ),
+        *(
+            b"GET / %b\r\nHost: x\r\n\r\n" % version
+            for version in (b"http/1.1", b"HTTP/11.1", b"HTTP/1", b"X/1.1")
+        ),
+        *(b"G@T" + _X + b"\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\rGET /" + _X + b"\r\n"),
+        *(
+            _BODY + size + b"\r\nabc\r\n0\r\n\r\n"
+            for size in (b"0x3", b"+3", b"-1", b"", b" 3", b"g", b"3_0")
+        ),
+        *(
+            _BODY + body
+            for body in (b"3\r\nabcXX0\r\n\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"3\nabc\r\n0\r\n\r\n")
+        ),
+        *(
+            _BODY + b"0\r\n" + line + b"\r\n\r\n"
+            for line in (b"A : b", b"A", b" A: b", b"A: \0", b"GET / HTTP/1.1")
+        ),
+    ],
+)
+def test_what_neither_takes(data: bytes) -> None:
+    assert not h11_takes_whole(data), "h11 takes it: it belongs into STRICTER"
+    assert not takes_whole(data)
