@@ -11,16 +11,21 @@ from enum import Enum
 from pathlib import Path
 
 from greenserve.http1.bodies import CHUNK_TRANSITIONS
-from greenserve.net.states import TRANSITIONS
+from greenserve.net.states import STARTS, TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
-DRAWINGS: dict[str, Mapping[Enum, frozenset[Enum]]] = {"connection": TRANSITIONS, "chunks": CHUNK_TRANSITIONS}
+Table = Mapping[Enum, frozenset[Enum]]
+DRAWINGS: dict[str, tuple[Table, frozenset[Enum]]] = {
+    "connection": (TRANSITIONS, STARTS),
+    "chunks": (CHUNK_TRANSITIONS, frozenset()),
+}
 
 
-def mermaid(table: Mapping[Enum, frozenset[Enum]]) -> str:
-    """A state diagram; the first state of the enum is where it begins, states without a way out are where it ends."""
+def mermaid(table: Table, starts: frozenset[Enum]) -> str:
+    """A state diagram. Without `starts` it begins with the first state; states without a way out are where it ends."""
     order = list(type(next(iter(table))))
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {order[0].name}"]
+    lines = ["```mermaid", "stateDiagram-v2"]
+    lines += [f"    [*] --> {state.name}" for state in sorted(starts, key=order.index) or order[:1]]
     lines += [f"    {state.name}: {state.value}" for state in order]
     lines += [
         f"    {state.name} --> {after.name if table[state] else '[*]'}"
@@ -32,10 +37,10 @@ def mermaid(table: Mapping[Enum, frozenset[Enum]]) -> str:
 
 def with_drawings(text: str) -> str:
     """`text` with each block between its markers drawn anew."""
-    for name, table in DRAWINGS.items():
+    for name, machine in DRAWINGS.items():
         pattern = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
         text = re.sub(
-            pattern, lambda found, t=table: f"{found[1]}{mermaid(t)}\n{found[2]}", text, flags=re.DOTALL
+            pattern, lambda found, m=machine: f"{found[1]}{mermaid(*m)}\n{found[2]}", text, flags=re.DOTALL
         )
     return text
 

@@ -24,13 +24,18 @@ __all__ = [
     "binds",
     "boolean",
     "choice",
+    "client_cert",
     "count",
     "duration",
+    "file",
+    "files",
     "folder",
     "log_file",
     "log_format",
     "mode",
     "size",
+    "text",
+    "tls_version",
 ]
 
 
@@ -103,12 +108,34 @@ def choice(*names: str) -> Kind:
     return Kind(parse, str, "NAME", ", ".join(names[:-1]) + f" or {names[-1]}")
 
 
-def binds() -> Kind:
-    """Give the kind of a tuple of listening addresses, each in its canonical form."""
+def client_cert() -> Kind:
+    """Give the kind of what clients have to show; also in the numbers of the ssl module, which gunicorn takes."""
+    words = choice("none", "optional", "required")
+    numbers = {"0": "none", "1": "optional", "2": "required"}
+
+    def parse(value: object) -> str:
+        number = str(int(value)) if isinstance(value, int) else value  # ssl.CERT_REQUIRED is an int as well
+        return str(words.parse(numbers.get(number, number) if isinstance(number, str) else number))
+
+    return Kind(parse, str, words.metavar, words.allowed)
+
+
+def tls_version() -> Kind:
+    """Give the kind of a version of TLS; a file or a program may write it as a number."""
+    words = choice("1.2", "1.3")
+
+    def parse(value: object) -> str:
+        return str(words.parse(str(value) if isinstance(value, float) else value))
+
+    return Kind(parse, str, "VERSION", words.allowed)
+
+
+def binds(*, least: int = 1) -> Kind:
+    """Give the kind of a tuple of at least so many listening addresses, each in its canonical form."""
 
     def parse(value: object) -> tuple[str, ...]:
-        items = value.split(",") if isinstance(value, str) else value
-        if isinstance(items, bytes) or not isinstance(items, Iterable):
+        items = _items(value)
+        if items is None:
             raise ValueError("not an address")
         addresses: list[str] = []
         for item in items:
@@ -122,7 +149,7 @@ def binds() -> Kind:
             if str(address) in addresses and not (address.kind == "tcp" and address.port == 0):
                 raise ValueError(f"{address} is given twice")
             addresses.append(str(address))
-        if not addresses:
+        if len(addresses) < least:
             raise ValueError("no address")
         return tuple(addresses)
 
@@ -150,6 +177,39 @@ def backdoor() -> Kind:
 def folder() -> Kind:
     """Give the kind of a folder's path; empty stays where the program is."""
     return Kind(_path, str, "FOLDER", "the path of a folder")
+
+
+def file() -> Kind:
+    """Give the kind of a path; empty for none."""
+    return Kind(_path, str, "FILE", "the path of a file")
+
+
+def files() -> Kind:
+    """Give the kind of a tuple of paths."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        if isinstance(value, os.PathLike):
+            value = [value]
+        items = _items(value)
+        if items is None:
+            raise ValueError("not a path")
+        paths = tuple(_path(item) for item in items)
+        if "" in paths:
+            raise ValueError("an empty path")
+        return paths
+
+    return Kind(parse, ",".join, "FILE", "the path of a file, once or several times")
+
+
+def text() -> Kind:
+    """Give the kind of a line of text that is not empty."""
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            raise ValueError("not a line of text")
+        return value.strip()
+
+    return Kind(parse, str, "TEXT", "a line of text")
 
 
 def log_file(stream: str, *, off: bool) -> Kind:
@@ -180,6 +240,13 @@ def log_format() -> Kind:
         return value
 
     return Kind(parse, str, "FORMAT", 'combined, json, or a line of Apache atoms such as %h %t "%r" %s %b')
+
+
+def _items(value: object) -> list[Any] | None:
+    """The elements of a list, or of a text with commas; None for what is neither."""
+    if isinstance(value, str):
+        return value.split(",") if value else []
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, bytes) else None
 
 
 def _path(value: object) -> str:

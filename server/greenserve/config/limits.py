@@ -39,6 +39,14 @@ class LimitSettings:
         precedent="waitress 100, nginx 512 a worker",
     )
 
+    tls_handshake_timeout: float = setting(
+        10.0,
+        kinds.duration(off="no deadline"),
+        group=TIMEOUTS,
+        help="from a connection's begin until both sides have agreed on TLS",
+        protects="clients that connect to a TLS port and never finish the handshake",
+        precedent="hypercorn 60s, nginx 60s",
+    )
     head_timeout: float = setting(
         10.0,
         kinds.duration(off="no deadline"),

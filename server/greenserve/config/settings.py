@@ -2,7 +2,7 @@
 
 Each field of Config is at once the flag, the `GREENSERVE_` variable, the key in a file and the
 keyword of `greenserve.serve(...)`; `--help`, `--print-config` and the limits table are made from it.
-The fields stand in listening.py, limits.py and running.py, by what they are for. To add a setting, add a field there
+The fields stand in listening.py, encryption.py, limits.py and running.py, by what they are for. To add a setting, add a field there
 and nothing anywhere else. Called by everything in the server.
 
 Invariant: a Config that exists is valid. Durations are float seconds (0: switched off), sizes int
@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from greenserve.config.binds import BindAddress, parse_bind
+from greenserve.config.encryption import TLSSettings
 from greenserve.config.limits import LimitSettings
 from greenserve.config.listening import ListeningSettings
 from greenserve.config.registry import Given, Setting, choose, environment, refuse_unknown, settings_of
@@ -27,7 +28,7 @@ __all__ = ["SETTINGS", "Config", "check_together"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunningSettings, LimitSettings, ListeningSettings):  # the last one's fields come first
+class Config(RunningSettings, LimitSettings, TLSSettings, ListeningSettings):  # the last one's fields come first
     """All settings of one server. `Config(pool=8)` takes native values or their text forms."""
 
     def __post_init__(self) -> None:
@@ -61,6 +62,11 @@ class Config(RunningSettings, LimitSettings, ListeningSettings):  # the last one
         """`bind`, parsed."""
         return tuple(parse_bind(text) for text in self.bind)
 
+    @property
+    def redirect_addresses(self) -> tuple[BindAddress, ...]:
+        """`redirect_bind`, parsed."""
+        return tuple(parse_bind(text) for text in self.redirect_bind)
+
 
 SETTINGS: Mapping[str, Setting] = settings_of(Config)
 
@@ -79,6 +85,20 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
     for part in ("limit_request_line", "limit_request_field_size"):
         if values[part] > values["limit_request_head"]:
             yield part, "limit_request_head", "a part of the head can't be longer than the whole"
+    certificates, keys = len(values["certfile"]), len(values["keyfile"])
+    if keys and keys != certificates:
+        yield "keyfile", "certfile", "give a keyfile for each certfile, or none where the certfiles hold their keys"
+    if values["client_cert"] != "none" and not values["ca_certs"]:
+        yield "client_cert", "ca_certs", "say which authorities client certificates are checked against"
+    if values["ca_certs"] and values["client_cert"] == "none":
+        yield (
+            "ca_certs",
+            "client_cert",
+            "it is for client certificates only: ask for them (optional, required), or put a chain into the certfile",
+        )
+    for address in values["redirect_bind"]:
+        if address in values["bind"] and not address.endswith(":0"):
+            yield "redirect_bind", "bind", f"{address} can't speak plain HTTP and TLS: give them a port each"
     backdoor = values["backdoor"]
     if backdoor != "off" and not values["backdoor_allow_remote"] and not parse_bind(backdoor).is_local:
         yield (

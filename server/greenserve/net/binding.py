@@ -151,11 +151,11 @@ def remove_file(file: tuple[str, int] | None) -> None:
                 os.unlink(path)
 
 
-def name_and_port(sock: socket.socket) -> tuple[str, str]:
+def name_and_port(sock: socket.socket, scheme: str = "http") -> tuple[str, str]:
     """SERVER_NAME and SERVER_PORT of a listening socket (PEP 3333: never empty)."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
-        return "localhost", "80"
+        return "localhost", "443" if scheme == "https" else "80"
     return name[0], str(name[1])
 
 

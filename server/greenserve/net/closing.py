@@ -36,8 +36,12 @@ class Closing(StreamLink):
 
     def refuse(self, error: ProtocolError, *extra: tuple[str, str]) -> None:
         """Answer with an error of the server's own, from a hub callback, and close. Switches: never."""
+        self.server.counts.refused += 1
+        self.answer_and_end(error, *extra)
+
+    def answer_and_end(self, error: ProtocolError, *extra: tuple[str, str]) -> None:
+        """The same, of what is no refusal."""
         server = self.server
-        server.counts.refused += 1
         refusal = Refusal(self, error, self._head)
         try:
             self._stream.send_now(refusal.encode(server.service, extra))

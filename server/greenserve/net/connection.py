@@ -11,7 +11,7 @@ connection stays closed, and whatever still calls back finds it so.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -24,8 +24,8 @@ from greenserve.http1 import (
     RequestHead,
     read_whole_head,
 )
-from greenserve.net.closing import Closing
 from greenserve.net.discarding import Discarding
+from greenserve.net.opening import FIRST_REQUEST_TIME, Opening
 from greenserve.net.states import State
 from greenserve.net.stream import HEAD_SIZE, Stream
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
@@ -36,23 +36,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenserve.error")
 
-# Seconds that a stopping server gives a connection which has asked nothing yet.
-_FIRST_REQUEST_TIME: Final = 0.5
-
 # An enum's member is looked up by Python code, and these are asked for with every request.
-_HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
+_HANDSHAKE, _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
 
 
-class Connection(Closing):
+class Connection(Opening):
     """A client. Made by a listener; it is the Link of its exchanges."""
 
-    __slots__ = ("_exchange", "_framing", "_rest", "_worker", "listener")
+    __slots__ = ("_exchange", "_framing", "_rest", "_worker")
 
     def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """Begins to read at once."""
-        super().__init__(server, stream, peer, peer_port)
-        self.listener = listener
-        self.state = _HEAD
+        super().__init__(server, listener, stream, peer, peer_port)
         self._reader = None
         self._head = None
         self._rest = b""
@@ -60,9 +55,7 @@ class Connection(Closing):
         self._exchange: Exchange | None = None
         self._worker: greenlet | None = None
         self._deadline = server.hub.make_deadline(self._expired)
-        self._arm(server.timeouts.head_timeout)
-        # No read is tried: registering has the kernel tell of what is there already.
-        stream.descriptor.on_readable(self._on_readable)
+        self._open()
 
     def __repr__(self) -> str:
         """For dumps and logs."""
@@ -104,7 +97,7 @@ class Connection(Closing):
         except ProtocolError as error:
             self.refuse(error)
             return
-        server.dispatcher.submit(self)
+        self.listener.submit(self)
 
     def _read_slowly(self, data: bytes) -> tuple[RequestHead, bytes] | None:
         reader = self._reader
@@ -162,7 +155,7 @@ class Connection(Closing):
         if framing is not None:
             ahead, self._rest = self._rest, b""
         try:
-            environ = make_environ(self.listener.environ, head, self.peer, self.peer_port)
+            environ = make_environ(self.environ, head, self.peer, self.peer_port)
         except ProtocolError as error:
             self._worker = None
             self.refuse(error)
@@ -203,7 +196,7 @@ class Connection(Closing):
             self._unsent = memoryview(second)[sent - len(first) :], b""
         # A slow reader costs what is left to send, and no slot.
         self._arm(self.server.timeouts.send_timeout)
-        self._stream.descriptor.on_writable(self.flush)
+        self._stream.when_writable(self.flush)
 
     def _answered(self) -> None:
         """The answer is out: park, or see to what is left of this request or has come of the next."""
@@ -275,6 +268,8 @@ class Connection(Closing):
         if state in (_HEAD, _PARKED):
             if self._head is None and not self._take_late():
                 self._end_idle()
+        elif state is _HANDSHAKE:
+            self._open_late()
         elif state is _QUEUED:
             self.server.dispatcher.unqueue(self)
             self.refuse(ProtocolError(503, "the server is busy (queue_timeout)"), ("Retry-After", "1"))
@@ -314,9 +309,9 @@ class Connection(Closing):
         if self.state is _PARKED:
             if not self._take_late():
                 self.close()
-        elif self.state is _HEAD:
+        elif self.state in (_HANDSHAKE, _HEAD):
             # It was opened for a request that may be on its way; one that was served has had its turn.
-            self._deadline.arm(min(self._deadline.when, self.server.hub.now + _FIRST_REQUEST_TIME))
+            self._deadline.arm(min(self._deadline.when, self.server.hub.now + FIRST_REQUEST_TIME))
 
     def refuse_stopping(self) -> None:
         """The server stops and this request has not begun: say so. For the dispatcher. Switches: never."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from greenserve.net.binding import file_of, name_and_port, remove_file, url_of
@@ -23,6 +24,7 @@ from greenserve_hub.readiness import wait_readable
 
 if TYPE_CHECKING:
     from greenserve.net.server import Server
+    from greenserve.net.tls import TLS
 
 log = logging.getLogger("greenserve.error")
 
@@ -55,19 +57,32 @@ _FIRST_PAUSE: Final = 0.05  # seconds; doubles up to the longest
 _LONGEST_PAUSE: Final = 1.0
 # Connections accepted before the others have their turn; a burst must not overflow the backlog.
 _AT_ONCE: Final = 1024
+_ENVIRONS: Final = 64  # kept; versions times ciphers times names are a dozen
 
 
 class Listener:
     """One address that a server listens at."""
 
-    def __init__(self, server: Server, sock: socket.socket, software: str, errors: TextIO) -> None:
-        """Takes over a socket that listens and does not block."""
+    def __init__(
+        self,
+        server: Server,
+        sock: socket.socket,
+        software: str,
+        errors: TextIO,
+        tls: TLS | None,
+        submit: Callable[[Connection], None],
+    ) -> None:
+        """Takes over a socket that listens and does not block. `submit` is given each connection with a request."""
         self.sock = sock
         self.name = sock.getsockname()
+        self.tls = tls
+        self.submit = submit
         self._server = server
-        name, port = name_and_port(sock)
-        self.environ: dict[str, Any] = base_environ("http", name, port, software, errors)
-        self.url = url_of(sock)
+        scheme = "http" if tls is None else "https"
+        name, port = name_and_port(sock, scheme)
+        self.environ: dict[str, Any] = base_environ(scheme, name, port, software, errors)
+        self._tls_environs: dict[tuple[str, ...], dict[str, Any]] = {}
+        self.url = url_of(sock, scheme)
         self._file = file_of(sock)
         self._descriptor = server.hub.open_descriptor(sock.fileno())
 
@@ -123,6 +138,16 @@ class Listener:
         peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
         server = self._server
         server.remember(Connection(server, self, Stream(server.hub, sock), peer, port))
+
+    def tls_environ(self, values: dict[str, str]) -> dict[str, Any]:
+        """`environ` with what is known of a TLS session; one for all connections that have the same."""
+        key = tuple(values.values())
+        found = self._tls_environs.get(key)
+        if found is None:
+            if len(self._tls_environs) >= _ENVIRONS:
+                self._tls_environs.clear()  # the names in them are the clients' to choose
+            found = self._tls_environs[key] = self.environ | values
+        return found
 
     def accept_rest(self) -> None:
         """Take up what the kernel holds already: those clients have their connection. Switches: never."""

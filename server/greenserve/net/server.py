@@ -9,26 +9,29 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any, TextIO
 
 from greenserve.access_log import AccessLog, open_access_log
-from greenserve.config import Config
+from greenserve.config import BindAddress, Config
 from greenserve.errors import ConfigError
 from greenserve.http1 import HeadLimits
 from greenserve.net.binding import open_listener, prepare
 from greenserve.net.connection import Connection
 from greenserve.net.dates import DateLine
 from greenserve.net.dispatcher import Dispatcher
+from greenserve.net.handshakes import Handshakes
 from greenserve.net.listener import Listener
 from greenserve.net.refusals import Refusal
 from greenserve.net.stats import Counts, Stats
 from greenserve.net.timeouts import Timeouts
+from greenserve.net.tls import TLS, open_tls
 from greenserve.wsgi import Exchange, Service, WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
@@ -53,10 +56,12 @@ class Server:
         *,
         sockets: Sequence[socket.socket] = (),
         errors: TextIO | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         **settings: Any,
     ) -> None:
         """`settings` as in Config, where `config` gives none. `sockets` that listen already take the place of `bind`.
-        `errors` is what apps get as wsgi.errors, sys.stderr by default.
+        `errors` is what apps get as wsgi.errors, sys.stderr by default. `ssl_context` takes the place of `certfile`
+        and all that goes with it.
 
         Raises ConfigError for a setting that is unknown or wrong.
         """
@@ -87,7 +92,10 @@ class Server:
         self._software = software
         self._errors = errors
         self._sockets = tuple(sockets)
+        self._ssl_context = ssl_context
+        self._tls: TLS | None = None
         self.listeners: list[Listener] = []
+        self._redirectors: list[Listener] = []
         self._acceptors: list[GreenThread[None]] = []
         self._connections: set[Connection] = set()
         self._room = WaitQueue()
@@ -111,24 +119,43 @@ class Server:
         self.hub.door.users += 1  # stop() comes from anywhere: waiting for it is no deadlock
         self.context = copy_context()
         self.dispatcher = Dispatcher(self.hub, self.config.pool)
+        self.handshakes = Handshakes(self.hub)
         try:
+            self._tls = tls = open_tls(self.config, self._ssl_context)
+            if tls is not None:
+                self.service.sendfile = False
             self.access_log = open_access_log(self.config)
             for sock in self._listening_sockets():
-                self.listeners.append(Listener(self, sock, self._software, self._errors or sys.stderr))
+                self.listeners.append(self._listener(sock, tls, self.dispatcher.submit))
+            for sock in self._open_all(self.config.redirect_addresses):
+                self._redirectors.append(self._listener(sock, None, self._redirect))
         except BaseException:
-            for listener in self.listeners:
+            for listener in self._all_listeners:
                 listener.close()
             self._closed()
             raise
-        self._acceptors = [spawn(listener.accept_forever) for listener in self.listeners]
+        if tls is not None:
+            tls.watch(self.hub)
+        self._acceptors = [spawn(listener.accept_forever) for listener in self._all_listeners]
+
+    def _listener(
+        self, sock: socket.socket, tls: TLS | None, submit: Callable[[Connection], None]
+    ) -> Listener:
+        return Listener(self, sock, self._software, self._errors or sys.stderr, tls, submit)
+
+    def _redirect(self, connection: Connection) -> None:
+        connection.redirect(self.port or 443)
 
     def _listening_sockets(self) -> list[socket.socket]:
         if self._sockets:
             return [prepare(sock) for sock in self._sockets]
+        return self._open_all(self.config.addresses)
+
+    def _open_all(self, addresses: Sequence[BindAddress]) -> list[socket.socket]:
         config = self.config
         opened: list[socket.socket] = []
         try:
-            for address in config.addresses:
+            for address in addresses:
                 sock = open_listener(address, config.backlog, config.reuse_port, config.socket_mode)
                 opened.append(sock)  # one by one, so that those before a bad one can be closed
         except BaseException:
@@ -168,7 +195,7 @@ class Server:
 
     def _stop(self) -> None:
         self.service.keep_alive = False
-        for listener in self.listeners:
+        for listener in self._all_listeners:
             listener.accept_rest()
             listener.close()
         self._room.wake_all()
@@ -195,7 +222,7 @@ class Server:
 
     def release(self) -> None:
         """Close whatever is open still, without waiting: the server's thread ends. Switches: never."""
-        for listener in self.listeners:
+        for listener in self._all_listeners:
             listener.close()
         for connection in list(self._connections):
             connection.close()
@@ -208,9 +235,21 @@ class Server:
             return
         if self.access_log is not None:
             self.access_log.close()
+        if self._tls is not None:
+            self._tls.close()
         self.hub.door.users -= 1
         self._ended.set()
         self._end.wake_all()
+
+    def reload_certificates(self) -> None:
+        """Read certfile, keyfile and ca_certs anew, for connections from now on; those that are open keep theirs.
+
+        From any OS thread. Blocks for some milliseconds a certificate. Raises ConfigError where they can't be used, and
+        those of before stay. Without this call it happens by itself some seconds after the files have changed.
+        """
+        if self._tls is None:
+            raise ConfigError("this server speaks no TLS: it has no certfile")
+        self._tls.reload()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks."""
@@ -228,6 +267,11 @@ class Server:
     def urls(self) -> list[str]:
         """Where clients on this machine find it, in the order of `bind`."""
         return [listener.url for listener in self.listeners]
+
+    @property
+    def redirect_urls(self) -> list[str]:
+        """Where clients are sent on to `url`, in the order of `redirect_bind`."""
+        return [listener.url for listener in self._redirectors]
 
     @property
     def url(self) -> str:
@@ -257,10 +301,19 @@ class Server:
         )
 
     @property
+    def _all_listeners(self) -> list[Listener]:
+        return self.listeners + self._redirectors
+
+    @property
     def _names(self) -> list[Any]:
         return [listener.name for listener in self.listeners]
 
     # For connections and listeners ---------------------------------------------------------------------
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it takes no new clients."""
+        return self._stop_by != NEVER
 
     @property
     def has_room(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 class State(Enum):
     """What a connection is doing."""
 
+    HANDSHAKE = "agreeing on TLS"
     HEAD = "reading a head"
     QUEUED = "waiting for a slot"
     RUNNING = "in the app"
@@ -23,7 +24,11 @@ class State(Enum):
     CLOSED = "closed"
 
 
+# Where a connection begins: with TLS, and without.
+STARTS: Final = frozenset({State.HANDSHAKE, State.HEAD})
+
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
+    State.HANDSHAKE: frozenset({State.HEAD, State.LINGERING, State.CLOSED}),
     State.HEAD: frozenset({State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
     State.QUEUED: frozenset({State.RUNNING, State.LINGERING, State.CLOSED}),
     State.RUNNING: frozenset(

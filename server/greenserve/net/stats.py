@@ -12,6 +12,7 @@ class Counts:
     accepted: int = 0  # connections
     refused: int = 0  # answered with an error before an app saw them
     accept_errors: int = 0
+    handshake_errors: int = 0  # connections that ended before both sides had agreed on TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Stats:
     requests: int
     refused: int
     accept_errors: int
+    handshake_errors: int
 
     def as_dict(self) -> dict[str, int]:
         """All of it, by name."""

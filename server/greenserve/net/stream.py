@@ -1,7 +1,7 @@
 """A non-blocking socket with the hub: what a connection reads and writes through.
 
 Two ways to use it: from hub callbacks (`*_now`, never waits) and from green threads (waits under a timeout).
-Knows no HTTP. TLS will be a second class with the same methods. The invariant: whatever the operating system
+Knows no HTTP. tls_stream.py has the second class with the same methods. The invariant: whatever the operating system
 says went wrong with the peer, the caller sees PeerGone and nothing else.
 """
 
@@ -67,6 +67,10 @@ class Stream:
             descriptor.hub.call_soon(callback)
         else:
             descriptor.on_readable(callback)
+
+    def when_writable(self, callback: Callable[[], object]) -> None:
+        """Call back once, from the hub, when what send_now has left can go on. Switches: never."""
+        self.descriptor.on_writable(callback)
 
     def send_now(self, first: bytes | memoryview, second: bytes | memoryview = b"") -> int:
         """Send what the kernel takes at once of two pieces; how many bytes. Switches: never. Raises PeerGone."""

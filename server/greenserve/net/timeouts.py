@@ -16,10 +16,12 @@ class Timeouts:
         "queue_timeout",
         "request_timeout",
         "send_timeout",
+        "tls_handshake_timeout",
     )
 
     def __init__(self, config: Config) -> None:
         """As configured."""
+        self.tls_handshake_timeout = config.tls_handshake_timeout or NEVER
         self.head_timeout = config.head_timeout or NEVER
         self.queue_timeout = config.queue_timeout or NEVER
         self.request_timeout = config.request_timeout or NEVER

@@ -10,6 +10,7 @@ from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.input import RequestInput
 from greenserve.wsgi.link import Link, WSGIApplication
 from greenserve.wsgi.service import Service
+from greenserve.wsgi.tls_environ import client_environ, tls_environ
 
 __all__ = [
     "Exchange",
@@ -20,5 +21,7 @@ __all__ = [
     "Service",
     "WSGIApplication",
     "base_environ",
+    "client_environ",
     "make_environ",
+    "tls_environ",
 ]

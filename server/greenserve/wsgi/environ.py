@@ -66,6 +66,7 @@ def base_environ(
     """What all requests of one listener share, and a place for what each one sets: a copy then never grows."""
     return {
         **dict.fromkeys(_OF_REQUEST, ""),
+        **({"HTTPS": "on"} if scheme == "https" else {}),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
         "wsgi.errors": errors,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from greenserve.net import State
-from greenserve.net.states import TRANSITIONS
+from greenserve.net.states import STARTS, TRANSITIONS
 from greenserve.net.stream_link import StreamLink
 
 
@@ -27,7 +27,7 @@ class _Checked:
             before = self.slot.__get__(connection)
         except AttributeError:
             before = None
-        allowed = {State.HEAD} if before is None else TRANSITIONS[before] | {before}
+        allowed = STARTS if before is None else TRANSITIONS[before] | {before}
         if state not in allowed:
             self.wrong.append(f"{before} to {state}")
         self.slot.__set__(connection, state)

@@ -1,0 +1,167 @@
+"""What comes before HTTP: the TLS handshake, from hub callbacks, under a deadline of its own.
+
+Between Closing and Connection. Accepting reads nothing: a client that never finishes its handshake costs a small
+object, and no TLS state before its first bytes are here. The invariant: a connection whose handshake failed has seen no
+app, and its client learns why where TLS has a word for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from greenserve.errors import PeerGone, ProtocolError
+from greenserve.net.closing import Closing
+from greenserve.net.redirecting import https_location
+from greenserve.net.states import State
+from greenserve.net.stream import HEAD_SIZE, Stream
+from greenserve.net.tls_stream import TLSStream
+from greenserve.wsgi import client_environ, tls_environ
+
+if TYPE_CHECKING:
+    from greenserve.net.listener import Listener
+    from greenserve.net.server import Server
+
+log = logging.getLogger("greenserve.error")
+
+# Seconds that a stopping server gives a connection which has asked nothing yet.
+FIRST_REQUEST_TIME: Final = 0.5
+_TLS_HANDSHAKE: Final = 22  # the content type that a client's first record has (RFC 8446 §5.1)
+
+
+class Opening(Closing):
+    """A connection that can begin."""
+
+    __slots__ = ("environ", "listener")
+
+    def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
+        """For Connection."""
+        super().__init__(server, stream, peer, peer_port)
+        self.listener = listener
+        self.environ: dict[str, Any] = listener.environ  # what all its requests share
+
+    def _on_readable(self) -> None:
+        raise NotImplementedError  # Connection's: reads heads
+
+    def _take(self, data: bytes) -> None:
+        raise NotImplementedError  # Connection's: reads heads
+
+    def _open(self) -> None:
+        """Begin. For Connection, when it is made. Switches: never."""
+        self._open_session()
+
+    def _open_session(self) -> None:
+        """Begin with TLS or HTTP, whichever the listener speaks; nothing has been received yet."""
+        if self.listener.tls is None:
+            self.state = State.HEAD
+            self._arm(self.server.timeouts.head_timeout)
+            # No read is tried: registering has the kernel tell of what is there already.
+            self._stream.descriptor.on_readable(self._on_readable)
+        else:
+            self.state = State.HANDSHAKE
+            self._arm(self.server.timeouts.tls_handshake_timeout)
+            self._stream.descriptor.on_readable(self._on_greeting)
+
+    def _open_session_with(self, ahead: bytes) -> None:
+        """The same, where the first bytes of TLS or HTTP were received already."""
+        if self.listener.tls is None:
+            self.state = State.HEAD
+            self._arm(self.server.timeouts.head_timeout)
+            self.server.hub.call_soon(self._take, ahead)
+        else:
+            self.state = State.HANDSHAKE
+            self._arm(self.server.timeouts.tls_handshake_timeout)
+            self._greet(ahead)
+
+    def redirect(self, port: int) -> None:
+        """Answer the request with where it is to be had with TLS. From the hub. Switches: never."""
+        assert self._head is not None
+        try:
+            location = https_location(self._head, port)
+        except ProtocolError as error:
+            self.refuse(error)
+            return
+        self.answer_and_end(ProtocolError(308, f"This is served at {location}"), ("Location", location))
+
+    # HANDSHAKE ----------------------------------------------------------------------------------------
+
+    def _on_greeting(self) -> None:
+        if self.state is State.CLOSED:
+            return
+        try:
+            data = self._stream.receive_now(HEAD_SIZE)
+        except BlockingIOError:
+            self._stream.descriptor.on_readable(self._on_greeting)
+        except PeerGone as error:
+            self._fail_handshake(str(error))
+        else:
+            self._greet(data)
+
+    def _greet(self, data: bytes) -> None:
+        """The first bytes: is this TLS?"""
+        if not data:
+            self._fail_handshake("closed before it began")
+        elif data[0] == _TLS_HANDSHAKE:
+            tls = self.listener.tls
+            assert tls is not None
+            self._stream = TLSStream(self._stream, tls.context, data)
+            self._line_up()
+        elif data[:1].isalpha():
+            self.refuse(ProtocolError(400, "this port speaks HTTPS: use https:// (RFC 9110 §4.2.2)"))
+        else:
+            self._fail_handshake("not TLS")
+
+    def _line_up(self) -> None:
+        self.server.handshakes.put(self)
+
+    def shake(self) -> None:
+        """Go one step on with the handshake; for the line of handshakes. Switches: never."""
+        if self.state is not State.HANDSHAKE:
+            return
+        stream = cast(TLSStream, self._stream)
+        try:
+            done = stream.shake_hands()
+        except PeerGone as error:
+            self._fail_handshake(str(error))
+            return
+        if done:
+            self._begin_http(stream)
+        elif stream.has_unsent:
+            stream.descriptor.on_writable(self._line_up)
+        else:
+            stream.descriptor.on_readable(self._line_up)
+
+    def _begin_http(self, stream: TLSStream) -> None:
+        server = self.server
+        listener = self.listener
+        values = tls_environ(stream.tls)
+        client = client_environ(stream.tls)
+        if client or self.environ is not listener.environ:
+            self.environ = {**self.environ, **values, **client}
+        else:
+            self.environ = listener.tls_environ(values)
+        self.state = State.HEAD
+        self._arm(FIRST_REQUEST_TIME if server.is_stopping else server.timeouts.head_timeout)
+        stream.when_readable(self._on_readable)
+
+    def _open_late(self) -> None:
+        """The deadline has passed. What has come in time may lie in the socket still, since an app held the hub."""
+        if self._stream.descriptor.reader is not None:  # else it stands in line: we are the slow ones, and too slow
+            self._stream.descriptor.reader = None
+            if isinstance(self._stream, TLSStream):
+                self.shake()
+            else:
+                self._on_greeting()
+                if isinstance(self._stream, TLSStream):
+                    self._arm(self.server.timeouts.tls_handshake_timeout)
+                    return
+        if self.state is State.HANDSHAKE:
+            self._fail_handshake("it took too long (tls_handshake_timeout)")
+
+    def _fail_handshake(self, reason: str) -> None:
+        self.server.counts.handshake_errors += 1
+        log.debug("%r: no TLS: %s", self, reason)
+        if isinstance(self._stream, TLSStream) and not self._stream.is_peer_gone():
+            self._linger()  # or a reset might overtake the alert that tells the client why
+        else:
+            self.close()

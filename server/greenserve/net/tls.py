@@ -1,0 +1,145 @@
+"""What a server's listeners speak TLS with: a context, which may be changed while they do.
+
+From the settings' files, which are looked at every few seconds, or an embedding program's own context, which is taken
+as it is. The invariant: there is always a context that works; what cannot take its place is told of and forgotten.
+Connections keep the one that they began with.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+from typing import Final
+
+from greenserve.config import Config
+from greenserve.errors import ConfigError
+from greenserve.net.certificates import Certificate, load_certificates, watched_files
+from greenserve_hub import threads
+from greenserve_hub.deadlines import Deadline
+from greenserve_hub.greenthreads import spawn_n
+from greenserve_hub.loop import Hub
+from greenserve_hub.natives import _thread
+
+log = logging.getLogger("greenserve.error")
+
+# Seconds. Whoever renews a certificate does so days ahead; a look costs some microseconds.
+LOOK_EVERY: Final = 2.0
+_RENEW_BEFORE: Final = 3.0  # days; ACME clients renew a month ahead, so by then something has gone wrong
+# What tells that a file is another: of the file itself, however many symbolic links are on the way to it.
+_Look = tuple[tuple[str, int, int, int, int] | tuple[str], ...]
+
+
+class TLS:
+    """One server's TLS."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        """With a context that somebody else has made."""
+        self.context = context
+
+    def reload(self) -> None:
+        """Read the certificates anew. Blocks. Raises ConfigError, with everything as it was."""
+        raise ConfigError(
+            "this server was given an ssl_context: load certificates into that, new connections show them"
+        )
+
+    def watch(self, hub: Hub) -> None:
+        """Look after the files from now on. Switches: never."""
+
+    def close(self) -> None:
+        """Look no more. Switches: never."""
+
+
+class FileTLS(TLS):
+    """TLS with the certificates that the settings name."""
+
+    def __init__(self, config: Config) -> None:
+        """Reads the files: blocks. Raises ConfigError."""
+        self._config = config
+        self._lock = _thread.allocate_lock()
+        self._used = self._changed = _look(config)
+        certificates = load_certificates(config)
+        super().__init__(certificates[0].context)
+        self._warn(certificates)
+        self._deadline: Deadline | None = None
+
+    def reload(self) -> None:
+        """Read the certificates anew, for connections from now on. From any OS thread. Blocks.
+
+        Raises ConfigError, with everything as it was.
+        """
+        with self._lock:
+            used = _look(self._config)
+            certificates = load_certificates(self._config)
+            self.context = certificates[0].context
+            self._used = self._changed = used
+        log.info("certificates reloaded: %s", "; ".join(map(str, certificates)))
+        self._warn(certificates)
+
+    def reload_or_tell(self) -> None:
+        """Reload, and tell the log if that goes wrong. Switches: always."""
+        try:
+            threads.execute(self.reload)
+        except ConfigError as error:
+            log.error("the certificates can't be reloaded, those of before stay: %s", error)
+
+    def watch(self, hub: Hub) -> None:
+        """Look after the files from now on. Switches: never."""
+        self._deadline = hub.call_after(LOOK_EVERY, self._look_again, hub)
+
+    def close(self) -> None:
+        """Look no more. Switches: never."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _look_again(self, hub: Hub) -> None:
+        self.watch(hub)
+        now = _look(self._config)
+        if now != self._changed:
+            self._changed = now  # a certificate and its key are replaced one after the other: wait for both
+        elif now != self._used:
+            self._used = now
+            spawn_n(self.reload_or_tell)
+
+    def _warn(self, certificates: list[Certificate]) -> None:
+        seen: set[str] = set()
+        for number, certificate in enumerate(certificates):
+            names = {name.lower() for name in certificate.names}
+            if number and names <= seen:
+                log.warning("%s is never shown to anyone: others have its names", certificate.file)
+            seen |= names
+            days = certificate.days_left
+            if days < 0:
+                log.warning("%s: the certificate has expired: %s", certificate.file, certificate)
+            elif days < _RENEW_BEFORE:
+                log.warning("%s: the certificate expires soon: %s", certificate.file, certificate)
+
+
+def open_tls(config: Config, context: ssl.SSLContext | None) -> TLS | None:
+    """The TLS that the settings or a program ask for; None for none. Blocks. Raises ConfigError."""
+    if context is not None:
+        if config.certfile:
+            raise ConfigError("give certfile or ssl_context, not both")
+        if not isinstance(context, ssl.SSLContext):
+            raise ConfigError(f"ssl_context must be an ssl.SSLContext, not {type(context).__name__}")
+        if config.client_cert != "none":
+            raise ConfigError("client_cert and ca_certs go with certfile: an ssl_context has its own verify_mode")
+        return TLS(context)
+    if config.certfile:
+        return FileTLS(config)
+    for name, given in (("redirect_bind", config.redirect_bind), ("client_cert", config.client_cert != "none")):
+        if given:
+            raise ConfigError(f"{name} needs TLS: give a certfile")
+    return None
+
+
+def _look(config: Config) -> _Look:
+    found: list[tuple[str, int, int, int, int] | tuple[str]] = []
+    for path in watched_files(config):
+        try:
+            status = os.stat(path)
+        except OSError:
+            found.append((str(path),))
+        else:
+            found.append((str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
