@@ -67,6 +67,9 @@ def _run(argv: Sequence[str]) -> int:
         patch_for(loaded.config.hub)
     app = load_app(spec)
     if options.check_config:
+        from greenserve.net.tls import open_tls
+
+        open_tls(loaded.config, None)
         sys.stdout.write(f"greenserve: the configuration and {spec} are fine\n")
         return 0
     # Imported late: neither --help nor a bad setting needs the server.
@@ -150,7 +153,9 @@ def _parser() -> _Parser:
         "--print-config", action="store_true", help="print every setting and where it came from, as TOML"
     )
     command.add_argument(
-        "--check-config", action="store_true", help="check the settings, import the app, bind nothing"
+        "--check-config",
+        action="store_true",
+        help="check the settings, import the app, read the certificates, bind nothing",
     )
     groups: dict[str, Any] = {}
     for entry in SETTINGS.values():

@@ -10,6 +10,7 @@ is the program then.
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,12 +29,17 @@ from greenserve_hub.patching import is_monkey_patched
 
 @contextmanager
 def serve(
-    app: WSGIApplication | str, bind: str | Sequence[str] = "127.0.0.1:0", **settings: Any
+    app: WSGIApplication | str,
+    bind: str | Sequence[str] = "127.0.0.1:0",
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    **settings: Any,
 ) -> Iterator[Server]:
     """Serve in an OS thread and hub of its own while the `with` block runs; the Server accepts when it begins.
 
     In a program whose threads are patched it runs in the current hub, with all the others.
-    `app` is a WSGI app or a "module:attr". Leaving the block stops gracefully, for at most `graceful_timeout` s.
+    `app` is a WSGI app or a "module:attr". `ssl_context` has it speak TLS, as `certfile` does; it is taken as it is.
+    Leaving the block stops gracefully, for at most `graceful_timeout` s.
     `chdir`, `error_logfile`, `log_level`, `threadpool_size`, `block_threshold`, `dump_signal` and `backdoor` are for
     run() and the command, which own their process; `monkey_patch` is for the command alone. Raises ConfigError for
     settings and addresses that won't do.
@@ -41,7 +47,7 @@ def serve(
     if isinstance(app, str):
         app = load_app(app)
     check_wsgi(app)
-    server = Server(app, Config.from_settings(bind=bind, **settings))
+    server = Server(app, Config.from_settings(bind=bind, **settings), ssl_context=ssl_context)
     if is_monkey_patched("thread") and find_hub() is not None:
         server.start()
         try:
@@ -115,6 +121,7 @@ def wsgi_server(
     socket_timeout: float | None = None,
     url_length_limit: int | None = None,
     log_output: bool = True,
+    ssl_context: ssl.SSLContext | None = None,
     **settings: Any,
 ) -> None:
     """eventlet's `wsgi.server(sock, app)`: serve a listening socket in the current hub until it is stopped.
@@ -122,8 +129,9 @@ def wsgi_server(
     Switches: always.
 
     Takes eventlet's `max_size` (pool), `keepalive` (False, True or seconds), `socket_timeout` (body and send,
-    seconds), `url_length_limit` (request line, bytes) and `log_output`, besides all settings. It ends,
-    gracefully, when the green thread it runs in is killed. Raises ConfigError.
+    seconds), `url_length_limit` (request line, bytes) and `log_output`, besides all settings. `ssl_context` takes the
+    place of eventlet's wrap_ssl(sock): the socket itself stays a plain one. It ends, gracefully, when the green thread
+    it runs in is killed. Raises ConfigError.
     """
     if max_size is not None:
         settings.setdefault("pool", max_size)
@@ -141,7 +149,11 @@ def wsgi_server(
         raise ConfigError(
             f"wsgi_server() takes a listening socket first, as greenserve.listen() gives; not {type(sock).__name__}"
         )
-    server = Server(app, Config.from_settings(**settings), sockets=[sock])
+    if isinstance(sock, ssl.SSLSocket):
+        raise ConfigError(
+            "wsgi_server() takes the plain socket: give the context of wrap_ssl() as ssl_context"
+        )
+    server = Server(app, Config.from_settings(**settings), sockets=[sock], ssl_context=ssl_context)
     get_hub()
     server.start()
     try:

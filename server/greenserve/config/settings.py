@@ -2,8 +2,8 @@
 
 Each field of Config is at once the flag, the `GREENSERVE_` variable, the key in a file and the
 keyword of `greenserve.serve(...)`; `--help`, `--print-config` and the limits table are made from it.
-The fields stand in listening.py, encryption.py, limits.py and running.py, by what they are for. To add a setting, add a field there
-and nothing anywhere else. Called by everything in the server.
+The fields stand in listening.py, encryption.py, limits.py and running.py, by what they are for. To add a setting, add
+a field there and nothing anywhere else. Called by everything in the server.
 
 Invariant: a Config that exists is valid. Durations are float seconds (0: switched off), sizes int
 bytes, and no two settings contradict each other.
@@ -28,7 +28,9 @@ __all__ = ["SETTINGS", "Config", "check_together"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunningSettings, LimitSettings, TLSSettings, ListeningSettings):  # the last one's fields come first
+class Config(
+    RunningSettings, LimitSettings, TLSSettings, ListeningSettings
+):  # the last one's fields come first
     """All settings of one server. `Config(pool=8)` takes native values or their text forms."""
 
     def __post_init__(self) -> None:
@@ -87,7 +89,11 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
             yield part, "limit_request_head", "a part of the head can't be longer than the whole"
     certificates, keys = len(values["certfile"]), len(values["keyfile"])
     if keys and keys != certificates:
-        yield "keyfile", "certfile", "give a keyfile for each certfile, or none where the certfiles hold their keys"
+        yield (
+            "keyfile",
+            "certfile",
+            "give a keyfile for each certfile, or none where the certfiles hold their keys",
+        )
     if values["client_cert"] != "none" and not values["ca_certs"]:
         yield "client_cert", "ca_certs", "say which authorities client certificates are checked against"
     if values["ca_certs"] and values["client_cert"] == "none":

@@ -103,7 +103,9 @@ def _context(config: Config, authorities: Sequence[tuple[str, str]]) -> ssl.SSLC
         try:
             context.load_verify_locations(cadata=text)
         except ssl.SSLError as error:
-            raise ConfigError(f"ca_certs: {file}: {_reason(error)}; it must hold certificates in PEM form") from None
+            raise ConfigError(
+                f"ca_certs: {file}: {_reason(error)}; it must hold certificates in PEM form"
+            ) from None
     context.verify_mode = _VERIFY[config.client_cert]
     return context
 
@@ -115,7 +117,9 @@ def _read(setting: str, name: str) -> str:
     try:
         return Path(name).read_text("latin-1")
     except OSError as error:
-        advice = " (who runs the server must be allowed to read it)" if isinstance(error, PermissionError) else ""
+        advice = (
+            " (who runs the server must be allowed to read it)" if isinstance(error, PermissionError) else ""
+        )
         raise ConfigError(f"{setting}: {name}: {error.strerror}{advice}") from None
 
 
@@ -188,7 +192,7 @@ def _inspect(certfile: str, keyfile: str, password: bytes | None) -> tuple[tuple
     except (OSError, ValueError) as error:
         raise ConfigError(f"certfile: {certfile}: clients would refuse it: {_reason(error)}") from None
     assert seen is not None
-    names = tuple(str(value) for _, value in seen.get("subjectAltName", ()))
+    names = tuple(str(entry[1]) for entry in seen.get("subjectAltName", ()))
     return names, str(seen["notAfter"])
 
 

@@ -146,7 +146,9 @@ class Opening(Closing):
 
     def _open_late(self) -> None:
         """The deadline has passed. What has come in time may lie in the socket still, since an app held the hub."""
-        if self._stream.descriptor.reader is not None:  # else it stands in line: we are the slow ones, and too slow
+        if (
+            self._stream.descriptor.reader is not None
+        ):  # else it stands in line: we are the slow ones, and too slow
             self._stream.descriptor.reader = None
             if isinstance(self._stream, TLSStream):
                 self.shake()

@@ -135,7 +135,7 @@ class Server:
             self._closed()
             raise
         if tls is not None:
-            tls.watch(self.hub)
+            tls.watch(self.hub, self.reload_or_tell)
         self._acceptors = [spawn(listener.accept_forever) for listener in self._all_listeners]
 
     def _listener(
@@ -250,6 +250,13 @@ class Server:
         if self._tls is None:
             raise ConfigError("this server speaks no TLS: it has no certfile")
         self._tls.reload()
+
+    def reload_or_tell(self) -> None:
+        """The same, for a signal: what goes wrong is told in the log. Switches: always."""
+        try:
+            threads.execute(self.reload_certificates)
+        except ConfigError as error:
+            log.error("the certificates can't be reloaded, those of before stay: %s", error)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from collections.abc import Callable
 from typing import Final
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.net.certificates import Certificate, load_certificates, watched_files
-from greenserve_hub import threads
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.greenthreads import spawn_n
 from greenserve_hub.loop import Hub
@@ -43,8 +43,11 @@ class TLS:
             "this server was given an ssl_context: load certificates into that, new connections show them"
         )
 
-    def watch(self, hub: Hub) -> None:
-        """Look after the files from now on. Switches: never."""
+    def watch(self, hub: Hub, changed: Callable[[], object]) -> None:
+        """Look after the files from now on, and run `changed` in a green thread when they are others.
+
+        Switches: never.
+        """
 
     def close(self) -> None:
         """Look no more. Switches: never."""
@@ -76,30 +79,23 @@ class FileTLS(TLS):
         log.info("certificates reloaded: %s", "; ".join(map(str, certificates)))
         self._warn(certificates)
 
-    def reload_or_tell(self) -> None:
-        """Reload, and tell the log if that goes wrong. Switches: always."""
-        try:
-            threads.execute(self.reload)
-        except ConfigError as error:
-            log.error("the certificates can't be reloaded, those of before stay: %s", error)
-
-    def watch(self, hub: Hub) -> None:
-        """Look after the files from now on. Switches: never."""
-        self._deadline = hub.call_after(LOOK_EVERY, self._look_again, hub)
+    def watch(self, hub: Hub, changed: Callable[[], object]) -> None:
+        """See TLS."""
+        self._deadline = hub.call_after(LOOK_EVERY, self._look_again, hub, changed)
 
     def close(self) -> None:
         """Look no more. Switches: never."""
         if self._deadline is not None:
             self._deadline.cancel()
 
-    def _look_again(self, hub: Hub) -> None:
-        self.watch(hub)
+    def _look_again(self, hub: Hub, changed: Callable[[], object]) -> None:
+        self.watch(hub, changed)
         now = _look(self._config)
         if now != self._changed:
             self._changed = now  # a certificate and its key are replaced one after the other: wait for both
         elif now != self._used:
             self._used = now
-            spawn_n(self.reload_or_tell)
+            spawn_n(changed)
 
     def _warn(self, certificates: list[Certificate]) -> None:
         seen: set[str] = set()
@@ -123,11 +119,16 @@ def open_tls(config: Config, context: ssl.SSLContext | None) -> TLS | None:
         if not isinstance(context, ssl.SSLContext):
             raise ConfigError(f"ssl_context must be an ssl.SSLContext, not {type(context).__name__}")
         if config.client_cert != "none":
-            raise ConfigError("client_cert and ca_certs go with certfile: an ssl_context has its own verify_mode")
+            raise ConfigError(
+                "client_cert and ca_certs go with certfile: an ssl_context has its own verify_mode"
+            )
         return TLS(context)
     if config.certfile:
         return FileTLS(config)
-    for name, given in (("redirect_bind", config.redirect_bind), ("client_cert", config.client_cert != "none")):
+    for name, given in (
+        ("redirect_bind", config.redirect_bind),
+        ("client_cert", config.client_cert != "none"),
+    ):
         if given:
             raise ConfigError(f"{name} needs TLS: give a certfile")
     return None

@@ -250,10 +250,10 @@ class TLSStream(Stream):
         tls, self._tls = self._tls, None
         if tls is None or self.descriptor.closed:
             return
-        try:
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # the peer has not closed yet, or there was no session yet
             tls.unwrap()
-        except (OSError, ValueError):
-            pass  # it says that the peer has not closed yet; or there was no session yet
         with contextlib.suppress(PeerGone):
             self._flush()
         self._unsent = _nothing

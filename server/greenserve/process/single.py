@@ -1,7 +1,8 @@
 """One server in one process, until a signal stops it.
 
-SIGTERM and the first SIGINT drain; a second SIGINT stops at once. Signal handlers only knock at the hub's
-door, and are put back when the server has stopped. Everything a user sees of a start and a stop is said here.
+SIGTERM and the first SIGINT drain; a second SIGINT stops at once; with TLS, SIGHUP reads the certificates anew.
+Signal handlers only knock at the hub's door, and are put back when the server has stopped. Everything a user sees of
+a start and a stop is said here.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
                 # Said when the signals are taken: who reads it may send one at once.
                 for url in server.urls:
                     log.info("listening at %s", url)
+                for url in server.redirect_urls:
+                    log.info("redirecting %s to https", url)
                 log.info(
                     "greenserve runs as process %d; stop it with Ctrl-C or `kill %d`",
                     os.getpid(),
@@ -87,9 +90,15 @@ def _signals(hub: Hub, server: Server) -> Iterator[None]:
             log.info("SIGINT while stopping: stopping at once")
             server.stop(0)
 
+    def reload(number: int, frame: FrameType | None) -> None:
+        hub.call_from_thread(spawn_n, server.reload_or_tell)
+
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
+    if server.config.certfile:
+        handlers[signal.SIGHUP] = reload
     with wake_on_signals(hub):
         before: dict[signal.Signals, Any] = {
-            number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)
+            number: signal.signal(number, handler) for number, handler in handlers.items()
         }
         try:
             yield

@@ -70,7 +70,8 @@ def client_environ(session: ssl.SSLObject) -> dict[str, str]:
 def distinguished_name(name: tuple[tuple[tuple[str, str], ...], ...]) -> str:
     """A subject or issuer, as the ssl module gives it, in the string form of RFC 4514: the last part first."""
     return ",".join(
-        "+".join(f"{_SHORT.get(kind, kind)}={_escape(value)}" for kind, value in part) for part in reversed(name)
+        "+".join(f"{_SHORT.get(kind, kind)}={_escape(value)}" for kind, value in part)
+        for part in reversed(name)
     )
 
 
