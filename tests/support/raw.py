@@ -1,5 +1,6 @@
 """A client that sends exactly the bytes it is told to, and reads answers one by one.
 
+Over TLS too: with a context, or everywhere in a test that runs over_tls().
 Stands on a blocking socket and nothing of greenserve's, so that the server is not judged by its own code; only where a
 client shares the server's hub, and its fake clock, is it a green one.
 """
@@ -8,14 +9,17 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import struct
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support import flavours
 from tests.support.times import PATIENCE
 
 from greenserve_hub.sockets import GreenSocket
+from greenserve_hub.tls_sockets import GreenSSLSocket
 
 
 @dataclass
@@ -45,7 +49,16 @@ class Answer:
 class RawClient:
     """A connection to a server's `address`, in a `with`. `green`: for a client in the server's own hub."""
 
-    def __init__(self, address: Any, *, receive_buffer: int = 0, green: bool = False) -> None:
+    def __init__(
+        self,
+        address: Any,
+        *,
+        receive_buffer: int = 0,
+        green: bool = False,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "localhost",
+        session: ssl.SSLSession | None = None,
+    ) -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         if not isinstance(address, str) and ":" in address[0]:
             family = socket.AF_INET6
@@ -55,6 +68,13 @@ class RawClient:
             if receive_buffer:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             self.sock.connect(address)
+            tls = tls or flavours.client
+            if tls is not None:
+                tls.sslsocket_class = GreenSSLSocket if green else ssl.SSLSocket
+                # An end without TLS's closing alert is an error: the server has to send it.
+                self.sock = tls.wrap_socket(
+                    self.sock, server_hostname=server_name, suppress_ragged_eofs=False, session=session
+                )
         except BaseException:
             self.sock.close()
             raise
@@ -135,12 +155,23 @@ class RawClient:
 
     def is_silent(self) -> bool:
         """Whether nothing has come, not even the end."""
+        if isinstance(self.sock, ssl.SSLSocket):
+            # A new session's ticket is no answer.
+            before = self.sock.gettimeout()
+            self.sock.settimeout(0)
+            try:
+                self.ahead += self.sock.recv(65536)
+            except ssl.SSLWantReadError:
+                return not self.ahead
+            finally:
+                self.sock.settimeout(before)
+            return False
         return not self.ahead and not select.select([self.sock], [], [], 0)[0]
 
     # The end ----------------------------------------------------------------------------------------------
 
     def finish_sending(self) -> Self:
-        self.sock.shutdown(socket.SHUT_WR)
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)  # SSLSocket's would end TLS both ways
         return self
 
     def reset(self) -> None:

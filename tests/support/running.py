@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from greenlet import greenlet
+from tests.support import flavours
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Config, Server, serve
@@ -24,6 +25,7 @@ from greenserve_hub.testing import FakeClock, fake_clock
 def serving(app: Any, **settings: Any) -> Iterator[Server]:
     """A server in a thread of its own that ends at once what still runs at the end."""
     settings.setdefault("graceful_timeout", 0)
+    settings = flavours.settings | settings
     with serve(app, **settings) as server:
         yield server
 
@@ -35,6 +37,7 @@ def in_one_hub(app: Any, folder: Path, **settings: Any) -> Iterator[tuple[Server
     Over a unix socket, where what was sent has arrived: loopback TCP may take a moment in which the clock would jump.
     """
     with fake_clock() as clock:
+        settings = flavours.settings | settings
         server = Server(app, Config.from_settings(bind=f"unix:{folder}/socket", **settings))
         server.start()
         try:

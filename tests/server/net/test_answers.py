@@ -15,6 +15,8 @@ from tests.support.raw import RawClient, ask, request
 from tests.support.running import Gate, becomes_quiet, serving
 from tests.support.times import eventually
 
+pytestmark = pytest.mark.over_tls_too
+
 _LARGE = bytes(range(256)) * 40_000  # more than the sockets hold
 
 

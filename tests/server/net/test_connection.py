@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,12 +14,14 @@ from tests.support.raw import RawClient, request
 from tests.support.running import Gate, becomes_quiet, serving
 from tests.support.times import PATIENCE, eventually
 
+pytestmark = pytest.mark.over_tls_too
+
 _LARGE = bytes(range(256)) * 20_000  # more than the sockets hold
 
 
 def _send_until(error: type[OSError], client: RawClient, data: bytes) -> None:
     client.sock.settimeout(0 if error is BlockingIOError else PATIENCE)
-    with contextlib.suppress(error):
+    with contextlib.suppress(error, ssl.SSLWantWriteError):
         for _ in range(10_000):
             client.sock.send(data)
         raise AssertionError(f"no {error.__name__}")

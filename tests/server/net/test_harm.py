@@ -6,12 +6,15 @@ import socket
 import threading
 from collections.abc import Iterable
 
+import pytest
 from tests.support.apps import Environ, Start, path
 from tests.support.raw import RawClient, ask, request
 from tests.support.running import serving
 from tests.support.times import MS
 
 from greenserve import Timeout, sleep, spawn
+
+pytestmark = pytest.mark.over_tls_too
 
 
 def test_an_endless_iterable_ends_with_the_head_of_a_head_request() -> None:

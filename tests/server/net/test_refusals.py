@@ -11,6 +11,8 @@ from tests.support.apps import Environ, Start, echo, path
 from tests.support.raw import RawClient, ask, request
 from tests.support.running import becomes_quiet, serving
 
+pytestmark = pytest.mark.over_tls_too
+
 _SMUGGLED = request("/smuggled")
 _CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 

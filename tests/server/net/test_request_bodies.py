@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Iterable
 
 import pytest
@@ -11,12 +12,14 @@ from tests.support.raw import RawClient, ask, request
 from tests.support.running import Gate, becomes_quiet, serving
 from tests.support.times import MS, PATIENCE, eventually
 
+pytestmark = pytest.mark.over_tls_too
+
 _LARGE = bytes(range(256)) * 20_000  # more than the sockets hold
 
 
 def _send_until(error: type[OSError], client: RawClient, data: bytes) -> None:
     client.sock.settimeout(0 if error is BlockingIOError else PATIENCE)
-    with contextlib.suppress(error):
+    with contextlib.suppress(error, ssl.SSLEOFError):
         for _ in range(10_000):
             client.sock.send(data)
         raise AssertionError(f"no {error.__name__}")

@@ -15,6 +15,8 @@ from tests.support.times import PATIENCE, eventually
 
 from greenserve import Config, ConfigError, GreenletExit, Server, sleep, spawn
 
+pytestmark = pytest.mark.over_tls_too
+
 
 def _client(server: Server) -> RawClient:
     return RawClient(server.address, green=True)

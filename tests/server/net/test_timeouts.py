@@ -18,6 +18,8 @@ from tests.support.times import MS, PATIENCE
 
 from greenserve import Event, Timeout, sleep, spawn
 
+pytestmark = pytest.mark.over_tls_too
+
 _LARGE = bytes(30_000_000)
 _BODY_TO_COME = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
 
