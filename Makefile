@@ -4,7 +4,7 @@
 #   make run     [BIND=127.0.0.1:8000]   the demo in your browser
 #   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest; HUB=asyncio runs them on that hub
 #   make lint                            ruff, the formatter's check, mypy --strict
-#   make soak                            a million of everything, and what is left in memory
+#   make soak    [SOAK_ARGS="--requests 100000"]  a million of everything, and what is left in memory
 #   make fuzz    [TIME=1m]               random input with coverage, against the parsers; FUZZ_ARGS go to tests.fuzz
 #   make bench   [BENCH_ARGS=...]        greenserve beside its peers, with plots
 #   make conformance [CONFORMANCE_ARGS=...]  CPython's own tests, patched by greenserve and by its peers
@@ -18,6 +18,7 @@ VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 BIND ?= 127.0.0.1:8000
 ARGS ?=
+SOAK_ARGS ?=
 HUB ?=
 TIME ?= 1m
 FUZZ_ARGS ?=
@@ -51,7 +52,7 @@ lint: $(VENV)/.stamp-lint
 
 .PHONY: soak
 soak: $(VENV)/.stamp-test
-	PYTHONPATH=. $(VENV)/bin/python -m tests.soak
+	PYTHONPATH=. $(VENV)/bin/python -m tests.soak $(SOAK_ARGS)
 
 # atheris has wheels for Linux and CPython 3.11 to 3.13.
 .PHONY: fuzz
