@@ -51,7 +51,14 @@ def _look(requests: int, mebibytes: int) -> Held:
 
 def test_memory_is_compared_from_a_quarter_on() -> None:
     traffic = Traffic(100, clients=1)
-    traffic.looks = [_look(0, 20), _look(20, 30), _look(26, 40), _look(50, 60), _look(100, 47), _look(100, 45)]
+    traffic.looks = [
+        _look(0, 20),
+        _look(20, 30),
+        _look(26, 40),
+        _look(50, 60),
+        _look(100, 47),
+        _look(100, 45),
+    ]
     assert traffic.growth == 7 << 20
 
 

@@ -24,6 +24,11 @@ _ADVICE: Final = {
     errno.ENOENT: "the folder does not exist; create it first",
 }
 
+# Bytes that the kernel holds for a connection beyond what is under way: enough for it to have work while we are asked
+# for more. What is under way is as much as the client's window allows, so a fast client is as fast as before.
+_UNSENT: Final = 128 * 1024
+_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+
 
 def open_listener(address: BindAddress, backlog: int, reuse_port: bool, socket_mode: int) -> socket.socket:
     """A listening, non-blocking socket. Raises ConfigError."""
@@ -54,6 +59,10 @@ def prepare(sock: socket.socket) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Urgent data would end a read short of what is there, which is taken for the end of what has come.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        # What a client does not take stays with us. The kernel would grow its buffer to 4 MB (tcp_wmem), and a
+        # thousand clients that don't read would use up what all TCP of the machine may have (tcp_mem).
+        with contextlib.suppress(OSError):  # newer than some systems
+            sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT)
     return sock
 
 

@@ -52,6 +52,21 @@ class TestTCP:
             with sock.accept()[0] as accepted:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="the figures are Linux's")
+    def test_the_kernel_holds_little_for_a_client_that_does_not_read(self, opened: Open) -> None:
+        sock = opened("127.0.0.1:0")
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(sock.getsockname())
+            sock.setblocking(True)
+            with sock.accept()[0] as accepted:
+                accepted.setblocking(False)
+                taken = 0
+                with pytest.raises(BlockingIOError):
+                    while taken < 64 << 20:
+                        taken += accepted.send(bytes(1 << 20))
+        assert 128 << 10 <= taken <= 512 << 10  # 2.5 MiB and more without TCP_NOTSENT_LOWAT
+
     def test_every_address(self, opened: Open) -> None:
         sock = opened(":0")
         assert sock.getsockname()[0] == "0.0.0.0"
