@@ -242,15 +242,18 @@ class ChunkedFraming:
         return at + 2
 
     def _read_trailer(self, buffer: bytes, at: int, pieces: list[bytes]) -> int:
+        start = buffer[at : at + 2]
+        if start == b"\r\n":
+            self._move(ChunkState.DONE)
+            self.done = True
+            return at + 2
+        if start == b"\r":
+            return -1
         end = buffer.find(b"\n", at)
         if (len(buffer) if end < 0 else end + 1) - at > self._trailer_bytes:
             raise LimitExceeded(431, "trailers too long (limit_request_field_size)")
         if end < 0:
             return -1
-        if buffer[at : end + 1] == b"\r\n":
-            self._move(ChunkState.DONE)
-            self.done = True
-            return end + 1
         match = _TRAILER.fullmatch(buffer, at, end + 1)
         if match is None:
             raise ProtocolError(400, "malformed trailer (RFC 9112 §7.1.2)")

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 # Seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5.
 _LINGER_TIME: Final = 2.0
-_LINGER_BYTES: Final = 1 << 20  # of its upload that are thrown away meanwhile
+# Of its upload that are thrown away meanwhile: as much as a body may have by default, since many clients look for an
+# answer when all is sent, and not before.
+_LINGER_BYTES: Final = 16 << 20
 
 
 class Closing(StreamLink):

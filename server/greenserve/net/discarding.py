@@ -58,10 +58,10 @@ class Discarding:
             self._left -= len(data if framing is None else framing.feed(data))
         except ProtocolError:
             self._left = -1
-        if framing is not None and framing.done:
-            self._done(True)
-        elif self._left < 0:
+        if self._left < 0:
             self._done(False)
+        elif framing is not None and framing.done:
+            self._done(True)
         else:
             return False
         return True

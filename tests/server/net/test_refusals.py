@@ -17,7 +17,7 @@ _SMUGGLED = request("/smuggled")
 _CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 # (status, what was sent): the probes that other servers let pass are among them.
-_REFUSED = [
+REFUSED = [
     (400, b"nonsense\r\n\r\n"),
     (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),  # a TLS client that has mistaken the port
     (400, b"GET / HTTP/1.1\r\n\r\n"),
@@ -25,6 +25,33 @@ _REFUSED = [
     (400, b"GET / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n"),
     (400, b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n folded\r\n\r\n"),
     (400, b"GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n"),
+    (400, b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n"),
+    (400, b"GET / HTTP/1.1\r\nHost: x\r\nA: b\nHost: y\r\n\r\n"),
+    (400, b"GET / HTTP/1.1\r\n A: b\r\nHost: x\r\n\r\n"),
+    (400, b"GET / HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n"),
+    (400, b"GET / HTTP/1.1\r\nHost: x\r\n\xe4: b\r\n\r\n"),
+    (400, b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n"),
+    (400, b"GET / HTTP/1.1\r\nHost: x:65536\r\n\r\n"),
+    (400, b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET / http/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET  HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET /<> HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET * HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n"),
+    (400, b"\r\n" * 9),
+    (400, b"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET / HTTP/1.1\r\nHost: x\r\nContent-Type: a\r\nContent-Type: b\r\n\r\n"),
+    (400, b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n"),
+    (400, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc"),
+    (400, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc"),
+    (400, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"),
+    (400, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999999999999\r\n\r\n"),
+    (400, b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
+    (400, b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n"),
     (400, b"GET / HTTP/1.1\nHost: x\n\n\r\n\r\n"),
     (400, b"G@T / HTTP/1.1\r\nHost: x\r\n\r\n"),
     (400, b"GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n"),
@@ -39,10 +66,16 @@ _REFUSED = [
     (400, _CHUNKED + b"-1\r\nabc\r\n0\r\n\r\n"),
     (400, _CHUNKED + b"3\r\nabcjunk\r\n0\r\n\r\n"),
     (400, _CHUNKED + b"3\nabc\n0\n\n"),
+    (400, _CHUNKED + b"3;\n\r\nabc\r\n0\r\n\r\n"),
+    (400, _CHUNKED + b"3;a\rb\r\nabc\r\n0\r\n\r\n"),
+    (400, _CHUNKED + b"3\r\nabcXX0\r\n\r\n"),
+    (400, _CHUNKED + b"3;" + b"a" * 1100 + b"\r\nabc\r\n0\r\n\r\n"),
     (400, _CHUNKED + b"0\r\nbad trailer\r\n\r\n"),
+    (400, _CHUNKED + b"0\r\nContent-Length: 3\r\n\r\n"),
     (411, b"POST / HTTP/1.0\r\n\r\n"),
     (413, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n"),
     (413, _CHUNKED + b"3E9\r\n"),
+    (413, _CHUNKED + b"3e8\r\n" + b"a" * 1000 + b"\r\n1\r\na\r\n0\r\n\r\n"),
     (414, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
     (414, b"GET /" + b"a" * 9000),
     (417, b"POST / HTTP/1.1\r\nHost: x\r\nExpect: more\r\nContent-Length: 3\r\n\r\nabc"),
@@ -50,6 +83,9 @@ _REFUSED = [
     (431, b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 100 + b"\r\n"),
     (431, b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 20_000),
     (431, _CHUNKED + b"0\r\n" + b"A: b\r\n" * 20_000),
+    (431, _CHUNKED + b"0\r\n" + b"A: b\r\n" * 101 + b"\r\n"),
+    (417, b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue, more\r\nContent-Length: 3\r\n\r\nabc"),
+    (421, b"GET https://x/ HTTP/1.1\r\nHost: x\r\n\r\n"),
     (501, b"get / HTTP/1.1\r\nHost: x\r\n\r\n"),
     (501, b"PRI / HTTP/1.1\r\nHost: x\r\n\r\n"),
     (501, b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n"),
@@ -62,7 +98,7 @@ _REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("status", "data"), _REFUSED, ids=[f"{status}-{data[:60]!r}" for status, data in _REFUSED]
+    ("status", "data"), REFUSED, ids=[f"{status}-{data[:60]!r}" for status, data in REFUSED]
 )
 def test_refused(status: int, data: bytes) -> None:
     seen: list[str] = []
@@ -79,6 +115,7 @@ def test_refused(status: int, data: bytes) -> None:
                 assert answer.closes
                 assert answer["content-type"] == "text/plain; charset=utf-8"
                 assert answer.body.startswith(b"%d " % status)
+                assert "python" not in str(answer).lower()  # no fingerprint
                 assert client.rest() == b""
         assert "/smuggled" not in seen
         becomes_quiet(server)
@@ -87,7 +124,7 @@ def test_refused(status: int, data: bytes) -> None:
 @pytest.mark.parametrize("size", [1, 10])
 def test_the_same_byte_by_byte(size: int) -> None:
     with serving(echo, limit_request_body=1000) as server:
-        for _, data in _REFUSED:
+        for _, data in REFUSED:
             if len(data) < 300:
                 with RawClient(server.address) as client:
                     try:
