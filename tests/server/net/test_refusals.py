@@ -85,7 +85,6 @@ REFUSED = [
     (431, _CHUNKED + b"0\r\n" + b"A: b\r\n" * 20_000),
     (431, _CHUNKED + b"0\r\n" + b"A: b\r\n" * 101 + b"\r\n"),
     (417, b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue, more\r\nContent-Length: 3\r\n\r\nabc"),
-    (421, b"GET https://x/ HTTP/1.1\r\nHost: x\r\n\r\n"),
     (501, b"get / HTTP/1.1\r\nHost: x\r\n\r\n"),
     (501, b"PRI / HTTP/1.1\r\nHost: x\r\n\r\n"),
     (501, b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n"),

@@ -70,6 +70,12 @@ def test_9112_3_3_without_a_host_the_name_is_the_servers(server: Server) -> None
     assert _told(server, b"GET / HTTP/1.1\r\nHost:\r\n\r\n")["HTTP_HOST"] == ""
 
 
+def test_9110_7_4_an_https_target_wants_tls(server: Server) -> None:
+    with RawClient(server.address) as client:
+        answer = client.send(b"GET https://x/ HTTP/1.1\r\nHost: x\r\n\r\n" + request()).answer()
+        assert (answer.status, answer.closes, client.rest()) == (421, True, b"")
+
+
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_9112_7_1_2_trailers_are_offered_apart(server: Server, size: int) -> None:
     data = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
