@@ -28,6 +28,7 @@ _NO_CALLBACKS: Final = object()
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 _METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]{0,31}")
 _RESERVED: Final = b"PRI"  # no method, but how HTTP/2 begins (RFC 9113 §11.6)
+_REQUEST_LINE: Final = re.compile(rb"[^ ]+ [^ ]+ [A-Z]+/[0-9]\.[0-9]\r\n")
 _VERSION: Final = re.compile(rb" HTTP/(\d\.\d)(?:\r\n|\Z)")
 _CODING: Final = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE)
 
@@ -84,6 +85,7 @@ class HeadReader:
         if end < 4:
             self._check_unfinished(raw)
             self._check_grammar(raw, known, len(raw))
+            self._check_line(raw)
             return None
         rest = bytes(raw[end:])
         del raw[end:]
@@ -107,6 +109,12 @@ class HeadReader:
             raise LimitExceeded(414, f"request line longer than {limits.line} bytes (limit_request_line)")
         if len(raw) > limits.head:
             raise LimitExceeded(431, f"head longer than {limits.head} bytes (limit_request_head)")
+
+    def _check_line(self, raw: bytearray) -> None:
+        # llhttp takes HTTP/0.9, where a line is all, and would look at the next line as at another request.
+        end = raw.find(b"\n") + 1
+        if end and not _REQUEST_LINE.fullmatch(raw, 0, end):
+            raise ProtocolError(400, "malformed request line (RFC 9112 §3)")
 
     def _check_grammar(self, raw: bytearray, known: int, end: int) -> None:
         if self._parser is not None:

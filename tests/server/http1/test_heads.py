@@ -140,6 +140,17 @@ class TestRequestLine:
         assert status("GET /") in (400, 505)
 
     @pytest.mark.parametrize(
+        "line", [b"GET /\r\n", b"GET /\n", b"CONNECT  HTTP/\n", b"CONNECT x:1\r\n", b"POST / \r\n"]
+    )
+    def test_3_it_is_refused_when_the_line_is_there(self, line: bytes) -> None:
+        for cut in range(1, len(line)):
+            reader = HeadReader(LIMITS)
+            with pytest.raises(ProtocolError) as caught:
+                for piece in (line[:cut], line[cut:], b"\r\nGET"):
+                    reader.feed(piece)
+            assert caught.value.status in (400, 501)
+
+    @pytest.mark.parametrize(
         "method",
         [
             *(

@@ -213,7 +213,8 @@ class TestAbsoluteForm:
         "target", ["http://u@y/", "http://u:p@y/", "http://@y/", "http://y@y/", "http://u@y:80"]
     )
     def test_9110_4_2_4_user_information_is_400(self, target: str) -> None:
-        assert status(f"GET {target} HTTP/1.1", host="y") == 400
+        error = refusal(raw(f"GET {target} HTTP/1.1", host="y"))
+        assert (error.status, "§4.2.4" in error.reason) == (400, True)
 
 
 class TestOtherForms:
