@@ -21,9 +21,30 @@ class FileWrapper:
         self.block_size = block_size
 
     def __iter__(self) -> Iterator[bytes]:
-        """The blocks, until read() gives none."""
-        while block := self.file.read(self.block_size):
-            yield block
+        """It is its own iterator: frameworks that serve a range of it keep only that, and close it."""
+        return self
+
+    def __next__(self) -> bytes:
+        """The next block, until read() gives none."""
+        block: bytes = self.file.read(self.block_size)
+        if not block:
+            raise StopIteration
+        return block
+
+    def seekable(self) -> bool:
+        """Whether a range can be had without reading what is before it; Werkzeug asks."""
+        seekable = getattr(self.file, "seekable", None)
+        return seekable is not None and bool(seekable())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As the file's."""
+        place: int = self.file.seek(offset, whence)
+        return place
+
+    def tell(self) -> int:
+        """As the file's."""
+        place: int = self.file.tell()
+        return place
 
     def close(self) -> None:
         """Close the file, if it can be closed."""

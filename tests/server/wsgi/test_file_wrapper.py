@@ -207,3 +207,23 @@ def test_iterates_over_blocks_and_closes() -> None:
     wrapper.close()
     assert file.closed
     FileWrapper(object()).close()
+
+
+def test_is_its_own_iterator() -> None:
+    # Werkzeug and WebOb keep iter() of it for a range, and close that.
+    file = io.BytesIO(b"abc")
+    iterator = iter(FileWrapper(file, 2))
+    assert [next(iterator), next(iterator)] == [b"ab", b"c"]
+    for _ in range(2):
+        with pytest.raises(StopIteration):
+            next(iterator)
+    iterator.close()  # type: ignore[attr-defined]
+    assert file.closed
+
+
+def test_a_range_can_be_had_without_reading_what_is_before_it() -> None:
+    wrapper = FileWrapper(io.BytesIO(b"abcdef"), 2)
+    assert wrapper.seekable()
+    wrapper.seek(3)
+    assert (wrapper.tell(), next(wrapper)) == (3, b"de")
+    assert not FileWrapper(object()).seekable()

@@ -1,0 +1,71 @@
+"""Bottle: uploads, streams, ranges and cookies as its users write them.
+
+Bottle takes chunks apart itself when it sees Transfer-Encoding, which the server has done already: a chunked upload is
+read from wsgi.input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bottle
+from bottle import request, response
+from tests.server.frameworks.probes import Probe, digest
+
+
+def make(probe: Probe) -> Any:
+    app = bottle.Bottle()
+
+    @app.post("/upload")
+    def upload() -> dict[str, Any]:
+        file = request.files.file
+        return {"name": file.raw_filename, "note": request.forms.note, **digest(file.file.read)}
+
+    @app.post("/raw")
+    def raw() -> dict[str, Any]:
+        body = request.environ["wsgi.input"] if request.chunked else request.body
+        return digest(body.read)
+
+    @app.post("/form")
+    def form() -> dict[str, Any]:
+        forms = request.forms.decode()
+        return {"a": forms.getall("a"), "b": forms.b}
+
+    @app.get("/stream")
+    def stream() -> Any:
+        response.content_type = "text/plain"
+        return probe.stream()
+
+    @app.get("/endless")
+    def endless() -> Any:
+        response.content_type = "text/plain"
+        return probe.endless()
+
+    @app.get("/file")
+    def file() -> Any:
+        return bottle.static_file(probe.path.name, str(probe.path.parent))
+
+    @app.get("/set-cookies")
+    def set_cookies() -> str:
+        response.set_cookie("a", "1")
+        response.set_cookie("b", "2", path="/", httponly=True, max_age=60)
+        response.set_cookie("c", "x-y")
+        return "set"
+
+    @app.get("/cookies")
+    def cookies() -> dict[str, str]:
+        return dict(request.cookies)
+
+    @app.get("/echo/<rest:path>")
+    def echo(rest: str) -> dict[str, Any]:
+        return {"path": rest, "q": request.query.q}
+
+    @app.get("/old")
+    def old() -> None:
+        bottle.redirect("/echo/new?q=1", 302)
+
+    @app.get("/fail")
+    def fail() -> str:
+        raise ValueError("secret")
+
+    return app
