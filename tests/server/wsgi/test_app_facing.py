@@ -318,6 +318,21 @@ def test_a_request_without_a_body(name: str, server: Server) -> None:
         assert [client.get(f"/{name}").body for _ in range(2)] == [b"", b""]
 
 
+def test_trailers() -> None:
+    def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        before = [*environ["greenserve.trailers"]]
+        _read(environ["wsgi.input"])
+        start_response("200 OK", [*_PLAIN])
+        return [repr((before, [*environ["greenserve.trailers"]])).encode()]
+
+    with serving(validator(app)) as server, RawClient(server.address) as client:
+        for _ in range(2):
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            client.send(b"3\r\none\r\n0\r\nX-Sum: 7\r\n\r\n")
+            assert b"X-Sum" in client.answer().body
+            assert client.get().body == b"([], [])"
+
+
 def test_hooks_have_run(app: _App, server: Server) -> None:
     app.hooked.clear()
     with RawClient(server.address) as client:
