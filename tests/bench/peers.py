@@ -25,11 +25,13 @@ class Needs:
 
     hold: connections that stay open and idle, beside the active ones (0: nothing is said to the server)
     at_once: requests that run at the same time (0: the server's default)
+    certfile: TLS, with the certificate and key in this file ("": none)
     """
 
     app: str = HELLO
     hold: int = 0
     at_once: int = 0
+    certfile: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Peer:
 def greenserve(port, needs):
     flags = ["--keep-alive", f"{IDLE_SECONDS}"] if needs.hold else []
     flags += ["--pool", f"{needs.at_once}"] if needs.at_once else []
+    flags += ["--certfile", needs.certfile] if needs.certfile else []
     return ["greenserve", needs.app, "--bind", f"127.0.0.1:{port}", "--access-logfile", "off", *flags]
 
 
@@ -83,12 +86,14 @@ def granian(port, needs):
 
 
 def gevent(port, needs):
-    return ["tests.bench.apps.run_gevent", needs.app, port, f"{needs.at_once or 'default'}"]
+    pool = f"{needs.at_once or 'default'}"
+    return ["tests.bench.apps.run_gevent", needs.app, port, pool, needs.certfile]
 
 
 def eventlet(port, needs):
     # A connection costs it a place in the pool, idle or not: 1,024 is its default.
-    return ["tests.bench.apps.run_eventlet", needs.app, port, f"{needs.at_once or needs.hold + 1024}"]
+    pool = f"{needs.at_once or needs.hold + 1024}"
+    return ["tests.bench.apps.run_eventlet", needs.app, port, pool, needs.certfile]
 
 
 def gunicorn(port, needs):

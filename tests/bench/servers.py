@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -44,6 +45,7 @@ class RunningServer:
     port: int
     process: subprocess.Popen
     errors: object = field(repr=False)
+    tls: ssl.SSLContext | None = None  # what its clients need
 
     @property
     def address(self):
@@ -51,7 +53,12 @@ class RunningServer:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/"
+
+    def connect(self):
+        """A client's socket, after its handshake where there is one."""
+        sock = socket.create_connection(self.address, timeout=5)
+        return self.tls.wrap_socket(sock) if self.tls else sock
 
     def memory_kib(self):
         return machine.memory_kib(self.process.pid)
@@ -72,7 +79,7 @@ class RunningServer:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             self.check()
-            with contextlib.suppress(OSError), socket.create_connection(self.address, timeout=5) as probe:
+            with contextlib.suppress(OSError), self.connect() as probe:
                 probe.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
                 if probe.recv(65536).startswith(b"HTTP/1.1 200"):
                     return
@@ -96,6 +103,14 @@ def clean_environment():
     return {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
 
 
+def client_context():
+    """A client that believes anybody: this is about time and memory."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 @contextlib.contextmanager
 def running(peer, needs):
     """Start the peer as the scenario needs it; yields a RunningServer; always ends it."""
@@ -111,7 +126,7 @@ def running(peer, needs):
                 env=clean_environment(),
                 start_new_session=True,
             )
-        server = RunningServer(peer.name, port, process, errors)
+        server = RunningServer(peer.name, port, process, errors, client_context() if needs.certfile else None)
         try:
             server.wait_ready()
             yield server

@@ -41,6 +41,11 @@ def rps(results):
         yield at_least(f"requests/s at 64 connections ≥ {floor} x {peer}", value, floor, "x")
 
 
+def tls(results):
+    value = results.ratio(OURS, "eventlet", "rps@64")
+    yield at_least("requests/s over TLS at 64 connections ≥ 3 x eventlet", value, 3, "x")
+
+
 def idle_memory(results):
     value = results.median(OURS, "kib")
     reason = results.note(OURS, "kib")
@@ -91,6 +96,7 @@ def runtime(results):
 
 JUDGES = {
     "rps": rps,
+    "tls": tls,
     "idle-memory": idle_memory,
     "idle-load": idle_load,
     "fairness": fairness,

@@ -1,4 +1,4 @@
-"""gevent's pywsgi without its log: `python -m tests.bench.apps.run_gevent module:app port pool|default`.
+"""gevent's pywsgi without its log: `python -m tests.bench.apps.run_gevent module:app port pool|default certfile`.
 
 Its answers leave in two sends, head and body, and it leaves Nagle's algorithm on: the second then waits for
 the client's delayed ACK, and one connection gets 23 answers a second. That would measure the kernel's 40 ms
@@ -21,4 +21,5 @@ if __name__ == "__main__":
     listener.bind(("127.0.0.1", int(sys.argv[2])))
     listener.listen(2048)
     listener.setblocking(False)
-    WSGIServer(listener, app, spawn=pool, log=None).serve_forever()
+    tls = {"certfile": sys.argv[4], "keyfile": sys.argv[4]} if sys.argv[4] else {}
+    WSGIServer(listener, app, spawn=pool, log=None, **tls).serve_forever()
