@@ -153,6 +153,8 @@ def _is_unknown(method: bytes | bytearray) -> bool:
 
 
 def _explain(error: HttpParserError, raw: bytes) -> ProtocolError:
+    if raw[:2] == b"\x16\x03":  # RFC 8446 §5.1: how every TLS client begins
+        return ProtocolError(400, "this port speaks plain HTTP, not TLS: use http://")
     line = raw.split(b"\r\n", 1)[0]
     word, space, _ = line.partition(b" ")
     version = _VERSION.search(raw)

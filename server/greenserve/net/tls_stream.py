@@ -38,7 +38,7 @@ _nothing: Final = memoryview(b"")
 class TLSStream(Stream):
     """A Stream after TLS has begun. Takes the place of the Stream that it is made of."""
 
-    __slots__ = ("_counted", "_incoming", "_outgoing", "_resets", "_tls", "_unsent")
+    __slots__ = ("_counted", "_ended", "_incoming", "_outgoing", "_resets", "_tls", "_unsent")
 
     def __init__(self, stream: Stream, context: ssl.SSLContext, ahead: bytes) -> None:
         """`ahead` is what `stream` has received already; `stream` is not to be used any more."""
@@ -51,6 +51,7 @@ class TLSStream(Stream):
         self._tls: ssl.SSLObject | None = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._unsent = _nothing  # encrypted, and not taken by the kernel yet
         self._counted = 0  # bytes of the caller's that are encrypted in `_unsent`
+        self._ended = False  # the peer has closed TLS, if not the socket
         self._resets = False
         self._incoming.write(ahead)
 
@@ -112,6 +113,8 @@ class TLSStream(Stream):
         tls = self._tls
         if tls is None:
             return super().receive_now(size)
+        if self._ended:
+            return b""
         try:
             if self._incoming.pending or tls.pending():
                 # Rarely: a read below takes a record as a rule, and a client sends one.
@@ -135,13 +138,17 @@ class TLSStream(Stream):
             raise self._failed(error) from None
 
     def _decrypt(self, tls: ssl.SSLObject, size: int) -> bytes:
+        data = b""
         try:
-            return tls.read(size)
+            data = tls.read(size)
         except ssl.SSLZeroReturnError:
-            return b""
+            pass
         finally:
             if self._outgoing.pending:
                 self._answer()
+        if not data:
+            self._ended = True  # no edge will tell of it again
+        return data
 
     def _answer(self) -> None:
         """Send what TLS itself has to say to what was read, a new key say."""
@@ -152,7 +159,8 @@ class TLSStream(Stream):
     @property
     def _has_more(self) -> bool:
         """Whether a read can find something without the socket."""
-        return self._tls is not None and bool(self._incoming.pending or self._tls.pending())
+        tls = self._tls
+        return tls is not None and bool(self._ended or self._incoming.pending or tls.pending())
 
     def when_readable(self, callback: Callable[[], object]) -> None:
         """As Stream's."""
@@ -225,9 +233,13 @@ class TLSStream(Stream):
 
     # Both ------------------------------------------------------------------------------------------------
 
+    def is_peer_gone(self) -> bool:
+        """As Stream's; a peer that has closed TLS has gone."""
+        return self._ended or super().is_peer_gone()
+
     def has_unread(self) -> bool:
         """As Stream's; a closing alert counts."""
-        return self._has_more or super().has_unread()
+        return not self._ended and (self._has_more or super().has_unread())
 
     def shut_sending(self) -> None:
         """As Stream's, with TLS's closing alert before it (RFC 8446 §6.1). Nothing is decrypted any more."""
