@@ -95,6 +95,14 @@ def listen_overflows():
     return 0
 
 
+def tcp_memory_kib():
+    """What the kernel holds for all TCP of the machine, in KiB: buffers are in no process's memory."""
+    for line in Path("/proc/net/sockstat").read_text().splitlines():
+        if line.startswith("TCP:"):
+            return int(line.rpartition(" mem ")[2]) * PAGE / 1024
+    return 0.0
+
+
 def describe():
     """What the README says beside the numbers."""
     model = ""

@@ -7,9 +7,12 @@ over.
 from dataclasses import dataclass
 
 from tests.bench.samples import OURS
+from tests.bench.scenarios import slow_clients as slow
 
 PASS, MISS, UNKNOWN = "pass", "**miss**", "not measured"
 FLAT_MIB = 4.0  # from 5 % of the tasks to the end; a kept result of each task would be over 20 MiB
+
+SLOW_MIB = 125  # 64 KiB for each of 2,000: what a head may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,21 @@ def sleepers(results):
                 yield at_most(f"… not slower than {peer}", results.ratio(OURS, peer, key), 1.0, "x")
 
 
+def slow_clients(results):
+    # The slowest round, as in fairness.
+    for key, (name, *_) in slow.KINDS.items():
+        spread = results.spread(OURS, f"p99_{key}")
+        reason = results.note(OURS, f"p99_{key}")
+        text = f"beside 2,000 slow clients ({name}): p99 ≤ 100 ms"
+        yield Verdict(text, reason, MISS) if reason else at_most(text, spread and spread[1], 100, " ms")
+    spread = results.spread(OURS, "growth")
+    text = f"memory for 2,000 slow heads or bodies ≤ {SLOW_MIB} MiB"
+    yield at_most(text, spread and spread[1], SLOW_MIB, " MiB")
+    spread = results.spread(OURS, "growth_readers")
+    text = "memory for 2,000 slow readers ≤ their answers of 1 MiB, and as much"
+    yield at_most(text, spread and spread[1], slow.CONNECTIONS + SLOW_MIB, " MiB")
+
+
 def runtime(results):
     growth = results.spread(OURS, "starmap_growth")
     text = f"starmap, 1,000,000 tasks, pool of 1,000: memory flat (≤ {FLAT_MIB:.0f} MiB)"
@@ -101,6 +119,7 @@ JUDGES = {
     "idle-load": idle_load,
     "fairness": fairness,
     "sleepers": sleepers,
+    "slow-clients": slow_clients,
     "runtime": runtime,
 }
 
