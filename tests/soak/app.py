@@ -17,6 +17,8 @@ from typing import Any
 
 from greenlet import greenlet
 
+from greenserve_hub.workers import PoolWorker
+
 Environ = dict[str, Any]
 Start = Callable[..., Any]
 
@@ -170,10 +172,10 @@ _FOR_THE_RUN = {"abuse": _abuse, "begin": _begin, "ledger": _tell}
 
 def look(server: Any) -> None:
     """Print what the server holds, for who asks at its backdoor."""
-    pool = server.dispatcher.pool
-    stats = server.stats
     gc.collect()
-    alive = sum(1 for one in gc.get_objects() if isinstance(one, greenlet) and one and not one.dead)
-    # A worker at rest is kept for the next request: no more than 256, and what a leak leaves is never among them.
-    found = {"green": alive - len(pool._idle), "resting": len(pool._idle), **stats.as_dict()}
+    alive = [one for one in gc.get_objects() if isinstance(one, greenlet) and one and not one.dead]
+    # A worker at rest is kept for the next job of its pool, the server's or the backdoor's: no more than 256 each, and
+    # what a leak leaves is never among them.
+    resting = sum(1 for one in alive if isinstance(one, PoolWorker) and one.job is None)
+    found = {"green": len(alive) - resting, "resting": resting, **server.stats.as_dict()}
     print(f"LOOK {json.dumps(found)}", flush=True)
