@@ -24,8 +24,8 @@ _ADVICE: Final = {
     errno.ENOENT: "the folder does not exist; create it first",
 }
 
-# Bytes that the kernel holds for a connection beyond what is under way: enough for it to have work while we are asked
-# for more. What is under way is as much as the client's window allows, so a fast client is as fast as before.
+# Bytes that the kernel holds for a connection beyond what is under way. Larger answers cost us more turns: one of 1 MiB
+# some 0.7 ms of CPU on loopback instead of 0.3. A client that doesn't read costs the kernel 180 KiB, not 1.4 MB.
 _UNSENT: Final = 128 * 1024
 _NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
