@@ -1,7 +1,8 @@
 """The app that is soaked: its answers prove which request they are for, and a ledger tells how often each was run.
 
 A request's path is /KIND/CLIENT/NUMBER. The proof, in the field X-Soak, has client, number, method and a checksum of
-the body that the app read. /begin, /ledger and look() are for who runs the soak; /abuse/... is for abusive clients.
+the body that the app read, with its trailers. /begin, /ledger and look() are for who runs the soak; /abuse/... is for
+abusive clients.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def pieces_of(number: int) -> list[bytes]:
 
 def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
     # `OPTIONS *` has no path: the field says it.
-    place = environ["PATH_INFO"] if environ["PATH_INFO"] != "*" else environ["HTTP_X_PLACE"]
+    place = environ["PATH_INFO"] if environ["REQUEST_URI"] != "*" else environ["HTTP_X_PLACE"]
     _, kind, client, number = place.split("/")
     if kind in _FOR_THE_RUN:
         return _FOR_THE_RUN[kind](environ, start_response, client, number)
@@ -73,7 +74,8 @@ def _get(environ: Environ, start_response: Start, client: str, number: int) -> I
 
 def _echo(environ: Environ, start_response: Start, client: str, number: int) -> Iterable[bytes]:
     body = environ["wsgi.input"].read()
-    start_response("200 OK", _fields(environ, client, number, body))
+    trailers = "".join(f"{name}: {value}" for name, value in environ["greenserve.trailers"])
+    start_response("200 OK", _fields(environ, client, number, body + trailers.encode("latin-1")))
     return [body]
 
 
@@ -93,6 +95,11 @@ def _left(environ: Environ, start_response: Start, client: str, number: int) -> 
 
 def _slow(environ: Environ, start_response: Start, client: str, number: int) -> Iterable[bytes]:
     time.sleep(0.01)
+    return _get(environ, start_response, client, number)
+
+
+def _hints(environ: Environ, start_response: Start, client: str, number: int) -> Iterable[bytes]:
+    environ["wsgi.early_hints"]([("Link", f"</{number}.css>; rel=preload")])
     return _get(environ, start_response, client, number)
 
 
@@ -129,6 +136,7 @@ _KINDS: dict[str, Callable[[Environ, Start, str, int], Iterable[bytes]]] = {
     "lines": _lines,
     "left": _left,
     "slow": _slow,
+    "hints": _hints,
     "stream": _stream,
     "torn": _torn,
     "file": _file_from,

@@ -85,10 +85,10 @@ class Client:
         sock.sendall(b"".join([one.data for one in batch]))
         for one in batch:
             try:
-                if one.later:
-                    interim = answers.next(one.method)
-                    if interim.status != 100:
-                        raise Unexpected(f"{interim.status} where 100 was due")
+                if one.interim:
+                    status = answers.next(one.method).status
+                    if status != one.interim:
+                        raise Unexpected(f"{status} where {one.interim} was due")
                     sock.sendall(one.later)
                 self._check(one, answers)
             except (OSError, Unexpected) as error:

@@ -18,7 +18,7 @@ _LARGE = len(CONTENT) // 2
 
 @dataclass(slots=True)
 class Asked:
-    """A request's bytes and its answer. `later`: what is sent once a 100 Continue has come."""
+    """A request's bytes and its answer. `interim`: the status of what comes before it, upon which `later` is sent."""
 
     kind: str
     number: int
@@ -29,6 +29,7 @@ class Asked:
     body: bytes | None  # None: what it says is the server's own affair
     closes: bool = False
     is_torn: bool = False
+    interim: int = 0
     later: bytes = b""
 
 
@@ -84,7 +85,7 @@ def head(client: int, number: int) -> Asked:
 
 
 def absolute(client: int, number: int) -> Asked:
-    data = b"GET http://other.example%b?abs HTTP/1.1\r\n%b\r\n" % (
+    data = b"GET http://soak.example:8000%b?abs HTTP/1.1\r\n%b\r\n" % (
         _place(b"get", client, number),
         _fields(number),
     )
@@ -100,6 +101,12 @@ def options(client: int, number: int) -> Asked:
 def slow(client: int, number: int) -> Asked:
     asked = get(client, number, b"slow")
     asked.kind = "slow"
+    return asked
+
+
+def hints(client: int, number: int) -> Asked:
+    asked = get(client, number, b"hints")
+    asked.kind, asked.interim = "hints", 103
     return asked
 
 
@@ -153,14 +160,14 @@ def chunked(client: int, number: int) -> Asked:
     step = number % 700 + 8  # below that its extensions are more than the server takes of them (16 KiB)
     parts = [body[at : at + step] for at in range(0, len(body), step)]
     extension = (b"", b";a=b", b' ; name="v"')[number % 3]
-    trailer = b"X-Trailer: %d\r\n" % number if number % 2 else b""
+    trailer = b"X-Trailer: %d" % number if number % 2 else b""
     data = b"POST %b HTTP/1.1\r\n%bTransfer-Encoding: chunked\r\n\r\n%b0\r\n%b\r\n" % (
         _place(b"echo", client, number),
         _fields(number),
         b"".join(b"%x%b\r\n%b\r\n" % (len(part), extension, part) for part in parts),
-        trailer,
+        trailer and trailer + b"\r\n",
     )
-    return _asked("chunked", client, number, data, body, sent=body, method="POST")
+    return _asked("chunked", client, number, data, body, sent=body + trailer, method="POST")
 
 
 def left(client: int, number: int) -> Asked:
@@ -173,7 +180,7 @@ def expect(client: int, number: int) -> Asked:
     body = _content(number, _SMALL) + b"."
     data = _post(b"echo", client, number, body, b"Expect: 100-continue\r\n")
     asked = _asked("expect", client, number, data, body, sent=body, method="POST")
-    asked.later = body
+    asked.interim, asked.later = 100, body
     return asked
 
 
@@ -233,7 +240,7 @@ Kind = Callable[[int, int], Asked]
 
 # How many of a hundred, roughly.
 IN_BATCHES: dict[Kind, int] = {
-    get: 38,
+    get: 36,
     head: 6,
     post: 14,
     chunked: 10,
@@ -245,6 +252,7 @@ IN_BATCHES: dict[Kind, int] = {
     absolute: 3,
     options: 2,
     slow: 1,
+    hints: 2,
     http10_keep: 2,
 }
 ALONE: dict[Kind, int] = {expect: 6, large: 1}
