@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.support.heads import LIMITS, read, split
+from tests.support.heads import LIMITS, is_well_formed, read, split
 from tests.support.second_opinion import agree_on_body, agree_on_head
 
 from greenserve.errors import ProtocolError
@@ -87,6 +87,7 @@ def heads(data: bytes) -> None:
         if not isinstance(whole, str):
             head, rest = whole
             assert stream.endswith(rest)
+            assert is_well_formed(stream, rest)
             _check_environ(head)
             agree_on_head(head, stream)
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import pairwise
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import HeadLimits, HeadReader, RequestHead
+
+# RFC 9112 §2.1, §3 and §5, written down a second time: whatever is taken must be of this form.
+GRAMMAR = re.compile(
+    rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.[01]\r\n"
+    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)*\r\n"
+)
 
 LIMITS = HeadLimits(line=8190, field_size=8190, fields=100, head=65536)
 
@@ -20,6 +27,12 @@ def read(*pieces: bytes, limits: HeadLimits = LIMITS) -> tuple[RequestHead, byte
             assert reader.head is not None
             return reader.head, rest + b"".join(pieces[number + 1 :])
     raise AssertionError("the head never ended")
+
+
+def is_well_formed(data: bytes, rest: bytes) -> bool:
+    """Whether `data`, of which `rest` is left, begins with a head by the grammar and empty lines before it."""
+    taken = data[: len(data) - len(rest)]
+    return GRAMMAR.fullmatch(taken.lstrip(b"\r\n")) is not None
 
 
 def head(line: str = "GET / HTTP/1.1", *fields: str, host: str | None = "x") -> RequestHead:

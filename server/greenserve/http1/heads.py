@@ -28,8 +28,9 @@ _CACHE_SIZE: Final = 1024  # spellings of names, and hosts, that are remembered;
 _LONGEST_KEPT: Final = 64  # characters
 _meanings: dict[str, int] = {}
 _good_hosts: set[str] = set()
-# A target without these, of what llhttp lets pass, is in order as it stands.
-_needs_a_look: Final = re.compile(r'["#%<>\\`{}]').search
+# A target without these, of what llhttp lets pass, is in order as it stands. A line feed it takes for the end of a line
+# of HTTP/0.9, and goes on with what follows as with a field.
+_needs_a_look: Final = re.compile(r'["#%<>\\`{}\r\n]').search
 
 
 class HeadLimits:

@@ -36,6 +36,7 @@ REFUSED = [
     (400, b"GET / http/1.1\r\nHost: x\r\n\r\n"),
     (400, b"GET  HTTP/1.1\r\nHost: x\r\n\r\n"),
     (400, b"GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET /\nHost:x/ HTTP/1.1\r\nHost: x\r\n\r\n"),
     (400, b"GET /<> HTTP/1.1\r\nHost: x\r\n\r\n"),
     (400, b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n"),
     (400, b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n"),
