@@ -185,6 +185,6 @@ def _help(entry: Setting) -> str:
     if entry.kind.off:
         facts.append(f"off: {entry.kind.off}")
     facts += [f"also {alias}" for alias in entry.aliases if alias.startswith("--")]
-    if entry.default != "":
-        facts.append(f"default {entry.kind.format(entry.default)}")
+    if default := entry.kind.format(entry.default):
+        facts.append(f"default {default}")
     return f"{entry.help} [{'; '.join(facts)}]" if facts else entry.help

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.certificates import issue
 
 from greenserve.cli import main
 from greenserve.config import SETTINGS, Config
@@ -127,6 +128,9 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "chdir": str(folder),
         "hub": "poll",
         "header_map": "refuse",
+        "redirect_bind": "127.0.0.1:2",
+        "client_cert": "optional",
+        "tls_min_version": "1.3",
     }
     argv = ["gs_cli_app:app"]
     for name, entry in SETTINGS.items():
@@ -227,6 +231,19 @@ def test_a_missing_app_is_one_line_and_exit_3(
 def test_ctrl_c_during_the_import(served: list[tuple[Any, Config]], folder: Path) -> None:
     (folder / "gs_cli_slow.py").write_text("raise KeyboardInterrupt\n")
     assert main(["gs_cli_slow:app"]) == 130
+
+
+def test_check_config_reads_the_certificates(
+    served: list[tuple[Any, Config]], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    issue(folder / "good.pem", "localhost")
+    assert main(["--check-config", "--certfile", "good.pem", "gs_cli_app:app"]) == 0
+    (folder / "bad.pem").write_text("nothing")
+    assert main(["--check-config", "--certfile", "good.pem", "--certfile", "bad.pem", "gs_cli_app:app"]) == 2
+    assert capsys.readouterr().err == "greenserve: certfile: bad.pem: no certificate in PEM form is in it\n"
+    assert main(["--check-config", "--redirect-bind", ":8080", "gs_cli_app:app"]) == 2
+    assert capsys.readouterr().err == "greenserve: redirect_bind needs TLS: give a certfile\n"
+    assert served == []
 
 
 def test_check_config_imports_the_app_and_serves_nothing(

@@ -134,7 +134,7 @@ def binds(*, least: int = 1) -> Kind:
     """Give the kind of a tuple of at least so many listening addresses, each in its canonical form."""
 
     def parse(value: object) -> tuple[str, ...]:
-        items = _items(value)
+        items = _items(value) if value or least else []
         if items is None:
             raise ValueError("not an address")
         addresses: list[str] = []
@@ -188,9 +188,7 @@ def files() -> Kind:
     """Give the kind of a tuple of paths."""
 
     def parse(value: object) -> tuple[str, ...]:
-        if isinstance(value, os.PathLike):
-            value = [value]
-        items = _items(value)
+        items = [value] if isinstance(value, os.PathLike) else _items(value or ())
         if items is None:
             raise ValueError("not a path")
         paths = tuple(_path(item) for item in items)
@@ -245,7 +243,7 @@ def log_format() -> Kind:
 def _items(value: object) -> list[Any] | None:
     """The elements of a list, or of a text with commas; None for what is neither."""
     if isinstance(value, str):
-        return value.split(",") if value else []
+        return value.split(",")
     return list(value) if isinstance(value, Iterable) and not isinstance(value, bytes) else None
 
 

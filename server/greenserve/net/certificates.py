@@ -27,10 +27,9 @@ ALPN: Final = ("http/1.1",)  # the protocols that are offered to clients (RFC 73
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERIFY: Final = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which the ssl module has no name for
+_WRONG_PASSWORD: Final = "the password in keyfile_password_file does not open the private key {key}"
 _ADVICE: Final = {
     "KEY_VALUES_MISMATCH": "the private key {key} does not belong to it; is another certfile's key in its place?",
-    "BAD_DECRYPT": "the password in keyfile_password_file does not open the private key {key}",
-    "BAD_PASSWORD_READ": "the password in keyfile_password_file does not open the private key {key}",
     "EE_KEY_TOO_SMALL": "its key is too short to be safe; make one with RSA of 2048 bits or more, or P-256",
     "CA_MD_TOO_WEAK": "it is signed with a hash that is no longer safe; have it issued anew",
 }
@@ -158,7 +157,8 @@ def _load_pair(context: ssl.SSLContext, certfile: str, keyfile: str, password: b
     if "PRIVATE KEY-----" not in key:
         where = "give its --keyfile" if keyfile == certfile else "it begins with -----BEGIN PRIVATE KEY-----"
         raise ConfigError(f"keyfile: {keyfile}: no private key in PEM form is in it; {where}")
-    if password is None and ("-----BEGIN ENCRYPTED" in key or "Proc-Type: 4,ENCRYPTED" in key):
+    encrypted = "-----BEGIN ENCRYPTED" in key or "Proc-Type: 4,ENCRYPTED" in key
+    if encrypted and password is None:
         raise ConfigError(
             f"keyfile: {keyfile}: the private key is encrypted; give its password in --keyfile-password-file"
         )
@@ -166,7 +166,9 @@ def _load_pair(context: ssl.SSLContext, certfile: str, keyfile: str, password: b
         # A password always, or OpenSSL would ask for it at the terminal.
         context.load_cert_chain(certfile, keyfile, password or b"")
     except (OSError, ValueError) as error:
-        advice = _ADVICE.get(getattr(error, "reason", None) or "", "{reason}; is it damaged?")
+        advice = _ADVICE.get(getattr(error, "reason", None) or "")
+        if advice is None:
+            advice = _WRONG_PASSWORD if encrypted else "{reason}; is it damaged?"
         raise ConfigError(
             f"certfile: {certfile}: {advice.format(key=keyfile, reason=_reason(error))}"
         ) from None

@@ -119,3 +119,46 @@ def test_a_part_of_the_head_is_not_longer_than_the_whole(part: str) -> None:
     )
     with pytest.raises(ConfigError, match="contradicts"):
         Config(**{part: 100_000})
+
+
+@pytest.mark.parametrize(
+    ("settings", "both", "why"),
+    [
+        ({"keyfile": "k"}, "keyfile = k .*contradicts certfile", "a keyfile for each certfile"),
+        (
+            {"certfile": ["a", "b"], "keyfile": "k"},
+            "keyfile = k .*contradicts certfile = a,b",
+            "or none where",
+        ),
+        (
+            {"certfile": "a", "client_cert": "required"},
+            "client_cert .*contradicts ca_certs",
+            "which authorities",
+        ),
+        (
+            {"certfile": "a", "ca_certs": "c"},
+            "ca_certs = c .*contradicts client_cert",
+            "put a chain into the certfile",
+        ),
+        (
+            {"certfile": "a", "bind": ":1", "redirect_bind": ":1"},
+            "redirect_bind .*contradicts bind",
+            "a port each",
+        ),
+    ],
+)
+def test_what_tls_needs(settings: dict[str, object], both: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=f"{both}.*{why}"):
+        Config.from_settings({}, **settings)
+
+
+def test_the_names_that_other_servers_have() -> None:
+    given = [
+        (name, entry.aliases)
+        for name, entry in SETTINGS.items()
+        if name in ("certfile", "keyfile", "ca_certs", "client_cert", "ciphers")
+    ]
+    assert all(
+        f"--ssl-{name.replace('_', '-')}" in aliases for name, aliases in given if name != "client_cert"
+    )
+    assert SETTINGS["client_cert"].aliases == ("--cert-reqs", "--ssl-cert-reqs")

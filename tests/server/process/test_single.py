@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.certificates import client_context, issue
 from tests.support.commands import Command, command
 from tests.support.raw import RawClient, ask, request
 
@@ -265,3 +266,67 @@ def test_an_access_log_that_nobody_reads_any_more_harms_no_request(folder: Path)
         process.signal(signal.SIGTERM)
         assert process.ended() == 0
         assert "access log" in process.text
+
+
+class TestTLS:
+    """In a program that is patched, as the command does."""
+
+    @contextmanager
+    def running(self, folder: Path, *arguments: str) -> Iterator[tuple[Command, tuple[str, int]]]:
+        issue(folder / "server.pem", "localhost", "first.example")
+        command_line = [
+            "-m",
+            "greenserve",
+            "web:app",
+            "--bind",
+            "127.0.0.1:0",
+            "--certfile",
+            "server.pem",
+            *arguments,
+        ]
+        with command(*command_line, folder=folder) as process:
+            found = process.until(r"listening at https://(.*):(\d+)$")
+            yield process, (found[1], int(found[2]))
+
+    def names(self, address: tuple[str, int]) -> set[str]:
+        with RawClient(address, tls=client_context()) as client:
+            assert client.get("/x").body == b"/x"
+            certificate = client.sock.getpeercert()  # type: ignore[attr-defined]
+            return {entry[1] for entry in certificate["subjectAltName"]}
+
+    def test_hangup_reads_the_certificates_anew(self, folder: Path) -> None:
+        with self.running(folder) as (process, address):
+            process.until("stop it with")
+            assert "first.example" in self.names(address)
+            with RawClient(address, tls=client_context()) as open_before:
+                for number in range(3):
+                    issue(folder / "server.pem", "localhost", f"n{number}.example")
+                    process.signal(signal.SIGHUP)
+                    process.until(rf"certificates reloaded: .*n{number}\.example.* until ")
+                    assert f"n{number}.example" in self.names(address)
+                (folder / "server.pem").write_text("nothing")
+                process.signal(signal.SIGHUP)
+                process.until(
+                    "error: the certificates can't be reloaded, those of before stay: certfile: server.pem"
+                )
+                assert "n2.example" in self.names(address)
+                assert open_before.get("/still").body == b"/still"
+            process.signal(signal.SIGTERM)
+            assert process.ended() == 0
+
+    def test_a_changed_file_is_found(self, folder: Path) -> None:
+        with self.running(folder) as (process, address):
+            issue(folder / "server.pem", "localhost", "second.example")
+            process.until("certificates reloaded")
+            assert "second.example" in self.names(address)
+
+    def test_a_redirecting_address(self, folder: Path) -> None:
+        with self.running(folder, "--redirect-bind", "127.0.0.1:0") as (process, address):
+            port = int(process.until(r"redirecting http://127\.0\.0\.1:(\d+) to https")[1])
+            answer = ask(("127.0.0.1", port), request("/there"))
+            assert (answer.status, answer["location"]) == (308, f"https://x:{address[1]}/there")
+
+    def test_a_certificate_that_is_none(self, folder: Path) -> None:
+        with command("-m", "greenserve", "web:app", "--certfile", "missing.pem", folder=folder) as process:
+            assert process.ended() == 2
+            assert process.text == "greenserve: certfile: missing.pem: No such file or directory\n"
