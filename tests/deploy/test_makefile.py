@@ -60,6 +60,7 @@ def test_make_alone_lists_the_verbs():
         "test",
         "lint",
         "soak",
+        "fuzz",
         "bench",
         "conformance",
         "image-test",

@@ -123,7 +123,7 @@ class HeadReader:
         method, space, _ = bytes(raw).partition(b" ")
         # llhttp would skip any number of lone CR and LF.
         if (space or method not in (b"", b"\r")) and not _TOKEN.fullmatch(method):
-            raise ProtocolError(400, "not an HTTP request line (RFC 9112 §3)")
+            raise _not_http(raw)
         if not space:
             return
         self._parser = HttpRequestParser(_NO_CALLBACKS)
@@ -153,8 +153,6 @@ def _is_unknown(method: bytes | bytearray) -> bool:
 
 
 def _explain(error: HttpParserError, raw: bytes) -> ProtocolError:
-    if raw[:2] == b"\x16\x03":  # RFC 8446 §5.1: how every TLS client begins
-        return ProtocolError(400, "this port speaks plain HTTP, not TLS: use http://")
     line = raw.split(b"\r\n", 1)[0]
     word, space, _ = line.partition(b" ")
     version = _VERSION.search(raw)
@@ -163,7 +161,7 @@ def _explain(error: HttpParserError, raw: bytes) -> ProtocolError:
     if isinstance(error, HttpParserInvalidMethodError) or word == _RESERVED:
         if space and _TOKEN.fullmatch(word):
             return ProtocolError(501, "method not implemented: up to 32 of A-Z, 0-9, - and _ (RFC 9110 §9.1)")
-        return ProtocolError(400, "not an HTTP request line (RFC 9112 §3)")
+        return _not_http(raw)
     text = str(error)
     if "Transfer-Encoding" in text:
         if "Content-Length" in text:
@@ -172,3 +170,9 @@ def _explain(error: HttpParserError, raw: bytes) -> ProtocolError:
         if codings:
             return coding_error(b", ".join(codings).decode("latin-1"))
     return ProtocolError(400, f"{text} (RFC 9112 §3, §5)")
+
+
+def _not_http(raw: bytes | bytearray) -> ProtocolError:
+    if raw[:2] == b"\x16\x03":  # RFC 8446 §5.1: how every TLS client begins
+        return ProtocolError(400, "this port speaks plain HTTP, not TLS: use http://")
+    return ProtocolError(400, "not an HTTP request line (RFC 9112 §3)")
