@@ -1,7 +1,9 @@
 """The Flask app as a module that the command imports."""
 
-from tests.server.frameworks.flask_app import make
-from tests.server.frameworks.probes import alone
+import os
+from pathlib import Path
 
-probe = alone()
-app = make(probe)
+from tests.server.frameworks.flask_app import make
+from tests.server.frameworks.probes import Probe
+
+app = make(Probe(Path(os.environ["SERVED_FILE"])))

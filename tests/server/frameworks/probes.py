@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,10 +44,3 @@ def digest(read: Callable[[int], bytes]) -> dict[str, Any]:
         found.update(piece)
         size += len(piece)
     return {"size": size, "sha256": found.hexdigest()}
-
-
-def alone() -> Probe:
-    """One for an app that the command serves."""
-    with tempfile.NamedTemporaryFile(suffix=".bin", delete=False) as file:
-        file.write(CONTENT)
-    return Probe(Path(file.name))

@@ -295,7 +295,8 @@ class TestCurl:
         assert found.startswith(b"set")
 
 
-def test_the_command_serves_one_of_them() -> None:
+def test_the_command_serves_one_of_them(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVED_FILE", str(file))
     with command(
         "-m", "greenserve", "tests.server.frameworks.flask_command:app", "--bind", "127.0.0.1:0", folder=ROOT
     ) as program:
