@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.support.apps import Environ, Routes, Start, mirror
+from tests.support.apps import Environ, Routes, Start, echo, mirror
 from tests.support.certificates import authority_file, client_context, issue
 from tests.support.running import serving
 from tests.support.times import PATIENCE, eventually
@@ -25,6 +25,9 @@ _LARGE = bytes(range(256)) * 20_000
 class _App(Routes):
     def mirror(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         return mirror(environ, start_response)
+
+    def echo(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+        return echo(environ, start_response)
 
     def name(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         start_response("200 OK", [])
@@ -123,12 +126,12 @@ def test_requests(server: Server, folder: Path) -> None:
         for number in range(3):
             answer = session.get(f"{server.url}/{number}", verify=str(folder / "ca.pem"))
             assert answer.text == f"/{number}"
-        with pytest.raises(requests.exceptions.SSLError):
-            session.get(server.url, verify=True)
         upload = session.post(
             f"{server.url}/mirror", data=iter([_LARGE, _LARGE]), verify=str(folder / "ca.pem")
         )
         assert upload.content == _LARGE * 2
+    with requests.Session() as session, pytest.raises(requests.exceptions.SSLError):
+        session.get(server.url)
 
 
 def test_urllib(server: Server) -> None:

@@ -378,6 +378,7 @@ class TestRequest:
             assert _ask(server, request()).status == 500
 
 
+@pytest.mark.plain_only  # a week in which certificates are looked at every few seconds
 def test_switched_off_nothing_expires(tmp_path: Path) -> None:
     names = ["head_timeout", "body_timeout", "send_timeout", "queue_timeout", "request_timeout"]
 
