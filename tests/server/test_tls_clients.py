@@ -127,7 +127,7 @@ def test_requests(server: Server, folder: Path) -> None:
             answer = session.get(f"{server.url}/{number}", verify=str(folder / "ca.pem"))
             assert answer.text == f"/{number}"
         upload = session.post(
-            f"{server.url}/mirror", data=iter([_LARGE, _LARGE]), verify=str(folder / "ca.pem")
+            f"{server.url}/echo", data=iter([_LARGE, _LARGE]), verify=str(folder / "ca.pem")
         )
         assert upload.content == _LARGE * 2
     with requests.Session() as session, pytest.raises(requests.exceptions.SSLError):
