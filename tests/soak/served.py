@@ -64,7 +64,7 @@ class ServedApp:
         process = Path(f"/proc/{self.process.pid}")
         descriptors = len(list((process / "fd").iterdir()))
         resident = int((process / "statm").read_text().split()[1]) * _PAGE
-        inside = self._ask_inside()
+        _, inside = self._ask_inside(_LOOK)
         return Held(
             time.monotonic() - self._began,
             requests,
@@ -75,17 +75,22 @@ class ServedApp:
             inside["connections"],
         )
 
-    def _ask_inside(self) -> dict[str, int]:
+    def stacks(self) -> str:
+        """What every green thread is doing, for a failure's text."""
+        return self._ask_inside(b"stacks(); print('LOOK', '{}')\n")[0]
+
+    def _ask_inside(self, statement: bytes) -> tuple[str, dict[str, int]]:
+        """All that the backdoor said, and what stands behind LOOK in it."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(PATIENCE)
             sock.connect(self._door)
-            sock.sendall(_LOOK)
+            sock.sendall(statement)
             data = b""
             while not (found := re.search(rb"LOOK (\{.*\})\n", data)):
                 more = sock.recv(65536)
                 assert more, f"the backdoor said {data!r}"
                 data += more
-        return json.loads(found[1])
+        return data.decode(errors="replace"), json.loads(found[1])
 
 
 @contextmanager

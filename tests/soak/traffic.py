@@ -202,6 +202,7 @@ class Traffic:
                 f"left behind: {held.connections} connections, {held.descriptors - before.descriptors} descriptors, "
                 f"{held.green - before.green} green threads"
             )
+            self.failures.append(f"what the green threads do: {server.stacks()}")
 
     @property
     def growth(self) -> int:
