@@ -181,7 +181,8 @@ _FOR_THE_RUN = {"abuse": _abuse, "begin": _begin, "ledger": _tell}
 def look(server: Any) -> None:
     """Print what the server holds, for who asks at its backdoor."""
     gc.collect()
-    alive = [one for one in gc.get_objects() if isinstance(one, greenlet) and one and not one.dead]
+    # Not those without a parent: each OS thread has one from when it first asks for a lock, the watchdog's for instance.
+    alive = [one for one in gc.get_objects() if isinstance(one, greenlet) and one and one.parent is not None]
     # A worker at rest is kept for the next job of its pool, the server's or the backdoor's: no more than 256 each, and
     # what a leak leaves is never among them.
     resting = sum(1 for one in alive if isinstance(one, PoolWorker) and one.job is None)
