@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -25,7 +28,19 @@ CONF = Path(__file__).parents[2] / "deploy/nginx/greenserve.conf"
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx")
 
-SHOWN = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_FORWARDED", "HTTP_HOST", "REMOTE_PORT")
+CLIENT = "127.0.0.77"  # Linux's loopback is a whole network, so a client can be told from the proxy
+STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+SHOWN = (
+    *(
+        "REMOTE_ADDR",
+        "wsgi.url_scheme",
+        "SCRIPT_NAME",
+        "PATH_INFO",
+        "HTTP_X_FORWARDED_FOR",
+        "HTTP_X_FORWARDED_PROTO",
+    ),
+    *("HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_HOST", "greenserve.peer"),
+)
 AROUND = """
 daemon off;
 pid nginx.pid;
@@ -64,9 +79,38 @@ def release() -> threading.Event:
     return threading.Event()
 
 
+def shown(environ: dict[str, Any]) -> Iterator[bytes]:
+    for name in SHOWN:
+        yield f"{name}={environ.get(name)}\n".encode()
+
+
+def show(environ, start_response):
+    """Answers with what it is told of the request."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return shown(environ)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[tuple[str, int], int]]:
+    """A socket that listens already, so that nobody can take its port before nginx does: its name and descriptor."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname(), listener.fileno()
+
+
+@contextlib.contextmanager
+def nginx(command: list[str], fd: int) -> Iterator[None]:
+    process = subprocess.Popen(command, env={"NGINX": f"{fd};"}, pass_fds=[fd], stderr=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        process.terminate()
+        _, said = process.communicate(timeout=PATIENCE)
+    assert b"[emerg]" not in said, said
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory, release) -> Iterator[tuple[str, int]]:
-    """Where nginx listens. It takes over a socket that listens already, so that nobody can take the port between."""
+    """Where nginx listens, with the file as it is shipped."""
 
     def wait() -> None:
         while not release.is_set():
@@ -84,21 +128,15 @@ def address(tmp_path_factory, release) -> Iterator[tuple[str, int]]:
             release.set()
             yield first + environ["wsgi.input"].read()
         else:
-            for name in SHOWN:
-                yield f"{name}={environ.get(name)}\n".encode()
+            yield from shown(environ)
 
     folder = tmp_path_factory.mktemp("nginx")
-    with serving(app) as server, socket.create_server(("127.0.0.1", 0)) as listener:
-        where = listener.getsockname()
-        command = write(folder, f"127.0.0.1:{where[1]}", f"127.0.0.1:{server.port}")
-        fd = listener.fileno()
-        process = subprocess.Popen(command, env={"NGINX": f"{fd};"}, pass_fds=[fd], stderr=subprocess.PIPE)
-        try:
-            yield where
-        finally:
-            process.terminate()
-            _, said = process.communicate(timeout=PATIENCE)
-    assert b"[emerg]" not in said
+    with (
+        serving(app) as server,
+        listening() as (where, fd),
+        nginx(write(folder, f"127.0.0.1:{where[1]}", f"127.0.0.1:{server.port}"), fd),
+    ):
+        yield where
 
 
 @pytest.fixture
@@ -113,21 +151,80 @@ def test_nginx_takes_the_file(tmp_path):
     assert "[warn]" not in done.stderr
 
 
-def test_tells_who_asked_whatever_the_client_claims(url):
-    lies = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "Forwarded": "for=192.0.2.1"}
-    told = dict(
-        line.split("=", 1) for line in requests.get(url, headers=lies, timeout=PATIENCE).text.splitlines()
+LIES = {
+    "X-Forwarded-For": "192.0.2.1",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Real-IP": "192.0.2.1",
+    "Forwarded": "for=192.0.2.1",
+}
+
+
+def told(address: tuple[str, int], path: str = "/") -> dict[str, str]:
+    """What the app is told of a request from CLIENT that lies about itself."""
+    connection = http.client.HTTPConnection(*address, timeout=PATIENCE, source_address=(CLIENT, 0))
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers=LIES)
+        lines = connection.getresponse().read().decode().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_tells_who_asked_whatever_the_client_claims(address):
+    environ = told(address)
+    assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"], environ["SCRIPT_NAME"]) == (
+        CLIENT,
+        "http",
+        "",
     )
-    assert told["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"
-    assert told["HTTP_X_FORWARDED_PROTO"] == "http"
-    assert told["HTTP_FORWARDED"] == "None"
-    assert told["HTTP_HOST"] == "127.0.0.1"
+    assert environ["HTTP_X_FORWARDED_FOR"] == CLIENT
+    assert environ["HTTP_X_FORWARDED_PROTO"] == "http"
+    assert (
+        environ["HTTP_X_FORWARDED_HOST"] == environ["HTTP_FORWARDED"] == environ["HTTP_X_REAL_IP"] == "None"
+    )
+    assert environ["HTTP_HOST"] == "127.0.0.1"
+    assert environ["greenserve.peer"].startswith("Peer(address='127.0.0.1', port=")
+
+
+def test_an_app_below_a_prefix_as_the_readme_has_it(tmp_path):
+    text = CONF.read_text()
+    table = re.search(r"map .*?\n}", text, re.DOTALL)[0]
+    fields = "".join(re.findall(r"proxy_set_header (?!X-Forwarded-Prefix)[^\n]*\n", text))
+    location = re.search(r"```\n(location .*?)```", (CONF.parent / "README.md").read_text(), re.DOTALL)[1]
+    believed = "x-forwarded-for,x-forwarded-proto,x-forwarded-prefix"
+    with serving(show, forwarded_headers=believed) as server, listening() as (where, fd):
+        location = location.replace("}", fields + "}").replace("//greenserve/", f"//127.0.0.1:{server.port}/")
+        (tmp_path / "site.conf").write_text(f"{table} server {{ listen 127.0.0.1:{where[1]}; {location} }}")
+        (tmp_path / "nginx.conf").write_text(AROUND.format(conf=tmp_path / "site.conf"))
+        with nginx([str(NGINX), "-p", str(tmp_path), "-c", "nginx.conf"], fd):
+            environ = told(where, "/app/a")
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"], environ["REMOTE_ADDR"]) == ("/app", "/a", CLIENT)
+
+
+@pytest.mark.skipif(not STREAM_MODULE.exists(), reason="needs nginx's stream module")
+def test_passing_bytes_it_sends_a_proxy_header(tmp_path):
+    text = """
+    load_module {module};
+    daemon off;
+    pid nginx.pid;
+    error_log stderr warn;
+    events {{ worker_connections 64; }}
+    stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{server}; proxy_protocol on; }} }}
+    """
+    for versions in ("v1", "auto"):
+        with serving(show, proxy_protocol=versions) as server, listening() as (where, fd):
+            conf = text.format(module=STREAM_MODULE, port=where[1], server=server.port)
+            (tmp_path / "nginx.conf").write_text(conf)
+            with nginx([str(NGINX), "-p", str(tmp_path), "-c", "nginx.conf"], fd):
+                environ = told(where)
+        assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == (CLIENT, "http")
+        assert environ["HTTP_X_FORWARDED_FOR"] == "None"
 
 
 def test_keeps_its_connection_to_greenserve(url):
     answers = {requests.get(url, timeout=PATIENCE).text.splitlines()[-1] for _ in range(5)}
     assert len(answers) == 1, "a new connection for each request"
-    assert re.fullmatch(r"REMOTE_PORT=\d+", answers.pop())
+    assert re.fullmatch(r"greenserve.peer=Peer\(address='127.0.0.1', port='\d+'.*", answers.pop())
 
 
 def test_passes_an_event_on_as_it_comes(address, release):

@@ -131,6 +131,10 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "redirect_bind": "127.0.0.1:2",
         "client_cert": "optional",
         "tls_min_version": "1.3",
+        "forwarded_allow_ips": "192.0.2.1",
+        "forwarded_headers": "forwarded",
+        "proxy_protocol": "auto",
+        "proxy_allow_from": "192.0.2.1",
     }
     argv = ["gs_cli_app:app"]
     for name, entry in SETTINGS.items():

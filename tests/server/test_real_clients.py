@@ -105,6 +105,17 @@ class TestCurl:
         with serving(path, bind=f"unix:{tmp_path}/socket"):
             assert self._curl("--unix-socket", f"{tmp_path}/socket", "http://x/a") == "/a"
 
+    def test_a_proxy_header_of_version_1(self) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [
+                repr(environ["greenserve.proxy_protocol"].source == environ["greenserve.peer"][:2]).encode()
+            ]
+
+        for versions in ("v1", "auto"):
+            with serving(app, proxy_protocol=versions) as server:
+                assert self._curl("--haproxy-protocol", server.url) == "True"
+
     def test_over_ipv6(self) -> None:
         with serving(path, bind="[::1]:0") as server:
             assert self._curl("-g", f"{server.url}/a") == "/a"

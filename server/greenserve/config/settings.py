@@ -2,8 +2,8 @@
 
 Each field of Config is at once the flag, the `GREENSERVE_` variable, the key in a file and the
 keyword of `greenserve.serve(...)`; `--help`, `--print-config` and the limits table are made from it.
-The fields stand in listening.py, encryption.py, limits.py and running.py, by what they are for. To add a setting, add
-a field there and nothing anywhere else. Called by everything in the server.
+The fields stand in listening.py, encryption.py, proxies.py, limits.py and running.py, by what they are for. To add a
+setting, add a field there and nothing anywhere else. Called by everything in the server.
 
 Invariant: a Config that exists is valid. Durations are float seconds (0: switched off), sizes int
 bytes, and no two settings contradict each other.
@@ -20,6 +20,7 @@ from greenserve.config.binds import BindAddress, parse_bind
 from greenserve.config.encryption import TLSSettings
 from greenserve.config.limits import LimitSettings
 from greenserve.config.listening import ListeningSettings
+from greenserve.config.proxies import ProxySettings
 from greenserve.config.registry import Given, Setting, choose, environment, refuse_unknown, settings_of
 from greenserve.config.running import RunningSettings
 from greenserve.errors import ConfigError
@@ -28,9 +29,7 @@ __all__ = ["SETTINGS", "Config", "check_together"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(
-    RunningSettings, LimitSettings, TLSSettings, ListeningSettings
-):  # the last one's fields come first
+class Config(RunningSettings, LimitSettings, ProxySettings, TLSSettings, ListeningSettings):  # last first
     """All settings of one server. `Config(pool=8)` takes native values or their text forms."""
 
     def __post_init__(self) -> None:
@@ -105,6 +104,8 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
     for address in values["redirect_bind"]:
         if address in values["bind"] and not address.endswith(":0"):
             yield "redirect_bind", "bind", f"{address} can't speak plain HTTP and TLS: give them a port each"
+    if values["proxy_protocol"] != "off" and not values["proxy_allow_from"]:
+        yield "proxy_protocol", "proxy_allow_from", "nobody could connect: name your proxy's address"
     backdoor = values["backdoor"]
     if backdoor != "off" and not values["backdoor_allow_remote"] and not parse_bind(backdoor).is_local:
         yield (

@@ -45,7 +45,7 @@ def load_config(
     """Merge flags, environment, file and defaults; raise ConfigError with one clear line."""
     environ = os.environ if environ is None else environ
     path, table = _read_file(Path(folder), None if file is None else Path(file))
-    layers = [flags or {}, environment(SETTINGS.values(), environ), table, _port(environ)]
+    layers = [flags or {}, environment(SETTINGS.values(), environ), table, _of_others(environ)]
     chosen = list(choose(SETTINGS, layers))
     values = {name: value for name, value, _ in chosen}
     origins = {name: origin for name, _, origin in chosen}
@@ -53,11 +53,15 @@ def load_config(
     return Loaded(Config(**values), origins, path)
 
 
-def _port(environ: Mapping[str, str]) -> dict[str, Given]:
-    # Platforms that start a server with PORT expect it to listen on every address, and gunicorn does.
-    # Weaker than anything said to greenserve itself, and never read by an embedded server.
-    port = environ.get("PORT")
-    return {"bind": Given(f"0.0.0.0:{port}", "env PORT")} if port else {}
+def _of_others(environ: Mapping[str, str]) -> dict[str, Given]:
+    # Weaker than anything said to greenserve itself, and never read by an embedded server. Platforms that start a
+    # server with PORT expect it to listen on every address, and gunicorn does; gunicorn and uvicorn read the other.
+    found = {}
+    if port := environ.get("PORT"):
+        found["bind"] = Given(f"0.0.0.0:{port}", "env PORT")
+    if allowed := environ.get("FORWARDED_ALLOW_IPS"):
+        found["forwarded_allow_ips"] = Given(allowed, "env FORWARDED_ALLOW_IPS")
+    return found
 
 
 def _read_file(folder: Path, named: Path | None) -> tuple[Path | None, dict[str, Given]]:

@@ -6,7 +6,7 @@ kernel takes it; and what is closed is forgotten by the server, once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import HeadReader, RequestHead
@@ -30,6 +30,7 @@ class Closing(StreamLink):
 
     __slots__ = ("_head", "_reader")
 
+    environ: dict[str, Any]  # what all its requests share
     _head: RequestHead | None
     _reader: HeadReader | None
 

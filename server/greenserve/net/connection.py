@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("greenserve.error")
 
 # An enum's member is looked up by Python code, and these are asked for with every request.
-_HANDSHAKE, _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
+_PREFACE, _HANDSHAKE, _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
 
 
 class Connection(Opening):
@@ -155,7 +155,7 @@ class Connection(Opening):
         if framing is not None:
             ahead, self._rest = self._rest, b""
         try:
-            environ = make_environ(self.environ, head, self.peer, self.peer_port)
+            environ = make_environ(self.environ, head, self.peer, self.peer_port, server.forwarding)
         except ProtocolError as error:
             self._worker = None
             self.refuse(error)
@@ -270,6 +270,8 @@ class Connection(Opening):
                 self._end_idle()
         elif state is _HANDSHAKE:
             self._open_late()
+        elif state is _PREFACE:
+            self._preface_late()
         elif state is _QUEUED:
             self.server.dispatcher.unqueue(self)
             self.refuse(ProtocolError(503, "the server is busy (queue_timeout)"), ("Retry-After", "1"))
@@ -309,7 +311,7 @@ class Connection(Opening):
         if self.state is _PARKED:
             if not self._take_late():
                 self.close()
-        elif self.state in (_HANDSHAKE, _HEAD):
+        elif self.state in (_PREFACE, _HANDSHAKE, _HEAD):
             # It was opened for a request that may be on its way; one that was served has had its turn.
             self._deadline.arm(min(self._deadline.when, self.server.hub.now + FIRST_REQUEST_TIME))
 

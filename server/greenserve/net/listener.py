@@ -137,6 +137,10 @@ class Listener:
         sock.setblocking(False)
         peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
         server = self._server
+        if server.prefaces is not None and not server.prefaces.admits(peer):
+            server.counts.refused += 1
+            sock.close()
+            return
         server.remember(Connection(server, self, Stream(server.hub, sock), peer, port))
 
     def tls_environ(self, values: dict[str, str]) -> dict[str, Any]:

@@ -8,14 +8,17 @@ app, and its client learns why where TLS has a word for it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.net.closing import Closing
+from greenserve.net.preface import Preface
 from greenserve.net.redirecting import https_location
 from greenserve.net.states import State
 from greenserve.net.stream import HEAD_SIZE, Stream
 from greenserve.net.tls_stream import TLSStream
+from greenserve.proxies import ProxyHeader
 from greenserve.wsgi import client_environ, tls_environ
 
 if TYPE_CHECKING:
@@ -32,13 +35,14 @@ _TLS_HANDSHAKE: Final = 22  # the content type that a client's first record has 
 class Opening(Closing):
     """A connection that can begin."""
 
-    __slots__ = ("environ", "listener")
+    __slots__ = ("_preface", "environ", "listener")
 
     def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """For Connection."""
         super().__init__(server, stream, peer, peer_port)
         self.listener = listener
         self.environ: dict[str, Any] = listener.environ  # what all its requests share
+        self._preface: Preface | None = None
 
     def _on_readable(self) -> None:
         raise NotImplementedError  # Connection's: reads heads
@@ -48,30 +52,24 @@ class Opening(Closing):
 
     def _open(self) -> None:
         """Begin. For Connection, when it is made. Switches: never."""
-        self._open_session()
-
-    def _open_session(self) -> None:
-        """Begin with TLS or HTTP, whichever the listener speaks; nothing has been received yet."""
-        if self.listener.tls is None:
-            self.state = State.HEAD
-            self._arm(self.server.timeouts.head_timeout)
+        prefaces = self.server.prefaces
+        if prefaces is None:
             # No read is tried: registering has the kernel tell of what is there already.
-            self._stream.descriptor.on_readable(self._on_readable)
+            self._stream.descriptor.on_readable(self._begin_session())
         else:
-            self.state = State.HANDSHAKE
-            self._arm(self.server.timeouts.tls_handshake_timeout)
-            self._stream.descriptor.on_readable(self._on_greeting)
+            self.state = State.PREFACE
+            self._arm(self.server.timeouts.head_timeout)
+            self._preface = Preface(self._stream, prefaces.versions, self._on_preface)
 
-    def _open_session_with(self, ahead: bytes) -> None:
-        """The same, where the first bytes of TLS or HTTP were received already."""
+    def _begin_session(self) -> Callable[[], None]:
+        """Begin with TLS or HTTP, whichever the listener speaks; what is to be called when something has come."""
         if self.listener.tls is None:
             self.state = State.HEAD
             self._arm(self.server.timeouts.head_timeout)
-            self.server.hub.call_soon(self._take, ahead)
-        else:
-            self.state = State.HANDSHAKE
-            self._arm(self.server.timeouts.tls_handshake_timeout)
-            self._greet(ahead)
+            return self._on_readable
+        self.state = State.HANDSHAKE
+        self._arm(self.server.timeouts.tls_handshake_timeout)
+        return self._on_greeting
 
     def redirect(self, port: int) -> None:
         """Answer the request with where it is to be had with TLS. From the hub. Switches: never."""
@@ -82,6 +80,49 @@ class Opening(Closing):
             self.refuse(error)
             return
         self.answer_and_end(ProtocolError(308, f"This is served at {location}"), ("Location", location))
+
+    # PREFACE ------------------------------------------------------------------------------------------
+
+    def _on_preface(self, header: ProxyHeader | ProtocolError | None, rest: bytes) -> None:
+        """The PROXY header is there, or will never be."""
+        server = self.server
+        prefaces = server.prefaces
+        assert prefaces is not None
+        if not isinstance(header, ProxyHeader):
+            self._fail_preface(header)
+            return
+        self._preface = None
+        self.environ = prefaces.environ_of(header, self.environ, self.peer, self.peer_port)
+        if header.source is not None:
+            self.peer, self.peer_port = header.source
+        read = self._begin_session()
+        if server.is_stopping:
+            self._arm(FIRST_REQUEST_TIME)
+        if not rest:
+            self._stream.when_readable(read)
+        elif self.listener.tls is None:
+            server.hub.call_soon(self._take, rest)
+        else:
+            self._greet(rest)
+
+    def _preface_late(self) -> None:
+        """The deadline has passed."""
+        preface = self._preface
+        assert preface is not None
+        preface.read_late()
+        if self.state is State.PREFACE:
+            slow = ProtocolError(408, "PROXY header: it came too slowly (head_timeout)")
+            self._fail_preface(slow if preface.begun else None)
+
+    def _fail_preface(self, error: ProtocolError | None) -> None:
+        """No answer: who sent no PROXY header may not speak HTTP, and a client behind it would not understand."""
+        prefaces = self.server.prefaces
+        assert prefaces is not None
+        if error is not None:  # else it came and went, as some health checks do
+            self.server.counts.refused += 1
+            prefaces.complain(self.peer, error)
+        self._preface = None
+        self.close()
 
     # HANDSHAKE ----------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from greenserve.http1 import RequestHead, encode_error
 from greenserve.wsgi import Service
 
 if TYPE_CHECKING:
-    from greenserve.net.stream_link import StreamLink
+    from greenserve.net.closing import Closing
 
 
 class Refusal:
@@ -23,10 +23,12 @@ class Refusal:
     bytes_received = 0
     environ: dict[str, Any] | None = None
 
-    def __init__(self, connection: StreamLink, error: ProtocolError, head: RequestHead | None) -> None:
-        """`head` is None when it was the head that went wrong."""
-        self.peer = connection.peer
-        self.peer_port = connection.peer_port
+    def __init__(self, connection: Closing, error: ProtocolError, head: RequestHead | None) -> None:
+        """`head` is None when it was the head that went wrong; then proxies are not heard."""
+        self.peer, self.peer_port = peer = connection.peer, connection.peer_port
+        if head is not None:
+            forwarding = connection.server.forwarding
+            self.peer, self.peer_port = forwarding.client_of(connection.environ, head.fields, *peer)
         self.bytes_sent = 0
         self.began = 0.0
         self.seconds = 0.0

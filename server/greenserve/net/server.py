@@ -28,11 +28,13 @@ from greenserve.net.dates import DateLine
 from greenserve.net.dispatcher import Dispatcher
 from greenserve.net.handshakes import Handshakes
 from greenserve.net.listener import Listener
+from greenserve.net.preface import Prefaces
 from greenserve.net.refusals import Refusal
 from greenserve.net.stats import Counts, Stats
 from greenserve.net.timeouts import Timeouts
 from greenserve.net.tls import TLS, open_tls
-from greenserve.wsgi import Exchange, Service, WSGIApplication
+from greenserve.proxies import Trust
+from greenserve.wsgi import Exchange, Forwarding, Service, WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads import GreenThread, sleep, spawn, spawn_n
@@ -89,6 +91,10 @@ class Server:
             bool(config.keep_alive),
             config.limit_request_discard,
         )
+        self.forwarding = Forwarding(
+            Trust(config.forwarded_allow_ips), config.forwarded_headers, config.forwarded_hops
+        )
+        self.prefaces: Prefaces | None = None  # where connections begin with PROXY headers
         self._software = software
         self._errors = errors
         self._sockets = tuple(sockets)
@@ -120,6 +126,8 @@ class Server:
         self.context = copy_context()
         self.dispatcher = Dispatcher(self.hub, self.config.pool)
         self.handshakes = Handshakes(self.hub)
+        if self.config.proxy_protocol != "off":
+            self.prefaces = Prefaces(self.config, self.hub)
         try:
             self._tls = tls = open_tls(self.config, self._ssl_context)
             if tls is not None:

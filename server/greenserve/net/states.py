@@ -13,6 +13,7 @@ from typing import Final
 class State(Enum):
     """What a connection is doing."""
 
+    PREFACE = "waiting for a PROXY header"
     HANDSHAKE = "agreeing on TLS"
     HEAD = "reading a head"
     QUEUED = "waiting for a slot"
@@ -24,10 +25,11 @@ class State(Enum):
     CLOSED = "closed"
 
 
-# Where a connection begins: with TLS, and without.
-STARTS: Final = frozenset({State.HANDSHAKE, State.HEAD})
+# Where a connection begins: behind a proxy that sends PROXY headers, with TLS, and without.
+STARTS: Final = frozenset({State.PREFACE, State.HANDSHAKE, State.HEAD})
 
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
+    State.PREFACE: frozenset({State.HANDSHAKE, State.HEAD, State.CLOSED}),
     State.HANDSHAKE: frozenset({State.HEAD, State.LINGERING, State.CLOSED}),
     State.HEAD: frozenset({State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
     State.QUEUED: frozenset({State.RUNNING, State.LINGERING, State.CLOSED}),

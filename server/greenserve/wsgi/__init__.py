@@ -7,6 +7,7 @@ net/ makes an Exchange for each request and runs it on a green thread.
 from greenserve.wsgi.environ import base_environ, make_environ
 from greenserve.wsgi.exchange import Exchange, RequestTimeout
 from greenserve.wsgi.file_wrapper import FileWrapper
+from greenserve.wsgi.forwarding import Forwarding, Peer
 from greenserve.wsgi.input import RequestInput
 from greenserve.wsgi.link import Link, WSGIApplication
 from greenserve.wsgi.service import Service
@@ -15,7 +16,9 @@ from greenserve.wsgi.tls_environ import client_environ, tls_environ
 __all__ = [
     "Exchange",
     "FileWrapper",
+    "Forwarding",
     "Link",
+    "Peer",
     "RequestInput",
     "RequestTimeout",
     "Service",

@@ -2,8 +2,8 @@
 
 Called by net/ for each request. Knows heads, not sockets. What is the same for all requests of a listener is
 made once and copied; field names are turned into their HTTP_ keys through a table that fills with the
-spellings that clients use. A field that comes twice is judged here, where it finds its key taken: that costs requests
-without one nothing.
+spellings that clients use, and has none for what only a proxy may say: see forwarding.py. A field that comes
+twice is judged here, where it finds its key taken: that costs requests without one nothing.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from typing import Any, Final, TextIO
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead
 from greenserve.wsgi.file_wrapper import FileWrapper
+from greenserve.wsgi.forwarding import DIRECT, Forwarding
 
-_CACHE_SIZE: Final = 1024
-_LONGEST_KEPT: Final = 64  # characters of a name
-_DROPPED: Final = ""
 _OF_REQUEST: Final = (
     "REQUEST_METHOD",
     "PATH_INFO",
@@ -57,7 +55,6 @@ _SINGLES: Final = frozenset(
         ]
     }
 )
-_keys: dict[str, str] = {}
 
 
 def base_environ(
@@ -87,7 +84,9 @@ def base_environ(
     }
 
 
-def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: str) -> dict[str, Any]:
+def make_environ(
+    base: dict[str, Any], head: RequestHead, peer: str, peer_port: str, forwarding: Forwarding = DIRECT
+) -> dict[str, Any]:
     """The environ of one request, without what an Exchange adds (wsgi.input and the greenserve keys).
 
     Raises ProtocolError for fields that contradict each other, and for a target that asks for another scheme.
@@ -101,24 +100,30 @@ def make_environ(base: dict[str, Any], head: RequestHead, peer: str, peer_port: 
     environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
     environ["REMOTE_ADDR"] = peer
     environ["REMOTE_PORT"] = peer_port
+    keys = forwarding.keys
+    has_dropped = False
     for name, value in head.fields:
-        key = _keys.get(name)
+        key = keys.get(name)
         if key is None:
-            key = _remember(name)
+            key = forwarding.key_of(name)
         if key in environ:
             environ[key] = _join(key, environ[key], value)
         elif key:
             environ[key] = value
-    if head.target[0] != "/":
-        _set_authority(environ, head)
+        else:
+            has_dropped = True
+    if has_dropped or head.target[0] != "/":
+        _set_origin(environ, head, forwarding)
     return environ
 
 
-def _set_authority(environ: dict[str, Any], head: RequestHead) -> None:
-    """What a target in absolute-form says of the server that is meant."""
-    if head.host is not None:
+def _set_origin(environ: dict[str, Any], head: RequestHead, forwarding: Forwarding) -> None:
+    """What proxies say of the client, and a target in absolute-form of the server that is meant."""
+    is_absolute = head.target[0] != "/"
+    if is_absolute and head.host is not None:
         environ["HTTP_HOST"] = head.host  # RFC 9112 §3.2.2: the target's authority wins
-    if head.target[:6].lower() == "https:" and environ["wsgi.url_scheme"] != "https":
+    forwarding.rewrite(environ, head.fields)
+    if is_absolute and head.target[:6].lower() == "https:" and environ["wsgi.url_scheme"] != "https":
         raise ProtocolError(421, "an https target over a connection without TLS (RFC 9110 §7.4)")
 
 
@@ -132,19 +137,3 @@ def _join(key: str, first: str, second: str) -> str:
         name = key.removeprefix("HTTP_").replace("_", "-").title()
         raise ProtocolError(400, f"two {name} fields that differ (RFC 9110 §5.5)")
     return first
-
-
-def _remember(name: str) -> str:
-    lowered = name.lower()
-    if "_" in name or lowered == "proxy":
-        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy).
-        key = _DROPPED
-    else:
-        key = name.upper().replace("-", "_")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = f"HTTP_{key}"
-    if len(name) <= _LONGEST_KEPT:
-        if len(_keys) >= _CACHE_SIZE:
-            _keys.clear()
-        _keys[name] = key
-    return key

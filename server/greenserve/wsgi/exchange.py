@@ -18,6 +18,7 @@ from greenlet import GreenletExit
 from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead, check_head, hints_head
 from greenserve.wsgi.answering import Answering, exact_bytes, join
+from greenserve.wsgi.forwarding import Peer
 from greenserve.wsgi.input import NO_BODY, RequestInput
 from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
@@ -69,13 +70,15 @@ class Exchange(Answering):
 
     @property
     def peer(self) -> str:
-        """The client's address."""
-        return self.link.peer
+        """The client's address, as trusted proxies tell it."""
+        peer: Peer | None = self.environ.get("greenserve.peer")
+        return self.link.peer if peer is None else peer.client
 
     @property
     def peer_port(self) -> str:
-        """The client's port."""
-        return self.link.peer_port
+        """The client's port, "" where it is not known."""
+        peer: Peer | None = self.environ.get("greenserve.peer")
+        return self.link.peer_port if peer is None else peer.client_port
 
     @property
     def method(self) -> str:

@@ -124,6 +124,17 @@ def test_port_is_the_weakest_word_on_bind(tmp_path: Path) -> None:
     assert load(tmp_path, environ={"PORT": "5000"}).config.bind == ("0.0.0.0:1",)
 
 
+def test_forwarded_allow_ips_is_read_as_gunicorn_and_uvicorn_do(tmp_path: Path) -> None:
+    environ = {"FORWARDED_ALLOW_IPS": "10.0.0.0/8,*"}
+    loaded = load(tmp_path, environ=environ)
+    assert loaded.config.forwarded_allow_ips == ("10.0.0.0/8", "*")
+    assert loaded.origins["forwarded_allow_ips"] == "env FORWARDED_ALLOW_IPS"
+    own = load(tmp_path, environ={**environ, "GREENSERVE_FORWARDED_ALLOW_IPS": "off"})
+    assert own.config.forwarded_allow_ips == ()
+    with pytest.raises(ConfigError, match=r"\(env FORWARDED_ALLOW_IPS\): 'proxy' is not an address"):
+        load(tmp_path, environ={"FORWARDED_ALLOW_IPS": "proxy"})
+
+
 def test_a_bad_port_names_port(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\(env PORT\)"):
         load(tmp_path, environ={"PORT": "tcp://10.0.0.1:80"})

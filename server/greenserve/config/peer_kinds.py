@@ -1,0 +1,73 @@
+"""The kinds of values that name proxies: lists of addresses, and of the fields that they set.
+
+As those of kinds.py, of which they are two more. Called by the settings in proxies.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from greenserve.config import values
+from greenserve.config.kinds import Kind
+from greenserve.proxies import FORWARDED, X_FIELDS, canonical_peer
+
+__all__ = ["field_names", "peers"]
+
+# RFC 9110 §5.6.2, without the underscore, for fields with one are dropped.
+_FIELD_NAME = re.compile(r"[!#$%&'*+\-.^`|~0-9a-z]+", re.ASCII)
+
+
+def peers() -> Kind:
+    """Give the kind of a tuple of addresses, networks, `unix` and `*`, each in its canonical form; empty: nobody."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(canonical_peer(item) for item in _words(value)))
+
+    return Kind(
+        parse,
+        _format_words,
+        "ADDRESSES",
+        "addresses, networks such as 10.0.0.0/8, unix, or *, with commas between; or off",
+        off="nobody is trusted",
+    )
+
+
+def field_names() -> Kind:
+    """Give the kind of a tuple of field names in small letters; empty: none."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(item.strip().lower() for item in _words(value)))
+        for name in names:
+            if not _FIELD_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a field")
+        if FORWARDED in names and (both := [name for name in X_FIELDS if name in names]):
+            raise ValueError(f"{FORWARDED} and {both[0]} say the same: which of them does your proxy set?")
+        return names
+
+    return Kind(
+        parse,
+        _format_words,
+        "NAMES",
+        "names of header fields with commas between, forwarded or those of x-forwarded-*; or off",
+        off="none is believed",
+    )
+
+
+def _words(value: object) -> list[str]:
+    """A list, or a text with commas; none for off."""
+    if value is None or value is False:
+        return []
+    items = [value] if isinstance(value, str) else value
+    if isinstance(items, bytes) or not isinstance(items, Iterable):
+        raise ValueError("not a list of names")
+    words: list[str] = []
+    for item in items:
+        if not isinstance(item, str):
+            raise ValueError(f"{item!r} is not a text")
+        words += item.split(",")
+    return [] if len(words) == 1 and values.is_off(words[0]) else words
+
+
+def _format_words(words: tuple[str, ...]) -> str:
+    return ",".join(words) or "off"

@@ -1,0 +1,138 @@
+"""What a proxy that passes bytes on sends before anything else: the PROXY header, read from hub callbacks.
+
+Prefaces is a server's: who may send one, and what becomes of it in environ. Preface reads one connection's, whose
+deadline holds for it. The grammar is proxies/' business.
+
+Invariant: where a header is demanded, nothing of a connection is taken for TLS or HTTP before it is there, whole; and
+no answer goes out before, since who sends no header may speak something else than HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from greenserve.config import Config
+from greenserve.errors import PeerGone, ProtocolError
+from greenserve.net.stream import HEAD_SIZE, Stream
+from greenserve.proxies import ProxyHeader, ProxyReader, Trust
+from greenserve.wsgi import Peer
+from greenserve_hub.loop import Hub
+
+log = logging.getLogger("greenserve.error")
+
+_PAUSE: Final = 10.0  # seconds between two lines of the log that say the same of different connections
+
+
+class Prefaces:
+    """What a server that demands PROXY headers does about them."""
+
+    def __init__(self, config: Config, hub: Hub) -> None:
+        """As configured."""
+        self.versions = config.proxy_protocol
+        self._trust = Trust(config.proxy_allow_from)
+        self._strangers = _Complaints(hub, logging.INFO)
+        self._errors = _Complaints(hub, logging.WARNING)
+
+    def admits(self, peer: str) -> bool:
+        """Whether a peer may send a header; if not, the log is told."""
+        if self._trust.trusts(peer):
+            return True
+        self._strangers.tell(
+            "%s closed: it may send no PROXY header; if it is your proxy, add it to --proxy-allow-from",
+            peer or "unix",
+        )
+        return False
+
+    def complain(self, peer: str, error: ProtocolError) -> None:
+        """Tell the log of a proxy that sent something else."""
+        self._errors.tell("%s closed: %s", peer or "unix", error.reason)
+
+    def environ_of(
+        self, header: ProxyHeader, base: dict[str, Any], peer: str, peer_port: str
+    ) -> dict[str, Any]:
+        """`base` for the requests of a connection that began with `header`."""
+        environ = {**base, "greenserve.proxy_protocol": header}
+        if header.source is not None:
+            environ["greenserve.peer"] = Peer(peer, peer_port, *header.source)
+        if header.destination is not None:
+            environ["SERVER_NAME"], environ["SERVER_PORT"] = header.destination
+        if header.tls is not None and header.tls.used:
+            environ["wsgi.url_scheme"] = "https"
+            environ["HTTPS"] = "on"
+        return environ
+
+
+class _Complaints:
+    """Lines for the log, at most one in a while: a flood of connections must not become one of lines."""
+
+    def __init__(self, hub: Hub, level: int) -> None:
+        self._hub = hub
+        self._level = level
+        self._next = 0.0
+        self._untold = 0
+
+    def tell(self, message: str, *args: object) -> None:
+        now = self._hub.clock()
+        if now < self._next:
+            self._untold += 1
+            return
+        self._next = now + _PAUSE
+        if self._untold:
+            message = f"{message} (and %d more)"
+            args = *args, self._untold
+        self._untold = 0
+        log.log(self._level, message, *args)
+
+
+class Preface:
+    """Reads the PROXY header of one connection."""
+
+    __slots__ = ("_done", "_reader", "_stream")
+
+    def __init__(
+        self,
+        stream: Stream,
+        versions: str,
+        done: Callable[[ProxyHeader | ProtocolError | None, bytes], object],
+    ) -> None:
+        """Begins to read. `done(header, rest)` is called once; with an error, or with None when the peer has gone."""
+        self._stream = stream
+        self._reader = ProxyReader(versions)
+        self._done = done
+        stream.descriptor.on_readable(self._on_readable)
+
+    @property
+    def begun(self) -> bool:
+        """Whether any byte has come."""
+        return self._reader.begun
+
+    def read_late(self) -> None:
+        """Take what lies in the socket still, since an app held the hub. Switches: never."""
+        self._stream.descriptor.reader = None
+        self._on_readable()
+
+    def _on_readable(self) -> None:
+        stream = self._stream
+        if stream.descriptor.closed:
+            return
+        try:
+            data = stream.receive_now(HEAD_SIZE)
+        except BlockingIOError:
+            stream.descriptor.on_readable(self._on_readable)
+            return
+        except PeerGone:
+            data = b""
+        if not data:
+            self._done(None, b"")
+            return
+        try:
+            rest = self._reader.feed(data)
+        except ProtocolError as error:
+            self._done(error, b"")
+            return
+        if rest is None:
+            stream.when_readable(self._on_readable)
+        else:
+            self._done(self._reader.header, rest)

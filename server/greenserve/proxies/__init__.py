@@ -1,0 +1,25 @@
+"""What proxies say of those behind them: who is believed, the PROXY protocol, X-Forwarded-* and Forwarded.
+
+Sans-IO: no socket, clock, hub or os; imports `greenserve.errors` and nothing else of the server. net/ feeds it what a
+connection reads first, wsgi/ the fields of a request, config/ the texts of settings.
+"""
+
+from greenserve.proxies.addresses import parse_address
+from greenserve.proxies.forwarded import FORWARDED, X_FIELDS, Claims, read_claims
+from greenserve.proxies.proxy_protocol import ProxyHeader, ProxyReader
+from greenserve.proxies.tlvs import Details, ProxiedTLS
+from greenserve.proxies.trust import Trust, canonical_peer
+
+__all__ = [
+    "FORWARDED",
+    "X_FIELDS",
+    "Claims",
+    "Details",
+    "ProxiedTLS",
+    "ProxyHeader",
+    "ProxyReader",
+    "Trust",
+    "canonical_peer",
+    "parse_address",
+    "read_claims",
+]

@@ -1,0 +1,58 @@
+"""The grammar of the field `Forwarded` (RFC 7239 §4): text in, elements out.
+
+Knows nothing of trust or of what the parameters mean. A line that breaks the grammar anywhere is one malformed
+element: where a quote is open, nobody can say where the next element begins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+# Possessive, all of these: there is one way to match, so that none is tried twice.
+_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # RFC 9110 §5.6.2
+# RFC 9110 §5.6.4; latin-1, of which 0x80 to 0xFF are obs-text.
+_QUOTED: Final = r'"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+)"'
+# Blanks around ";" are not in RFC 7239's grammar, but in what many proxies write.
+_PAIR: Final = re.compile(rf"[ \t]*+(?:({_TOKEN})=(?:({_TOKEN})|{_QUOTED}))?+[ \t]*+([;,]|\Z)")
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What one proxy has written."""
+
+    text: str
+    well_formed: bool = True
+    _pairs: Mapping[str, str] = field(default_factory=dict)
+
+    def get(self, name: str) -> str | None:
+        """A parameter's value, None where it is not told; `name` in small letters."""
+        return self._pairs.get(name)
+
+
+def parse_elements(line: str) -> list[Element]:
+    """The elements of one field line, in their order. Empty ones count for nothing (RFC 9110 §5.6.1)."""
+    elements: list[Element] = []
+    pairs: dict[str, str] = {}
+    begin = at = 0
+    while True:
+        match = _PAIR.match(line, at)
+        if match is None:
+            return [Element(line, well_formed=False)]
+        name, token, quoted, end = match.groups()
+        if name is not None:
+            name = name.lower()
+            if name in pairs:
+                return [Element(line, well_formed=False)]  # RFC 7239 §4: not twice
+            pairs[name] = token if token is not None else _ESCAPED.sub(r"\1", quoted)
+        at = match.end()
+        if end != ";":
+            if pairs:
+                elements.append(Element(line[begin : match.start(4)].strip(" \t"), True, pairs))
+                pairs = {}
+            begin = at
+            if not end:
+                return elements
