@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from tests.fuzz import proxy_targets
 from tests.support.heads import LIMITS, is_well_formed, read, split
 from tests.support.second_opinion import agree_on_body, agree_on_head
 
@@ -128,9 +129,12 @@ def chunks(data: bytes) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "heads": heads,
     "chunks": chunks,
+    "proxy_headers": proxy_targets.proxy_headers,
+    "forwarded": proxy_targets.forwarded,
 }
 # Words that an input may be made of, so that they need not be found letter by letter.
 WORDS: Final[dict[str, list[bytes]]] = {
+    **proxy_targets.WORDS,
     "heads": [
         *(
             b"\r\n",
