@@ -181,7 +181,7 @@ _FOR_THE_RUN = {"abuse": _abuse, "begin": _begin, "ledger": _tell}
 def look(server: Any) -> None:
     """Print what the server holds, for who asks at its backdoor."""
     gc.collect()
-    # Not those without a parent: each OS thread has one from when it first asks for a lock, the watchdog's for instance.
+    # Not those without a parent: each OS thread has one from when it first asks for a lock.
     alive = [one for one in gc.get_objects() if isinstance(one, greenlet) and one and one.parent is not None]
     # A worker at rest is kept for the next job of its pool, the server's or the backdoor's: no more than 256 each, and
     # what a leak leaves is never among them.
