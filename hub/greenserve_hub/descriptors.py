@@ -17,20 +17,24 @@ from typing import TYPE_CHECKING
 from greenserve_hub.pollers import READ, WRITE
 
 if TYPE_CHECKING:
+    import socket
+
     from greenserve_hub.loop import Hub
 
 
 class Descriptor:
     """One descriptor, registered with the hub from `Hub.open_descriptor` to `close`."""
 
-    __slots__ = ("closed", "fd", "hangup", "hub", "readable", "reader", "writer")
+    __slots__ = ("closed", "fd", "hangup", "hub", "hung_up_at", "readable", "reader", "sock", "writer")
 
-    def __init__(self, hub: Hub, fd: int) -> None:
+    def __init__(self, hub: Hub, fd: int, sock: socket.socket | None) -> None:
         """For Hub.open_descriptor only."""
         self.hub = hub
         self.fd = fd
+        self.sock = sock
         self.readable = True
         self.hangup = False
+        self.hung_up_at = 0.0  # when the hub was told, by its clock
         self.closed = False
         self.reader: Callable[[], object] | None = None
         self.writer: Callable[[], object] | None = None
@@ -56,18 +60,19 @@ class Descriptor:
         if not self.hub.edge:
             self.hub.poller.arm(self.fd, WRITE)
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """Unregister, to be called before the socket is closed; wakes whoever waits, who finds `closed`.
 
-        Switches: never.
+        False when the number was closed behind the hub's back: then it is not the caller's to close. Switches: never.
         """
         if self.closed:
-            return
+            return True
         self.closed = True
-        self.hub.forget_descriptor(self)
+        was_ours = self.hub.forget_descriptor(self)
         reader, writer = self.reader, self.writer
         self.reader = self.writer = None
         if reader is not None:
             reader()
         if writer is not None:
             writer()
+        return was_ours

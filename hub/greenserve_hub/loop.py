@@ -27,6 +27,7 @@ from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
 
 if TYPE_CHECKING:
+    import socket
     from types import TracebackType
 
     from greenserve_hub.parking import Waiter
@@ -54,6 +55,9 @@ class Hub:
         self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.deadlines = DeadlineQueue()
         self.descriptors: dict[int, Descriptor] = {}
+        self._opened: set[int] = (
+            set()
+        )  # since the last poll: what that has told of these numbers is not theirs
         self.parked: dict[greenlet, Waiter] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
@@ -103,24 +107,28 @@ class Hub:
         finally:
             self.door.users -= 1
 
-    def open_descriptor(self, fd: int) -> Descriptor:
+    def open_descriptor(self, fd: int, sock: socket.socket | None = None) -> Descriptor:
         """Register a descriptor for its life. Switches: never.
 
-        OSError when the kernel cannot watch its kind.
+        `sock`: the socket whose it is. When its number turns up again here, without close(), it is detached, so that
+        none of its calls reaches the number's next owner. OSError when the kernel cannot watch its kind.
         """
         stale = self.descriptors.get(fd)
         if stale is not None:
             # Closed behind the hub's back, and the kernel gave the number to somebody else: no old waiter may
             # meet it.
+            if stale.sock is not None:
+                stale.sock.detach()
             stale.close()
         self.poller.register(fd)
-        descriptor = self.descriptors[fd] = Descriptor(self, fd)
+        self._opened.add(fd)
+        descriptor = self.descriptors[fd] = Descriptor(self, fd, sock)
         return descriptor
 
-    def forget_descriptor(self, descriptor: Descriptor) -> None:
+    def forget_descriptor(self, descriptor: Descriptor) -> bool:
         """For Descriptor.close only."""
         del self.descriptors[descriptor.fd]
-        self.poller.unregister(descriptor.fd)
+        return self.poller.unregister(descriptor.fd)
 
     def close(self) -> None:
         """Give back the poller and the door of a hub that is done with. Not from a green thread of its own."""
@@ -242,17 +250,21 @@ class Hub:
     def hand_out(self, events: Sequence[tuple[int, int]]) -> None:
         """Call back whoever waits for what a poll found. For the hub's greenlet only."""
         descriptors = self.descriptors
+        opened = self._opened
+        if opened:
+            opened.clear()
         self.steps = remaining = iter(events)
         while True:
             try:
                 for fd, bits in remaining:
                     descriptor = descriptors.get(fd)
-                    if descriptor is None:
+                    if descriptor is None or fd in opened:  # opened: a callback of this turn closed whom it meant
                         if fd == self.door.fd:
                             self._answer_door()
                         continue
                     if bits & HANGUP:
                         descriptor.hangup = True
+                        descriptor.hung_up_at = self.now
                         bits |= READ | WRITE
                     if bits & READ:
                         descriptor.readable = True

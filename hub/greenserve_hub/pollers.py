@@ -24,6 +24,9 @@ READ = 1  # EPOLLIN
 WRITE = 4  # EPOLLOUT
 HANGUP = 0x2000 | 0x10 | 0x8  # EPOLLRDHUP, EPOLLHUP, EPOLLERR: the peer has closed at least its sending side
 
+# What unregistering a number says that is not, or no longer, the registered one. EPERM: it is a regular file by now,
+# which epoll cannot watch.
+_NOT_THERE = (errno.ENOENT, errno.EBADF, errno.EPERM)
 _NVAL = 0x20  # POLLNVAL: closed behind our back
 _FOREVER = None
 
@@ -37,8 +40,12 @@ class Poller(Protocol):
     def register(self, fd: int) -> None:
         """Begin to watch a descriptor; OSError when the kernel cannot watch its kind (EPERM)."""
 
-    def unregister(self, fd: int) -> None:
-        """Stop watching it. Called before it is closed; a descriptor that is gone is no error."""
+    def unregister(self, fd: int) -> bool:
+        """Stop watching it. Called before it is closed.
+
+        False, and no error, when the kernel knows it no longer: it was closed behind the hub's back, and the number
+        may be somebody else's by now. Level pollers cannot tell: always True.
+        """
 
     def arm(self, fd: int, sides: int) -> None:
         """Tell of these sides (READ | WRITE) once. Edge pollers tell of all changes and ignore it."""
@@ -73,13 +80,15 @@ class EpollPoller:
         """See Poller."""
         self._epoll.register(fd, self._bits)
 
-    def unregister(self, fd: int) -> None:
+    def unregister(self, fd: int) -> bool:
         """See Poller."""
         try:
             self._epoll.unregister(fd)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EBADF):
+            if error.errno not in _NOT_THERE:
                 raise
+            return False
+        return True
 
     def arm(self, fd: int, sides: int) -> None:
         """See Poller."""
@@ -117,13 +126,15 @@ class KqueuePoller:
         """See Poller."""
         self._change(fd, self._select.KQ_EV_ADD | self._select.KQ_EV_CLEAR)
 
-    def unregister(self, fd: int) -> None:
+    def unregister(self, fd: int) -> bool:
         """See Poller."""
         try:
             self._change(fd, self._select.KQ_EV_DELETE)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EBADF):
+            if error.errno not in _NOT_THERE:
                 raise
+            return False
+        return True
 
     def arm(self, fd: int, sides: int) -> None:
         """See Poller."""
@@ -166,10 +177,11 @@ class PollPoller:
         """See Poller."""
         self._armed[fd] = 0
 
-    def unregister(self, fd: int) -> None:
+    def unregister(self, fd: int) -> bool:
         """See Poller."""
         if self._armed.pop(fd, 0):
             self._poll.unregister(fd)
+        return True
 
     def arm(self, fd: int, sides: int) -> None:
         """See Poller."""
@@ -216,10 +228,11 @@ class SelectPoller:
         if fd >= 1024 and sys.platform != "win32":
             raise OSError(errno.EMFILE, f"descriptor {fd} is past what select() can watch; use another hub")
 
-    def unregister(self, fd: int) -> None:
+    def unregister(self, fd: int) -> bool:
         """See Poller."""
         self._readers.discard(fd)
         self._writers.discard(fd)
+        return True
 
     def arm(self, fd: int, sides: int) -> None:
         """See Poller."""

@@ -7,6 +7,7 @@ import pytest
 
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import get_hub
+from greenserve_hub.pollers import HANGUP, READ, WRITE
 from greenserve_hub.testing import wait_all_blocked
 
 
@@ -124,3 +125,77 @@ def test_one_that_is_closed_by_another_callback_of_the_same_poll_is_not_called()
             end.close()
     for descriptor in descriptors:
         descriptor.close()
+
+
+# Numbers that are used again -------------------------------------------------------------------------------
+
+
+def test_a_socket_whose_number_is_somebody_elses_can_reach_nobody_any_more(pair):
+    hub = get_hub()
+    old = hub.open_descriptor(pair[0].fileno(), pair[0])
+    fd = pair[0].fileno()
+    others = socket.socketpair()
+    os.dup2(others[0].fileno(), fd)
+    new = hub.open_descriptor(fd)
+    assert old.closed
+    assert pair[0].fileno() == -1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        pair[0].send(b"for somebody else")
+    assert new.close()
+    os.close(fd)
+    for end in others:
+        end.close()
+
+
+def test_closing_tells_whether_the_number_was_still_the_one(pair):
+    hub = get_hub()
+    descriptor = hub.open_descriptor(pair[0].fileno())
+    assert descriptor.close()
+    assert descriptor.close()  # a second time nothing is known, and nothing is wrong
+    descriptor = hub.open_descriptor(pair[0].fileno())
+    os.close(pair[0].detach())
+    assert descriptor.close() is not hub.edge
+    assert hub.descriptors == {}
+
+
+@pytest.mark.parametrize("bits", [READ, WRITE, HANGUP, READ | WRITE | HANGUP])
+def test_what_a_poll_told_of_one_is_not_handed_to_the_next_of_that_number(pair, bits):
+    # In one turn: a callback closes another connection, a third is accepted and gets its number, and the list of the
+    # poll still has an event for that.
+    hub, told = get_hub(), []
+    first, second = (hub.open_descriptor(end.fileno()) for end in pair)
+    fresh = []
+
+    def close_and_open():
+        second.close()
+        fresh.append(hub.open_descriptor(second.fd))
+        fresh[0].drained()
+        fresh[0].on_readable(lambda: told.append("reader"))
+        fresh[0].on_writable(lambda: told.append("writer"))
+
+    first.on_readable(close_and_open)
+    hub.call_soon(hub.hand_out, [(first.fd, READ), (second.fd, bits)])
+    ready = []
+    hub.call_soon(lambda: ready.append((list(told), fresh[0].hangup, fresh[0].readable)))
+    while not ready:
+        sleep(0)
+    assert ready == [([], False, False)]
+    pair[0].send(b"x")  # what comes from now on is its own
+    wait_all_blocked()
+    assert "reader" in told
+    for descriptor in (first, *fresh):
+        descriptor.close()
+
+
+def test_a_hangup_has_its_time(pair, clock):
+    hub = get_hub()
+    descriptor = hub.open_descriptor(pair[0].fileno())
+    descriptor.on_readable(lambda: None)
+    wait_all_blocked()
+    clock.advance(5)
+    pair[1].shutdown(socket.SHUT_WR)
+    sleep(0)
+    wait_all_blocked()
+    if hub.poller.name != "select":
+        assert descriptor.hung_up_at == clock()
+    descriptor.close()

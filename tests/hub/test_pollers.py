@@ -243,3 +243,36 @@ def test_auto_takes_the_best_and_a_wrong_name_lists_the_right_ones():
     names = ", ".join(available_pollers())
     with pytest.raises(ValueError, match=f"'nosuch' on this machine: choose one of auto, {names}"):
         make_poller("nosuch")
+
+
+# A number that was closed behind the poller's back -------------------------------------------------------
+
+
+def test_unregistering_tells_whether_the_number_was_still_the_one(poller, pair):
+    fd = pair[0].fileno()
+    poller.register(fd)
+    assert poller.unregister(fd)
+    poller.register(fd)
+    pair[0].close()
+    assert poller.unregister(fd) is not poller.edge  # poll and select cannot tell
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe", "socket"])
+def test_a_number_that_belongs_to_something_else_by_now_can_be_unregistered(kind, poller, pair, tmp_path):
+    fd = pair[0].fileno()
+    poller.register(fd)
+    poller.arm(fd, READ)
+    other, *rest = _opened(kind, tmp_path)
+    os.dup2(other, fd)  # closes what was there
+    assert poller.unregister(fd) is not poller.edge
+    assert list(poller.poll(0)) == []
+    for one in (other, *rest):
+        os.close(one)
+
+
+def _opened(kind, folder):
+    if kind == "file":
+        return (os.open(folder / "file", os.O_CREAT | os.O_RDWR),)  # epoll refuses those with EPERM
+    if kind == "pipe":
+        return os.pipe()
+    return tuple(end.detach() for end in socket.socketpair())
