@@ -14,8 +14,10 @@ from collections.abc import Callable
 from typing import Final
 
 from greenserve.errors import PeerGone
+from greenserve.net.faults import NOT_OURS, OF_THE_PEER, gone
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import Hub
+from greenserve_hub.natives import select
 from greenserve_hub.readiness import wait_readable, wait_writable
 
 READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body
@@ -30,13 +32,15 @@ class Stream:
 
     __slots__ = ("_short_is_all", "descriptor", "sock")
 
+    _sendfile = staticmethod(os.sendfile)  # the one call that is no method of the socket; tests have it fail
+
     def __init__(self, hub: Hub, sock: socket.socket) -> None:
         """Takes the socket over; it must be non-blocking."""
         self.sock = sock
         # A read that came back short has emptied the buffer (epoll(7)), but on unix sockets it may have met the end
         # of a message with descriptors in it (unix(7)).
         self._short_is_all = sock.family != socket.AF_UNIX
-        self.descriptor = hub.open_descriptor(sock.fileno())
+        self.descriptor = hub.open_descriptor(sock.fileno(), sock)
 
     # From hub callbacks --------------------------------------------------------------------------------
 
@@ -51,7 +55,7 @@ class Stream:
             self.descriptor.drained()
             raise
         except OSError as error:
-            raise PeerGone(str(error)) from None
+            raise self._gone(error) from None
         if 0 < len(data) < size and self._short_is_all:
             descriptor = self.descriptor
             descriptor.readable = descriptor.hangup  # drained(), without the call
@@ -79,7 +83,7 @@ class Stream:
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise PeerGone(str(error)) from None
+            raise self._gone(error) from None
 
     # From green threads -----------------------------------------------------------------------------------
 
@@ -105,7 +109,9 @@ class Stream:
         sent = self.send_now(first, second)
         if sent < len(first):
             self._send_rest(memoryview(first)[sent:], timeout)
-            sent = len(first)
+            sent = len(first) + self.send_now(
+                second
+            )  # tried before it is waited for: no edge tells of room that is left
         self._send_rest(memoryview(second)[sent - len(first) :], timeout)
 
     def _send_rest(self, left: memoryview, timeout: float | None) -> None:
@@ -123,18 +129,16 @@ class Stream:
         total = 0
         while total < count:
             try:
-                sent = os.sendfile(
+                sent = self._sendfile(
                     self.sock.fileno(), fd, offset + total, min(count - total, _SENDFILE_AT_ONCE)
                 )
             except BlockingIOError:
                 self._wait_to_send(timeout)
                 continue
-            except (BrokenPipeError, ConnectionError) as error:
-                raise PeerGone(str(error)) from None
             except OSError as error:
-                if total:
-                    raise PeerGone(f"the file could not be read on: {error}") from None
-                raise
+                if total or error.errno in OF_THE_PEER:
+                    raise gone(error) from None
+                raise  # of the file's; or of the socket's, which the next send meets again
             if sent == 0:
                 break
             total += sent
@@ -157,6 +161,28 @@ class Stream:
             raise PeerGone(str(error)) from None
 
     # Both ------------------------------------------------------------------------------------------------
+
+    def _gone(self, error: OSError) -> PeerGone:
+        sock = self.descriptor.sock
+        if sock is None:
+            return PeerGone(str(error))  # closed by us, or told already
+        self.descriptor.sock = None
+        if error.errno in NOT_OURS:
+            sock.detach()  # close() would close what has the number now
+        return gone(error)
+
+    def is_reset(self) -> bool:
+        """Whether nothing can reach the peer any more: it has reset the connection, or closed a unix socket.
+
+        One that has closed its sending side may still read, and over TCP none can tell it from one that has closed
+        both until something is sent. Switches: never.
+        """
+        try:
+            poller = select.poll()
+            poller.register(self.sock, 0)
+            return bool(poller.poll(0))
+        except (OSError, ValueError):  # ValueError: closed
+            return True
 
     def is_peer_gone(self) -> bool:
         """Whether the peer has closed or reset; looks without taking anything. Switches: never."""
@@ -188,6 +214,9 @@ class Stream:
 
     def close(self) -> None:
         """Close; repeatable. Switches: never."""
-        self.descriptor.close()
+        descriptor = self.descriptor
+        descriptor.sock = None
+        if not descriptor.close():
+            self.sock.detach()
         with contextlib.suppress(OSError):
             self.sock.close()
