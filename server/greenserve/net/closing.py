@@ -1,7 +1,7 @@
 """How a connection ends: refused, lingering, closed.
 
-Between StreamLink and Connection. The invariant: whoever is refused gets the error whole before the end, as far as the
-kernel takes it; and what is closed is forgotten by the server, once.
+Between StreamLink and Connection. The invariant: whoever is refused gets the error whole before the end, behind the
+answers that it has not read yet; and what is closed is forgotten by the server, once.
 """
 
 from __future__ import annotations
@@ -46,16 +46,12 @@ class Closing(StreamLink):
         """The same, of what is no refusal."""
         server = self.server
         refusal = Refusal(self, error, self._head)
-        try:
-            self._stream.send_now(refusal.encode(server.service, extra))
-        except PeerGone:
-            self.close()
-            return
-        finally:
-            if server.access_log is not None:
-                server.log_access(refusal, server.hub.now)
         self._reader = None
-        self._linger()
+        self._unsent = refusal.encode(server.service, extra), b""
+        self.state = State.SENDING
+        cast("Connection", self).flush()
+        if server.access_log is not None:
+            server.log_access(refusal, server.hub.now)
 
     def _linger(self) -> None:
         """Say that no more will come, and read until the client has closed too, within a bound (RFC 9112 §9.6)."""

@@ -201,7 +201,9 @@ class Connection(Opening):
     def _answered(self) -> None:
         """The answer is out: park, or see to what is left of this request or has come of the next."""
         exchange = self._exchange
-        assert exchange is not None
+        if exchange is None:
+            self._linger()  # it was a refusal
+            return
         self._exchange = None
         framing = self._framing
         if self._is_broken or exchange.is_cut_off:

@@ -30,14 +30,14 @@ STARTS: Final = frozenset({State.PREFACE, State.HANDSHAKE, State.HEAD})
 
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     State.PREFACE: frozenset({State.HANDSHAKE, State.HEAD, State.CLOSED}),
-    State.HANDSHAKE: frozenset({State.HEAD, State.LINGERING, State.CLOSED}),
-    State.HEAD: frozenset({State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
-    State.QUEUED: frozenset({State.RUNNING, State.LINGERING, State.CLOSED}),
+    State.HANDSHAKE: frozenset({State.HEAD, State.SENDING, State.LINGERING, State.CLOSED}),
+    State.HEAD: frozenset({State.QUEUED, State.RUNNING, State.SENDING, State.CLOSED}),
+    State.QUEUED: frozenset({State.RUNNING, State.SENDING, State.CLOSED}),
     State.RUNNING: frozenset(
         {State.SENDING, State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}
     ),
     State.SENDING: frozenset({State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}),
-    State.PARKED: frozenset({State.HEAD, State.QUEUED, State.RUNNING, State.LINGERING, State.CLOSED}),
+    State.PARKED: frozenset({State.HEAD, State.QUEUED, State.RUNNING, State.SENDING, State.CLOSED}),
     State.DISCARDING: frozenset({State.PARKED, State.HEAD, State.LINGERING, State.CLOSED}),
     State.LINGERING: frozenset({State.CLOSED}),
     State.CLOSED: frozenset(),
