@@ -11,7 +11,7 @@ connection stays closed, and whatever still calls back finds it so.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenserve.error")
 
+# Seconds from a request to the end of its client's sending within which that is a half-close: `nc -N` and its like. A
+# later one comes from somebody who has waited and given up.
+_HALF_CLOSE_TIME: Final = 1.0
+
 # An enum's member is looked up by Python code, and these are asked for with every request.
 _PREFACE, _HANDSHAKE, _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
 
@@ -43,7 +47,7 @@ _PREFACE, _HANDSHAKE, _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, 
 class Connection(Opening):
     """A client. Made by a listener; it is the Link of its exchanges."""
 
-    __slots__ = ("_exchange", "_framing", "_rest", "_worker")
+    __slots__ = ("_exchange", "_framing", "_queued_at", "_rest", "_worker")
 
     def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """Begins to read at once."""
@@ -133,15 +137,21 @@ class Connection(Opening):
         if self.state is _CLOSED:
             return True
         self.state = _QUEUED
+        self._queued_at = self.server.hub.now
         self._arm(self.server.timeouts.queue_timeout)
         return True
+
+    def _has_given_up(self) -> bool:
+        """Whether it has left while it stood in line: nobody can read the answer, or probably nobody will."""
+        stream = self._stream
+        return stream.is_reset() or stream.descriptor.hung_up_at > self._queued_at + _HALF_CLOSE_TIME
 
     def run(self) -> None:
         """Run the request and see what comes after. In a green thread of the pool; switches as the app does."""
         if self.state is _CLOSED:
             return
-        if self.state is _QUEUED and self._stream.is_peer_gone():
-            self.close()  # it has given up waiting
+        if self.state is _QUEUED and self._has_given_up():
+            self.close()
             return
         server = self.server
         head = self._head

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from tests.support.apps import Environ, Start, path
 from tests.support.raw import RawClient, ask, request
 from tests.support.running import serving
-from tests.support.times import MS
+from tests.support.times import MS, eventually
 
 from greenserve import Timeout, sleep, spawn
 
@@ -182,7 +183,7 @@ def test_an_unread_body_that_costs_the_connection_is_told() -> None:
         assert (answer.status, answer.closes) == (401, True)
 
 
-def test_who_has_left_the_line_is_not_served() -> None:
+def test_who_has_left_the_line_is_not_served(tmp_path: Path) -> None:
     started: list[str] = []
 
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
@@ -191,13 +192,18 @@ def test_who_has_left_the_line_is_not_served() -> None:
             sleep(300 * MS)
         return path(environ, start_response)
 
-    with serving(app, pool=1) as server, RawClient(server.address) as first:
+    with (
+        serving(app, bind=["127.0.0.1:0", f"unix:{tmp_path}/socket"], pool=1) as server,
+        RawClient(server.address) as first,
+    ):
         first.send(request("/first"))
-        for _ in range(3):
-            with RawClient(server.address) as gone:
+        eventually(lambda: server.stats.active)
+        # The end of a TCP connection may be a half-close, its reset and the end of a unix socket's are none.
+        for address, leave in ((server.address, RawClient.reset), (f"{tmp_path}/socket", RawClient.close)):
+            with RawClient(address) as gone:
                 gone.send(request("/gone"))
-                while not server.stats.queued:
-                    threading.Event().wait(MS)
+                eventually(lambda: server.stats.queued)
+                leave(gone)
         assert ask(server.address, request("/last")).body == b"/last"
         assert first.answer().status == 200
     assert started == ["/first", "/last"]
