@@ -6,9 +6,10 @@ answers that it has not read yet; and what is closed is forgotten by the server,
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from greenserve.errors import PeerGone, ProtocolError
+from greenserve.errors import ProtocolError
 from greenserve.http1 import HeadReader, RequestHead
 from greenserve.net.discarding import Discarding
 from greenserve.net.refusals import Refusal
@@ -17,6 +18,8 @@ from greenserve.net.stream_link import StreamLink
 
 if TYPE_CHECKING:
     from greenserve.net.connection import Connection
+
+log = logging.getLogger("greenserve.error")
 
 # Seconds for the client to take an error answer and close (RFC 9112 §9.6); nginx has 5.
 _LINGER_TIME: Final = 2.0
@@ -63,6 +66,11 @@ class Closing(StreamLink):
     def _lingered(self, ended: bool) -> None:
         self.close()
 
+    def broke(self) -> None:
+        """An error of the server's own, in a callback of this connection: it costs this one only. Switches: never."""
+        log.exception("%r: an error in the server; this connection is closed, please report it", self)
+        self.close()
+
     def close(self) -> None:
         """Close now; repeatable. Switches: never."""
         if self.state is not State.CLOSED:
@@ -71,7 +79,9 @@ class Closing(StreamLink):
                 self.server.dispatcher.unqueue(connection)
             self.state = State.CLOSED
             self._deadline.cancel()
-            self._stream.close()
-            self._reader = None
-            self._unsent = None
-            self.server.forget(connection)
+            try:
+                self._stream.close()
+            finally:
+                self._reader = None
+                self._unsent = None
+                self.server.forget(connection)

@@ -58,7 +58,7 @@ class Connection(Opening):
         self._framing: BodyFraming | None = None
         self._exchange: Exchange | None = None
         self._worker: greenlet | None = None
-        self._deadline = server.hub.make_deadline(self._expired)
+        self._deadline = server.hub.make_deadline(self._on_deadline)
         self._open()
 
     def __repr__(self) -> str:
@@ -73,16 +73,22 @@ class Connection(Opening):
             return
         try:
             data = self._stream.receive_now(HEAD_SIZE)
+            if data:
+                self._take(data)
+            else:
+                self.close()
         except BlockingIOError:
             self._stream.descriptor.on_readable(self._on_readable)
-            return
         except PeerGone:
             self.close()
-            return
-        if data:
+        except Exception:
+            self.broke()
+
+    def _take_ahead(self, data: bytes) -> None:
+        try:
             self._take(data)
-        else:
-            self.close()
+        except Exception:
+            self.broke()
 
     def _take(self, data: bytes) -> None:
         """Read the next head, or some more of it."""
@@ -206,7 +212,13 @@ class Connection(Opening):
             self._unsent = memoryview(second)[sent - len(first) :], b""
         # A slow reader costs what is left to send, and no slot.
         self._arm(self.server.timeouts.send_timeout)
-        self._stream.when_writable(self.flush)
+        self._stream.when_writable(self._on_writable)
+
+    def _on_writable(self) -> None:
+        try:
+            self.flush()
+        except Exception:
+            self.broke()
 
     def _answered(self) -> None:
         """The answer is out: park, or see to what is left of this request or has come of the next."""
@@ -243,7 +255,7 @@ class Connection(Opening):
             self._rest = b""
             self.state = _HEAD
             self._arm(server.timeouts.head_timeout)
-            hub.call_soon(self._take, rest)
+            hub.call_soon(self._take_ahead, rest)
         elif not server.service.keep_alive:
             self.close()
         else:
@@ -273,6 +285,12 @@ class Connection(Opening):
             self._linger()
 
     # The end ---------------------------------------------------------------------------------------------
+
+    def _on_deadline(self) -> None:
+        try:
+            self._expired()
+        except Exception:
+            self.broke()
 
     def _expired(self) -> None:
         """The deadline of the state we are in has passed; from the hub."""
@@ -321,8 +339,11 @@ class Connection(Opening):
         if self._reader is not None or self._head is not None:
             return
         if self.state is _PARKED:
-            if not self._take_late():
-                self.close()
+            try:
+                if not self._take_late():
+                    self.close()
+            except Exception:
+                self.broke()
         elif self.state in (_PREFACE, _HANDSHAKE, _HEAD):
             # It was opened for a request that may be on its way; one that was served has had its turn.
             self._deadline.arm(min(self._deadline.when, self.server.hub.now + FIRST_REQUEST_TIME))

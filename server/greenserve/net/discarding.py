@@ -6,11 +6,14 @@ has closed too). The deadline is the connection's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming
 from greenserve.net.stream import READ_SIZE, Stream
+
+log = logging.getLogger("greenserve.error")
 
 
 class Discarding:
@@ -42,15 +45,17 @@ class Discarding:
             return
         try:
             data = stream.receive_now(READ_SIZE)
+            if not data:
+                self._done(False)
+            elif not self._is_done(data):
+                stream.when_readable(self._on_readable)
         except BlockingIOError:
             stream.descriptor.on_readable(self._on_readable)
-            return
         except PeerGone:
-            data = b""
-        if not data:
             self._done(False)
-        elif not self._is_done(data):
-            self._stream.when_readable(self._on_readable)
+        except Exception:
+            log.exception("an error in the server while it discarded a body; the connection is closed")
+            self._done(False)
 
     def _is_done(self, data: bytes) -> bool:
         framing = self._framing

@@ -101,6 +101,8 @@ class Dispatcher:
             self.begun += 1
             try:
                 connection.run()
+            except Exception:
+                connection.broke()
             except BaseException:
                 connection.close()
                 self._dispatch_soon()
@@ -131,4 +133,8 @@ class Dispatcher:
     def _send_all(self) -> None:
         unsent = self._unsent
         while unsent:
-            unsent.popleft().flush()
+            connection = unsent.popleft()
+            try:
+                connection.flush()
+            except Exception:
+                connection.broke()
