@@ -8,13 +8,14 @@ connection does.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from greenserve.net.binding import file_of, name_and_port, remove_file, url_of
 from greenserve.net.connection import Connection
+from greenserve.net.faults import OF_THE_MACHINE, OF_THE_PEER, advice
 from greenserve.net.stream import Stream
 from greenserve.wsgi import base_environ
 from greenserve_hub.errors import IOClosed
@@ -28,36 +29,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenserve.error")
 
-# accept(2): errors of the network that belong to the connection which was to be accepted. The next one may be
-# fine.
-_OF_THE_PEER: Final = frozenset(
-    number
-    for name in [
-        "ECONNABORTED",
-        "ECONNRESET",
-        "EPROTO",
-        "EPIPE",
-        "ETIMEDOUT",
-        "EINTR",
-        "EPERM",
-        "ENETDOWN",
-        "ENOPROTOOPT",
-        "EHOSTDOWN",
-        "ENONET",
-        "EHOSTUNREACH",
-        "EOPNOTSUPP",
-        "ENETUNREACH",
-        "ENOTCONN",
-        "ESHUTDOWN",
-    ]
-    if (number := getattr(errno, name, None)) is not None
-)
-_OF_THE_MACHINE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _FIRST_PAUSE: Final = 0.05  # seconds; doubles up to the longest
 _LONGEST_PAUSE: Final = 1.0
 # Connections accepted before the others have their turn; a burst must not overflow the backlog.
 _AT_ONCE: Final = 1024
 _ENVIRONS: Final = 64  # kept; versions times ciphers times names are a dozen
+# Errors of peers in a row after which it is no peer's: a firewall or a sandbox that forbids the call fails for ever.
+_PEERS_IN_A_ROW: Final = 1024
 
 
 class Listener:
@@ -84,11 +62,13 @@ class Listener:
         self._tls_environs: dict[tuple[str, ...], dict[str, Any]] = {}
         self.url = url_of(sock, scheme)
         self._file = file_of(sock)
-        self._descriptor = server.hub.open_descriptor(sock.fileno())
+        self._is_closed = False
+        self._pause = _FIRST_PAUSE
+        self._failed = 0  # errors in a row
+        self._descriptor = server.hub.open_descriptor(sock.fileno(), sock)
 
     def accept_forever(self) -> None:
         """Accept until close(). Switches: always."""
-        pause = _FIRST_PAUSE
         server = self._server
         accepted = 0
         while not self._descriptor.closed:
@@ -96,42 +76,70 @@ class Listener:
             try:
                 sock, address = self._accept()
             except BlockingIOError:
-                accepted = 0
+                accepted = self._failed = 0
                 with contextlib.suppress(IOClosed):
                     wait_readable(self._descriptor)
                 continue
-            except OSError as error:
+            except Exception as error:
                 if self._descriptor.closed:
-                    return
-                server.counts.accept_errors += 1
-                if error.errno in _OF_THE_PEER:
-                    continue
-                if pause == _FIRST_PAUSE:
-                    advice = (
-                        "raise `ulimit -n` or lower --limit-connections"
-                        if error.errno in _OF_THE_MACHINE
-                        else "accepting goes on"
-                    )
-                    log.error("%s: cannot accept: %s; %s", self.url, error.strerror, advice)
-                sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                    break
+                if not self._is_of_a_peer(error):
+                    self._pause_after("cannot accept", error)
                 continue
-            pause = _FIRST_PAUSE
-            try:
-                self._open(sock, address)
-            except Exception:
-                sock.close()
-                log.exception("%s: a connection could not be taken up", self.url)
+            if self._take_up(sock, address):
+                self._pause = _FIRST_PAUSE
+                self._failed = 0
             accepted += 1
             if accepted == _AT_ONCE:
                 accepted = 0
                 sleep(0)
+        if not self._is_closed:
+            log.error(
+                "%s: other code of this program has closed this socket: nothing more comes in", self.url
+            )
 
     def _accept(self) -> tuple[socket.socket, Any]:
         # socket.accept would make what `socket` is patched to: a GreenSocket, in a patched program.
         own = self.sock
         fd, address = own._accept()  # type: ignore[attr-defined]  # what socket.accept stands on as well
-        return socket.socket(own.family, own.type, own.proto, fileno=fd), address
+        try:
+            return socket.socket(own.family, own.type, own.proto, fileno=fd), address
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _is_of_a_peer(self, error: Exception) -> bool:
+        """Whether it is the accepted connection that has failed, so that the next one may be fine."""
+        self._server.counts.accept_errors += 1
+        self._failed += 1
+        return isinstance(error, OSError) and error.errno in OF_THE_PEER and self._failed < _PEERS_IN_A_ROW
+
+    def _pause_after(self, what: str, error: Exception) -> None:
+        """Say it, the first time, and wait until a connection closes or for a while."""
+        if self._pause == _FIRST_PAUSE:
+            if isinstance(error, OSError):
+                reason = error.strerror or error
+                log.error("%s: %s: %s; %s", self.url, what, reason, advice(error, "accepting goes on"))
+            else:
+                log.error("%s: %s; accepting goes on", self.url, what, exc_info=error)
+        pause = self._pause
+        self._pause = min(pause * 2, _LONGEST_PAUSE)
+        self._server.wait_for_a_close(pause)
+
+    def _take_up(self, sock: socket.socket, address: Any) -> bool:
+        """Make a connection of it; whether that went well. Switches: when the machine has no room for it."""
+        try:
+            self._open(sock, address)
+        except Exception as error:
+            sock.close()
+            if self._is_of_a_peer(error):
+                pass
+            elif isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+                self._pause_after("a connection could not be taken up", error)
+            else:
+                log.error("%s: a connection could not be taken up", self.url, exc_info=error)
+            return False
+        return True
 
     def _open(self, sock: socket.socket, address: Any) -> None:
         sock.setblocking(False)
@@ -141,7 +149,12 @@ class Listener:
             server.counts.refused += 1
             sock.close()
             return
-        server.remember(Connection(server, self, Stream(server.hub, sock), peer, port))
+        stream = Stream(server.hub, sock)
+        try:
+            server.remember(Connection(server, self, stream, peer, port))
+        except BaseException:
+            stream.close()
+            raise
 
     def tls_environ(self, values: dict[str, str]) -> dict[str, Any]:
         """`environ` with what is known of a TLS session; one for all connections that have the same."""
@@ -155,14 +168,29 @@ class Listener:
 
     def accept_rest(self) -> None:
         """Take up what the kernel holds already: those clients have their connection. Switches: never."""
-        with contextlib.suppress(OSError):
-            while not self._descriptor.closed and self._server.has_room:
-                self._open(*self._accept())
+        self._failed = 0
+        while not self._descriptor.closed and self._server.has_room:
+            try:
+                sock, address = self._accept()
+            except Exception as error:
+                if isinstance(error, BlockingIOError) or not self._is_of_a_peer(error):
+                    return
+                continue
+            try:
+                self._open(sock, address)
+            except Exception as error:
+                sock.close()
+                if not self._is_of_a_peer(error):
+                    log.error("%s: a connection could not be taken up", self.url, exc_info=error)
+                    return
 
     def close(self) -> None:
         """Accept no more, and take away a unix socket's file. Switches: never."""
-        if self._descriptor.closed:
+        if self._is_closed:
             return
-        self._descriptor.close()
+        self._is_closed = True
+        was_closed = self._descriptor.closed
+        if was_closed or not self._descriptor.close():
+            self.sock.detach()  # closed behind our back: the number may be somebody else's
         self.sock.close()
         remove_file(self._file)

@@ -340,6 +340,10 @@ class Server:
         while not self.has_room and self._stop_by == NEVER:
             self._room.park("room for a connection of", self)
 
+    def wait_for_a_close(self, seconds: float) -> None:
+        """Wait until a connection closes, which gives back a descriptor and memory, or so long. Switches: always."""
+        self._room.park("descriptors and memory for", self, seconds)
+
     def remember(self, connection: Connection) -> None:
         """A connection was opened."""
         self._connections.add(connection)

@@ -72,7 +72,7 @@ class TestErrors:
         # 50, 100, 200, ... ms and at last once a second: neither busy nor asleep for long.
         assert 3 < clock() - began < 10
         (record,) = caplog.records
-        assert "ulimit -n" in record.getMessage()
+        assert "lower --limit-connections" in record.getMessage()
 
     def test_any_other_is_told_and_outlived(self, clock_server: Any, tmp_path: Path, caplog: Any) -> None:
         _, start = clock_server
