@@ -258,7 +258,7 @@ class Hub:
             try:
                 for fd, bits in remaining:
                     descriptor = descriptors.get(fd)
-                    if descriptor is None or fd in opened:  # opened: a callback of this turn closed whom it meant
+                    if descriptor is None or fd in opened:  # a callback of this turn has closed whom it meant
                         if fd == self.door.fd:
                             self._answer_door()
                         continue
