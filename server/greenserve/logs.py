@@ -14,7 +14,6 @@ import io
 import logging
 import os
 import re
-import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO, cast
@@ -69,8 +68,8 @@ class ErrorLog(logging.Handler):
         return _head(record) + _CONTROL.sub(_escaped, text)
 
     def text_stream(self) -> TextIO:
-        """A text file that writes where the log goes: wsgi.errors (PEP 3333)."""
-        return sys.stderr if self._file.place == "-" else cast(TextIO, _TextStream(self._file))
+        """A text file that writes where the log goes: wsgi.errors (PEP 3333). It raises nothing, as the log does."""
+        return cast(TextIO, _TextStream(self._file))
 
     def reopen(self) -> None:
         """Open the file anew, after logrotate moved it."""
@@ -120,7 +119,7 @@ class _TextStream(io.TextIOBase):
 
 def open_error_log(config: Config) -> ErrorLog:
     """Send `greenserve.error` to `error_logfile`; raise ConfigError where that can't be opened."""
-    file = open_log_file(config.error_logfile, "error_logfile", "stderr", _ignore)
+    file = open_log_file(config.error_logfile, "error_logfile", "stderr", _tell)
     return ErrorLog(file, logging.getLevelNamesMapping()[config.log_level.upper()])
 
 
@@ -132,8 +131,9 @@ def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[s
         raise ConfigError(f"{setting} = {place!r}: can't be opened: {error.strerror}") from None
 
 
-def _ignore(_: str) -> None:
-    """Keep quiet: there is no second log to say that the error log can't be written."""
+def _tell(message: str) -> None:
+    # In the log itself: what cannot be said there while it loses lines is said with their count when it works again.
+    error_log.warning("error log: %s", message)
 
 
 def _head(record: logging.LogRecord) -> str:

@@ -1,14 +1,19 @@
 """logs: the error log's form, and that the standard logger is given back as it was."""
 
+import contextlib
+import errno
 import io
 import logging
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from tests.support.times import MS
 
+from greenserve import log_file
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.logs import error_log, open_error_log
@@ -112,3 +117,68 @@ def test_an_error_log_that_cannot_be_written_harms_nobody(capfd: pytest.CaptureF
     with open_error_log(Config(error_logfile="/dev/full")):
         error_log.error("lost")
     assert capfd.readouterr() == ("", "")
+
+
+class TestWhenItCannotBeWritten:
+    """The error log is the last one: what it loses it says itself, when it works again."""
+
+    def test_the_loss_is_told_with_its_count_afterwards(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(fd: int, line: bytes) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with open_error_log(to(tmp_path / "e.log")) as log:
+            monkeypatch.setattr(log_file, "_os_write", full)
+            error_log.info("lost")
+            error_log.info("lost")
+            assert log.text_stream().write("lost\n") == 5
+            monkeypatch.undo()
+            error_log.info("kept")
+        kept, told = (tmp_path / "e.log").read_text().splitlines()
+        assert kept.endswith("info: kept")
+        # Two lines, one of an app, and the one that would have told of it.
+        assert told.endswith("this log works again, 4 lines were lost")
+
+    def test_a_reopening_that_fails_is_told_in_the_old_file(self, tmp_path: Path) -> None:
+        folder = tmp_path / "logs"
+        folder.mkdir()
+        with open_error_log(to(folder / "e.log")) as log:
+            folder.rename(tmp_path / "moved")
+            log.reopen()
+        assert "can't be reopened, the old file stays" in (tmp_path / "moved" / "e.log").read_text()
+
+    def test_apps_write_to_a_stderr_that_nobody_reads_without_standing_still(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading, writing = os.pipe()
+        with open(writing, "w") as stream:
+            monkeypatch.setattr(sys, "stderr", stream)
+            with open_error_log(Config()) as log:
+                errors = log.text_stream()
+                began = time.monotonic()
+                for _ in range(1000):  # far more than a pipe holds
+                    errors.write("x" * 999 + "\n")
+                assert time.monotonic() - began < 1000 * MS
+            monkeypatch.undo()
+            os.set_blocking(reading, False)
+            while len(os.read(reading, 1 << 16)) == 1 << 16:
+                pass
+        os.close(reading)
+
+    @pytest.mark.parametrize("how", ["closed", "no reader", "never there"])
+    def test_apps_write_to_a_stderr_that_is_gone(self, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading, writing = os.pipe()
+        stream = os.fdopen(writing, "w")
+        monkeypatch.setattr(sys, "stderr", None if how == "never there" else stream)
+        with open_error_log(Config()) as log:
+            if how == "closed":
+                stream.close()
+            if how == "no reader":
+                os.close(reading)
+            log.text_stream().write("text\n")
+            log.text_stream().flush()
+        if how != "no reader":
+            os.close(reading)
+        with contextlib.suppress(OSError):
+            stream.close()

@@ -10,13 +10,12 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from greenserve.access_log import AccessLog, open_access_log
 from greenserve.config import BindAddress, Config
@@ -34,7 +33,7 @@ from greenserve.net.stats import Counts, Stats
 from greenserve.net.timeouts import Timeouts
 from greenserve.net.tls import TLS, open_tls
 from greenserve.proxies import Trust
-from greenserve.wsgi import Exchange, Forwarding, Service, WSGIApplication
+from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads import GreenThread, sleep, spawn, spawn_n
@@ -96,7 +95,7 @@ class Server:
         )
         self.prefaces: Prefaces | None = None  # where connections begin with PROXY headers
         self._software = software
-        self._errors = errors
+        self._errors = errors or cast(TextIO, ErrorStream())
         self._sockets = tuple(sockets)
         self._ssl_context = ssl_context
         self._tls: TLS | None = None
@@ -149,7 +148,7 @@ class Server:
     def _listener(
         self, sock: socket.socket, tls: TLS | None, submit: Callable[[Connection], None]
     ) -> Listener:
-        return Listener(self, sock, self._software, self._errors or sys.stderr, tls, submit)
+        return Listener(self, sock, self._software, self._errors, tls, submit)
 
     def _redirect(self, connection: Connection) -> None:
         connection.redirect(self.port or 443)

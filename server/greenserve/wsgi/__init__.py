@@ -5,6 +5,7 @@ net/ makes an Exchange for each request and runs it on a green thread.
 """
 
 from greenserve.wsgi.environ import base_environ, make_environ
+from greenserve.wsgi.error_stream import ErrorStream
 from greenserve.wsgi.exchange import Exchange, RequestTimeout
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forwarding import Forwarding, Peer
@@ -14,6 +15,7 @@ from greenserve.wsgi.service import Service
 from greenserve.wsgi.tls_environ import client_environ, tls_environ
 
 __all__ = [
+    "ErrorStream",
     "Exchange",
     "FileWrapper",
     "Forwarding",
