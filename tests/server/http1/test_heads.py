@@ -232,6 +232,13 @@ class TestRequestLine:
         assert refusal(data).status == 501
         assert refusal(*(data[i : i + 1] for i in range(len(data)))).status == 501
 
+    @pytest.mark.parametrize(
+        "hello", [b"\x16\x03\x01\x00\x05\x01\x00 \x01\x03\r\n\r\n", b"\x16\x03\x01\x02", b"\x16\x03"]
+    )
+    def test_3_1_a_tls_client_at_the_wrong_port_is_told_so(self, hello: bytes) -> None:
+        assert "not TLS" in refusal(hello).reason
+        assert status(hello.decode("latin-1")) == 400
+
     def test_3_1_the_method_of_another_protocol_is_refused(self) -> None:
         assert status("DESCRIBE / RTSP/1.0") in (400, 505)
         assert status("SOURCE / ICE/1.0") in (400, 505)
