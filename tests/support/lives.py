@@ -197,7 +197,7 @@ def body_with_a_length(client: Client) -> None:
 
 def chunked_body(client: Client) -> None:
     client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhel")
-    client.send(b"lo\r\n0\r\nTrailer: x\r")
+    client.send(b"lo\r\n0\r\nX-Last: x\r")
     client.send(b"\n\r\n")
 
 
