@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
+
+Step = tuple[str, int, int]
 
 CORPUS: Final = Path(__file__).with_name("corpus")
 RESULTS: Final = Path("fuzz-results")
@@ -62,7 +65,9 @@ def _run(name: str, seconds: int, keep: bool) -> int:
     flags = [f"-max_total_time={seconds}", f"-artifact_prefix={RESULTS / name}-", "-print_final_stats=1"]
     code = _child(name, flags, found, checked_in)
     if keep and code == 0:
-        _minimise(name, found, checked_in)
+        from tests.fuzz.targets import TARGETS
+
+        _minimise(TARGETS[name], found, checked_in)
     return 1 if code else 0
 
 
@@ -72,19 +77,47 @@ def _child(name: str, flags: list[str], *folders: Path) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def _minimise(name: str, found: Path, checked_in: Path) -> None:
-    """The fewest inputs, smallest first, that reach what all of them reach."""
-    merged = RESULTS / f"{name}-merged"
-    shutil.rmtree(merged, ignore_errors=True)
-    merged.mkdir()
-    _child(name, ["-merge=1"], merged, checked_in, found)
-    inputs = sorted((path.read_bytes() for path in merged.iterdir()), key=lambda data: (len(data), data))
-    by_hand = {path.name for path in checked_in.iterdir() if not path.name.startswith("found-")}
-    for path in checked_in.iterdir():
-        if path.name not in by_hand:
-            path.unlink()
-    for number, data in enumerate(inputs[:KEPT]):
-        (checked_in / f"found-{number:02}").write_bytes(data)
+def _minimise(target: Callable[[bytes], None], found: Path, checked_in: Path) -> None:
+    """Keep the smallest inputs that together go every way that all of them go.
+
+    libFuzzer's own merge starts its program anew by a name that a Python program has not.
+    """
+    by_hand = [path for path in checked_in.iterdir() if not path.name.startswith("found-")]
+    for path in set(checked_in.iterdir()).difference(by_hand):
+        path.rename(found / path.name)
+    known: set[Step] = set()
+    for path in by_hand:
+        known |= _steps(target, path.read_bytes())
+    number = 0
+    for data in sorted({path.read_bytes() for path in found.iterdir()}, key=lambda data: (len(data), data)):
+        new = _steps(target, data) - known
+        if new and number < KEPT:
+            known |= new
+            (checked_in / f"found-{number:02}").write_bytes(data)
+            number += 1
+
+
+def _steps(target: Callable[[bytes], None], data: bytes) -> set[Step]:
+    """From which line of greenserve to which an input goes."""
+    steps: set[Step] = set()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if event == "call":
+            if "/greenserve/" not in frame.f_code.co_filename:
+                return None
+            last[frame] = 0
+        elif event == "line":
+            steps.add((frame.f_code.co_filename, last[frame], frame.f_lineno))
+            last[frame] = frame.f_lineno
+        return trace
+
+    last: dict[FrameType, int] = {}
+    sys.settrace(trace)
+    try:
+        target(data)
+    finally:
+        sys.settrace(None)
+    return steps
 
 
 def _fuzz(name: str, flags: list[str]) -> int:
