@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 from tests.deploy.processes import GREENSERVE, ROOT, running
+from tests.support.certificates import authority_file, issue_pair
 from tests.support.times import PATIENCE
 
 from greenserve import Config
@@ -39,6 +40,43 @@ def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_systemd_takes_the_units(units):
     done = analyze("verify", *units)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_systemd
+def test_systemd_takes_what_tls_adds(units, tmp_path):
+    folder = tmp_path / "greenserve.service.d"
+    folder.mkdir()
+    shutil.copy(FOLDER / "tls.conf", folder)
+    done = analyze("verify", *units)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = analyze("security", "--offline=yes", "--no-pager", units[0])
+    assert float(re.search(r"exposure level for greenserve\.service: ([\d.]+)", done.stdout)[1]) <= 2.5
+
+
+def _get(url, authority):
+    with requests.Session() as session:
+        session.trust_env = False  # a REQUESTS_CA_BUNDLE would go before `verify`
+        return session.get(url, timeout=PATIENCE, verify=str(authority))
+
+
+def test_greenserve_takes_what_tls_adds(tmp_path):
+    """The variables of the drop-in, with files and ports that exist here; SIGHUP is what ExecReload sends."""
+    text = (FOLDER / "tls.conf").read_text()
+    given = dict(re.findall(r"^Environment=(\w+)=(.*)$", text, re.MULTILINE))
+    assert set(given) == {f"GREENSERVE_{name}" for name in ("CERTFILE", "KEYFILE", "BIND", "REDIRECT_BIND")}
+    issue_pair(tmp_path / "c.pem", tmp_path / "k.pem", "127.0.0.1")
+    given |= {"GREENSERVE_CERTFILE": str(tmp_path / "c.pem"), "GREENSERVE_KEYFILE": str(tmp_path / "k.pem")}
+    given |= {"GREENSERVE_BIND": "127.0.0.1:0", "GREENSERVE_REDIRECT_BIND": "127.0.0.1:0"}
+    with running([*GREENSERVE, "apps.hello:app"], env=given) as (process, url):
+        # What it says first is where it redirects from: `running` looks for http.
+        answer = _get(url, authority_file(tmp_path / "ca.pem"))
+        assert (answer.text, answer.history[0].status_code) == ("Hello, world!\n", 308)
+        assert "ExecReload=/bin/kill -HUP $MAINPID" in text
+        process.send_signal(signal.SIGHUP)
+        while "certificates reloaded" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
 
 
 @needs_systemd

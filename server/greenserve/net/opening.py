@@ -162,12 +162,14 @@ class Opening(Closing):
         stream = cast(TLSStream, self._stream)
         try:
             done = stream.shake_hands()
-        except PeerGone as error:
+            if done:
+                self._begin_http(stream)
+        except (OSError, ValueError) as error:  # besides PeerGone: a client's certificate that can't be read
             self._fail_handshake(str(error))
             return
         if done:
-            self._begin_http(stream)
-        elif stream.has_unsent:
+            return
+        if stream.has_unsent:
             stream.descriptor.on_writable(self._line_up)
         else:
             stream.descriptor.on_readable(self._line_up)
@@ -187,9 +189,8 @@ class Opening(Closing):
 
     def _open_late(self) -> None:
         """The deadline has passed. What has come in time may lie in the socket still, since an app held the hub."""
-        if (
-            self._stream.descriptor.reader is not None
-        ):  # else it stands in line: we are the slow ones, and too slow
+        # Without a reader it stands in line: we are the slow ones, and too slow.
+        if self._stream.descriptor.reader is not None:
             self._stream.descriptor.reader = None
             if isinstance(self._stream, TLSStream):
                 self.shake()

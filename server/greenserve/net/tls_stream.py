@@ -99,11 +99,13 @@ class TLSStream(Stream):
 
     def _flush(self) -> bool:
         """Send what OpenSSL has made; whether the kernel has all of it. Raises PeerGone."""
-        if self._outgoing.pending:
-            made = self._outgoing.read()
-            self._unsent = memoryview(b"".join((self._unsent, made)) if self._unsent else made)
+        made = self._outgoing.read() if self._outgoing.pending else b""
         if self._unsent:
-            self._unsent = self._unsent[super().send_now(self._unsent) :]
+            made = b"".join((self._unsent, made))
+        elif not made:
+            return True
+        sent = super().send_now(made)
+        self._unsent = _nothing if sent == len(made) else memoryview(made)[sent:]
         return not self._unsent
 
     # From hub callbacks --------------------------------------------------------------------------------
