@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.support.raw import RawClient, request
 from tests.support.running import becomes_quiet, in_one_hub, serving
 from tests.support.times import MS, PATIENCE, eventually
 
-from greenserve import sleep
+from greenserve import sleep, spawn
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 
@@ -141,6 +142,20 @@ def test_byte_by_byte_over_a_unix_socket(tmp_path: Path):
             client.send(bytes([byte]))
             sleep(0)
         assert client.send(GET).answer().body.startswith(b"192.0.2.1 4711")
+
+
+def test_what_lies_behind_it_on_a_unix_socket_is_read_though_no_edge_tells_of_it(tmp_path: Path):
+    """A message with a descriptor ends a read (unix(7)); all has come before the first."""
+    with (
+        in_one_hub(tell, tmp_path, proxy_protocol="v1") as (server, clock),
+        RawClient(server.address, green=True) as client,
+        Path("/dev/null").open() as passed,
+    ):
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", passed.fileno()))
+        assert client.sock.sendmsg([FIRST], [rights]) == len(FIRST)
+        began = clock()
+        assert client.send(GET).answer().body.startswith(b"192.0.2.1 ")
+        assert clock() == began  # not when the deadline had a last look
 
 
 # TLS behind it
@@ -370,6 +385,18 @@ def test_a_stop_gives_it_half_a_second(tmp_path: Path):
         server.stop(30)
         assert clock() - began == pytest.approx(0.5)
         assert rest(client) == b""
+
+
+def test_nor_does_the_head_behind_it_get_more_when_the_server_stops(tmp_path: Path):
+    with (
+        in_one_hub(tell, tmp_path, proxy_protocol="v1") as (server, clock),
+        RawClient(server.address, green=True) as client,
+    ):
+        sleep(0.1)
+        began = clock()
+        spawn(server.stop, 30)
+        sleep(0.4)
+        assert (client.send(FIRST).rest(), clock() - began) == (b"", pytest.approx(0.9))
 
 
 # The log

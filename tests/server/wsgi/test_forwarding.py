@@ -142,6 +142,12 @@ def test_of_the_two_families_only_the_one_that_the_proxy_speaks_is_heard():
     assert "HTTP_FORWARDED" not in environ
 
 
+def test_a_clients_malformed_line_does_not_swallow_the_proxys():
+    fields = 'Forwarded: for="', "Forwarded: for=192.0.2.2;proto=https"
+    environ = environ_of(*fields, forwarding=forwarding("forwarded"))
+    assert (environ["REMOTE_ADDR"], environ["HTTP_FORWARDED"]) == ("192.0.2.2", "for=192.0.2.2;proto=https")
+
+
 def test_any_other_field_can_be_one_that_only_proxies_set():
     """An identity that a proxy has checked, say; it means nothing to the server."""
     ours = forwarding("x-forwarded-for", "x-real-ip", "x-forwarded-user", "authenticated-as")
