@@ -28,12 +28,12 @@ class Settings:
     sleepers: int = 4000
     tasks: int = 1_000_000
     microbenchmark_seconds: float = 1.0
-    slow_seconds: int = 20
+    slow_seconds: int = 25
 
     @classmethod
     def quick(cls):
         """Whether everything works; the numbers are noise."""
-        return cls(rounds=1, seconds=1, tasks=50_000, microbenchmark_seconds=0.3, slow_seconds=6)
+        return cls(rounds=1, seconds=1, tasks=50_000, microbenchmark_seconds=0.3, slow_seconds=12)
 
 
 def parse(argv):
