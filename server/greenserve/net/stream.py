@@ -104,14 +104,15 @@ class Stream:
         if sent != len(data):
             self._send_rest(memoryview(data)[sent:], timeout)
 
-    def send_pieces(self, first: bytes, second: bytes, timeout: float | None) -> None:
+    def send_pieces(self, first: bytes | memoryview, second: bytes, timeout: float | None) -> None:
         """Both, without joining them. Else as send."""
         sent = self.send_now(first, second)
-        if sent < len(first):
-            self._send_rest(memoryview(first)[sent:], timeout)
-            sent = len(first) + self.send_now(
-                second
-            )  # tried before it is waited for: no edge tells of room that is left
+        # Both are offered again until the first is out. After it alone the second would be waited for, and no edge tells of
+        # room that was there all the time; and TLS may have put the second's beginning into one record with it.
+        while sent < len(first):
+            self._wait_to_send(timeout)
+            first = memoryview(first)[sent:]
+            sent = self.send_now(first, second)
         self._send_rest(memoryview(second)[sent - len(first) :], timeout)
 
     def _send_rest(self, left: memoryview, timeout: float | None) -> None:

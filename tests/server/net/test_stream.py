@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.faulty import Fault, FaultySocket, FaultyStream, Plan, at
 
 from greenserve import spawn
 from greenserve.errors import PeerGone
@@ -206,3 +207,15 @@ def test_shut_sending_tells_the_peer(stream: Stream, peer: socket.socket) -> Non
     stream.shut_sending()
     stream.reset_on_close()
     stream.close()
+
+
+def test_the_second_piece_goes_out_with_what_is_left_of_the_first(clock: FakeClock) -> None:
+    # The kernel took a part of the head only. Epoll tells of the room for its rest, and of no more than that.
+    plan = Plan(at(0, Fault(size=3)))
+    one, peer = socket.socketpair()
+    with peer:
+        stream = FaultyStream(get_hub(), FaultySocket.around(one, plan))
+        stream.send_pieces(b"a head and", b" a body", 7)
+        assert peer.recv(100) == b"a head and a body"
+        stream.close()
+    assert plan.calls == ["sendmsg", "sendmsg", "close"]
