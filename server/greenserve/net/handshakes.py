@@ -43,7 +43,11 @@ class Handshakes:
         until = clock() + _TURN
         try:
             while line:
-                line.popleft().shake()
+                connection = line.popleft()
+                try:
+                    connection.shake()
+                except Exception:
+                    connection.broke()
                 if clock() >= until:
                     break
         finally:

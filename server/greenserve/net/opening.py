@@ -47,7 +47,7 @@ class Opening(Closing):
     def _on_readable(self) -> None:
         raise NotImplementedError  # Connection's: reads heads
 
-    def _take(self, data: bytes) -> None:
+    def _take_ahead(self, data: bytes) -> None:
         raise NotImplementedError  # Connection's: reads heads
 
     def _open(self) -> None:
@@ -84,6 +84,12 @@ class Opening(Closing):
     # PREFACE ------------------------------------------------------------------------------------------
 
     def _on_preface(self, header: ProxyHeader | ProtocolError | None, rest: bytes) -> None:
+        try:
+            self._take_preface(header, rest)
+        except Exception:
+            self.broke()
+
+    def _take_preface(self, header: ProxyHeader | ProtocolError | None, rest: bytes) -> None:
         """The PROXY header is there, or will never be."""
         server = self.server
         prefaces = server.prefaces
@@ -101,7 +107,7 @@ class Opening(Closing):
         if not rest:
             self._stream.when_readable(read)
         elif self.listener.tls is None:
-            server.hub.call_soon(self._take, rest)
+            server.hub.call_soon(self._take_ahead, rest)
         else:
             self._greet(rest)
 
@@ -136,7 +142,10 @@ class Opening(Closing):
         except PeerGone as error:
             self._fail_handshake(str(error))
         else:
-            self._greet(data)
+            try:
+                self._greet(data)
+            except Exception:
+                self.broke()
 
     def _greet(self, data: bytes) -> None:
         """The first bytes: is this TLS?"""
