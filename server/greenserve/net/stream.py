@@ -107,8 +107,8 @@ class Stream:
     def send_pieces(self, first: bytes | memoryview, second: bytes, timeout: float | None) -> None:
         """Both, without joining them. Else as send."""
         sent = self.send_now(first, second)
-        # Both are offered again until the first is out. After it alone the second would be waited for, and no edge tells of
-        # room that was there all the time; and TLS may have put the second's beginning into one record with it.
+        # Both are offered again until the first is out. After it alone the second would be waited for, and no edge
+        # tells of room that was there all the time; TLS may have put the second's beginning into one record with it.
         while sent < len(first):
             self._wait_to_send(timeout)
             first = memoryview(first)[sent:]
