@@ -104,7 +104,11 @@ class TLSStream(Stream):
             made = b"".join((self._unsent, made))
         elif not made:
             return True
-        sent = super().send_now(made)
+        try:
+            sent = super().send_now(made)
+        except PeerGone:
+            self._unsent = memoryview(made)  # a record left out would make all that follow it unreadable
+            raise
         self._unsent = _nothing if sent == len(made) else memoryview(made)[sent:]
         return not self._unsent
 
