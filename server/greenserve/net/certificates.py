@@ -35,12 +35,6 @@ _ADVICE: Final = {
 }
 
 
-class Session(ssl.SSLObject):
-    """A client's TLS session, and the name that the client asked for."""
-
-    server_name = ""  # "" for none
-
-
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """One certfile with its key, ready to be used."""
@@ -60,8 +54,36 @@ class Certificate:
         return f"{', '.join(self.names) or self.file} until {self.until}"
 
 
-def load_certificates(config: Config) -> list[Certificate]:
-    """All that the settings name, the default one first. Blocks. Raises ConfigError."""
+class Certificates:
+    """All that a server has, and which of them a client is shown."""
+
+    def __init__(self, every: Sequence[Certificate]) -> None:
+        """The first one is for clients that ask for no name, or one that nobody has."""
+        self.every = every
+        self._exact: dict[str, ssl.SSLContext] = {}
+        self._wildcard: dict[str, ssl.SSLContext] = {}  # by what follows the asterisk
+        for certificate in every:
+            for name in certificate.names:
+                name = name.lower()
+                if name.startswith("*."):
+                    self._wildcard.setdefault(name[1:], certificate.context)
+                else:
+                    self._exact.setdefault(name, certificate.context)
+
+    def context_for(self, name: str) -> ssl.SSLContext:
+        """Of the certificate that has the name a client asks for, "" for none."""
+        name = name.lower().rstrip(".")
+        # A wildcard stands for one whole label, the first (RFC 9525 §6.3); who is named exactly goes before it.
+        found = self._exact.get(name) or self._wildcard.get(name[max(0, name.find(".")) :])
+        return found or self.every[0].context
+
+    def __str__(self) -> str:
+        """For the log."""
+        return "; ".join(map(str, self.every))
+
+
+def load_certificates(config: Config) -> Certificates:
+    """All that the settings name, in their order. Blocks. Raises ConfigError."""
     password = _password(config.keyfile_password_file)
     keys = config.keyfile or config.certfile
     authorities = _authorities(config.ca_certs)
@@ -71,8 +93,7 @@ def load_certificates(config: Config) -> list[Certificate]:
         _load_pair(context, certfile, keyfile, password)
         names, until = _inspect(certfile, keyfile, password)
         found.append(Certificate(certfile, names, until, context))
-    _choose_by_name(found)
-    return found
+    return Certificates(found)
 
 
 def watched_files(config: Config) -> Iterable[Path]:
@@ -207,33 +228,6 @@ def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObjec
         with contextlib.suppress(ssl.SSLWantReadError):
             side.do_handshake()
     return near
-
-
-def _choose_by_name(certificates: Sequence[Certificate]) -> None:
-    """Have the first one's context, which every connection begins with, show each client the one it asks for."""
-    exact: dict[str, ssl.SSLContext] = {}
-    wildcard: dict[str, ssl.SSLContext] = {}
-    default = certificates[0].context
-    for certificate in certificates:
-        for name in certificate.names:
-            name = name.lower()
-            if name.startswith("*."):
-                wildcard.setdefault(name[1:], certificate.context)
-            else:
-                exact.setdefault(name, certificate.context)
-
-    def choose(session: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-        if not name:
-            return
-        session.server_name = name  # type: ignore[attr-defined]  # see sslobject_class
-        name = name.lower().rstrip(".")
-        # A wildcard stands for one whole label, the first (RFC 9525 §6.3); who is named exactly goes before it.
-        found = exact.get(name) or wildcard.get(name[max(0, name.find(".")) :])
-        if found is not None and found is not default:
-            session.context = found
-
-    default.sslobject_class = Session
-    default.sni_callback = choose
 
 
 def _reason(error: Exception) -> str:

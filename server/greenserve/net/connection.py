@@ -47,14 +47,13 @@ _PREFACE, _HANDSHAKE, _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, 
 class Connection(Opening):
     """A client. Made by a listener; it is the Link of its exchanges."""
 
-    __slots__ = ("_exchange", "_framing", "_queued_at", "_rest", "_worker")
+    __slots__ = ("_exchange", "_framing", "_queued_at", "_worker")
 
     def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """Begins to read at once."""
         super().__init__(server, listener, stream, peer, peer_port)
         self._reader = None
         self._head = None
-        self._rest = b""
         self._framing: BodyFraming | None = None
         self._exchange: Exchange | None = None
         self._worker: greenlet | None = None

@@ -1,8 +1,8 @@
 """What comes before HTTP: the TLS handshake, from hub callbacks, under a deadline of its own.
 
 Between Closing and Connection. Accepting reads nothing: a client that never finishes its handshake costs a small
-object, and no TLS state before its first bytes are here. The invariant: a connection whose handshake failed has seen no
-app, and its client learns why where TLS has a word for it.
+object, and no TLS state before its whole greeting is here. The invariant: a connection whose handshake failed has seen
+no app, and its client learns why where TLS has a word for it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from greenserve.errors import PeerGone, ProtocolError
+from greenserve.net.client_hello import server_name_of
 from greenserve.net.closing import Closing
 from greenserve.net.preface import Preface
 from greenserve.net.redirecting import https_location
@@ -35,7 +36,7 @@ _TLS_HANDSHAKE: Final = 22  # the content type that a client's first record has 
 class Opening(Closing):
     """A connection that can begin."""
 
-    __slots__ = ("_preface", "environ", "listener")
+    __slots__ = ("_preface", "_rest", "environ", "listener")
 
     def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """For Connection."""
@@ -43,6 +44,7 @@ class Opening(Closing):
         self.listener = listener
         self.environ: dict[str, Any] = listener.environ  # what all its requests share
         self._preface: Preface | None = None
+        self._rest = b""  # what has come and is not read yet
 
     def _on_readable(self) -> None:
         raise NotImplementedError  # Connection's: reads heads
@@ -143,18 +145,25 @@ class Opening(Closing):
             self._fail_handshake(str(error))
         else:
             try:
-                self._greet(data)
+                if data:
+                    self._greet(self._rest + data)
+                else:
+                    self._fail_handshake("closed before it began")
             except Exception:
                 self.broke()
 
     def _greet(self, data: bytes) -> None:
-        """The first bytes: is this TLS?"""
-        if not data:
-            self._fail_handshake("closed before it began")
-        elif data[0] == _TLS_HANDSHAKE:
+        """What has come so far: is this TLS, and for whom?"""
+        if data[0] == _TLS_HANDSHAKE:
+            name = server_name_of(data)
+            if name is None:
+                self._rest = data
+                self._stream.when_readable(self._on_greeting)
+                return
+            self._rest = b""
             tls = self.listener.tls
             assert tls is not None
-            self._stream = TLSStream(self._stream, tls.context, data)
+            self._stream = TLSStream(self._stream, tls.context_for(name), data, name)
             self._line_up()
         elif data[:1].isalpha():
             self.refuse(ProtocolError(400, "this port speaks HTTPS: use https:// (RFC 9110 §4.2.2)"))
@@ -186,7 +195,7 @@ class Opening(Closing):
     def _begin_http(self, stream: TLSStream) -> None:
         server = self.server
         listener = self.listener
-        values = tls_environ(stream.tls)
+        values = tls_environ(stream.tls, stream.server_name)
         client = client_environ(stream.tls)
         if client or self.environ is not listener.environ:
             self.environ = {**self.environ, **values, **client}

@@ -15,7 +15,7 @@ from typing import Final
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
-from greenserve.net.certificates import Certificate, load_certificates, watched_files
+from greenserve.net.certificates import load_certificates, watched_files
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.greenthreads import spawn_n
 from greenserve_hub.loop import Hub
@@ -33,15 +33,13 @@ _Look = tuple[tuple[str, int, int, int, int] | tuple[str], ...]
 class TLS:
     """One server's TLS."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        """With a context that somebody else has made."""
-        self.context = context
+    def context_for(self, name: str) -> ssl.SSLContext:
+        """What a client is met with that asks for `name`, "" for none."""
+        raise NotImplementedError
 
     def reload(self) -> None:
         """Read the certificates anew. Blocks. Raises ConfigError, with everything as it was."""
-        raise ConfigError(
-            "this server was given an ssl_context: load certificates into that, new connections show them"
-        )
+        raise NotImplementedError
 
     def watch(self, hub: Hub, changed: Callable[[], object]) -> None:
         """Look after the files from now on, and run `changed` in a green thread when they are others.
@@ -53,6 +51,24 @@ class TLS:
         """Look no more. Switches: never."""
 
 
+class ContextTLS(TLS):
+    """TLS with a context of the embedding program's own."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        """It is taken as it is."""
+        self._context = context
+
+    def context_for(self, name: str) -> ssl.SSLContext:
+        """See TLS. What the name means is for the context's own callback."""
+        return self._context
+
+    def reload(self) -> None:
+        """Nothing to read. Raises ConfigError."""
+        raise ConfigError(
+            "this server was given an ssl_context: load certificates into that, new connections show them"
+        )
+
+
 class FileTLS(TLS):
     """TLS with the certificates that the settings name."""
 
@@ -61,10 +77,13 @@ class FileTLS(TLS):
         self._config = config
         self._lock = _thread.allocate_lock()
         self._used = self._changed = _look(config)
-        certificates = load_certificates(config)
-        super().__init__(certificates[0].context)
-        self._warn(certificates)
+        self._certificates = load_certificates(config)
+        self._warn()
         self._deadline: Deadline | None = None
+
+    def context_for(self, name: str) -> ssl.SSLContext:
+        """See TLS."""
+        return self._certificates.context_for(name)
 
     def reload(self) -> None:
         """Read the certificates anew, for connections from now on. From any OS thread. Blocks.
@@ -73,11 +92,10 @@ class FileTLS(TLS):
         """
         with self._lock:
             used = _look(self._config)
-            certificates = load_certificates(self._config)
-            self.context = certificates[0].context
+            self._certificates = load_certificates(self._config)
             self._used = self._changed = used
-        log.info("certificates reloaded: %s", "; ".join(map(str, certificates)))
-        self._warn(certificates)
+        log.info("certificates reloaded: %s", self._certificates)
+        self._warn()
 
     def watch(self, hub: Hub, changed: Callable[[], object]) -> None:
         """See TLS."""
@@ -97,9 +115,9 @@ class FileTLS(TLS):
             self._used = now
             spawn_n(changed)
 
-    def _warn(self, certificates: list[Certificate]) -> None:
+    def _warn(self) -> None:
         seen: set[str] = set()
-        for number, certificate in enumerate(certificates):
+        for number, certificate in enumerate(self._certificates.every):
             names = {name.lower() for name in certificate.names}
             if number and names <= seen:
                 log.warning("%s is never shown to anyone: others have its names", certificate.file)
@@ -122,7 +140,7 @@ def open_tls(config: Config, context: ssl.SSLContext | None) -> TLS | None:
             raise ConfigError(
                 "client_cert and ca_certs go with certfile: an ssl_context has its own verify_mode"
             )
-        return TLS(context)
+        return ContextTLS(context)
     if config.certfile:
         return FileTLS(config)
     for name, given in (

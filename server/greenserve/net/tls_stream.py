@@ -38,10 +38,16 @@ _nothing: Final = memoryview(b"")
 class TLSStream(Stream):
     """A Stream after TLS has begun. Takes the place of the Stream that it is made of."""
 
-    __slots__ = ("_counted", "_ended", "_incoming", "_outgoing", "_resets", "_tls", "_unsent")
+    __slots__ = ("_counted", "_ended", "_incoming", "_outgoing", "_resets", "_tls", "_unsent", "server_name")
 
-    def __init__(self, stream: Stream, context: ssl.SSLContext, ahead: bytes) -> None:
-        """`ahead` is what `stream` has received already; `stream` is not to be used any more."""
+    def __init__(
+        self, stream: Stream, context: ssl.SSLContext, ahead: bytes = b"", server_name: str = ""
+    ) -> None:
+        """`ahead` is what `stream` has received already; `stream` is not to be used any more.
+
+        `server_name` is the one that the client has asked for.
+        """
+        self.server_name = server_name
         self.sock = stream.sock
         self.descriptor = stream.descriptor
         self._short_is_all = stream._short_is_all

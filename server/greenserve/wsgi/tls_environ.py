@@ -27,18 +27,16 @@ _SHORT: Final = {
 _SPECIAL: Final = re.compile(r'["+,;<>\\]|^[ #]| $')
 _NOT_PLAIN: Final = re.compile(r"[^ -~]")
 _PLAIN: Final = re.compile(r"[ -~]*")
-_SERVER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _ALTERNATIVES: Final = {"DNS": "DNS", "email": "Email", "URI": "URI"}
 
 
-def tls_environ(session: ssl.SSLObject) -> dict[str, str]:
+def tls_environ(session: ssl.SSLObject, server_name: str) -> dict[str, str]:
     """The SSL_ variables of a connection without a client's certificate: few different ones, for many connections."""
     cipher = session.cipher()
-    name = getattr(session, "server_name", "")
     return {
         "SSL_PROTOCOL": session.version() or "",
         "SSL_CIPHER": cipher[0] if cipher is not None else "",
-        "SSL_TLS_SNI": name if _SERVER_NAME.fullmatch(name) else "",
+        "SSL_TLS_SNI": server_name,
         "SSL_CLIENT_VERIFY": "NONE",
     }
 

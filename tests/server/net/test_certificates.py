@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ssl
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,34 @@ from tests.support.services import program
 
 from greenserve import Config
 from greenserve.errors import ConfigError
-from greenserve.net.certificates import Certificate, load_certificates
+from greenserve.net.certificates import Certificate, Certificates, load_certificates
+from greenserve.net.client_hello import server_name_of
 
 DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime.now(datetime.UTC)
 
 
-def load(**settings: Any) -> list[Certificate]:
+def load(**settings: Any) -> Certificates:
     return load_certificates(Config(**settings))
 
 
-def shown(certificates: list[Certificate], name: str | None) -> set[str]:
+def of(**settings: Any) -> Sequence[Certificate]:
+    return load(**settings).every
+
+
+def shown(certificates: Certificates, name: str | None) -> set[str]:
     """The names in the certificate that a client gets which asks for `name`."""
     client = client_context(check_hostname=False)
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     near = client.wrap_bio(back, there, server_hostname=name)
-    far = certificates[0].context.wrap_bio(there, back, server_side=True)
-    for side in (near, far, near, far):
+    with pytest.raises(ssl.SSLWantReadError):
+        near.do_handshake()
+    hello = there.read()
+    there.write(hello)
+    asked = server_name_of(hello)
+    assert asked is not None
+    far = certificates.context_for(asked).wrap_bio(there, back, server_side=True)
+    for side in (far, near, far):
         try:
             side.do_handshake()
         except ssl.SSLWantReadError:
@@ -42,7 +54,7 @@ def shown(certificates: list[Certificate], name: str | None) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> list[Certificate]:
+def three(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     folder = tmp_path_factory.mktemp("names")
     names = {
         "a": ["first.example"],
@@ -72,26 +84,26 @@ class TestNames:
             ("localhost", "first.example"),
         ],
     )
-    def test_choose_the_certificate(self, three: list[Certificate], asked: str | None, got: str) -> None:
+    def test_choose_the_certificate(self, three: Certificates, asked: str | None, got: str) -> None:
         assert got in shown(three, asked)
 
-    def test_are_read(self, three: list[Certificate]) -> None:
-        assert [sorted(one.names) for one in three] == [
+    def test_are_read(self, three: Certificates) -> None:
+        assert [sorted(one.names) for one in three.every] == [
             ["first.example"],
             ["*.wild.example", "xn--bcher-kva.example"],
             ["exact.wild.example"],
         ]
-        assert all(0 < one.days_left < 365_000 for one in three)
+        assert all(0 < one.days_left < 365_000 for one in three.every)
 
     def test_of_addresses(self, tmp_path: Path) -> None:
-        (found,) = load(certfile=str(issue(tmp_path / "c.pem", "127.0.0.1", "::1")))
+        (found,) = of(certfile=str(issue(tmp_path / "c.pem", "127.0.0.1", "::1")))
         assert found.names == ("127.0.0.1", "0:0:0:0:0:0:0:1")
 
 
 class TestFiles:
     def test_key_and_certificate_apart(self, tmp_path: Path) -> None:
         issue_pair(tmp_path / "c.pem", tmp_path / "k.pem", "x.example")
-        (found,) = load(certfile=str(tmp_path / "c.pem"), keyfile=str(tmp_path / "k.pem"))
+        (found,) = of(certfile=str(tmp_path / "c.pem"), keyfile=str(tmp_path / "k.pem"))
         assert str(found).startswith("x.example until ")
 
     def test_no_such_file(self, tmp_path: Path) -> None:
@@ -166,7 +178,7 @@ class TestFiles:
         with pytest.raises(ConfigError, match="it is empty"):
             load(**settings)
         password.write_text("secret\nanything\n")
-        assert load(**settings)[0].names == ("x.example",)
+        assert of(**settings)[0].names == ("x.example",)
 
     def test_one_that_clients_refuse(self, tmp_path: Path) -> None:
         command = (
@@ -181,13 +193,13 @@ class TestFiles:
         command = f"{program('openssl')} req -x509 -newkey rsa:2048 -nodes -subj /CN=x -days 9"
         command += " -addext subjectAltName=DNS:localhost -keyout k.pem -out c.pem"
         subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
-        (found,) = load(certfile=str(tmp_path / "c.pem"), keyfile=str(tmp_path / "k.pem"))
+        (found,) = of(certfile=str(tmp_path / "c.pem"), keyfile=str(tmp_path / "k.pem"))
         assert found.names == ("localhost",)
         assert 8 < found.days_left < 10
 
     def test_an_expired_one_is_read(self, tmp_path: Path) -> None:
         file = issue(tmp_path / "c.pem", "old.example", not_before=NOW - 9 * DAY, not_after=NOW - DAY)
-        (found,) = load(certfile=str(file))
+        (found,) = of(certfile=str(file))
         assert found.names == ("old.example",)
         assert found.days_left < 0
 
@@ -202,7 +214,7 @@ class TestWhatIsSpoken:
             load(certfile=str(issue(tmp_path / "c.pem", "x")), ciphers="NONE-SUCH")
 
     def test_the_defaults(self, tmp_path: Path) -> None:
-        (found,) = load(certfile=str(issue(tmp_path / "c.pem", "x")))
+        (found,) = of(certfile=str(issue(tmp_path / "c.pem", "x")))
         context = found.context
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
         assert context.options & ssl.OP_NO_COMPRESSION
@@ -212,7 +224,7 @@ class TestWhatIsSpoken:
             assert cipher["aead"]
 
     def test_only_1_3(self, tmp_path: Path) -> None:
-        (found,) = load(certfile=str(issue(tmp_path / "c.pem", "x")), tls_min_version=1.3)
+        (found,) = of(certfile=str(issue(tmp_path / "c.pem", "x")), tls_min_version=1.3)
         assert found.context.minimum_version == ssl.TLSVersion.TLSv1_3
 
 
@@ -222,7 +234,7 @@ class TestAuthorities:
         return {"certfile": str(issue(tmp_path / "c.pem", "x")), "client_cert": "required"}
 
     def test_in_a_file(self, server: dict[str, Any], tmp_path: Path) -> None:
-        (found,) = load(ca_certs=str(authority_file(tmp_path / "ca.pem")), **server)
+        (found,) = of(ca_certs=str(authority_file(tmp_path / "ca.pem")), **server)
         assert found.context.verify_mode == ssl.CERT_REQUIRED
         assert len(found.context.get_ca_certs()) == 1
 
@@ -232,7 +244,7 @@ class TestAuthorities:
         authority_file(folder / "a.pem")
         authority_file(folder / "b.crt", by=trustme.CA())
         (folder / "README").write_text("no certificate")
-        (found,) = load(ca_certs=str(folder), **server)
+        (found,) = of(ca_certs=str(folder), **server)
         assert len(found.context.get_ca_certs()) == 2
 
     def test_none(self, server: dict[str, Any], tmp_path: Path) -> None:

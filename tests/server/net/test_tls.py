@@ -438,7 +438,7 @@ class TestEmbedded:
         with serve(tells, ssl_context=context, graceful_timeout=0) as server:
             assert server.url.startswith("https://")
             got = told(server.address)
-            assert (got["HTTPS"], got["SSL_TLS_SNI"], asked) == ("on", "", ["localhost"])
+            assert (got["HTTPS"], got["SSL_TLS_SNI"], asked) == ("on", "localhost", ["localhost"])
 
     def test_contradictions(self, certificate: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
