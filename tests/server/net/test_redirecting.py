@@ -28,11 +28,10 @@ from greenserve.net.redirecting import https_location
         ("/", "EXAMPLE.org:", "https://EXAMPLE.org/"),
         ("/", "[::1]:80", "https://[::1]/"),
         ("//evil.example/x", "example.org", "https://example.org//evil.example/x"),
-        ("/\\evil.example", "example.org", "https://example.org/\\evil.example"),
-        # RFC 9112 §3.2.2: the target's authority goes before Host.
-        ("http://other.example:81/p?q", "example.org", "https://other.example/p?q"),
-        ("http://other.example?q", "example.org", "https://other.example/?q"),
-        ("http://other.example", "example.org", "https://other.example/"),
+        # RFC 9112 §3.2.2: a target with an authority of its own.
+        ("http://other.example:81/p?q", "other.example:81", "https://other.example/p?q"),
+        ("http://other.example?q", "other.example", "https://other.example/?q"),
+        ("http://other.example", "other.example", "https://other.example/"),
     ],
 )
 def test_location(target: str, host: str, location: str) -> None:
@@ -85,6 +84,8 @@ def test_every_method(server: Server, method: str) -> None:
         b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost:\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n",
+        b"GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n",
+        b"GET /\\b HTTP/1.1\r\nHost: a\r\n\r\n",
         b"garbage\r\n\r\n",
     ],
 )
