@@ -64,6 +64,7 @@ class Listener:
         self._file = file_of(sock)
         self._is_closed = False
         self._pause = _FIRST_PAUSE
+        self._is_short = False  # of what the machine has; told
         self._failed = 0  # errors in a row
         self._descriptor = server.hub.open_descriptor(sock.fileno(), sock)
 
@@ -77,6 +78,9 @@ class Listener:
                 sock, address = self._accept()
             except BlockingIOError:
                 accepted = self._failed = 0
+                if self._is_short:
+                    self._is_short = False
+                    log.info("%s: all who waited are accepted", self.url)
                 with contextlib.suppress(IOClosed):
                     wait_readable(self._descriptor)
                 continue
@@ -115,8 +119,9 @@ class Listener:
         return isinstance(error, OSError) and error.errno in OF_THE_PEER and self._failed < _PEERS_IN_A_ROW
 
     def _pause_after(self, what: str, error: Exception) -> None:
-        """Say it, the first time, and wait until a connection closes or for a while."""
-        if self._pause == _FIRST_PAUSE:
+        """Say it, the first time until nobody waits any more, and wait until a connection closes or for a while."""
+        if not self._is_short:
+            self._is_short = True
             if isinstance(error, OSError):
                 reason = error.strerror or error
                 log.error("%s: %s: %s; %s", self.url, what, reason, advice(error, "accepting goes on"))

@@ -7,26 +7,29 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.apps import path
 from tests.support.raw import RawClient, ask, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.running import becomes_quiet, in_one_hub, open_files, serving
 from tests.support.times import PATIENCE
 
-from greenserve import Config, Server
-from greenserve_hub.testing import fake_clock
+from greenserve import Config, Server, sleep
+from greenserve_hub.testing import fake_clock, wait_all_blocked
 
 
 class _Failing(socket.socket):
     """A listening socket whose accept(2) fails as told, and then no more."""
 
-    failures: list[OSError]
+    failures: list[Exception]
+    accepted: list[tuple[int, Any]]
 
     def _accept(self) -> tuple[int, Any]:
+        if self.accepted:
+            return self.accepted.pop()
         if self.failures:
             raise self.failures.pop(0)
         return super()._accept()
@@ -35,6 +38,7 @@ class _Failing(socket.socket):
 def _failing(path: Path, *numbers: int) -> _Failing:
     sock = _Failing(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.failures = [OSError(number, os.strerror(number)) for number in numbers]
+    sock.accepted = []
     sock.bind(str(path / "socket"))
     sock.listen()
     return sock
@@ -94,8 +98,95 @@ class TestErrors:
             assert other.get().status == 200
         assert "could not be taken up" in caplog.text
 
-    def test_no_descriptors_for_real(self, tmp_path: Path) -> None:
-        (tmp_path / "run.py").write_text(_OUT_OF_DESCRIPTORS)
+    def test_one_that_never_ends_is_waited_out_and_not_spun_on(
+        self, clock_server: Any, tmp_path: Path, caplog: Any
+    ) -> None:
+        # A sandbox that forbids accept(2) says EPERM for ever, as a firewall does of one connection.
+        clock, start = clock_server
+        sock = _failing(tmp_path, *[errno.EPERM] * 1100)
+        server = start(sock)
+        began = clock()
+        with RawClient(server.address, green=True) as client:
+            assert client.get().status == 200
+        assert clock() - began > 60  # the last hundred took a second each
+        assert "cannot accept: Operation not permitted" in caplog.text
+
+    @pytest.mark.parametrize("name", ["ENOSPC", "ENOMEM", "EMFILE"])
+    def test_the_kernel_cannot_watch_one_more(
+        self, name: str, clock_server: Any, tmp_path: Path, caplog: Any
+    ) -> None:
+        # epoll_ctl(2): fs.epoll.max_user_watches, or no memory; select() past 1024.
+        clock, start = clock_server
+        server = start(_failing(tmp_path))
+        register, refused = server.hub.poller.register, []
+
+        def failing(fd: int) -> None:
+            if len(refused) < 3:
+                refused.append(fd)
+                raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+            register(fd)
+
+        server.hub.poller.register = failing
+        files = open_files()
+        began = clock()
+        for _ in range(3):
+            with _Plain(server.address) as client:
+                assert client.rest() == b""
+        with _Plain(server.address) as client:
+            assert client.get().status == 200
+        del server.hub.poller.register
+        assert clock() - began > 0.3  # 50, 100 and 200 ms
+        assert server.stats.accept_errors == 3
+        wait_all_blocked()
+        assert open_files() == files
+        (record,) = caplog.records
+        assert "a connection could not be taken up" in record.getMessage()
+        assert "lower --limit-connections" in record.getMessage()
+
+    def test_what_was_accepted_is_no_socket(self, clock_server: Any, tmp_path: Path, caplog: Any) -> None:
+        _, start = clock_server
+        sock = _failing(tmp_path)
+        number, *rest = os.pipe()
+        sock.accepted = [(number, "")]
+        server = start(sock)
+        files = open_files()
+        with RawClient(server.address, green=True) as client:
+            assert client.get().status == 200
+        wait_all_blocked()
+        assert set(open_files()) == set(files) - {number}  # given back
+        assert "cannot accept" in caplog.text
+        for one in rest:
+            os.close(one)
+
+    def test_a_stop_takes_up_what_is_behind_a_connection_that_was_reset(
+        self, clock_server: Any, tmp_path: Path
+    ) -> None:
+        _, start = clock_server
+        sock = _failing(tmp_path)
+        server = start(sock)
+        wait_all_blocked()
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(tmp_path / "socket"))
+        client.sendall(request("/waited"))
+        sock.failures = [OSError(errno.ECONNABORTED, "aborted")]
+        server.stop(5)  # before the acceptor has had its turn
+        assert client.recv(1000).endswith(b"/waited")
+        client.close()
+
+    def test_an_error_that_is_none_of_the_systems_is_outlived(
+        self, clock_server: Any, tmp_path: Path, caplog: Any
+    ) -> None:
+        _, start = clock_server
+        sock = _failing(tmp_path)
+        sock.failures = [MemoryError()]
+        server = start(sock)
+        with RawClient(server.address, green=True) as client:
+            assert client.get().status == 200
+        assert "cannot accept" in caplog.text
+
+    @pytest.mark.parametrize("program", ["_OUT_OF_DESCRIPTORS", "_MANY_OUT_OF_DESCRIPTORS"])
+    def test_no_descriptors_for_real(self, program: str, tmp_path: Path) -> None:
+        (tmp_path / "run.py").write_text(globals()[program])
         root = Path(__file__).parents[3]
         ran = subprocess.run(
             [sys.executable, str(tmp_path / "run.py")],
@@ -142,6 +233,89 @@ with serve(path) as server:
         os.close(fd)
 print("answered")
 """
+
+
+# Four times as many clients as there are descriptors: each is served when one before it has closed, at once. The app
+# finds none for its file either; that is its own error, and nobody else's.
+_MANY_OUT_OF_DESCRIPTORS = """
+import os, resource, socket, time
+from contextlib import suppress
+from greenserve import serve
+from tests.support.raw import RawClient
+from tests.support.times import eventually
+
+opened = []
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/file":
+        with open(__file__) as file:
+            opened.append(file.name)
+    start_response("200 OK", [])
+    return [b"fine"]
+
+CLIENTS = 40
+with serve(app) as server:
+    first = RawClient(server.address)
+    other = RawClient(server.address)
+    first.get("/file")
+    other.get("/")
+    late = [socket.socket() for _ in range(CLIENTS)]
+    used = max(int(name) for name in os.listdir("/proc/self/fd"))
+    free = CLIENTS // 4
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1 + free, used + 1000))
+    fill = []
+    with suppress(OSError):
+        while True:
+            fill.append(os.dup(0))
+    for fd in fill[-free:]:
+        os.close(fd)
+    for one in late:
+        one.settimeout(20)
+        one.connect(server.address)
+        one.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    eventually(lambda: server.stats.accept_errors > 1)
+    assert first.get("/file").status == 500      # the app's own open() has failed
+    assert other.get("/").status == 200
+    before = server.stats.accept_errors
+    time.sleep(0.5)
+    assert server.stats.accept_errors - before < 12   # 50, 100, 200, ... ms: nothing spins
+    began = time.monotonic()
+    for number, one in enumerate(late):
+        got = one.recv(1000)
+        assert got.startswith(b"HTTP/1.1 200"), (number, got)
+        one.close()                              # makes room for the next
+    assert time.monotonic() - began < 5, "a close wakes the listener; it does not wait for its second"
+    first.close()
+    other.close()
+    for fd in fill[:-free]:
+        os.close(fd)
+print("answered")
+"""
+
+
+class _Plain(RawClient):
+    """Green, and not registered with the hub whose poller is broken: it asks again and again."""
+
+    def __init__(self, address: Any) -> None:
+        super().__init__(address)
+        self.sock.setblocking(False)
+
+    def more(self) -> bytes:
+        while True:
+            try:
+                data = self.sock.recv(65536)
+            except BlockingIOError:
+                sleep(0.01)
+                continue
+            if not data:
+                raise EOFError
+            self.ahead += data
+            return data
+
+    def rest(self) -> bytes:
+        with suppress(EOFError):
+            while True:
+                self.more()
+        return bytes(self.ahead)
 
 
 @pytest.fixture
