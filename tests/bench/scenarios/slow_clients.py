@@ -29,7 +29,6 @@ TITLE = "A normal client beside 2,000 slow ones (slowhttptest), default settings
 PEERS = ("greenserve", "gevent", "eventlet", "gunicorn", "waitress")
 APP = "tests.bench.apps.slow_targets:app"
 CONNECTIONS = 2000
-PER_SECOND = 200  # 1,000 answers of 1 MiB a second would be work and not slowness
 PROBE_TIMEOUT = 2.0
 PAUSE = 0.02  # seconds between two pairs of probes
 SOURCE = ("127.0.0.2", 0)  # slowhttptest comes from 127.0.0.1
@@ -47,19 +46,12 @@ METRICS = [
     Metric("growth", "memory: heads and bodies", "MiB", higher=False, digits=0),
     Metric("growth_readers", "memory: readers", "MiB", higher=False, digits=0),
 ]
+# All heads and bodies stand before a deadline cuts off the first. A thousand answers of 1 MiB a second would be work and
+# not slowness. What readers take is 32 bytes a second, out of a window of less than 1 KiB.
 _FLAGS = {
-    "-H": ["-i", "3"],  # a field every 3 s
-    "-B": ["-i", "3", "-s", "8192"],
-    "-X": [
-        "-n",
-        "1",
-        "-z",
-        "32",
-        "-w",
-        "512",
-        "-y",
-        "1024",
-    ],  # 32 bytes a second, out of a window of less than 1 KiB
+    "-H": "-r 1000 -i 3",
+    "-B": "-r 1000 -i 3 -s 8192",
+    "-X": "-r 200 -n 1 -z 32 -w 512 -y 1024",
 }
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CONNECTED = re.compile(r"connected:\s+(\d+)")
@@ -110,18 +102,8 @@ def attack(peer, key, seconds):
 @contextlib.contextmanager
 def slowhttptest(server, way, path, seconds, output):
     """Runs meanwhile, on the load core, and writes to `output` when it has ended."""
-    command = [
-        "slowhttptest",
-        way,
-        *_FLAGS[way],
-        "-c",
-        f"{CONNECTIONS}",
-        "-r",
-        f"{PER_SECOND}",
-        "-l",
-        f"{seconds}",
-    ]
-    command += ["-p", "3", "-u", server.url.rstrip("/") + path]
+    url = server.url.rstrip("/") + path
+    command = f"slowhttptest {way} {_FLAGS[way]} -c {CONNECTIONS} -l {seconds} -p 3 -u {url}".split()
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         yield
