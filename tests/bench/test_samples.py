@@ -55,6 +55,24 @@ def test_a_missed_target_says_so():
     assert verdicts[0].measured == "0.10x"
 
 
+def test_a_normal_client_that_was_not_answered_beside_slow_ones_is_a_miss():
+    class Slow:
+        NAME = "slow-clients"
+
+    got = results("p99_heads", greenserve=[5.0, 101.0])  # the slowest round counts
+    got.samples.append(Sample("greenserve", "p99_read", None, note="3 of 150 probes unanswered"))
+    verdicts = {one.text: one for one in targets.judge([(Slow, got)])}
+    by_kind = {
+        kind: verdicts[f"beside 2,000 slow clients ({kind}): p99 ≤ 100 ms"].verdict
+        for kind in ("slow heads", "slow bodies, read", "slow readers, file")
+    }
+    assert by_kind == {
+        "slow heads": targets.MISS,
+        "slow bodies, read": targets.MISS,
+        "slow readers, file": targets.UNKNOWN,
+    }
+
+
 def test_why_a_peer_has_no_number_stands_below_the_table():
     got = results("rps@64", greenserve=[100])
     got.samples.append(Sample("bjoern", "rps@64", None, note="failed: it died"))

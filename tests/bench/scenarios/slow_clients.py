@@ -46,7 +46,7 @@ METRICS = [
     Metric("growth", "memory: heads and bodies", "MiB", higher=False, digits=0),
     Metric("growth_readers", "memory: readers", "MiB", higher=False, digits=0),
 ]
-# All heads and bodies stand before a deadline cuts off the first. A thousand answers of 1 MiB a second would be work and
+# All heads and bodies stand before a deadline cuts off the first. A thousand answers of 1 MiB a second would be work,
 # not slowness. What readers take is 32 bytes a second, out of a window of less than 1 KiB.
 _FLAGS = {
     "-H": "-r 1000 -i 3",
