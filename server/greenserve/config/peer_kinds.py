@@ -15,7 +15,7 @@ from greenserve.proxies import FORWARDED, X_FIELDS, canonical_peer
 __all__ = ["field_names", "peers"]
 
 # RFC 9110 §5.6.2, without the underscore, for fields with one are dropped.
-_FIELD_NAME = re.compile(r"[!#$%&'*+\-.^`|~0-9a-z]+", re.ASCII)
+_FIELD_NAME = re.compile(r"[!#$%&'*+\-.^`|~0-9a-z]{1,64}", re.ASCII)
 
 
 def peers() -> Kind:

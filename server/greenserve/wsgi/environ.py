@@ -101,7 +101,7 @@ def make_environ(
     environ["REMOTE_ADDR"] = peer
     environ["REMOTE_PORT"] = peer_port
     keys = forwarding.keys
-    has_dropped = False
+    dropped: list[tuple[str, str]] | None = None
     for name, value in head.fields:
         key = keys.get(name)
         if key is None:
@@ -110,19 +110,23 @@ def make_environ(
             environ[key] = _join(key, environ[key], value)
         elif key:
             environ[key] = value
+        elif dropped is None:
+            dropped = [(name, value)]
         else:
-            has_dropped = True
-    if has_dropped or head.target[0] != "/":
-        _set_origin(environ, head, forwarding)
+            dropped.append((name, value))
+    if dropped is not None or head.target[0] != "/":
+        _set_origin(environ, head, dropped or [], forwarding)
     return environ
 
 
-def _set_origin(environ: dict[str, Any], head: RequestHead, forwarding: Forwarding) -> None:
+def _set_origin(
+    environ: dict[str, Any], head: RequestHead, dropped: list[tuple[str, str]], forwarding: Forwarding
+) -> None:
     """What proxies say of the client, and a target in absolute-form of the server that is meant."""
     is_absolute = head.target[0] != "/"
     if is_absolute and head.host is not None:
         environ["HTTP_HOST"] = head.host  # RFC 9112 §3.2.2: the target's authority wins
-    forwarding.rewrite(environ, head.fields)
+    forwarding.rewrite(environ, dropped)
     if is_absolute and head.target[:6].lower() == "https:" and environ["wsgi.url_scheme"] != "https":
         raise ProtocolError(421, "an https target over a connection without TLS (RFC 9110 §7.4)")
 

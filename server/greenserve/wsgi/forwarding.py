@@ -26,7 +26,6 @@ _LONGEST_FIELDS: Final = 256  # characters of fields whose meaning is remembered
 _MOST_COMPLAINTS: Final = 32
 _DROPPED: Final = ""
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
-_NO_CLAIMS: Final = Claims()
 
 # By these a proxy tells what a client could otherwise claim itself: who it is, how it came, what it asked for.
 _PREFIXES: Final = ("x-forwarded-", "x-ssl-client-", "ssl-client-")
@@ -57,168 +56,176 @@ class Peer(NamedTuple):
     client_port: str
 
 
+class _Change:
+    """What a set of fields makes of environ, worked out once and applied to each request that has the same."""
+
+    __slots__ = ("client", "is_plain", "updates")
+
+    def __init__(self, claims: Claims, passed: Mapping[str, str], scheme: str, authority: str | None) -> None:
+        """`passed` is handed on as it is; `scheme` and `authority` are what environ says without proxies."""
+        self.client = claims.client
+        self.is_plain = claims.scheme == "http"
+        self.updates = updates = {_key(name): text for name, text in passed.items()}
+        updates.update({_key(name): text for name, text in (claims.told or {}).items()})
+        if claims.client is not None:
+            updates["REMOTE_ADDR"], updates["REMOTE_PORT"] = claims.client
+        if claims.prefix is not None:
+            updates["SCRIPT_NAME"] = claims.prefix
+        if claims.scheme is not None:
+            updates["wsgi.url_scheme"] = scheme = claims.scheme
+            if scheme == "https":
+                updates["HTTPS"] = "on"
+        host = claims.host
+        if host is not None:
+            try:
+                check_authority(host, "X-Forwarded-Host")
+            except ProtocolError:
+                host = None
+                updates.pop("HTTP_X_FORWARDED_HOST", None)
+        if host is not None or claims.port is not None or claims.scheme is not None:
+            _set_server(updates, scheme, authority, host, claims.port)
+
+
 class Forwarding:
     """Says which fields are a proxy's to set, and applies those that are believed."""
 
-    __slots__ = ("_believed", "_claims", "_complaints", "_hops", "_passed", "_proxy_fields", "_trust", "keys")
+    __slots__ = ("_believed", "_changes", "_complaints", "_hops", "_spellings", "_trust", "keys")
 
     def __init__(self, trust: Trust, believed: Iterable[str] = (), hops: int = 0) -> None:
         """`believed`: the fields that trusted peers set themselves, in small letters. `hops`: see read_claims."""
         self._trust = trust
         self._believed = frozenset(believed)
-        self._passed = self._believed.difference(X_FIELDS, (FORWARDED,))  # they mean nothing to the server
         self._hops = hops
         self.keys: dict[str, str] = {}  # from a field's name, as spelled, to its key in environ
-        self._proxy_fields: dict[str, str] = {}  # from the same, of those without a key, to small letters
-        self._claims: dict[tuple[tuple[str, str], ...], Claims] = {}
+        self._spellings: set[str] = set()  # those of `keys` that are a proxy's
+        self._changes: dict[tuple[object, ...], _Change] = {}
         self._complaints: set[tuple[bool, str]] = set()
 
     def key_of(self, name: str) -> str:
         """The key of a field's name; "" for what has none. For names that `keys` does not know."""
         lowered = name.lower()
-        proxy_field = ""
-        if "_" in name or lowered == "proxy":
-            # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy).
-            key = _DROPPED
-        elif self._is_proxy_field(lowered):
-            key = _DROPPED
-            proxy_field = lowered
-        else:
-            key = _key(lowered)
+        is_a_proxys = self._is_a_proxys(name)
+        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy).
+        key = _DROPPED if is_a_proxys or "_" in name or lowered == "proxy" else _key(lowered)
         if len(name) <= _LONGEST_KEPT:
             if len(self.keys) >= _CACHE_SIZE:
                 self.keys.clear()
-                self._proxy_fields.clear()
+                self._spellings.clear()
             self.keys[name] = key
-            if proxy_field:
-                self._proxy_fields[name] = proxy_field
+            if is_a_proxys:
+                self._spellings.add(name)
         return key
 
-    def _is_proxy_field(self, lowered: str) -> bool:
-        return lowered in _NAMES or lowered.startswith(_PREFIXES) or lowered in self._believed
+    def _is_a_proxys(self, name: str) -> bool:
+        lowered = name.lower()
+        return (
+            lowered in _NAMES
+            or lowered in self._believed
+            or (lowered.startswith(_PREFIXES) and "_" not in name)
+        )
 
     def rewrite(self, environ: dict[str, Any], fields: list[tuple[str, str]]) -> None:
-        """Have environ say what trusted proxies say. `fields` are the request's; for one that has a dropped field."""
-        told = self._collect(fields)
+        """Have environ say what trusted proxies say. `fields` are those of the request that have no key."""
         peer, port = environ["REMOTE_ADDR"], environ["REMOTE_PORT"]
-        if not told or not self._is_trusted(environ, peer, told):
+        if not self._is_trusted(environ, peer):
+            self._complain(False, self._told_by_proxies(fields), peer)
             return
-        claims = self._read(told)
-        for name in self._passed:
-            if name in told:
-                environ[_key(name)] = told[name]
-        if claims.client is not None:
-            environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = claims.client
+        scheme, authority = environ["wsgi.url_scheme"], environ.get("HTTP_HOST")
+        known = scheme, authority, *fields
+        change = self._changes.get(known)
+        if change is None:
+            told = self._told_by_proxies(fields)
+            self._complain(True, told, peer)
+            change = _Change(*self._claims(told), scheme, authority)
+            if len(authority or "") + sum(len(name) + len(value) for name, value in fields) <= _LONGEST_FIELDS:
+                if len(self._changes) >= _CACHE_SIZE:
+                    self._changes.clear()
+                self._changes[known] = change
+        environ.update(change.updates)
+        if change.is_plain:
+            environ.pop("HTTPS", None)
+        if change.client is not None:
             connected = environ.get("greenserve.peer", (peer, port))  # behind a PROXY header it is there
-            environ["greenserve.peer"] = Peer(connected[0], connected[1], *claims.client)
-        _apply(environ, claims)
+            environ["greenserve.peer"] = Peer(connected[0], connected[1], *change.client)
 
     def client_of(
         self, base: Mapping[str, Any], fields: list[tuple[str, str]], peer: str, port: str
     ) -> tuple[str, str]:
         """Address and port of the client of a request that gets no environ; for the log."""
-        told = self._collect(fields)
-        if not told or not self._is_trusted(base, peer, told):
+        told = self._told_by_proxies(fields)
+        if not told or not self._is_trusted(base, peer):
             return peer, port
-        return self._read(told).client or (peer, port)
+        return self._claims(told)[0].client or (peer, port)
 
-    def _collect(self, fields: list[tuple[str, str]]) -> dict[str, str]:
-        """The proxy's fields, by their names in small letters."""
-        told: dict[str, str] = {}
-        known = self._proxy_fields
-        for name, value in fields:
-            lowered = known.get(name)
-            if lowered is None:
-                if name in self.keys or "_" in name or not self._is_proxy_field(name.lower()):
-                    continue
-                lowered = name.lower()  # too long to be remembered, or not met yet
-            if lowered in told:
-                # A line of Forwarded that is malformed must not swallow the next.
-                told[lowered] += ("\n" if lowered == FORWARDED else ",") + value
-            else:
-                told[lowered] = value
-        return told
+    def _told_by_proxies(self, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Those of the fields that only a proxy may set."""
+        keys, spellings = self.keys, self._spellings
+        return [
+            field
+            for field in fields
+            # The second half: for names that were forgotten, or are too long to be remembered.
+            if field[0] in spellings or (field[0] not in keys and self._is_a_proxys(field[0]))
+        ]
 
-    def _is_trusted(self, environ: Mapping[str, Any], peer: str, told: dict[str, str]) -> bool:
+    def _is_trusted(self, environ: Mapping[str, Any], peer: str) -> bool:
         header: ProxyHeader | None = environ.get("greenserve.proxy_protocol")
         if header is not None and not header.local and header.source is None:
-            trusted = False  # relayed for somebody that we are not told of
-        else:
-            trusted = self._trust.trusts(peer)
-        for name in told:
-            if not (trusted and name in self._believed):
-                self._complain(trusted, name, peer)
-        return trusted
+            return False  # relayed for somebody that we are not told of
+        return self._trust.trusts(peer)
 
-    def _complain(self, trusted: bool, name: str, peer: str) -> None:
-        """Tell of what was removed, once for each name: whoever runs a proxy may have expected otherwise."""
-        complaint = trusted, name
-        if complaint in self._complaints or len(self._complaints) >= _MOST_COMPLAINTS:
-            return
-        self._complaints.add(complaint)
-        if trusted:
-            log.warning(
-                "%s from %s is removed: if your proxy sets it itself, whatever its client sent, "
-                "add it to --forwarded-headers (told once)",
-                name[:_LONGEST_KEPT],
-                peer or "unix",
-            )
-        else:
-            log.info(
-                "%s from %s is removed: if this is your proxy, add it to --forwarded-allow-ips (told once)",
-                name[:_LONGEST_KEPT],
-                peer or "unix",
-            )
+    def _claims(self, told: list[tuple[str, str]]) -> tuple[Claims, dict[str, str]]:
+        """What is believed of it, and what is handed on since it means nothing to the server."""
+        heard: dict[str, str] = {}
+        for name, value in told:
+            lowered = name.lower()
+            if lowered in heard:
+                # A line of Forwarded that is malformed must not swallow the next.
+                heard[lowered] += ("\n" if lowered == FORWARDED else ",") + value
+            elif lowered in self._believed:
+                heard[lowered] = value
+        passed = {name: text for name, text in heard.items() if name != FORWARDED and name not in X_FIELDS}
+        return read_claims(heard, self._trust, self._hops), passed
 
-    def _read(self, told: dict[str, str]) -> Claims:
-        known = tuple((name, text) for name, text in told.items() if name in self._believed)
-        if not known:
-            return _NO_CLAIMS
-        claims = self._claims.get(known)
-        if claims is None:
-            claims = read_claims(dict(known), self._trust, self._hops)
-            if sum(len(text) for _, text in known) <= _LONGEST_FIELDS:
-                if len(self._claims) >= _CACHE_SIZE:
-                    self._claims.clear()
-                self._claims[known] = claims
-        return claims
-
-
-def _apply(environ: dict[str, Any], claims: Claims) -> None:
-    for name, text in (claims.told or {}).items():
-        environ[_key(name)] = text
-    if claims.prefix is not None:
-        environ["SCRIPT_NAME"] = claims.prefix + environ["SCRIPT_NAME"]
-    if claims.scheme is not None:
-        environ["wsgi.url_scheme"] = claims.scheme
-        if claims.scheme == "https":
-            environ["HTTPS"] = "on"
-        else:
-            environ.pop("HTTPS", None)
-    host = claims.host
-    if host is not None:
-        try:
-            check_authority(host, "X-Forwarded-Host")
-        except ProtocolError:
-            host = None
-            environ.pop("HTTP_X_FORWARDED_HOST", None)
-    if host is not None or claims.port is not None or claims.scheme is not None:
-        _set_server(environ, host, claims.port)
+    def _complain(self, trusted: bool, told: list[tuple[str, str]], peer: str) -> None:
+        """Tell of what is removed, once for each name: whoever runs a proxy may have expected otherwise."""
+        for name, _ in told:
+            complaint = trusted, name
+            if complaint in self._complaints or len(self._complaints) >= _MOST_COMPLAINTS:
+                continue
+            lowered = name.lower()
+            if trusted and lowered in self._believed:
+                continue
+            self._complaints.add(complaint)
+            if trusted:
+                log.warning(
+                    "%s from %s is removed: if your proxy sets it itself, whatever its client sent, "
+                    "add it to --forwarded-headers (told once)",
+                    lowered[:_LONGEST_KEPT],
+                    peer or "unix",
+                )
+            else:
+                log.info(
+                    "%s from %s is removed: if this is your proxy, add it to --forwarded-allow-ips (told once)",
+                    lowered[:_LONGEST_KEPT],
+                    peer or "unix",
+                )
 
 
-def _set_server(environ: dict[str, Any], host: str | None, port: str | None) -> None:
+def _set_server(
+    updates: dict[str, str], scheme: str, authority: str | None, host: str | None, port: str | None
+) -> None:
     """The place that the client asked: where no port is told, that of the Host field, or the scheme's own."""
-    default = _DEFAULT_PORTS[environ["wsgi.url_scheme"]]
-    authority = environ.get("HTTP_HOST", "") if host is None else host
-    name, colon, at = authority.rpartition(":")
+    default = _DEFAULT_PORTS[scheme]
+    asked = host or authority or ""
+    name, colon, at = asked.rpartition(":")
     if not colon or at.endswith("]"):
-        name, at = authority, ""
+        name, at = asked, ""
     if host is not None:
-        environ["SERVER_NAME"] = name
-        environ["HTTP_HOST"] = host
+        updates["SERVER_NAME"] = name
+        updates["HTTP_HOST"] = host
     if port is not None and name:
-        environ["HTTP_HOST"] = name if port == default else f"{name}:{port}"
-    environ["SERVER_PORT"] = port or at or default
+        updates["HTTP_HOST"] = name if port == default else f"{name}:{port}"
+    updates["SERVER_PORT"] = port or at or default
 
 
 def _key(lowered: str) -> str:

@@ -39,6 +39,7 @@ def test_a_list_is_read_and_reads_to_itself(kind: Kind, given: object, value: ob
         (peers(), b"127.0.0.1", "not a list"),
         (peers(), [5], "5 is not a text"),
         (field_names(), "", "'' is not the name of a field"),
+        (field_names(), "x" * 65, "is not the name of a field"),
         (field_names(), "x forwarded for", "is not the name of a field"),
         (field_names(), "x_forwarded_for", "is not the name of a field"),
         (field_names(), "forwarded,x-forwarded-proto", "forwarded and x-forwarded-proto say the same"),
