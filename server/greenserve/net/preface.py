@@ -114,6 +114,13 @@ class Preface:
         self._on_readable()
 
     def _on_readable(self) -> None:
+        try:
+            self._read_on()
+        except Exception:
+            log.exception("an error in the server while it read a PROXY header; the connection is closed")
+            self._done(None, b"")
+
+    def _read_on(self) -> None:
         stream = self._stream
         if stream.descriptor.closed:
             return

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.support.certificates import client_context
-from tests.support.lives import LARGE, App, Client, TLSClient, open_connection
+from tests.support.lives import LARGE, App, Client, ProxiedClient, TLSClient, open_connection
 from tests.support.raw import request
 from tests.support.running import in_one_hub
 
@@ -26,6 +26,7 @@ from greenserve.net.opening import Opening
 from greenserve.net.states import State
 from greenserve.net.stream import Stream
 from greenserve.net.tls_stream import TLSStream
+from greenserve.proxies import ProxyReader
 from greenserve_hub.testing import FakeClock, wait_all_blocked
 
 
@@ -212,6 +213,18 @@ def test_a_handshake(
         )
         monkeypatch.setattr(owner, name, breaks)
         client.begin()
+        assert connection.state is State.CLOSED
+    assert _is_logged(caplog)
+
+
+def test_a_proxy_header(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"proxy_protocol": "v1", "proxy_allow_from": ["192.0.2.1"]}
+    with _scene(tmp_path, ProxiedClient, **settings) as scene:
+        client, connection = scene.client()
+        monkeypatch.setattr(ProxyReader, "feed", _failing(ProxyReader.feed, lambda _, data: data == b"P"))
+        client.send(b"P")
         assert connection.state is State.CLOSED
     assert _is_logged(caplog)
 

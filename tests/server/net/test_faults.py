@@ -16,8 +16,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count, product
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.support import raw
 from tests.support.certificates import client_context
 from tests.support.faulty import (
     MOVING,
@@ -30,8 +32,7 @@ from tests.support.faulty import (
     at,
     from_on,
 )
-from tests.support.lives import LIVES, App, Client, Life, TLSClient, open_connection
-from tests.support.raw import RawClient
+from tests.support.lives import LIVES, App, Client, Life, ProxiedClient, TLSClient, open_connection
 from tests.support.running import in_one_hub
 
 from greenserve import Server
@@ -60,6 +61,7 @@ _ERRORS = (
     "EACCES",
     "EPERM",
 )
+_SOME = ("ECONNRESET", "ETIMEDOUT", "EBADF", "ENOBUFS")
 # Nobody needs to hear that these have failed.
 _QUIET = ("peek", "shutdown", "setsockopt", "close")
 
@@ -89,19 +91,14 @@ class Kind:
     errors: tuple[str, ...] = _ERRORS
 
 
-# One more line here and every test of this file runs over it too. A TLSStream stands on the calls of a Stream: what
-# each errno means is no different there.
+# One more line here and every test of this file runs over it too. All kinds stand on the same handling of errors, which
+# the first one is asked about in full.
 KINDS = [
     Kind("unix", _unix_pair),
-    Kind("tcp", _tcp_pair),
-    Kind("tls", _unix_pair, TLSClient, ("ECONNRESET", "EBADF", "ENOBUFS")),
+    Kind("tcp", _tcp_pair, Client, _SOME),
+    Kind("proxied", _unix_pair, ProxiedClient, _SOME),
+    Kind("tls", _unix_pair, TLSClient, _SOME),
 ]
-
-
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    found: Kind = request.param
-    return found
 
 
 class _Bench:
@@ -109,7 +106,11 @@ class _Bench:
 
     def __init__(self, kind: Kind, folder: Path, certificate: Path) -> None:
         self.kind = kind
-        self._settings = {} if kind.client is Client else {"certfile": [str(certificate)]}
+        self._settings: dict[str, Any] = {
+            Client: {},
+            ProxiedClient: {"proxy_protocol": "v1", "proxy_allow_from": ["192.0.2.1"]},
+            TLSClient: {"certfile": [str(certificate)]},
+        }[kind.client]
         self._folders = (folder / str(number) for number in count())
         self._stack = ExitStack()
         self._server: Server | None = None
@@ -122,9 +123,15 @@ class _Bench:
         assert server is not None
         got = self._live(server, life, plan)
         if server._stop_by == NEVER:
-            with RawClient(server.address, green=True) as client:
-                # To who forgets TLS it says so.
-                assert client.get("/still").body == b"/still" or self._settings
+            mine, other = socket.socketpair()
+            with mine:
+                other.setblocking(False)
+                open_connection(server, other)
+                client = self.kind.client(mine, server, self.clock, self.app)
+                client.begin()
+                client.send(raw.request("/still"))
+                client.take()
+                assert client.taken.endswith(b"/still")
             wait_all_blocked()
         else:
             self.close()
