@@ -33,6 +33,7 @@ __all__ = [
     "log_file",
     "log_format",
     "mode",
+    "rate",
     "size",
     "text",
     "tls_version",
@@ -72,6 +73,12 @@ def size(*, least: int = 0, off: str = "") -> Kind:
     floor = f", at least {least}" if least else ""
     allowed = f"a size such as 8190, 16K, 16M or 1G{floor}" + (f"; off: {off}" if off else "")
     return Kind(parse, values.format_size, "SIZE", allowed, "bytes", off)
+
+
+def rate(off: str) -> Kind:
+    """Bytes a second; `off` says what switching it off means."""
+    allowed = f"bytes a second such as 500 or 1K; off: {off}"
+    return Kind(values.parse_size, values.format_size, "RATE", allowed, "bytes a second", off)
 
 
 def count(*, least: int = 1) -> Kind:

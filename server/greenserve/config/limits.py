@@ -25,18 +25,49 @@ class LimitSettings:
         1000,
         kinds.count(),
         group=AT_ONCE,
-        help="requests that run at once",
+        help="requests that run at once; one that waits for its own client does not count",
         protects="more requests at once than the app and its database can hold",
         precedent="gunicorn, eventlet 1000",
         flags=("--worker-connections",),
+    )
+    # Four times the pool: what 5,000 slow clients make an app hold is still less than what the process can.
+    pool_overflow: int = setting(
+        4000,
+        kinds.count(least=0),
+        group=AT_ONCE,
+        help="requests beyond the pool that may begin while as many wait for their own clients; "
+        "0: a slow client keeps its slot",
+        protects="clients that send or read slowly taking all slots of the pool",
+        precedent="SQLAlchemy max_overflow 10",
+    )
+    # Half of limit_connections. A burst of 4,000 still stands in line; if a request takes 2s, the last of 5,000 before
+    # a pool of 1,000 has its turn just before queue_timeout.
+    limit_queue: int = setting(
+        5000,
+        kinds.count(least=0),
+        group=AT_ONCE,
+        help="requests that wait in line when all slots are taken; more is 503 with Retry-After at once",
+        protects="a line so long that its end is answered too late for anybody",
+        precedent="mod_wsgi 100, Puma 1024",
     )
     limit_connections: int = setting(
         10_000,
         kinds.count(),
         group=AT_ONCE,
-        help="sockets open at once; more wait in the backlog",
+        help="sockets open at once; the next takes the place of the one that is idle for longest, "
+        "or is answered 503 with Retry-After",
         protects="running out of descriptors and memory",
         precedent="waitress 100, nginx 512 a worker",
+    )
+    # A tenth of limit_connections: ten addresses have to conspire, and a carrier's NAT seldom has more behind one.
+    limit_connections_per_ip: int = setting(
+        1000,
+        kinds.count(least=0),
+        group=AT_ONCE,
+        help="of these from one IPv4 address or IPv6 /64, this machine and trusted proxies apart; "
+        "more is 503 with Retry-After; 0: no limit",
+        protects="one client that takes all connections",
+        precedent="nginx limit_conn (its examples 1 to 10), mod_qos 50",
     )
 
     tls_handshake_timeout: float = setting(
@@ -73,6 +104,14 @@ class LimitSettings:
         protects="slow-body clients that hold a slot of the pool",
         precedent="nginx 60s, Unit 30s",
     )
+    body_min_rate: int = setting(
+        500,
+        kinds.rate(off="only body_timeout holds"),
+        group=TIMEOUTS,
+        help="of a request's body, while the server waits for it; slower is 408",
+        protects="bodies that drip, each byte just before body_timeout",
+        precedent="Apache mod_reqtimeout 500, Kestrel 240",
+    )
     send_timeout: float = setting(
         30.0,
         kinds.duration(off="no deadline"),
@@ -80,6 +119,22 @@ class LimitSettings:
         help="a send that makes no progress; then the connection is reset",
         protects="clients that ask and don't read",
         precedent="nginx 60s, Unit 30s",
+    )
+    send_min_rate: int = setting(
+        500,
+        kinds.rate(off="only send_timeout holds"),
+        group=TIMEOUTS,
+        help="at which a client takes an answer, while the server waits for it; slower is reset",
+        protects="clients that read a byte now and then, each just before send_timeout",
+        precedent="Kestrel 240",
+    )
+    min_rate_grace: float = setting(
+        10.0,
+        kinds.duration(off="as long as body_timeout and send_timeout"),
+        group=TIMEOUTS,
+        help="of waiting before body_min_rate and send_min_rate hold; one that is fast earns more, up to the timeout",
+        protects="phones in a tunnel being cut off by the two minimum rates",
+        precedent="Kestrel 5s, Apache 20s",
     )
     queue_timeout: float = setting(
         10.0,

@@ -1,6 +1,6 @@
 """How a connection ends: refused, lingering, closed.
 
-Between StreamLink and Connection. The invariant: whoever is refused gets the error whole before the end, behind the
+Between Sending and Connection. The invariant: whoever is refused gets the error whole before the end, behind the
 answers that it has not read yet; and what is closed is forgotten by the server, once.
 """
 
@@ -13,8 +13,8 @@ from greenserve.errors import ProtocolError
 from greenserve.http1 import HeadReader, RequestHead
 from greenserve.net.discarding import Discarding
 from greenserve.net.refusals import Refusal
+from greenserve.net.sending import Sending
 from greenserve.net.states import State
-from greenserve.net.stream_link import StreamLink
 
 if TYPE_CHECKING:
     from greenserve.net.connection import Connection
@@ -28,7 +28,7 @@ _LINGER_TIME: Final = 2.0
 _LINGER_BYTES: Final = 16 << 20
 
 
-class Closing(StreamLink):
+class Closing(Sending):
     """A connection that can end."""
 
     __slots__ = ("_head", "_reader")
@@ -52,7 +52,7 @@ class Closing(StreamLink):
         self._reader = None
         self._unsent = refusal.encode(server.service, extra), b""
         self.state = State.SENDING
-        cast("Connection", self).flush()
+        self.flush()
         if server.access_log is not None:
             server.log_access(refusal, server.hub.now)
 

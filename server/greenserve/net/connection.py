@@ -1,8 +1,8 @@
 """One client's connection, from accept to close: a state machine that needs a green thread only while an app runs.
 
-Heads are read, idle time is spent, and what an app left unread is thrown away from hub callbacks, under one
-Deadline; a slow or idle client so costs this object and no slot of the pool. The server decides when a
-request runs; `run` is what its green thread does. Drawn in server/README.md from TRANSITIONS.
+Heads and the beginnings of bodies are read, idle time is spent, and what an app left unread is thrown away from hub
+callbacks, under one Deadline; a slow or idle client so costs this object and no slot of the pool. The server decides
+when a request runs; `run` is what its green thread does. Drawn in server/README.md from TRANSITIONS.
 
 Invariants: in each state at most one callback is due (the descriptor's reader, or one call_soon); a closed
 connection stays closed, and whatever still calls back finds it so.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent
 
 from greenserve.errors import LimitExceeded, PeerGone, ProtocolError
 from greenserve.http1 import (
@@ -25,7 +25,8 @@ from greenserve.http1 import (
     read_whole_head,
 )
 from greenserve.net.discarding import Discarding
-from greenserve.net.opening import FIRST_REQUEST_TIME, Opening
+from greenserve.net.gathering import Gathering
+from greenserve.net.opening import FIRST_REQUEST_TIME
 from greenserve.net.states import State
 from greenserve.net.stream import HEAD_SIZE, Stream
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
@@ -41,13 +42,15 @@ log = logging.getLogger("greenserve.error")
 _HALF_CLOSE_TIME: Final = 1.0
 
 # An enum's member is looked up by Python code, and these are asked for with every request.
-_PREFACE, _HANDSHAKE, _HEAD, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = State
+_PREFACE, _HANDSHAKE, _HEAD, _BODY, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = (
+    State
+)
 
 
-class Connection(Opening):
+class Connection(Gathering):
     """A client. Made by a listener; it is the Link of its exchanges."""
 
-    __slots__ = ("_exchange", "_framing", "_queued_at", "_worker")
+    __slots__ = ("_exchange", "_framing", "_queued_at")
 
     def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """Begins to read at once."""
@@ -56,7 +59,6 @@ class Connection(Opening):
         self._head = None
         self._framing: BodyFraming | None = None
         self._exchange: Exchange | None = None
-        self._worker: greenlet | None = None
         self._deadline = server.hub.make_deadline(self._on_deadline)
         self._open()
 
@@ -103,6 +105,8 @@ class Connection(Opening):
             self._head, self._rest = head, _ = whole
             if head.chunked or head.content_length:
                 self._framing = self._frame(head)
+                if self._gather(head):
+                    return
         except ProtocolError as error:
             self.refuse(error)
             return
@@ -187,40 +191,9 @@ class Connection(Opening):
                 self.state = _SENDING
                 server.dispatcher.send_soon(self)
 
-    # The answer is made: SENDING ------------------------------------------------------------------------
-
-    def flush(self) -> None:
-        """Send what the kernel takes of a whole answer; the rest when it takes more. Switches: never."""
-        if self.state is not _SENDING:
-            return
-        assert self._unsent is not None
-        first, second = self._unsent
-        try:
-            sent = self._stream.send_now(first, second)
-        except PeerGone as error:
-            log.debug("%r: client gone: %s", self, error)
-            self.close()
-            return
-        if sent == len(first) + len(second):
-            self._unsent = None
-            self._answered()
-            return
-        if sent < len(first):
-            self._unsent = memoryview(first)[sent:], second
-        else:
-            self._unsent = memoryview(second)[sent - len(first) :], b""
-        # A slow reader costs what is left to send, and no slot.
-        self._arm(self.server.timeouts.send_timeout)
-        self._stream.when_writable(self._on_writable)
-
-    def _on_writable(self) -> None:
-        try:
-            self.flush()
-        except Exception:
-            self.broke()
+    # The answer is out ----------------------------------------------------------------------------------
 
     def _answered(self) -> None:
-        """The answer is out: park, or see to what is left of this request or has come of the next."""
         exchange = self._exchange
         if exchange is None:
             self._linger()  # it was a refusal
@@ -249,6 +222,8 @@ class Connection(Opening):
         hub = server.hub
         self._head = None
         self._framing = None
+        self._body_pace = None
+        self._send_pace = None
         if rest:
             # Back into the line: a client that pipelines gets no second turn before the others had theirs.
             self._rest = b""
@@ -271,8 +246,23 @@ class Connection(Opening):
             self._linger()
             return
         self.state = _DISCARDING
-        self._arm(self.server.timeouts.body_timeout)
-        Discarding(self._stream, limit, self._discarded, framing).begin(ahead)
+        if self._body_pace is None:
+            self._body_pace = self.server.timeouts.body_pace()
+        discarding = Discarding(self._stream, limit, self._discarded, framing, self._unread_came)
+        self._wait_to_discard()
+        discarding.begin(ahead)
+
+    def _wait_to_discard(self) -> None:
+        assert self._body_pace is not None
+        now = self.server.hub.now
+        self._body_pace.begin(now)
+        self._deadline.arm(now + self._body_pace.left)
+
+    def _unread_came(self, size: int) -> None:
+        assert self._body_pace is not None
+        self._body_pace.end(self.server.hub.now)
+        self._body_pace.earn(size)
+        self._wait_to_discard()
 
     def _discarded(self, ended: bool) -> None:
         if self.state is not _DISCARDING:
@@ -303,15 +293,17 @@ class Connection(Opening):
             self._preface_late()
         elif state is _QUEUED:
             self.server.dispatcher.unqueue(self)
-            self.refuse(ProtocolError(503, "the server is busy (queue_timeout)"), ("Retry-After", "1"))
+            self.refuse_busy("the server is busy (queue_timeout)")
         elif state is _RUNNING:
             if self._worker is not None:
                 # Again until it ends: an app may have caught the first.
                 self._arm(1.0)
                 self._worker.throw(RequestTimeout())
+        elif state is _BODY:
+            self._body_expired()
+        elif state is _SENDING:
+            self._send_expired()
         else:
-            if state is _SENDING:
-                self._stream.reset_on_close()
             self.close()
 
     def _end_idle(self) -> None:
@@ -333,6 +325,23 @@ class Connection(Opening):
         self._take(data)
         return not was_slow or self._reader is None
 
+    @property
+    def idle_until(self) -> float | None:
+        """When keep_alive ends, if it is idle between requests: the sooner, the longer it has been."""
+        return self._deadline.when if self.state is _PARKED else None
+
+    def make_way(self, until: float) -> bool:
+        """Close for a newcomer, if still idle as when `idle_until` was `until`; whether it did. Switches: never."""
+        if self.state is not _PARKED or self._deadline.when != until:
+            return False
+        try:
+            if self._take_late():
+                return False
+            self.close()
+        except Exception:
+            self.broke()
+        return True
+
     def drain(self) -> None:
         """The server stops: close unless a request is under way, or about to come. Switches: never."""
         if self._reader is not None or self._head is not None:
@@ -349,13 +358,19 @@ class Connection(Opening):
 
     def refuse_stopping(self) -> None:
         """The server stops and this request has not begun: say so. For the dispatcher. Switches: never."""
-        if self.state is _CLOSED:
-            return
-        self.refuse(ProtocolError(503, "the server is stopping"), ("Retry-After", "1"))
+        self.refuse_busy("the server is stopping")
+
+    def refuse_busy(self, reason: str) -> None:
+        """There is no slot to be had in time: say so. For the dispatcher. Switches: never."""
+        if self.state is not _CLOSED:
+            self.refuse(ProtocolError(503, reason), ("Retry-After", "1"))
 
     def end(self) -> str | None:
         """The time to stop gracefully is over: end what runs; what that was, for the log. From the hub."""
-        told = repr(self) if self.state in (_RUNNING, _QUEUED, _SENDING) else None
+        told = repr(self) if self.state in (_BODY, _RUNNING, _QUEUED, _SENDING) else None
+        if self.state is _BODY:
+            self.refuse_stopping()
+            return told
         if self._worker is not None:
             self._worker.throw(GreenletExit())
         self.close()

@@ -19,7 +19,7 @@ log = logging.getLogger("greenserve.error")
 class Discarding:
     """Reads until the end of a body, or without one until the client closes."""
 
-    __slots__ = ("_done", "_framing", "_left", "_stream")
+    __slots__ = ("_came", "_done", "_framing", "_left", "_stream")
 
     def __init__(
         self,
@@ -27,12 +27,17 @@ class Discarding:
         limit: int,
         done: Callable[[bool], object],
         framing: BodyFraming | None = None,
+        came: Callable[[int], object] | None = None,
     ) -> None:
-        """`done(ended)` is called once: whether the body's end was reached, within `limit` bytes and well formed."""
+        """`done(ended)` is called once: whether the body's end was reached, within `limit` bytes and well formed.
+
+        `came(size)` is called for each piece before the next is waited for.
+        """
         self._stream = stream
         self._left = limit
         self._done = done
         self._framing = framing
+        self._came = came
 
     def begin(self, ahead: bytes = b"") -> None:
         """Start with what was received already. Switches: never."""
@@ -48,6 +53,8 @@ class Discarding:
             if not data:
                 self._done(False)
             elif not self._is_done(data):
+                if self._came is not None:
+                    self._came(len(data))
                 stream.when_readable(self._on_readable)
         except BlockingIOError:
             stream.descriptor.on_readable(self._on_readable)

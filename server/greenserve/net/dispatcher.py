@@ -1,7 +1,13 @@
 """Which request runs when: the line of those that are ready, the pool they run on, the answers that go out together.
 
-Knows connections by four of their methods and no bytes. The invariant: requests begin in the order in which their heads
-were complete, at most as many at once as the pool has slots, and nobody stands in line while a slot is free.
+Knows connections by five of their methods and no bytes. The invariants: requests begin in the order in which they
+were complete, at most as many run at once as the pool has slots, and nobody stands in line while a slot is free.
+
+Facts: a slot that a request holds while it waits for its own client is one that a slow client holds, and a thousand of
+those are cheap to come by. No deadline short enough to keep the line moving would let an honest phone through a tunnel.
+Decision: who waits for its client lends its slot (`pool_overflow` such at once) and takes one again, before all those
+in line, when the client has moved. Cost: more requests may have begun than there are slots, each with its green thread
+and what the app holds meanwhile, a database connection say; `--pool-overflow 0` is for apps that cannot have that.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ from greenlet import getcurrent
 
 from greenserve_hub.loop import Hub
 from greenserve_hub.pools import GreenPool
+from greenserve_hub.semaphores import Semaphore
 from greenserve_hub.workers import PoolWorker
 
 if TYPE_CHECKING:
@@ -24,12 +31,24 @@ _NO_GATHERING: Final = 1.0  # seconds without it after one ran for longer
 _TURN: Final = 0.01
 
 
+class _Slots(Semaphore):
+    """The slots of the pool. Who waits for one has had one before: those in line are no green threads yet."""
+
+    def __repr__(self) -> str:
+        return "a slot of the pool: its client has moved"
+
+
 class Dispatcher:
     """The line in front of a pool, and the pool."""
 
-    def __init__(self, hub: Hub, size: int) -> None:
-        """A pool of `size` slots, nobody in line."""
+    def __init__(self, hub: Hub, size: int, overflow: int, limit: int) -> None:
+        """A pool of `size` slots, of which `overflow` may be lent; nobody in line, where `limit` may stand."""
         self.pool = GreenPool(size)
+        self.pool.sem = _Slots(size)
+        self.lent = 0  # slots of requests that wait for their clients
+        self._overflow = overflow
+        self._limit = limit
+        self._returning = 0  # how many want theirs back
         self.begun = 0  # requests so far
         self._hub = hub
         self._queue: deque[Connection] = deque()
@@ -79,9 +98,17 @@ class Dispatcher:
         finally:
             self._gathers = False
             self._send_all()
+            if len(self._queue) > self._limit and self.pool.sem.counter <= 0:
+                self._refuse_last()
             for connection in reversed(self._queue):
                 if not connection.queue():
                     break  # nor are those before it new here
+
+    def _refuse_last(self) -> None:
+        # All slots are taken. A line that is long only since many came in this turn is none to shorten.
+        queue = self._queue
+        while len(queue) > self._limit:
+            queue.pop().refuse_busy("the server is busy (limit_queue)")
 
     def _dispatch_soon(self) -> None:
         if not self._dispatch_due:
@@ -92,6 +119,7 @@ class Dispatcher:
         """The life of a slot while there are requests in line. On a worker of the pool."""
         worker = cast(PoolWorker, getcurrent())
         queue = self._queue
+        slots = self.pool.sem
         hub = self._hub
         clock = hub.clock
         before = clock()
@@ -116,9 +144,46 @@ class Dispatcher:
                 self._gather_from = now + _NO_GATHERING
                 self._send_all()
             before = now
+            if slots.counter < 0 or (self._returning and slots.waiting()):
+                self._dispatch_soon()
+                return  # our slot was one too many, or is for one that has begun
             if queue and now - hub.now > _TURN:
                 self._dispatch_soon()
                 return
+
+    # Slots that are lent --------------------------------------------------------------------------------
+
+    def lend(self) -> bool:
+        """A request is about to wait for its client: let others have its slot; whether they may. Switches: never."""
+        if self.lent >= self._overflow:
+            return False
+        self.lent += 1
+        self.pool.sem.release()
+        if self._queue:
+            self._dispatch_soon()
+        return True
+
+    def take_back(self) -> None:
+        """Its client has moved: it needs a slot again, before those in line. Switches: when none is free."""
+        self.lent -= 1
+        self._returning += 1
+        try:
+            self.pool.sem.acquire()
+        except BaseException:
+            self.pool.sem.counter -= 1  # see take_back_now
+            raise
+        finally:
+            self._returning -= 1
+
+    def take_back_now(self) -> None:
+        """As take_back, for one that an exception has reached: it goes on at once, one above the pool's size.
+
+        Switches: never.
+        """
+        self.lent -= 1
+        self.pool.sem.counter -= 1
+
+    # Answers --------------------------------------------------------------------------------------------
 
     def send_soon(self, connection: Connection) -> None:
         """Its answer is whole: send it together with the others of this turn.

@@ -33,6 +33,7 @@ _FIRST_PAUSE: Final = 0.05  # seconds; doubles up to the longest
 _LONGEST_PAUSE: Final = 1.0
 # Connections accepted before the others have their turn; a burst must not overflow the backlog.
 _AT_ONCE: Final = 1024
+_TURNED_AWAY_COUNTS: Final = 8  # as so many: one that is turned away is work that can wait
 _ENVIRONS: Final = 64  # kept; versions times ciphers times names are a dozen
 # Errors of peers in a row after which it is no peer's: a firewall or a sandbox that forbids the call fails for ever.
 _PEERS_IN_A_ROW: Final = 1024
@@ -73,7 +74,6 @@ class Listener:
         server = self._server
         accepted = 0
         while not self._descriptor.closed:
-            server.wait_for_room()
             try:
                 sock, address = self._accept()
             except BlockingIOError:
@@ -90,11 +90,12 @@ class Listener:
                 if not self._is_of_a_peer(error):
                     self._pause_after("cannot accept", error)
                 continue
+            before = server.admission.turned_away.count
             if self._take_up(sock, address):
                 self._pause = _FIRST_PAUSE
                 self._failed = 0
-            accepted += 1
-            if accepted == _AT_ONCE:
+            accepted += 1 if server.admission.turned_away.count == before else _TURNED_AWAY_COUNTS
+            if accepted >= _AT_ONCE:
                 accepted = 0
                 sleep(0)
         if not self._is_closed:
@@ -154,6 +155,8 @@ class Listener:
             server.counts.refused += 1
             sock.close()
             return
+        if not server.admission.lets_in(sock, peer, self.tls is None and server.prefaces is None):
+            return
         stream = Stream(server.hub, sock)
         try:
             server.remember(Connection(server, self, stream, peer, port))
@@ -174,7 +177,7 @@ class Listener:
     def accept_rest(self) -> None:
         """Take up what the kernel holds already: those clients have their connection. Switches: never."""
         self._failed = 0
-        while not self._descriptor.closed and self._server.has_room:
+        while not self._descriptor.closed:
             try:
                 sock, address = self._accept()
             except Exception as error:

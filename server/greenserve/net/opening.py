@@ -102,6 +102,9 @@ class Opening(Closing):
         self._preface = None
         self.environ = prefaces.environ_of(header, self.environ, self.peer, self.peer_port)
         if header.source is not None:
+            if not server.admission.recount(self.peer, header.source[0]):
+                self._turn_away()
+                return
             self.peer, self.peer_port = header.source
         read = self._begin_session()
         if server.is_stopping:
@@ -112,6 +115,15 @@ class Opening(Closing):
             server.hub.call_soon(self._take_ahead, rest)
         else:
             self._greet(rest)
+
+    def _turn_away(self) -> None:
+        """The client behind the proxy has too many connections."""
+        if self.listener.tls is None:
+            self.refuse(
+                ProtocolError(503, "too many connections (limit_connections_per_ip)"), ("Retry-After", "1")
+            )
+        else:
+            self.close()
 
     def _preface_late(self) -> None:
         """The deadline has passed."""

@@ -21,6 +21,7 @@ from greenserve.access_log import AccessLog, open_access_log
 from greenserve.config import BindAddress, Config
 from greenserve.errors import ConfigError
 from greenserve.http1 import HeadLimits
+from greenserve.net.admission import Admission
 from greenserve.net.binding import open_listener, prepare
 from greenserve.net.connection import Connection
 from greenserve.net.dates import DateLine
@@ -49,6 +50,7 @@ class Server:
 
     hub: Hub
     dispatcher: Dispatcher
+    admission: Admission
 
     def __init__(
         self,
@@ -103,7 +105,7 @@ class Server:
         self._redirectors: list[Listener] = []
         self._acceptors: list[GreenThread[None]] = []
         self._connections: set[Connection] = set()
-        self._room = WaitQueue()
+        self._closes = WaitQueue()  # who waits for any connection to close
         self._quiet = WaitQueue()  # who waits for the last connection to close
         self._end = WaitQueue()
         self._started = False
@@ -123,7 +125,9 @@ class Server:
         self._started = True
         self.hub.door.users += 1  # stop() comes from anywhere: waiting for it is no deadlock
         self.context = copy_context()
-        self.dispatcher = Dispatcher(self.hub, self.config.pool)
+        config = self.config
+        self.dispatcher = Dispatcher(self.hub, config.pool, config.pool_overflow, config.limit_queue)
+        self.admission = Admission(self.hub, config, self._connections)
         self.handshakes = Handshakes(self.hub)
         if self.config.proxy_protocol != "off":
             self.prefaces = Prefaces(self.config, self.hub)
@@ -205,7 +209,7 @@ class Server:
         for listener in self._all_listeners:
             listener.accept_rest()
             listener.close()
-        self._room.wake_all()
+        self._closes.wake_all()
         for connection in list(self._connections):
             connection.drain()
         while self._connections and (left := self._stop_by - self.hub.clock()) > 0:
@@ -244,6 +248,7 @@ class Server:
             self.access_log.close()
         if self._tls is not None:
             self._tls.close()
+        self.admission.turned_away.close()
         self.hub.door.users -= 1
         self._ended.set()
         self._end.wake_all()
@@ -310,7 +315,9 @@ class Server:
             connections=len(self._connections),
             active=self.dispatcher.pool.running(),
             queued=self.dispatcher.waiting,
+            waiting_for_client=self.dispatcher.lent,
             requests=self.dispatcher.begun,
+            turned_away=self.admission.turned_away.count,
             **asdict(self.counts),
         )
 
@@ -329,30 +336,24 @@ class Server:
         """Whether it takes no new clients."""
         return self._stop_by != NEVER
 
-    @property
-    def has_room(self) -> bool:
-        """Whether fewer than `limit_connections` are open."""
-        return len(self._connections) < self.config.limit_connections
-
-    def wait_for_room(self) -> None:
-        """Wait while `limit_connections` are open. Switches: when full."""
-        while not self.has_room and self._stop_by == NEVER:
-            self._room.park("room for a connection of", self)
-
     def wait_for_a_close(self, seconds: float) -> None:
         """Wait until a connection closes, which gives back a descriptor and memory, or so long. Switches: always."""
-        self._room.park("descriptors and memory for", self, seconds)
+        self._closes.park("descriptors and memory for", self, seconds)
 
     def remember(self, connection: Connection) -> None:
         """A connection was opened."""
         self._connections.add(connection)
         self.counts.accepted += 1
+        self.admission.count_in(connection.peer)
 
     def forget(self, connection: Connection) -> None:
         """A connection was closed."""
         connections = self._connections
-        connections.discard(connection)
-        self._room.wake_all()  # each listener waits by itself, and this client may be at any of them
+        if connection in connections:
+            connections.remove(connection)
+            self.admission.count_out(connection.peer)
+        if self._closes.waiting:
+            self._closes.wake_all()
         if not connections:
             self._quiet.wake_all()
 

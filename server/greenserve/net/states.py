@@ -16,6 +16,7 @@ class State(Enum):
     PREFACE = "waiting for a PROXY header"
     HANDSHAKE = "agreeing on TLS"
     HEAD = "reading a head"
+    BODY = "reading a body's beginning"
     QUEUED = "waiting for a slot"
     RUNNING = "in the app"
     SENDING = "sending the rest of an answer"
@@ -29,15 +30,18 @@ class State(Enum):
 STARTS: Final = frozenset({State.PREFACE, State.HANDSHAKE, State.HEAD})
 
 TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
-    State.PREFACE: frozenset({State.HANDSHAKE, State.HEAD, State.CLOSED}),
+    State.PREFACE: frozenset({State.HANDSHAKE, State.HEAD, State.SENDING, State.CLOSED}),
     State.HANDSHAKE: frozenset({State.HEAD, State.SENDING, State.LINGERING, State.CLOSED}),
-    State.HEAD: frozenset({State.QUEUED, State.RUNNING, State.SENDING, State.CLOSED}),
+    State.HEAD: frozenset({State.BODY, State.QUEUED, State.RUNNING, State.SENDING, State.CLOSED}),
+    State.BODY: frozenset({State.QUEUED, State.RUNNING, State.SENDING, State.CLOSED}),
     State.QUEUED: frozenset({State.RUNNING, State.SENDING, State.CLOSED}),
     State.RUNNING: frozenset(
         {State.SENDING, State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}
     ),
     State.SENDING: frozenset({State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}),
-    State.PARKED: frozenset({State.HEAD, State.QUEUED, State.RUNNING, State.SENDING, State.CLOSED}),
+    State.PARKED: frozenset(
+        {State.HEAD, State.BODY, State.QUEUED, State.RUNNING, State.SENDING, State.CLOSED}
+    ),
     State.DISCARDING: frozenset({State.PARKED, State.HEAD, State.LINGERING, State.CLOSED}),
     State.LINGERING: frozenset({State.CLOSED}),
     State.CLOSED: frozenset(),

@@ -21,9 +21,11 @@ class Stats:
 
     connections: int  # open
     active: int  # requests in the app
+    waiting_for_client: int  # of these wait for their own client, and hold no slot of the pool
     queued: int  # requests waiting for a slot of the pool
     accepted: int
     requests: int
+    turned_away: int  # connections for which there was no room
     refused: int
     accept_errors: int
     handshake_errors: int

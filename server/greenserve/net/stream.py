@@ -1,6 +1,7 @@
 """A non-blocking socket with the hub: what a connection reads and writes through.
 
-Two ways to use it: from hub callbacks (`*_now`, never waits) and from green threads (waits under a timeout).
+Two ways to use it: from hub callbacks (`*_now`, never waits) and from green threads, which pass how to wait: a function
+that is called with the side, wait_readable or wait_writable, and raises TimeoutError for a client that is too slow.
 Knows no HTTP. tls_stream.py has the second class with the same methods. The invariant: whatever the operating system
 says went wrong with the peer, the caller sees PeerGone and nothing else.
 """
@@ -8,13 +9,17 @@ says went wrong with the peer, the caller sees PeerGone and nothing else.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from typing import Final
 
 from greenserve.errors import PeerGone
 from greenserve.net.faults import NOT_OURS, OF_THE_PEER, gone
+from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import Hub
 from greenserve_hub.natives import select
@@ -25,6 +30,14 @@ JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a sec
 # Bytes asked for a head; what a pipelining client may send ahead is bounded by it.
 HEAD_SIZE: Final = 16 * 1024
 _SENDFILE_AT_ONCE: Final = 1 << 20  # so that one download does not keep the hub from the others
+
+_TELLS_UNTAKEN: Final = sys.platform == "linux"  # elsewhere this ioctl is for terminals only
+# Bytes that the peer has taken at least when a full socket is writable again, besides what untaken() tells: a BSD
+# kernel's SO_SNDLOWAT.
+SEND_STEP: Final = 0 if _TELLS_UNTAKEN else 2048
+
+Side = Callable[[Descriptor, float | None], None]
+Wait = Callable[[Side], None]
 
 
 class Stream:
@@ -87,40 +100,37 @@ class Stream:
 
     # From green threads -----------------------------------------------------------------------------------
 
-    def receive(self, size: int, timeout: float | None) -> bytes:
+    def receive(self, size: int, wait: Wait) -> bytes:
         """At least one byte, b"" at the end. Switches: when none is there. Raises PeerGone, TimeoutError."""
         while True:
             if self.descriptor.readable:
                 with contextlib.suppress(BlockingIOError):
                     return self.receive_now(size)
-            self._wait(wait_readable, timeout)
+            wait(wait_readable)
 
-    def send(self, data: bytes, timeout: float | None) -> None:
-        """All of `data`. `timeout` is for each step forward. Switches: when the peer reads slowly.
-
-        Raises PeerGone.
-        """
+    def send(self, data: bytes, wait: Wait) -> None:
+        """All of `data`. Switches: when the peer reads slowly. Raises PeerGone."""
         sent = self.send_now(data)
         if sent != len(data):
-            self._send_rest(memoryview(data)[sent:], timeout)
+            self._send_rest(memoryview(data)[sent:], wait)
 
-    def send_pieces(self, first: bytes | memoryview, second: bytes, timeout: float | None) -> None:
+    def send_pieces(self, first: bytes | memoryview, second: bytes, wait: Wait) -> None:
         """Both, without joining them. Else as send."""
         sent = self.send_now(first, second)
         # Both are offered again until the first is out. After it alone the second would be waited for, and no edge
         # tells of room that was there all the time; TLS may have put the second's beginning into one record with it.
         while sent < len(first):
-            self._wait_to_send(timeout)
+            self._wait_to_send(wait)
             first = memoryview(first)[sent:]
             sent = self.send_now(first, second)
-        self._send_rest(memoryview(second)[sent - len(first) :], timeout)
+        self._send_rest(memoryview(second)[sent - len(first) :], wait)
 
-    def _send_rest(self, left: memoryview, timeout: float | None) -> None:
+    def _send_rest(self, left: memoryview, wait: Wait) -> None:
         while left:
-            self._wait_to_send(timeout)
+            self._wait_to_send(wait)
             left = left[self.send_now(left) :]
 
-    def send_file(self, fd: int, offset: int, count: int, timeout: float | None) -> int:
+    def send_file(self, fd: int, offset: int, count: int, wait: Wait) -> int:
         """sendfile(2); how many bytes, fewer than `count` at the file's end.
 
         Switches: when the peer reads slowly.
@@ -134,7 +144,7 @@ class Stream:
                     self.sock.fileno(), fd, offset + total, min(count - total, _SENDFILE_AT_ONCE)
                 )
             except BlockingIOError:
-                self._wait_to_send(timeout)
+                self._wait_to_send(wait)
                 continue
             except OSError as error:
                 if total or error.errno in OF_THE_PEER:
@@ -146,16 +156,17 @@ class Stream:
             sleep(0)
         return total
 
-    def _wait_to_send(self, timeout: float | None) -> None:
+    def _wait_to_send(self, wait: Wait) -> None:
         try:
-            self._wait(wait_writable, timeout)
+            wait(wait_writable)
         except TimeoutError:
             self.reset_on_close()
-            raise PeerGone("the client reads nothing (send_timeout)") from None
+            raise PeerGone("the client reads too slowly (send_timeout, send_min_rate)") from None
 
-    def _wait(self, wait: object, timeout: float | None) -> None:
+    def wait(self, side: Side, timeout: float | None) -> None:
+        """Wait for one side of the descriptor. Switches: always. Raises PeerGone, TimeoutError."""
         try:
-            wait(self.descriptor, timeout)  # type: ignore[operator]
+            side(self.descriptor, timeout)
         except TimeoutError:
             raise
         except OSError as error:
@@ -195,6 +206,20 @@ class Stream:
             return False
         except OSError:
             return True
+
+    def untaken(self) -> int:
+        """Bytes sent that the peer's machine has not taken yet; 0 where the kernel doesn't tell. Switches: never.
+
+        A socket becomes writable only when a good part of what it holds has gone: minutes, for a slow reader and the
+        buffers of today. This tells earlier that it is alive.
+        """
+        if not _TELLS_UNTAKEN:
+            return 0
+        try:
+            count = fcntl.ioctl(self.sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        except OSError:
+            return 0
+        return int.from_bytes(count, sys.byteorder)
 
     def has_unread(self) -> bool:
         """Whether something has come that nobody has read. Switches: never."""

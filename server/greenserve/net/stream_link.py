@@ -1,7 +1,8 @@
 """A connection as its request sees it: the Link of wsgi/, on a Stream.
 
-The green half of a connection; connection.py is the half that needs no green thread. The invariant: after an answer
-was interrupted half sent, by a Timeout of the app's own say, nothing more goes out.
+The green half of a connection; connection.py is the half that needs no green thread. The invariants: after an answer
+was interrupted half sent, by a Timeout of the app's own say, nothing more goes out; while a request waits for its
+client, its slot is there for others.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from greenlet import getcurrent, greenlet
+
 from greenserve.errors import PeerGone
+from greenserve.net.paces import Pace
 from greenserve.net.states import State
-from greenserve.net.stream import JOIN_BELOW, READ_SIZE, Stream
-from greenserve_hub.deadlines import Deadline
+from greenserve.net.stream import JOIN_BELOW, READ_SIZE, SEND_STEP, Side, Stream
+from greenserve_hub.deadlines import NEVER, Deadline
 from greenserve_hub.greenthreads import sleep
 
 if TYPE_CHECKING:
@@ -24,7 +28,19 @@ _TURN: Final = 0.01  # seconds that an answer may be sent without giving way to 
 class StreamLink:
     """What Link says, and what of it the connection has to know afterwards."""
 
-    __slots__ = ("_deadline", "_is_broken", "_stream", "_unsent", "peer", "peer_port", "server", "state")
+    __slots__ = (
+        "_body_pace",
+        "_deadline",
+        "_is_broken",
+        "_send_pace",
+        "_stream",
+        "_unsent",
+        "_worker",
+        "peer",
+        "peer_port",
+        "server",
+        "state",
+    )
 
     state: State
     _deadline: Deadline
@@ -37,6 +53,10 @@ class StreamLink:
         self._stream = stream
         self._is_broken = False  # an answer was interrupted half sent
         self._unsent: tuple[bytes | memoryview, bytes | memoryview] | None = None  # a whole answer
+        self._worker: greenlet | None = None  # the green thread that the request runs on
+        # How patient we are with this request's client; made when we first have to wait for it.
+        self._body_pace: Pace | None = None
+        self._send_pace: Pace | None = None
 
     def send(self, data: bytes) -> None:
         """See Link."""
@@ -69,7 +89,7 @@ class StreamLink:
             raise PeerGone("an earlier part of the answer was interrupted: nothing can follow it")
         self._is_broken = True
         try:
-            result = send(*args, self.server.config.send_timeout or None)
+            result = send(*args, self._wait_to_send)
         except OSError as error:
             self._is_broken = isinstance(error, PeerGone)  # else sendfile, which has sent nothing
             raise
@@ -78,8 +98,59 @@ class StreamLink:
 
     def receive(self) -> bytes:
         """See Link."""
-        return self._stream.receive(READ_SIZE, self.server.config.body_timeout or None)
+        data = self._stream.receive(READ_SIZE, self._wait_to_receive)
+        if self._body_pace is not None:
+            self._body_pace.earn(len(data))
+        return data
 
     def is_peer_gone(self) -> bool:
         """See Link; environ["greenserve.client_disconnected"]."""
         return self.state is not State.RUNNING or self._stream.is_peer_gone()
+
+    # Waiting for the client ------------------------------------------------------------------------------
+
+    def _wait_to_receive(self, side: Side) -> None:
+        pace = self._body_pace
+        if pace is None:
+            pace = self._body_pace = self.server.timeouts.body_pace()
+        if not self._wait(side, pace):
+            # An app may have held the hub: what has come meanwhile lies in the socket, and is to be looked for.
+            self._stream.descriptor.readable = True
+
+    def _wait_to_send(self, side: Side) -> None:
+        pace = self._send_pace
+        if pace is None:
+            pace = self._send_pace = self.server.timeouts.send_pace()
+        if self._wait(side, pace, self._stream.untaken):
+            pace.earn(SEND_STEP)
+
+    def _wait(self, side: Side, pace: Pace, level: Callable[[], int] = int) -> bool:
+        """Wait for as long as the pace allows; whether the wait came to its end.
+
+        It is asked for again after a try of the call in question: TimeoutError then, when no time is left.
+        """
+        if pace.is_over:
+            raise TimeoutError
+        hub = self.server.hub
+        dispatcher = self.server.dispatcher
+        # Another green thread of the app's has no slot to lend.
+        lent = getcurrent() is self._worker and dispatcher.lend()
+        pace.begin(hub.clock(), level())
+        try:
+            self._stream.wait(side, None if pace.left == NEVER else pace.left)
+            moved = True
+        except TimeoutError:
+            moved = False
+        except PeerGone:
+            if lent:
+                dispatcher.take_back()
+            raise
+        except BaseException:
+            # Thrown at the request: its end, or a time limit of the app's own, which can't be kept waiting.
+            if lent:
+                dispatcher.take_back_now()
+            raise
+        pace.end(hub.now, level())  # not clock(): what ran before us in this turn is not the client's
+        if lent:
+            dispatcher.take_back()
+        return moved

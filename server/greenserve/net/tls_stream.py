@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Final
 
 from greenserve.errors import PeerGone
-from greenserve.net.stream import Stream
+from greenserve.net.stream import Stream, Wait
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.readiness import wait_readable
 
@@ -222,24 +222,21 @@ class TLSStream(Stream):
 
     # From green threads -----------------------------------------------------------------------------------
 
-    def receive(self, size: int, timeout: float | None) -> bytes:
-        """As Stream's. `timeout` is for a whole record: its bytes one by one are no progress."""
-        until = None if timeout is None else self.descriptor.hub.clock() + timeout
+    def receive(self, size: int, wait: Wait) -> bytes:
+        """As Stream's. Only a whole record is progress, and not its bytes one by one."""
         while True:
             if self.descriptor.readable or self._has_more:
                 with contextlib.suppress(BlockingIOError):
                     return self.receive_now(size)
-            if until is not None:
-                timeout = max(0.0, until - self.descriptor.hub.clock())
-            self._wait(wait_readable, timeout)
+            wait(wait_readable)
 
-    def send_file(self, fd: int, offset: int, count: int, timeout: float | None) -> int:
+    def send_file(self, fd: int, offset: int, count: int, wait: Wait) -> int:
         """Not to be had: the kernel does not encrypt. Raises OSError, as Stream's for what cannot be sent so."""
         raise OSError(errno.EOPNOTSUPP, "no sendfile(2) with TLS")
 
-    def _wait_to_send(self, timeout: float | None) -> None:
+    def _wait_to_send(self, wait: Wait) -> None:
         if self._unsent:
-            super()._wait_to_send(timeout)
+            super()._wait_to_send(wait)
         else:
             sleep(0)
 

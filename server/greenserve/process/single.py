@@ -31,7 +31,7 @@ from greenserve_hub.signals import wake_on_signals
 
 log = logging.getLogger("greenserve.error")
 
-_RESERVE = 64  # descriptors for the app's own files and sockets
+_RESERVE = 192  # descriptors for the app's own files and sockets, and for clients that are turned away
 
 
 def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] = ()) -> int:

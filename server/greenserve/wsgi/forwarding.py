@@ -137,7 +137,10 @@ class Forwarding:
             told = self._told_by_proxies(fields)
             self._complain(True, told, peer)
             change = _Change(*self._claims(told), scheme, authority)
-            if len(authority or "") + sum(len(name) + len(value) for name, value in fields) <= _LONGEST_FIELDS:
+            if (
+                len(authority or "") + sum(len(name) + len(value) for name, value in fields)
+                <= _LONGEST_FIELDS
+            ):
                 if len(self._changes) >= _CACHE_SIZE:
                     self._changes.clear()
                 self._changes[known] = change

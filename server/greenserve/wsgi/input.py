@@ -186,7 +186,7 @@ class RequestInput:
                     self.received += len(content)
                     return content
         except TimeoutError:
-            self.failed = BodyError(408, "the body came too slowly (body_timeout)")
+            self.failed = BodyError(408, "the body came too slowly (body_timeout, body_min_rate)")
             raise self.failed from None
         except ProtocolError as error:
             self.failed = BodyError(error.status, error.reason)

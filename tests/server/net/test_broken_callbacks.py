@@ -168,7 +168,7 @@ def test_discarding_a_body(
     monkeypatch.setattr(LengthFraming, "feed", breaks)
     with _scene(tmp_path) as scene:
         client, connection = scene.client()
-        client.send(request("/a", "POST", b"12345breaks")[:-6])
+        client.send(request("/a", "POST", b"1" * 20_000 + b"breaks")[:-6])
         client.take()
         assert connection.state is State.DISCARDING
         client.send(b"breaks")

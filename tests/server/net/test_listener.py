@@ -1,4 +1,4 @@
-"""listener: it outlives every error, and leaves in the kernel's backlog those for whom there is no room."""
+"""listener: it outlives every error, and takes up all who come."""
 
 from __future__ import annotations
 
@@ -331,47 +331,6 @@ def clock_server(tmp_path: Path) -> Any:
             return server
 
         yield clock, start
-
-
-class TestRoom:
-    """limit_connections."""
-
-    def test_the_rest_waits_and_comes_in_turn(self) -> None:
-        with serving(path, limit_connections=3) as server:
-            clients = [RawClient(server.address) for _ in range(3)]
-            for client in clients:
-                client.get()
-            waiting = [RawClient(server.address) for _ in range(5)]  # the kernel has taken them
-            for client in waiting:
-                client.send(request("/waited"))
-            assert clients[0].get().status == 200
-            assert (server.stats.accepted, server.stats.connections) == (3, 3)
-            assert all(client.is_silent() for client in waiting)
-            for client in [*clients, *waiting]:
-                if client in waiting:
-                    assert client.answer().body == b"/waited"
-                client.close()
-            becomes_quiet(server)
-            assert server.stats.accepted == 8
-
-    def test_room_at_one_address_is_room_at_all(self) -> None:
-        with serving(path, bind=["127.0.0.1:0", "127.0.0.1:0"], limit_connections=1) as server:
-            first, second = (listener.name for listener in server.listeners)
-            for address, other in ((first, second), (second, first), (first, first)):
-                with RawClient(address) as client:
-                    assert client.get().status == 200
-                    with RawClient(other) as waiting:
-                        waiting.send(request("/waited"))
-                        assert client.get().status == 200
-                        assert waiting.is_silent()
-                        client.close()
-                        assert waiting.answer().body == b"/waited"
-                becomes_quiet(server)
-
-    def test_a_server_that_is_full_can_be_stopped(self) -> None:
-        with serving(path, limit_connections=1) as server, RawClient(server.address) as client:
-            client.get()
-        assert client.ahead == b""
 
 
 class TestEnd:

@@ -99,7 +99,7 @@ class TestUnreadBodies:
 
     def test_also_when_it_comes_late(self) -> None:
         with serving(path) as server, RawClient(server.address) as client:
-            data = request("/1", "POST", b"x" * 1000)
+            data = request("/1", "POST", b"x" * 20_000)
             assert client.send(data[:-500]).answer().body == b"/1"
             client.send(data[-500:] + request("/2"))
             assert client.answer().body == b"/2"
@@ -134,7 +134,7 @@ class TestUnreadBodies:
     def test_a_client_that_goes_away_meanwhile(self) -> None:
         with serving(path) as server:
             with RawClient(server.address) as client:
-                client.send(request("/1", "POST", b"x" * 1000)[:-1]).answer()
+                client.send(request("/1", "POST", b"x" * 20_000)[:-1]).answer()
             becomes_quiet(server)
 
     def test_the_app_that_reads_a_part(self) -> None:

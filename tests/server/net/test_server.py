@@ -77,20 +77,6 @@ class TestPool:
             clients.close()
             becomes_quiet(server)
 
-    def test_slow_uploads_hold_theirs(self, tmp_path: Path) -> None:
-        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            environ["wsgi.input"].read()
-            return path(environ, start_response)
-
-        with in_one_hub(app, tmp_path, pool=1) as (server, _), _clients(server) as (slow, other):
-            slow.send(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
-            sleep(1)
-            other.send(request("/other"))
-            sleep(1)
-            assert (server.stats.active, server.stats.queued) == (1, 1)
-            slow.send(b"x")
-            assert [slow.answer().body, other.answer().body] == [b"/slow", b"/other"]
-
     def test_requests_run_side_by_side(self, tmp_path: Path) -> None:
         events = [Event(), Event()]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.faulty import Fault, FaultySocket, FaultyStream, Plan, at
+from tests.support.waits import within
 
 from greenserve import spawn
 from greenserve.errors import PeerGone
@@ -108,7 +109,7 @@ class TestFromCallbacks:
 
 class TestFromGreenThreads:
     def test_receive_waits(self, stream: Stream, peer: socket.socket) -> None:
-        reading = spawn(stream.receive, 10, None)
+        reading = spawn(stream.receive, 10, within(stream, None))
         wait_all_blocked()
         peer.send(b"hello")
         assert reading.wait() == b"hello"
@@ -116,7 +117,7 @@ class TestFromGreenThreads:
     def test_receive_times_out(self, stream: Stream, clock: FakeClock) -> None:
         began = clock()
         with pytest.raises(TimeoutError):
-            stream.receive(10, 7)
+            stream.receive(10, within(stream, 7))
         assert clock() - began == 7
 
     @pytest.mark.parametrize("way", ["send", "send_pieces", "send_file"])
@@ -150,7 +151,9 @@ class TestFromGreenThreads:
     @pytest.mark.parametrize("way", ["send", "send_pieces", "send_file", "receive"])
     def test_closed_meanwhile(self, way: str, stream: Stream, tmp_path: Path) -> None:
         waiting = (
-            spawn(stream.receive, 10, None) if way == "receive" else spawn(_send, way, stream, tmp_path, None)
+            spawn(stream.receive, 10, within(stream, None))
+            if way == "receive"
+            else spawn(_send, way, stream, tmp_path, None)
         )
         wait_all_blocked()
         stream.close()
@@ -161,7 +164,7 @@ class TestFromGreenThreads:
         read, write = os.pipe()
         try:
             with pytest.raises(OSError, match=r"Illegal seek|Invalid argument") as caught:
-                stream.send_file(read, 0, 10, None)
+                stream.send_file(read, 0, 10, within(stream, None))
             assert not isinstance(caught.value, PeerGone)
         finally:
             os.close(read)
@@ -170,19 +173,20 @@ class TestFromGreenThreads:
     def test_a_file_that_is_shorter(self, stream: Stream, peer: socket.socket, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"0123456789")
         with (tmp_path / "file").open("rb") as file:
-            assert stream.send_file(file.fileno(), 4, 100, None) == 6
+            assert stream.send_file(file.fileno(), 4, 100, within(stream, None)) == 6
         assert peer.recv(100) == b"456789"
 
 
 def _send(way: str, stream: Stream, folder: Path, timeout: float | None) -> None:
+    wait = within(stream, timeout)
     if way == "send":
-        stream.send(_LARGE, timeout)
+        stream.send(_LARGE, wait)
     elif way == "send_pieces":
-        stream.send_pieces(_LARGE[:1000], _LARGE[1000:], timeout)
+        stream.send_pieces(_LARGE[:1000], _LARGE[1000:], wait)
     else:
         (folder / "file").write_bytes(_LARGE)
         with (folder / "file").open("rb") as file:
-            assert stream.send_file(file.fileno(), 0, len(_LARGE), timeout) == len(_LARGE)
+            assert stream.send_file(file.fileno(), 0, len(_LARGE), wait) == len(_LARGE)
 
 
 def test_is_peer_gone_takes_nothing(stream: Stream, peer: socket.socket) -> None:
@@ -215,7 +219,7 @@ def test_the_second_piece_goes_out_with_what_is_left_of_the_first(clock: FakeClo
     one, peer = socket.socketpair()
     with peer:
         stream = FaultyStream(get_hub(), FaultySocket.around(one, plan))
-        stream.send_pieces(b"a head and", b" a body", 7)
+        stream.send_pieces(b"a head and", b" a body", within(stream, 7))
         assert peer.recv(100) == b"a head and a body"
         stream.close()
     assert plan.calls == ["sendmsg", "sendmsg", "close"]

@@ -58,6 +58,49 @@ class TestHead:
             began = clock()
             assert (client.send(data).rest(), clock() - began) == (b"", 10)
 
+    def test_empty_lines_put_nothing_off(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, head_timeout=10) as (server, clock), _client(server) as client:
+            began = clock()
+            while client.is_silent():
+                client.send(b"\r\n")
+                sleep(3)
+            assert (client.rest(), clock() - began) == (b"", 12)
+
+    def test_one_behind_a_slow_answer_has_its_time_when_that_is_out(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [])
+            return [_LARGE]
+
+        with in_one_hub(app, tmp_path, head_timeout=10) as (server, clock), _client(server) as client:
+            client.send(request() + b"GET / HT").head()
+            for _ in range(29):
+                client.take(1_000_000)
+                sleep(5)
+            client.take(1_000_000)
+            began = clock()
+            assert (client.answer().status, clock() - began) == (408, 10)
+
+    def test_after_an_error_a_client_has_two_seconds_and_16_mib(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path) as (server, clock):
+            with _client(server) as client:
+                began = clock()
+                client.send(b"BAD\r\n\r\n").answer()
+                with contextlib.suppress(OSError):
+                    while True:
+                        client.send(b"x")
+                        sleep(0.1)
+                assert 2 <= clock() - began < 2.2
+            with _client(server) as client:
+                began = clock()
+                client.send(b"BAD\r\n\r\n")
+                sent = 0
+                with contextlib.suppress(OSError):
+                    while True:
+                        client.send(bytes(100_000))
+                        sent += 100_000
+                assert 16 << 20 <= sent < 18 << 20
+                assert clock() - began < 0.1
+
     def test_it_is_for_the_next_head_as_well(self, tmp_path: Path) -> None:
         with in_one_hub(path, tmp_path, head_timeout=10) as (server, clock):
             with _client(server) as client:
@@ -99,22 +142,119 @@ class TestKeepAlive:
 
 
 class TestBody:
-    """body_timeout: between two pieces."""
+    """body_timeout: between two pieces. body_min_rate: on the average, after min_rate_grace."""
+
+    # Where it is waited for: before the app begins, in its reads of a long body and of a chunked one.
+    LONG = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + b"x" * 17_000
+    CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n"
+    _HEADS = (_BODY_TO_COME, LONG, CHUNKED)
 
     @pytest.mark.parametrize("piece", [b"", b"abc"])
-    def test_a_body_that_stops_is_408(self, piece: bytes, tmp_path: Path) -> None:
-        with in_one_hub(echo, tmp_path, body_timeout=30) as (server, clock), _client(server) as client:
+    @pytest.mark.parametrize("head", _HEADS)
+    def test_a_body_that_stops_is_408(self, head: bytes, piece: bytes, tmp_path: Path) -> None:
+        with (
+            in_one_hub(echo, tmp_path, body_timeout=30, body_min_rate=0) as (server, clock),
+            _client(server) as client,
+        ):
             began = clock()
-            answer = client.send(_BODY_TO_COME + piece).answer()
+            answer = client.send(head + piece).answer()
             assert (answer.status, answer.closes, client.rest(), clock() - began) == (408, True, b"", 30)
+            assert b"body_timeout" in answer.body
 
-    def test_one_that_drips_goes_on(self, tmp_path: Path) -> None:
-        with in_one_hub(echo, tmp_path, body_timeout=30) as (server, _), _client(server) as client:
-            client.send(_BODY_TO_COME)
-            for _ in range(9):
+    @pytest.mark.parametrize("head", _HEADS)
+    def test_without_a_rate_one_that_drips_goes_on(self, head: bytes, tmp_path: Path) -> None:
+        with (
+            in_one_hub(echo, tmp_path, body_timeout=30, body_min_rate="off") as (server, _),
+            _client(server) as client,
+        ):
+            client.send(head)
+            for _ in range(8):
                 sleep(29)
                 client.send(b"x")
-            assert client.answer().body == b"x" * 9
+            assert client.is_silent()
+
+    @pytest.mark.parametrize("head", _HEADS)
+    def test_one_that_drips_is_408_when_the_grace_is_used_up(self, head: bytes, tmp_path: Path) -> None:
+        with (
+            in_one_hub(echo, tmp_path, body_min_rate=1000, min_rate_grace=10) as (server, clock),
+            _client(server) as client,
+        ):
+            client.send(head)
+            began = clock()
+            while client.is_silent():
+                client.send(b"x")
+                sleep(4)
+            answer = client.answer()
+            assert (answer.status, answer.closes) == (408, True)
+            assert b"body_min_rate" in answer.body
+            assert 10 <= clock() - began <= 14
+
+    def test_what_was_fast_may_pause_for_the_timeout_and_no_longer(self, tmp_path: Path) -> None:
+        for pause, status in ((29, 200), (31, 408)):
+            with (
+                in_one_hub(echo, tmp_path, body_timeout=30, limit_request_body="1G") as (server, _),
+                _client(server) as client,
+            ):
+                client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n" + b"x" * 400_000)
+                sleep(pause)
+                with contextlib.suppress(ConnectionError):
+                    client.send(b"x" * 100_000)
+                assert client.answer().status == status
+
+    def test_the_time_that_the_app_takes_is_not_the_clients(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [])
+            sleep(100)
+            first = environ["wsgi.input"].read(1)
+            sleep(100)
+            return [first, environ["wsgi.input"].read()]
+
+        with in_one_hub(app, tmp_path, request_timeout=0) as (server, _), _client(server) as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n")
+            sleep(5)
+            client.send(b"a\r\n1\r\n")
+            sleep(199)
+            client.send(b"b\r\n0\r\n\r\n")
+            assert client.answer().body == b"ab"
+
+    def test_what_came_in_time_is_taken_though_an_app_held_the_hub(self, tmp_path: Path) -> None:
+        clocks: list[Any] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            if environ["PATH_INFO"] == "/holds":
+                sleep(1)
+                for client in slow:
+                    client.sock.send(b"123456789")
+                clocks[0].advance(100)
+            return echo(environ, start_response)
+
+        with in_one_hub(app, tmp_path) as (server, clock):
+            clocks.append(clock)
+            # One is waited for before the app begins, one in its read.
+            heads = (_BODY_TO_COME, self.LONG[:-9].replace(b"20000", b"17000"))
+            slow = [_client(server).send(head) for head in heads]
+            assert _ask(server, request("/holds", "POST", b"x")).status == 200
+            assert [client.answer().status for client in slow] == [200, 200]
+            for client in slow:
+                client.close()
+
+    def test_no_grace_is_the_whole_timeout(self, tmp_path: Path) -> None:
+        with (
+            in_one_hub(echo, tmp_path, min_rate_grace="off", body_timeout=20) as (server, clock),
+            _client(server) as client,
+        ):
+            began = clock()
+            assert (client.send(_BODY_TO_COME).answer().status, clock() - began) == (408, 20)
+
+    def test_switched_off_it_has_all_the_time(self, tmp_path: Path) -> None:
+        off = {"body_timeout": 0, "body_min_rate": 0, "request_timeout": 0}
+        with in_one_hub(echo, tmp_path, **off) as (server, _):
+            for head in (_BODY_TO_COME, self.CHUNKED):
+                with _client(server) as client:
+                    client.send(head)
+                    sleep(100_000)
+                    client.send(b"123456789" + (b"\r\n0\r\n\r\n" if b"chunked" in head else b""))
+                    assert client.answer().body == b"123456789"
 
     def test_the_app_may_answer_itself(self, tmp_path: Path) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
@@ -125,7 +265,7 @@ class TestBody:
             return [b"mine"]
 
         with in_one_hub(app, tmp_path) as (server, _), _client(server) as client:
-            answer = client.send(_BODY_TO_COME).answer()
+            answer = client.send(self.CHUNKED).answer()
             assert (answer.line, answer.closes, client.rest()) == ("HTTP/1.1 200 Fine", True, b"")
 
     def test_after_the_answer_has_begun_the_connection_closes(self, tmp_path: Path) -> None:
@@ -135,18 +275,28 @@ class TestBody:
             yield environ["wsgi.input"].read()
 
         with in_one_hub(app, tmp_path) as (server, _), _client(server) as client:
-            client.send(_BODY_TO_COME).head()
+            client.send(self.CHUNKED).head()
             assert (client.chunk(), client.rest()) == (b"part", b"")
 
-    def test_an_unread_body_that_never_comes_closes(self, tmp_path: Path) -> None:
-        with in_one_hub(path, tmp_path, body_timeout=30) as (server, clock), _client(server) as client:
+    @pytest.mark.parametrize(("rate", "seconds"), [(0, 30), (500, 10)])
+    def test_an_unread_body_that_never_comes_closes(self, rate: int, seconds: int, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path, body_min_rate=rate) as (server, clock), _client(server) as client:
             began = clock()
-            assert client.send(_BODY_TO_COME).answer().body == b"/"
-            assert (client.rest(), clock() - began) == (b"", 30)
+            assert client.send(self.CHUNKED).answer().body == b"/"
+            assert (client.rest(), clock() - began) == (b"", seconds)
+
+    def test_and_so_does_one_that_drips(self, tmp_path: Path) -> None:
+        with in_one_hub(path, tmp_path) as (server, clock), _client(server) as client:
+            began = clock()
+            client.send(self.CHUNKED.replace(b"9\r\n", b"900\r\n")).answer()
+            while client.is_silent():
+                client.send(b"x")
+                sleep(4)
+            assert (client.rest(), clock() - began) == (b"", 12)
 
 
 class TestSend:
-    """send_timeout: a client that never reads."""
+    """send_timeout: a client that never reads. send_min_rate: one that hardly does."""
 
     class App(Routes):
         """Large answers of every kind."""
@@ -183,11 +333,17 @@ class TestSend:
             return wrapped
 
     @pytest.mark.parametrize("kind", ["list", "pieces", "write", "file"])
-    def test_the_request_ends(self, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    @pytest.mark.parametrize(("rate", "seconds"), [(0, 30), (500, 10)])
+    def test_the_request_ends(
+        self, kind: str, rate: int, seconds: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         app = self.App(tmp_path)
-        with in_one_hub(app, tmp_path, send_timeout=30) as (server, _), _client(server) as client:
+        with (
+            in_one_hub(app, tmp_path, send_timeout=30, send_min_rate=rate) as (server, _),
+            _client(server) as client,
+        ):
             client.send(request(f"/{kind}"))
-            sleep(29)
+            sleep(seconds - 1)
             assert server.stats.connections == 1
             sleep(2)
             assert (server.stats.connections, server.stats.active, app.ended) == (0, 0, [kind])
@@ -215,10 +371,65 @@ class TestSend:
             _client(server) as client,
         ):
             client.send(request(f"/{kind}")).head()
+            client.take(1_000_000)  # has earned time
             for _ in range(20):
                 sleep(29)
                 client.take(500_000)
             assert client.take(10_000_000)
+
+    @pytest.mark.parametrize("kind", ["list", "pieces", "write", "file"])
+    def test_one_that_takes_bytes_now_and_then_does_not(self, kind: str, tmp_path: Path) -> None:
+        app = self.App(tmp_path)
+        with in_one_hub(app, tmp_path, send_timeout=30) as (server, clock), _client(server) as client:
+            client.send(request(f"/{kind}"))
+            began = clock()
+            with contextlib.suppress(ConnectionError):
+                while not clock() - began or server.stats.connections:
+                    sleep(4)
+                    client.sock.recv(1)
+            # Over TLS the first byte takes a whole record off the socket, which earns half a minute.
+            assert 10 <= clock() - began <= (50 if server.url.startswith("https") else 20)
+            assert not server.stats.active
+
+    @pytest.mark.parametrize("kind", ["list", "pieces", "write", "file"])
+    def test_what_it_has_taken_counts_before_the_kernel_wants_more(self, kind: str, tmp_path: Path) -> None:
+        # A unix socket is writable again when three quarters of its 200 KiB are gone: after 16 s, at this client's
+        # pace.
+        with (
+            in_one_hub(self.App(tmp_path), tmp_path, send_timeout=9) as (server, clock),
+            _client(server) as client,
+        ):
+            client.send(request(f"/{kind}")).head()
+            began = clock()
+            for _ in range(60):
+                sleep(4)
+                client.take(40_000)
+            assert (server.stats.connections, clock() - began) == (1, 240)
+
+    def test_an_app_that_is_slow_itself_is_not_the_clients_fault(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [("Content-Type", "text/event-stream")])
+            for number in range(50):
+                yield b"data: %d\n\n" % number
+                sleep(3600)
+
+        with in_one_hub(app, tmp_path) as (server, _), _client(server) as client:
+            client.send(request()).head()
+            assert [client.chunk() for _ in range(50)][-1] == b"data: 49\n\n"
+
+    def test_a_refusal_waits_behind_answers_that_were_not_read(self, tmp_path: Path) -> None:
+        # `flush` of the answers is over when the kernel has them; what follows is refused, and must not be cut.
+        with (
+            in_one_hub(self.App(tmp_path), tmp_path, limit_request_line=100) as (server, _),
+            _client(server) as client,
+        ):
+            client.send(request("/list"))
+            wrong = b"GET /" + b"x" * 200 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+            client.send(wrong)
+            sleep(5)
+            assert client.answer().body == _LARGE
+            answer = client.answer()
+            assert (answer.status, client.rest()) == (414, b"")
 
 
 class TestQueue:
@@ -339,8 +550,8 @@ class TestRequest:
             assert [client.get("/1").body, client.get("/2").body] == [b"/1", b"/2"]
 
     def test_an_app_that_waits_for_its_body(self, tmp_path: Path) -> None:
-        with in_one_hub(echo, tmp_path, request_timeout=20, body_timeout=30) as (server, _):
-            answer = _ask(server, _BODY_TO_COME)
+        with in_one_hub(echo, tmp_path, request_timeout=20, body_min_rate=0) as (server, _):
+            answer = _ask(server, TestBody.CHUNKED)
             assert (answer.status, answer.closes) == (504, True)
 
     def test_it_never_hits_the_next_request(self, tmp_path: Path) -> None:
@@ -381,6 +592,7 @@ class TestRequest:
 @pytest.mark.plain_only  # a week in which certificates are looked at every few seconds
 def test_switched_off_nothing_expires(tmp_path: Path) -> None:
     names = ["head_timeout", "body_timeout", "send_timeout", "queue_timeout", "request_timeout"]
+    names += ["body_min_rate", "send_min_rate"]
 
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         sleep(100_000)

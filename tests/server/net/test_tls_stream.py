@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.certificates import client_context
+from tests.support.waits import all_within, within
 
 from greenserve import sleep, spawn
 from greenserve.errors import PeerGone
@@ -185,14 +186,14 @@ class TestReceiving:
         assert stream.receive_now(100) == b"hello"
 
     def test_waiting_in_a_green_thread(self, stream: TLSStream, peer: Peer) -> None:
-        reading = spawn(stream.receive, 10, None)
+        reading = spawn(stream.receive, 10, within(stream, None))
         wait_all_blocked()
         peer.send(b"hello")
         assert reading.wait() == b"hello"
 
     def test_bytes_of_a_record_are_no_progress(self, stream: TLSStream, peer: Peer, clock: FakeClock) -> None:
         began = clock()
-        reading = spawn(stream.receive, 10, 7)
+        reading = spawn(stream.receive, 10, all_within(stream, 7))
         record = peer.encrypt(b"hello")
         for byte in record[:10]:
             peer.sock.send(bytes([byte]))
@@ -284,7 +285,7 @@ class TestSending:
             assert called == [1]
 
     def test_a_green_thread_sends_all(self, stream: TLSStream, peer: Peer) -> None:
-        sending = spawn(stream.send_pieces, _LARGE, _MORE, None)
+        sending = spawn(stream.send_pieces, _LARGE, _MORE, within(stream, None))
         got = b""
         while len(got) < len(_LARGE) + len(_MORE):
             wait_all_blocked()
@@ -295,7 +296,7 @@ class TestSending:
     def test_nobody_reads(self, stream: TLSStream, clock: FakeClock) -> None:
         began = clock()
         with pytest.raises(PeerGone, match="send_timeout"):
-            stream.send(_LARGE, 5)
+            stream.send(_LARGE, within(stream, 5))
         assert clock() - began == 5
 
     def test_nobody_is_there(self, stream: TLSStream, peer: Peer) -> None:
@@ -306,7 +307,7 @@ class TestSending:
     def test_the_kernel_does_not_encrypt_files(self, stream: TLSStream, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"0123456789")
         with (tmp_path / "file").open("rb") as file, pytest.raises(OSError, match="sendfile") as caught:
-            stream.send_file(file.fileno(), 0, 10, None)
+            stream.send_file(file.fileno(), 0, 10, within(stream, None))
         assert not isinstance(caught.value, PeerGone)
 
 
