@@ -209,7 +209,7 @@ class TLSStream(Stream):
                     piece = first[sent:stop] if sent or stop < size else first
                 else:
                     piece = b"".join((first[sent:], second[: stop - size]))  # a head and its body: one record
-                count = tls.write(piece)  # fewer where the client asked for short records (RFC 6066 §4)
+                count = tls.write(piece)  # all of it as a rule; it may be fewer
                 if not self._flush():
                     self._counted = count
                     break

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.certificates import client_context
+from tests.support.times import MS
 from tests.support.waits import all_within, within
 
 from greenserve import sleep, spawn
@@ -162,19 +164,41 @@ class TestReceiving:
         with pytest.raises(BlockingIOError):
             stream.receive_now(100)
 
-    def test_what_is_in_memory_calls_back(self, stream: TLSStream, peer: Peer) -> None:
-        # No edge of the descriptor would tell of it: the socket is empty.
-        called: list[bytes] = []
+    def test_what_is_in_memory_calls_back(self, clock: FakeClock, server_context: ssl.SSLContext) -> None:
+        # No edge of the descriptor would tell of it: the socket, TCP so that a short read says so, is empty.
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            socket.create_connection(listener.getsockname()) as client,
+        ):
+            server = listener.accept()[0]
+            server.setblocking(False)
+            stream, peer = (
+                TLSStream(Stream(get_hub(), server), server_context),
+                Peer(client, client_context()),
+            )
+            while not stream.descriptor.closed:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    peer.tls.do_handshake()
+                client.sendall(peer.outgoing.read())
+                time.sleep(20 * MS)  # loopback's own time
+                if stream.shake_hands():
+                    break
+                peer.incoming.write(client.recv(1 << 16))
+            called: list[bytes] = []
 
-        def take() -> None:
-            called.append(stream.receive_now(3))
-            if len(called) < 4:
-                stream.when_readable(take)
+            def take() -> None:
+                called.append(stream.receive_now(3))
+                if len(called) < 4:
+                    stream.when_readable(take)
 
-        peer.sock.sendall(peer.encrypt(b"abcdef") + peer.encrypt(b"ghijkl"))
-        stream.when_readable(take)
-        wait_all_blocked()
-        assert called == [b"abc", b"def", b"ghi", b"jkl"]
+            client.sendall(peer.encrypt(b"abcdef") + peer.encrypt(b"ghijkl"))
+            time.sleep(20 * MS)
+            assert stream.receive_now(1) == b"a"
+            assert not stream.descriptor.readable
+            stream.when_readable(take)
+            wait_all_blocked()
+            assert called == [b"bcd", b"ef", b"ghi", b"jkl"]
+            stream.close()
 
     def test_a_record_byte_by_byte(self, stream: TLSStream, peer: Peer) -> None:
         record = peer.encrypt(b"hello")
