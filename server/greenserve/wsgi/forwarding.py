@@ -35,14 +35,8 @@ _NAMES: Final = frozenset(
         *("true-client-ip", "cf-connecting-ip", "fastly-client-ip", "x-original-forwarded-for"),
         *("x-scheme", "x-url-scheme", "front-end-https", "x-original-host"),
         *("x-script-name", "x-original-url", "x-rewrite-url"),
-        *(
-            "remote-user",
-            "x-remote-user",
-            "client-cert",
-            "client-cert-chain",
-            "x-client-cert",
-            "x-client-verify",
-        ),
+        *("remote-user", "x-remote-user", "client-cert", "client-cert-chain"),
+        *("x-client-cert", "x-client-verify"),
     }
 )
 
@@ -137,10 +131,8 @@ class Forwarding:
             told = self._told_by_proxies(fields)
             self._complain(True, told, peer)
             change = _Change(*self._claims(told), scheme, authority)
-            if (
-                len(authority or "") + sum(len(name) + len(value) for name, value in fields)
-                <= _LONGEST_FIELDS
-            ):
+            size = len(authority or "") + sum(len(name) + len(value) for name, value in fields)
+            if size <= _LONGEST_FIELDS:
                 if len(self._changes) >= _CACHE_SIZE:
                     self._changes.clear()
                 self._changes[known] = change
