@@ -80,6 +80,7 @@ def test_an_answer_never_reaches_who_has_the_number_by_then(caplog: pytest.LogCa
 def _move(server: Server, connection: Connection, number: int) -> None:
     stream = connection._stream
     old = stream.sock
+    stream.descriptor.reader = None  # it is not closed, and need not be told so
     assert stream.descriptor.close()
     os.dup2(old.fileno(), number)  # closes what was there, behind everybody's back
     old.close()
