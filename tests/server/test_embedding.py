@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,8 +18,8 @@ import pytest
 import requests
 from tests.support.apps import Environ, Start, path
 from tests.support.raw import RawClient, ask, request
-from tests.support.running import Gate, becomes_quiet, open_files, own_hub, serving
-from tests.support.times import MS, PATIENCE, eventually
+from tests.support.running import Gate, becomes_quiet, open_files, own_hub
+from tests.support.times import MS, PATIENCE
 
 import greenserve
 from greenserve import ConfigError, Server, serve, spawn, wsgi_server
@@ -99,23 +98,6 @@ class TestServe:
             server.stop()
             with pytest.raises(ConnectionRefusedError):
                 RawClient(server.address)
-
-    def test_a_full_server_whose_apps_wait_for_other_threads_is_no_deadlock(self) -> None:
-        # No timer and no descriptor is left that could wake it, and yet somebody will.
-        gate = Gate()
-
-        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            gate.wait()
-            return path(environ, start_response)
-
-        off = {"head_timeout": "off", "request_timeout": "off"}
-        with serving(app, limit_connections=1, **off) as server, RawClient(server.address) as client:
-            client.send(request("/a"))
-            gate.reached()
-            eventually(lambda: not any(one.reader or one.writer for one in server.hub.descriptors.values()))
-            time.sleep(20 * MS)
-            gate.open()
-            assert client.answer().body == b"/a"
 
     def test_settings_come_from_keywords_then_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GREENSERVE_POOL", "7")
