@@ -78,6 +78,22 @@ class TestErrors:
         (record,) = caplog.records
         assert "lower --limit-connections" in record.getMessage()
 
+    def test_a_connection_that_closes_ends_the_wait(self, clock_server: Any, tmp_path: Path) -> None:
+        clock, start = clock_server
+        sock = _failing(tmp_path)
+        server = start(sock)
+        with RawClient(server.address, green=True) as first:
+            first.get()
+            sock.failures = [OSError(errno.EMFILE, "no descriptors")]
+            with RawClient(server.address, green=True):
+                wait_all_blocked()
+                began = clock()
+                assert (server.stats.accepted, server.stats.accept_errors) == (1, 1)
+                first.close()
+                wait_all_blocked()
+                assert server.stats.accepted == 2
+                assert clock() == began
+
     def test_any_other_is_told_and_outlived(self, clock_server: Any, tmp_path: Path, caplog: Any) -> None:
         _, start = clock_server
         server = start(_failing(tmp_path, errno.EIO))
