@@ -113,9 +113,8 @@ class StreamLink:
         pace = self._body_pace
         if pace is None:
             pace = self._body_pace = self.server.timeouts.body_pace()
-        if not self._wait(side, pace):
-            # An app may have held the hub: what has come meanwhile lies in the socket, and is to be looked for.
-            self._stream.descriptor.readable = True
+        # When time is over, the stream looks once more: an app may have held the hub while something came.
+        self._wait(side, pace)
 
     def _wait_to_send(self, side: Side) -> None:
         pace = self._send_pace

@@ -51,6 +51,23 @@ class TestFull:
                 assert first.get().status == 200
                 assert (server.stats.connections, server.stats.turned_away) == (3, 0)
 
+    def test_one_that_was_busy_since_it_was_found_is_idle_for_less(self, tmp_path: Path) -> None:
+        with (
+            in_one_hub(path, tmp_path, limit_connections=3) as (server, _),
+            _clients(server, 3) as (first, second, third),
+        ):
+            for client in (first, second, third):
+                client.get()
+                sleep(1)
+            with _clients(server, 1) as (fourth,):
+                fourth.get()  # a search has found all three
+                sleep(1)
+                second.get()
+                with _clients(server, 1) as (fifth,):
+                    fifth.get()
+                    assert [first.rest(), third.rest()] == [b"", b""]
+                    assert second.get().status == 200
+
     def test_but_not_if_its_next_request_has_come(self, tmp_path: Path) -> None:
         with (
             in_one_hub(path, tmp_path, limit_connections=2) as (server, _),

@@ -351,10 +351,17 @@ class TestLimitQueue:
             assert [client.answer().status for client in clients[:3]] == [200] * 3
 
     def test_a_line_that_only_waits_for_the_processor_is_not_too_long(self, tmp_path: Path) -> None:
+        clocks: list[Any] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            clocks[0].advance(0.02)  # more than a turn
+            return path(environ, start_response)
+
         with (
-            in_one_hub(path, tmp_path, pool=1, limit_queue=0) as (server, _),
+            in_one_hub(app, tmp_path, pool=1, limit_queue=0) as (server, clock),
             _clients(server, 50) as clients,
         ):
+            clocks.append(clock)
             for client in clients:
                 client.send(request("/x"))
             assert [client.answer().status for client in clients] == [200] * 50
