@@ -69,6 +69,15 @@ class LimitSettings:
         protects="one client that takes all connections",
         precedent="nginx limit_conn (its examples 1 to 10), mod_qos 50",
     )
+    limit_unsent: int = setting(
+        512 << 20,
+        kinds.size(off="as much as their apps made"),
+        group=AT_ONCE,
+        help="of whole answers that wait in memory for their clients; beyond it those that have taken nothing for "
+        "longest are reset",
+        protects="clients that ask for large answers and don't read, until memory is used up",
+        precedent="lighttpd, Envoy: per connection",
+    )
 
     tls_handshake_timeout: float = setting(
         10.0,

@@ -77,6 +77,8 @@ class Closing(Sending):
             connection = cast("Connection", self)  # there is no other kind
             if self.state is State.QUEUED:
                 self.server.dispatcher.unqueue(connection)
+            elif self.state is State.SENDING:
+                self.server.unsent.take(self)
             self.state = State.CLOSED
             self._deadline.cancel()
             try:

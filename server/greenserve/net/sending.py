@@ -50,6 +50,7 @@ class Sending(StreamLink):
         if self.state is not _SENDING:
             return
         try:
+            self.server.unsent.take(self)
             assert self._send_pace is not None
             self._send_pace.end(self.server.hub.now, self._stream.untaken())
             self._send_pace.earn(SEND_STEP)
@@ -66,6 +67,8 @@ class Sending(StreamLink):
         pace.begin(now, self._stream.untaken())
         self._deadline.arm(now + pace.left)
         self._stream.when_writable(self._flush_on)
+        assert self._unsent is not None
+        self.server.unsent.put(self, *self._unsent)
 
     def _send_expired(self) -> None:
         """Its time is over, unless it has taken something of which the kernel has told nothing yet."""
@@ -73,9 +76,14 @@ class Sending(StreamLink):
         assert pace is not None
         pace.end(self.server.hub.now, self._stream.untaken())
         if not pace.is_over:
+            self.server.unsent.take(self)
             self._wait_for_reader()
             return
         log.debug("%r: reads too slowly (send_timeout, send_min_rate)", self)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Reset: the client must not take for the whole what it has. Switches: never."""
         self._stream.reset_on_close()
         self.close()
 

@@ -33,6 +33,7 @@ from greenserve.net.refusals import Refusal
 from greenserve.net.stats import Counts, Stats
 from greenserve.net.timeouts import Timeouts
 from greenserve.net.tls import TLS, open_tls
+from greenserve.net.unsent import Unsent
 from greenserve.proxies import Trust
 from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
 from greenserve_hub import threads
@@ -51,6 +52,7 @@ class Server:
     hub: Hub
     dispatcher: Dispatcher
     admission: Admission
+    unsent: Unsent
 
     def __init__(
         self,
@@ -128,6 +130,7 @@ class Server:
         config = self.config
         self.dispatcher = Dispatcher(self.hub, config.pool, config.pool_overflow, config.limit_queue)
         self.admission = Admission(self.hub, config, self._connections)
+        self.unsent = Unsent(self.hub, config.limit_unsent)
         self.handshakes = Handshakes(self.hub)
         if self.config.proxy_protocol != "off":
             self.prefaces = Prefaces(self.config, self.hub)
