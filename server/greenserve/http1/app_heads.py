@@ -47,7 +47,7 @@ _meanings: dict[str, int] = {}
 class AppHead:
     """A head but for its framing, and what of it the framing has to know."""
 
-    __slots__ = ("connection", "data", "has_date", "has_server", "is_kept", "length", "status")
+    __slots__ = ("connection", "data", "has_date", "has_server", "is_kept", "last", "length", "status")
 
     def __init__(self, status: int) -> None:
         """The rest is _check's to set."""
@@ -58,20 +58,32 @@ class AppHead:
         self.has_date = False
         self.has_server = False
         self.is_kept = False  # whether the same object comes for the same head again
+        self.last: tuple[Any, ...] = (
+            None,
+        ) * 7  # responses.py's: what was made of it, behind what it was made for
 
 
 _known: dict[tuple[str, tuple[tuple[str, str], ...]], AppHead] = {}
+_last: tuple[object, tuple[Any, ...], AppHead] = (object(), (), AppHead(0))  # what no app can give
 
 
 def check_head(status: str, fields: list[tuple[str, str]]) -> AppHead:
     """Take what was given to start_response (PEP 3333). Raises AppError for anything that cannot be sent as it is."""
+    global _last
     given = tuple(fields) if type(fields) is list else _copy(fields)
-    # An app has few kinds of answers: most heads of a second have been checked before.
+    # An app has few kinds of answers: most heads of a second have been checked before, and where they are written as
+    # constants the one before is seen to be the same without a hash.
+    last_status, last_given, last = _last
+    if status is last_status and given == last_given:
+        return last
     try:
         known = _known.get((status, given))
     except TypeError:
         known = None  # something in it is no (str, str): see below
-    return known or _check_new(status, given)
+    if known is None:
+        return _check_new(status, given)
+    _last = status, given, known
+    return known
 
 
 def _check_new(status: str, given: tuple[Any, ...]) -> AppHead:

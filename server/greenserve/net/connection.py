@@ -235,7 +235,11 @@ class Connection(Gathering):
         else:
             self.state = _PARKED
             self._deadline.arm(hub.now + server.timeouts.keep_alive)
-            self._stream.when_readable(self._on_readable)
+            stream = self._stream
+            if type(stream) is Stream and not stream.descriptor.readable:
+                stream.descriptor.on_readable(self._on_readable)  # when_readable(), without the call
+            else:
+                stream.when_readable(self._on_readable)
 
     # What is left unread: DISCARDING and LINGERING ------------------------------------------------------
 
