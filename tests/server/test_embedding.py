@@ -7,6 +7,7 @@ import gc
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
 import weakref
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import requests
 from tests.support.apps import Environ, Start, path
+from tests.support.certificates import client_context, issue
 from tests.support.raw import RawClient, ask, request
 from tests.support.running import Gate, becomes_quiet, open_files, own_hub
 from tests.support.times import MS, PATIENCE
@@ -283,6 +285,23 @@ class TestWSGIServer:
             assert client.rest() == b""
         with pytest.raises(ConnectionRefusedError):
             RawClient(address, green=True)
+
+    def test_tls_by_a_context_in_place_of_wrap_ssl(self, tmp_path: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(issue(tmp_path / "server.pem", "localhost", "127.0.0.1"))
+        address, running = self._run(path, ssl_context=context)
+        with RawClient(address, green=True, tls=client_context()) as client:
+            assert client.get("/a").body == b"/a"
+            self._end(running)
+
+    def test_a_wrapped_socket_is_told_what_to_do(self, tmp_path: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(issue(tmp_path / "server.pem", "localhost", "127.0.0.1"))
+        with (
+            context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True) as sock,
+            pytest.raises(ConfigError, match="as ssl_context"),
+        ):
+            wsgi_server(sock, path)
 
     def test_its_end_is_graceful(self) -> None:
         gate = greenserve.Event()

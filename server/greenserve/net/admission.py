@@ -65,7 +65,10 @@ class Admission:
         elif len(self._connections) < self._limit or self._make_room():
             return True
         else:
-            self._tell(_ALL, f"{self._limit} connections are open (limit_connections) and none is idle")
+            self._tell(
+                _ALL,
+                f"{self._limit} connections are open, none is idle (raise limit_connections if there is memory)",
+            )
         self.turned_away.add(sock, speaks_http)
         return False
 
@@ -126,7 +129,11 @@ class Admission:
             self._idle.extend(nsmallest(_SEARCHED, found, key=_by_moment))
 
     def _tell_greedy(self, peer: str) -> None:
-        self._tell(peer, f"{peer} has {self._limit_per_ip} connections open (limit_connections_per_ip)")
+        self._tell(
+            peer,
+            f"{peer} has {self._limit_per_ip} connections open (limit_connections_per_ip; a proxy that stands for "
+            "many clients belongs into forwarded_allow_ips)",
+        )
 
     def _tell(self, address: str, what: str) -> None:
         """Log a line, if this was not told a moment ago."""
