@@ -70,8 +70,8 @@ class Connection(Gathering):
     # Heads: HEAD and PARKED --------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
-        if self.state is _CLOSED:
-            return
+        if self._head is not None or (self.state is not _HEAD and self.state is not _PARKED):
+            return  # _take_late() was first: what is there now belongs to a body or to the next request
         try:
             data = self._stream.receive_now(HEAD_SIZE)
             if data:
@@ -86,6 +86,7 @@ class Connection(Gathering):
             self.broke()
 
     def _take_ahead(self, data: bytes) -> None:
+        self._rest = b""
         try:
             self._take(data)
         except Exception:
@@ -95,6 +96,7 @@ class Connection(Gathering):
         """Read the next head, or some more of it."""
         if self.state is _CLOSED:
             return
+        assert self._head is None, "the next head is read when this request is over"
         server = self.server
         try:
             whole = read_whole_head(data, server.head_limits) if self._reader is None else None
@@ -226,7 +228,7 @@ class Connection(Gathering):
         self._send_pace = None
         if rest:
             # Back into the line: a client that pipelines gets no second turn before the others had theirs.
-            self._rest = b""
+            self._rest = rest  # until _take_ahead(): nothing may be read before it
             self.state = _HEAD
             self._arm(server.timeouts.head_timeout)
             hub.call_soon(self._take_ahead, rest)
@@ -289,7 +291,9 @@ class Connection(Gathering):
         """The deadline of the state we are in has passed; from the hub."""
         state = self.state
         if state in (_HEAD, _PARKED):
-            if self._head is None and not self._take_late():
+            if state is _HEAD and self._head is None and self._rest:
+                self._arm(self.server.timeouts.head_timeout)  # we are the slow ones
+            elif self._head is None and not self._take_late():
                 self._end_idle()
         elif state is _HANDSHAKE:
             self._open_late()
@@ -318,7 +322,7 @@ class Connection(Gathering):
 
     def _take_late(self) -> bool:
         """Take what has come in time but lies in the socket still, since an app held the hub; whether that helped."""
-        was_slow = self._reader is not None
+        was_slow = self._reader is not None or self.state is _HEAD  # then the deadline is the head's own
         self._stream.descriptor.reader = None
         try:
             data = self._stream.receive_now(HEAD_SIZE)
@@ -332,11 +336,12 @@ class Connection(Gathering):
     @property
     def idle_until(self) -> float | None:
         """When keep_alive ends, if it is idle between requests: the sooner, the longer it has been."""
-        return self._deadline.when if self.state is _PARKED else None
+        # With a head it is in line already: it stays PARKED until the line moves.
+        return self._deadline.when if self.state is _PARKED and self._head is None else None
 
     def make_way(self, until: float) -> bool:
         """Close for a newcomer, if still idle as when `idle_until` was `until`; whether it did. Switches: never."""
-        if self.state is not _PARKED or self._deadline.when != until:
+        if self.idle_until != until:
             return False
         try:
             if self._take_late():

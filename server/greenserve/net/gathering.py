@@ -48,8 +48,15 @@ class Gathering(Opening):
         self._deadline.arm(now + self._body_pace.left)
         self._stream.when_readable(self._on_body)
 
+    @property
+    def _has_enough(self) -> bool:
+        """Whether it stands in line already: what comes now is the app's to read."""
+        assert self._head is not None
+        length = self._head.content_length
+        return len(self._rest) >= (1 if length is None else min(length, _ENOUGH))
+
     def _on_body(self) -> None:
-        if self.state is not _BODY:
+        if self.state is not _BODY or self._has_enough:
             return
         try:
             data = self._stream.receive_now(HEAD_SIZE)
@@ -80,6 +87,8 @@ class Gathering(Opening):
 
     def _body_expired(self) -> None:
         """Its time is over, unless some of it lies in the socket still, since an app held the hub."""
+        if self._has_enough:
+            return
         self._stream.descriptor.reader = None
         try:
             data = self._stream.receive_now(HEAD_SIZE)

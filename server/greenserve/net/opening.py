@@ -112,6 +112,7 @@ class Opening(Closing):
         if not rest:
             self._stream.when_readable(read)
         elif self.listener.tls is None:
+            self._rest = rest  # until _take_ahead(): nothing may be read before it
             server.hub.call_soon(self._take_ahead, rest)
         else:
             self._greet(rest)

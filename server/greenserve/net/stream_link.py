@@ -77,6 +77,8 @@ class StreamLink:
 
     def send_last(self, head: bytes, body: bytes) -> None:
         """See Link."""
+        if self._is_broken:
+            raise PeerGone("an earlier part of the answer was interrupted: nothing can follow it")
         self._unsent = (head + body, b"") if len(body) < JOIN_BELOW else (head, body)
 
     def send_file(self, fd: int, offset: int, count: int) -> int:

@@ -32,6 +32,10 @@ _AT_ONCE: Final = 1 << 20  # bytes sent without giving way: a fast reader of a l
 # Bytes of TLS's own that a peer may have us answer with and not read; a few hundred are honest.
 _UNREAD_ANSWERS: Final = 16 * 1024
 
+# Bytes read in a turn of which nothing comes out. The largest record is a quarter of it; more is TLS's own, new keys
+# without end say, which would be read for as long as they come.
+_FRUITLESS: Final = 64 * 1024
+
 _nothing: Final = memoryview(b"")
 
 
@@ -134,7 +138,8 @@ class TLSStream(Stream):
                     return self._decrypt(tls, size)
                 except ssl.SSLWantReadError:
                     pass
-            while True:
+            fruitless = 0
+            while fruitless < _FRUITLESS:
                 data = super().receive_now(_READ)
                 if not data:
                     return b""  # without a closing alert as well: HTTP says itself where its messages end
@@ -144,6 +149,8 @@ class TLSStream(Stream):
                 except ssl.SSLWantReadError:
                     if not self.descriptor.readable:
                         raise BlockingIOError(errno.EAGAIN, "part of a record") from None
+                fruitless += len(data)
+            raise PeerGone("the client sends records without content")
         except (PeerGone, BlockingIOError):
             raise
         except OSError as error:
@@ -193,11 +200,9 @@ class TLSStream(Stream):
         tls = self._tls
         if tls is None:
             raise PeerGone("TLS is over")
-        sent = 0
-        if self._unsent:
-            if not self._flush():
-                return 0
-            sent, self._counted = self._counted, 0
+        if self._unsent and not self._flush():
+            return 0
+        sent, self._counted = self._counted, 0  # what waited may have gone out with an answer of TLS's own
         size = len(first)
         end = min(size + len(second), _AT_ONCE)
         try:

@@ -27,7 +27,10 @@ class Link(Protocol):
         """Send a 1xx answer, which is not the answer's beginning. Else as send."""
 
     def send_last(self, head: bytes, body: bytes) -> None:
-        """Take a whole answer, to be sent when the exchange is over. Switches: never. Raises nothing."""
+        """Take a whole answer, to be sent when the exchange is over. Switches: never.
+
+        Raises PeerGone when an earlier part was interrupted.
+        """
 
     def send_pieces(self, first: bytes, second: bytes) -> None:
         """Send two pieces as one, without joining them first. Else as send."""

@@ -68,6 +68,18 @@ class TestFull:
                     assert [first.rest(), third.rest()] == [b"", b""]
                     assert second.get().status == 200
 
+    def test_nor_if_its_next_head_stands_in_line_already(self, tmp_path: Path) -> None:
+        # In the turn in which the head came whole: what is in the socket then is its body, or nothing yet.
+        with in_one_hub(path, tmp_path) as (server, _), _clients(server, 1) as (client,):
+            client.get()
+            (connection,) = server._connections
+            until = connection.idle_until
+            assert until is not None
+            connection._take(request("/next"))
+            assert connection.idle_until is None
+            assert not connection.make_way(until)
+            assert client.answer().body == b"/next"
+
     def test_but_not_if_its_next_request_has_come(self, tmp_path: Path) -> None:
         with (
             in_one_hub(path, tmp_path, limit_connections=2) as (server, _),

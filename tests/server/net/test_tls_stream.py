@@ -269,6 +269,27 @@ class TestReceiving:
         assert not stream.has_unread()
 
 
+def test_records_without_content_are_not_read_without_end(
+    stream: TLSStream, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As KeyUpdates are (RFC 8446 §4.6.3), which Python's ssl cannot send.
+    reads: list[int] = []
+
+    def nothing(tls: ssl.SSLObject, size: int) -> bytes:
+        reads.append(1)
+        raise ssl.SSLWantReadError
+
+    monkeypatch.setattr(TLSStream, "_decrypt", staticmethod(nothing))
+    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(100):
+            peer.sock.send(bytes(4096))
+    stream.descriptor.readable = True
+    with pytest.raises(PeerGone, match="without content"):
+        stream.receive_now(100)
+    assert 4 <= len(reads) <= 20
+
+
 class TestSending:
     def test_a_head_and_its_body_are_one_record(self, stream: TLSStream, peer: Peer) -> None:
         assert stream.send_now(b"head", b"body") == 8
