@@ -356,6 +356,18 @@ class TestSending:
         assert not isinstance(caught.value, PeerGone)
 
 
+def test_a_piece_that_went_out_with_an_answer_of_tls_counts(stream: TLSStream, peer: Peer) -> None:
+    data = bytes(range(256)) * 8192
+    sent = stream.send_now(data)
+    assert stream._counted
+    got = peer.receive()
+    stream._answer()  # as reading a KeyUpdate makes it (RFC 8446 §4.6.3)
+    while sent < len(data):
+        got += peer.receive()
+        sent += stream.send_now(memoryview(data)[sent:])
+    assert got + peer.receive() == data
+
+
 class TestTheEnd:
     def test_close_says_so(self, stream: TLSStream, peer: Peer) -> None:
         stream.send_now(b"answer")
