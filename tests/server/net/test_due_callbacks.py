@@ -81,7 +81,8 @@ def test_the_middle_of_a_body_is_no_head(who: str, tmp_path: Path) -> None:
         head = b"POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n"
         hidden = request("/hidden")
         body = (b"x" * (16384 - len(head)) + hidden).ljust(30_000, b"x")
-        client.send(head + body)
+        assert client.sock.send(head + body) == len(head + body)
+        assert connection.idle_until == until  # nothing of it was read yet
         server.hub.call_soon(connection._on_readable)  # as it is due when bytes came while an app ran
         if who == "a stop":
             connection.drain()
