@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.fuzz import proxy_targets
-from tests.support.heads import LIMITS, is_well_formed, read, split
+from tests.support.heads import LIMITS, fed, is_well_formed, read, split
 from tests.support.second_opinion import agree_on_body, agree_on_head
 
 from greenserve.errors import ProtocolError
-from greenserve.http1 import BodyFraming, ChunkedFraming, HeadLimits, RequestHead, read_whole_head
+from greenserve.http1 import ChunkedFraming, HeadLimits, RequestHead, read_whole_head
 from greenserve.wsgi import base_environ, make_environ
 
 _TIGHT: Final = HeadLimits(line=40, field_size=30, fields=3, head=120, refuse_underscores=True)
@@ -96,25 +96,13 @@ def heads(data: bytes) -> None:
 # Chunked bodies --------------------------------------------------------------------------------------------
 
 
-def _fed(framing: BodyFraming, pieces: list[bytes]) -> Any:
-    content = b""
-    try:
-        for number, piece in enumerate(pieces):
-            content += framing.feed(piece)
-            if framing.done:
-                return content, framing.rest + b"".join(pieces[number + 1 :])
-    except ProtocolError as error:
-        return error.status
-    return content, None
-
-
 def chunks(data: bytes) -> None:
     """A chunked body reads the same however it is cut, and as h11 reads it, and gives nothing that was not in it."""
     stream, cuts = _cuts(data)
     for settings in ((), (5, 20, 1)):
         framing = ChunkedFraming(*settings)
-        whole = _fed(framing, [stream])
-        assert _fed(ChunkedFraming(*settings), split(stream, cuts)) == whole
+        whole = fed(framing, [stream])
+        assert fed(ChunkedFraming(*settings), split(stream, cuts)) == whole
         if isinstance(whole, int):
             assert whole in (400, 413, 431)
             continue

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 from greenserve.errors import ProtocolError
-from greenserve.http1 import HeadLimits, HeadReader, RequestHead
+from greenserve.http1 import BodyFraming, HeadLimits, HeadReader, RequestHead
 
 # RFC 9112 §2.1, §3 and §5, written down a second time: whatever is taken must be of this form.
 GRAMMAR = re.compile(
@@ -58,6 +59,19 @@ def refusal(*pieces: bytes, limits: HeadLimits = LIMITS) -> ProtocolError:
 def status(line: str = "GET / HTTP/1.1", *fields: str, host: str | None = "x") -> int:
     """The status that these lines are refused with."""
     return refusal(raw(line, *fields, host=host)).status
+
+
+def fed(framing: BodyFraming, pieces: list[bytes]) -> Any:
+    """The content of a body in `pieces` and what follows it; None if it never ended, a status if it was refused."""
+    content = b""
+    try:
+        for number, piece in enumerate(pieces):
+            content += framing.feed(piece)
+            if framing.done:
+                return content, framing.rest + b"".join(pieces[number + 1 :])
+    except ProtocolError as error:
+        return error.status
+    return content, None
 
 
 def split(data: bytes, cuts: Iterable[int]) -> list[bytes]:

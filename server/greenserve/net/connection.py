@@ -4,8 +4,8 @@ Heads and the beginnings of bodies are read, idle time is spent, and what an app
 callbacks, under one Deadline; a slow or idle client so costs this object and no slot of the pool. The server decides
 when a request runs; `run` is what its green thread does. Drawn in server/README.md from TRANSITIONS.
 
-Invariants: in each state at most one callback is due (the descriptor's reader, or one call_soon); a closed
-connection stays closed, and whatever still calls back finds it so.
+Invariants: each callback (the descriptor's reader, or a call_soon, which can't be taken back) looks whether the state
+that it was made for still holds, so that of several that are due the first counts; a closed connection stays closed.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Connection(Gathering):
         except Exception:
             self.broke()
 
-    def _take_ahead(self, data: bytes) -> None:
-        self._rest = b""
+    def _take_ahead(self) -> None:
+        data, self._rest = self._rest, b""
         try:
             self._take(data)
         except Exception:
@@ -231,7 +231,7 @@ class Connection(Gathering):
             self._rest = rest  # until _take_ahead(): nothing may be read before it
             self.state = _HEAD
             self._arm(server.timeouts.head_timeout)
-            hub.call_soon(self._take_ahead, rest)
+            hub.call_soon(self._take_ahead)
         elif not server.service.keep_alive:
             self.close()
         else:

@@ -32,9 +32,7 @@ class Gathering(Opening):
 
     def _gather(self, head: RequestHead) -> bool:
         """Whether the body's beginning has to be waited for, which has begun then. Switches: never."""
-        length = head.content_length
-        enough = 1 if length is None else min(length, _ENOUGH)
-        if len(self._rest) >= enough or head.expect_continue:
+        if self._has_enough or head.expect_continue:
             return False
         self.state = _BODY
         self._body_pace = self.server.timeouts.body_pace()
@@ -50,7 +48,7 @@ class Gathering(Opening):
 
     @property
     def _has_enough(self) -> bool:
-        """Whether it stands in line already: what comes now is the app's to read."""
+        """Whether the app can begin: it is in line then, and what comes now is the app's to read."""
         assert self._head is not None
         length = self._head.content_length
         return len(self._rest) >= (1 if length is None else min(length, _ENOUGH))
@@ -73,17 +71,14 @@ class Gathering(Opening):
 
     def _gathered(self, data: bytes) -> None:
         pace = self._body_pace
-        head = self._head
         assert pace is not None
-        assert head is not None
         pace.end(self.server.hub.now)
         pace.earn(len(data))
         self._rest += data
-        length = head.content_length
-        if length is not None and len(self._rest) < min(length, _ENOUGH):
-            self._wait_for_body()
-        else:
+        if self._has_enough:
             self.listener.submit(cast("Connection", self))  # there is no other kind
+        else:
+            self._wait_for_body()
 
     def _body_expired(self) -> None:
         """Its time is over, unless some of it lies in the socket still, since an app held the hub."""

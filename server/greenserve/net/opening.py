@@ -49,7 +49,7 @@ class Opening(Closing):
     def _on_readable(self) -> None:
         raise NotImplementedError  # Connection's: reads heads
 
-    def _take_ahead(self, data: bytes) -> None:
+    def _take_ahead(self) -> None:
         raise NotImplementedError  # Connection's: reads heads
 
     def _open(self) -> None:
@@ -113,7 +113,7 @@ class Opening(Closing):
             self._stream.when_readable(read)
         elif self.listener.tls is None:
             self._rest = rest  # until _take_ahead(): nothing may be read before it
-            server.hub.call_soon(self._take_ahead, rest)
+            server.hub.call_soon(self._take_ahead)
         else:
             self._greet(rest)
 

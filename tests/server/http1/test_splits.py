@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.http1.test_second_opinion import bodies, heads
 from tests.support.examples import examples
-from tests.support.heads import is_well_formed, raw, read, split
+from tests.support.heads import fed, is_well_formed, raw, read, split
 
 from greenserve.errors import ProtocolError
-from greenserve.http1 import BodyFraming, ChunkedFraming, HeadLimits, LengthFraming, RequestHead, chunk
+from greenserve.http1 import ChunkedFraming, HeadLimits, LengthFraming, RequestHead, chunk
 
 _CUTS = st.lists(st.integers(0, 300), max_size=12)
 _TIGHT = HeadLimits(line=30, field_size=30, fields=3, head=90)
@@ -56,34 +56,22 @@ def test_two_pieces_of_a_long_head(cut: int) -> None:
     assert (_facts(head), other) == (_facts(whole), rest)
 
 
-def _fed(framing: BodyFraming, pieces: list[bytes]) -> Any:
-    content = b""
-    try:
-        for number, piece in enumerate(pieces):
-            content += framing.feed(piece)
-            if framing.done:
-                return content, framing.rest + b"".join(pieces[number + 1 :])
-    except ProtocolError as error:
-        return error.status
-    return content, None
-
-
 @given(bodies(), _CUTS, st.sampled_from([0, 5]), st.sampled_from([6, 8190]))
 @examples(300)
 def test_chunked_bodies(data: bytes, cuts: list[int], limit: int, trailer_limit: int) -> None:
-    whole = _fed(ChunkedFraming(limit, trailer_limit), [data])
-    assert _fed(ChunkedFraming(limit, trailer_limit), split(data, cuts)) == whole
+    whole = fed(ChunkedFraming(limit, trailer_limit), [data])
+    assert fed(ChunkedFraming(limit, trailer_limit), split(data, cuts)) == whole
 
 
 @given(st.integers(0, 40), st.binary(max_size=60), _CUTS)
 @examples(100)
 def test_bodies_with_a_length(length: int, data: bytes, cuts: list[int]) -> None:
     if length:
-        assert _fed(LengthFraming(length), split(data, cuts)) == _fed(LengthFraming(length), [data])
+        assert fed(LengthFraming(length), split(data, cuts)) == fed(LengthFraming(length), [data])
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50)), _CUTS)
 @examples(100)
 def test_what_chunk_writes_is_read_back(pieces: list[bytes], cuts: list[int]) -> None:
     data = b"".join(map(chunk, pieces)) + b"0\r\n\r\n"
-    assert _fed(ChunkedFraming(), split(data, cuts)) == (b"".join(pieces), b"")
+    assert fed(ChunkedFraming(), split(data, cuts)) == (b"".join(pieces), b"")

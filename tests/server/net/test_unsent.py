@@ -88,3 +88,10 @@ def test_who_closes_is_forgotten(tmp_path: Path) -> None:
         client.close()
         sleep(31)
         assert server.unsent.bytes == 0
+
+
+def test_a_stop_leaves_nothing(tmp_path: Path) -> None:
+    with in_one_hub(app, tmp_path) as (server, _), ExitStack() as stack:
+        _asking(stack, server)
+        server.stop(0)
+        assert server.unsent.bytes == 0
