@@ -35,11 +35,12 @@ class ServeError(Exception):
 class ProtocolError(ServeError):
     """The peer broke HTTP: `status` is the answer, `reason` says which rule, with its RFC §."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        """Take the status code to answer with and the rule that was broken."""
+    def __init__(self, status: int, reason: str, *headers: tuple[str, str]) -> None:
+        """Take the status code to answer with, the rule that was broken, and fields that the answer needs."""
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
+        self.headers = headers
 
     def __str__(self) -> str:
         """Give the line for the log: status and reason."""

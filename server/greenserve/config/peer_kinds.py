@@ -1,6 +1,6 @@
-"""The kinds of values that name proxies: lists of addresses, and of the fields that they set.
+"""The kinds of values that name others: proxies, the fields that they set, sites whose pages may connect.
 
-As those of kinds.py, of which they are two more. Called by the settings in proxies.py.
+As those of kinds.py, of which they are three more. Called by the settings in proxies.py and websockets.py.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from greenserve.config import values
 from greenserve.config.kinds import Kind
 from greenserve.proxies import FORWARDED, X_FIELDS, canonical_peer
 
-__all__ = ["field_names", "peers"]
+__all__ = ["field_names", "origins", "peers"]
 
 # RFC 9110 §5.6.2, without the underscore, for fields with one are dropped.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^\s/?#@:\[\]]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _FIELD_NAME = re.compile(r"[!#$%&'*+\-.^`|~0-9a-z]{1,64}", re.ASCII)
 
 
@@ -51,6 +52,27 @@ def field_names() -> Kind:
         "NAMES",
         "names of header fields with commas between, forwarded or those of x-forwarded-*; or off",
         off="none is believed",
+    )
+
+
+def origins() -> Kind:
+    """Give the kind of a tuple of origins (RFC 6454 §6.2) in small letters, or `same`, or `*` alone."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(item.strip().lower() for item in _words(value)))
+        for name in names:
+            if name not in ("same", "*") and not _ORIGIN.fullmatch(name):
+                raise ValueError(f"{name!r} is no origin: a scheme and a host, as in https://app.example")
+        if "*" in names and len(names) > 1:
+            raise ValueError("* is every site: name no other beside it")
+        return names
+
+    return Kind(
+        parse,
+        _format_words,
+        "ORIGINS",
+        "same, *, or origins such as https://app.example:8443 with commas between; or off",
+        off="no page of any site; only programs, which send no Origin",
     )
 
 

@@ -2,8 +2,8 @@
 
 Each field of Config is at once the flag, the `GREENSERVE_` variable, the key in a file and the
 keyword of `greenserve.serve(...)`; `--help`, `--print-config` and the limits table are made from it.
-The fields stand in listening.py, encryption.py, proxies.py, limits.py and running.py, by what they are for. To add a
-setting, add a field there and nothing anywhere else. Called by everything in the server.
+The fields stand in listening.py, encryption.py, proxies.py, limits.py, websockets.py and running.py, by what they
+are for. To add a setting, add a field there and nothing anywhere else. Called by everything in the server.
 
 Invariant: a Config that exists is valid. Durations are float seconds (0: switched off), sizes int
 bytes, and no two settings contradict each other.
@@ -23,13 +23,16 @@ from greenserve.config.listening import ListeningSettings
 from greenserve.config.proxies import ProxySettings
 from greenserve.config.registry import Given, Setting, choose, environment, refuse_unknown, settings_of
 from greenserve.config.running import RunningSettings
+from greenserve.config.websockets import WebSocketSettings
 from greenserve.errors import ConfigError
 
 __all__ = ["SETTINGS", "Config", "check_together"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(RunningSettings, LimitSettings, ProxySettings, TLSSettings, ListeningSettings):  # last first
+class Config(
+    RunningSettings, WebSocketSettings, LimitSettings, ProxySettings, TLSSettings, ListeningSettings
+):  # last first
     """All settings of one server. `Config(pool=8)` takes native values or their text forms."""
 
     def __post_init__(self) -> None:

@@ -86,4 +86,6 @@ class Closing(Sending):
             finally:
                 self._reader = None
                 self._unsent = None
+                if self._upgraded is not None:
+                    self._upgraded.lost()
                 self.server.forget(connection)

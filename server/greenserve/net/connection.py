@@ -24,11 +24,10 @@ from greenserve.http1 import (
     RequestHead,
     read_whole_head,
 )
-from greenserve.net.discarding import Discarding
-from greenserve.net.gathering import Gathering
 from greenserve.net.opening import FIRST_REQUEST_TIME
 from greenserve.net.states import State
 from greenserve.net.stream import HEAD_SIZE, Stream
+from greenserve.net.upgrading import Upgrading
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
 
 if TYPE_CHECKING:
@@ -42,29 +41,45 @@ log = logging.getLogger("greenserve.error")
 _HALF_CLOSE_TIME: Final = 1.0
 
 # An enum's member is looked up by Python code, and these are asked for with every request.
-_PREFACE, _HANDSHAKE, _HEAD, _BODY, _QUEUED, _RUNNING, _SENDING, _PARKED, _DISCARDING, _LINGERING, _CLOSED = (
-    State
-)
+(
+    _PREFACE,
+    _HANDSHAKE,
+    _HEAD,
+    _BODY,
+    _QUEUED,
+    _RUNNING,
+    _UPGRADED,
+    _SENDING,
+    _PARKED,
+    _DISCARDING,
+    _LINGERING,
+    _CLOSED,
+) = State
 
 
-class Connection(Gathering):
+class Connection(Upgrading):
     """A client. Made by a listener; it is the Link of its exchanges."""
 
-    __slots__ = ("_exchange", "_framing", "_queued_at")
+    __slots__ = ("_exchange", "_queued_at")
 
     def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
         """Begins to read at once."""
         super().__init__(server, listener, stream, peer, peer_port)
         self._reader = None
         self._head = None
-        self._framing: BodyFraming | None = None
+        self._framing = None
         self._exchange: Exchange | None = None
+        self._upgraded_at = 0.0
         self._deadline = server.hub.make_deadline(self._on_deadline)
         self._open()
 
     def __repr__(self) -> str:
         """For dumps and logs."""
-        request = f" {self._head.method} {self._head.target}" if self._head is not None else ""
+        request = ""
+        if self._head is not None:
+            request = f" {self._head.method} {self._head.target}"
+        elif self._upgraded is not None:
+            request = f" {self._upgraded.path}"
         return f"<{self.peer or 'unix'}:{self.peer_port} {self.state.value}{request}>"
 
     # Heads: HEAD and PARKED --------------------------------------------------------------------------
@@ -184,6 +199,10 @@ class Connection(Gathering):
         self._exchange = exchange = Exchange(server.service, self, head, environ, framing, ahead)
         server.context.copy().run(exchange.run)
         self._worker = None
+        if exchange.is_upgraded:
+            self._exchange = None
+            self._app_left(exchange.failure)
+            return
         if server.access_log is not None:
             server.log_access(exchange, began)
         if self.state is not _CLOSED:
@@ -243,42 +262,6 @@ class Connection(Gathering):
             else:
                 stream.when_readable(self._on_readable)
 
-    # What is left unread: DISCARDING and LINGERING ------------------------------------------------------
-
-    def _discard(self, ahead: bytes, framing: BodyFraming) -> None:
-        """Throw away what the app left of the body, if it is little, so that the connection can go on."""
-        limit = self.server.config.limit_request_discard
-        if framing.wants() > limit:
-            self._linger()
-            return
-        self.state = _DISCARDING
-        if self._body_pace is None:
-            self._body_pace = self.server.timeouts.body_pace()
-        discarding = Discarding(self._stream, limit, self._discarded, framing, self._unread_came)
-        self._wait_to_discard()
-        discarding.begin(ahead)
-
-    def _wait_to_discard(self) -> None:
-        assert self._body_pace is not None
-        now = self.server.hub.now
-        self._body_pace.begin(now)
-        self._deadline.arm(now + self._body_pace.left)
-
-    def _unread_came(self, size: int) -> None:
-        assert self._body_pace is not None
-        self._body_pace.end(self.server.hub.now)
-        self._body_pace.earn(size)
-        self._wait_to_discard()
-
-    def _discarded(self, ended: bool) -> None:
-        if self.state is not _DISCARDING:
-            return
-        assert self._framing is not None
-        if ended:
-            self._next(self._framing.rest)
-        else:
-            self._linger()
-
     # The end ---------------------------------------------------------------------------------------------
 
     def _on_deadline(self) -> None:
@@ -311,6 +294,9 @@ class Connection(Gathering):
             self._body_expired()
         elif state is _SENDING:
             self._send_expired()
+        elif state is _UPGRADED:
+            assert self._upgraded is not None
+            self._upgraded.expired()
         else:
             self.close()
 
@@ -355,7 +341,9 @@ class Connection(Gathering):
         """The server stops: close unless a request is under way, or about to come. Switches: never."""
         if self._reader is not None or self._head is not None:
             return
-        if self.state is _PARKED:
+        if self._upgraded is not None:
+            self._upgraded.drain(self.server.restarts)
+        elif self.state is _PARKED:
             try:
                 if not self._take_late():
                     self.close()
@@ -376,7 +364,7 @@ class Connection(Gathering):
 
     def end(self) -> str | None:
         """The time to stop gracefully is over: end what runs; what that was, for the log. From the hub."""
-        told = repr(self) if self.state in (_BODY, _RUNNING, _QUEUED, _SENDING) else None
+        told = repr(self) if self.state in (_BODY, _RUNNING, _QUEUED, _SENDING, _UPGRADED) else None
         if self.state is _BODY:
             self.refuse_stopping()
             return told

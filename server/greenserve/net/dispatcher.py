@@ -46,6 +46,7 @@ class Dispatcher:
         self.pool = GreenPool(size)
         self.pool.sem = _Slots(size)
         self.lent = 0  # slots of requests that wait for their clients
+        self.upgraded = 0  # green threads of the pool whose requests have left HTTP
         self._overflow = overflow
         self._limit = limit
         self._returning = 0  # how many want theirs back
@@ -181,6 +182,20 @@ class Dispatcher:
         Switches: never.
         """
         self.lent -= 1
+        self.pool.sem.counter -= 1
+
+    # Slots that are given up ---------------------------------------------------------------------------
+
+    def give_up_slot(self) -> None:
+        """The request on this green thread has left HTTP: its slot is for others, for good. Switches: never."""
+        self.upgraded += 1
+        self.pool.sem.release()
+        if self._queue:
+            self._dispatch_soon()
+
+    def take_slot(self) -> None:
+        """It is over: its green thread gives the slot back that it has begun with. Switches: never."""
+        self.upgraded -= 1
         self.pool.sem.counter -= 1
 
     # Answers --------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from greenserve.net.stats import Counts, Stats
 from greenserve.net.timeouts import Timeouts
 from greenserve.net.tls import TLS, open_tls
 from greenserve.net.unsent import Unsent
+from greenserve.net.upgraded import UpgradeRecord
 from greenserve.proxies import Trust
 from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
 from greenserve_hub import threads
@@ -107,6 +108,9 @@ class Server:
         self._redirectors: list[Listener] = []
         self._acceptors: list[GreenThread[None]] = []
         self._connections: set[Connection] = set()
+        self._finishing: set[Connection] = set()  # closed, while the app that has upgraded them still runs
+        self.upgraded = 0  # connections that have left HTTP
+        self.restarts = False  # whether another server follows when this one stops
         self._closes = WaitQueue()  # who waits for any connection to close
         self._quiet = WaitQueue()  # who waits for the last connection to close
         self._end = WaitQueue()
@@ -178,12 +182,13 @@ class Server:
             raise
         return opened
 
-    def stop(self, graceful: float | None = None) -> None:
+    def stop(self, graceful: float | None = None, *, restarts: bool = False) -> None:
         """Stop as a SIGTERM does and return when all is closed.
 
-        Running requests get `graceful` s, graceful_timeout by default. From any OS thread and any green thread, also a
-        request's own; repeatable, and a second call with a shorter time hurries the first. One that was never
-        started will not start any more. Switches: in the server's own thread; another blocks.
+        Running requests get `graceful` s, graceful_timeout by default. WebSockets are closed with 1001, or with 1012
+        where `restarts` says that another server will follow, and get as long to agree. From any OS thread and any
+        green thread, also a request's own; repeatable, and a second call with a shorter time hurries the first. One
+        that was never started will not start any more. Switches: in the server's own thread; another blocks.
         """
         if not self._started:
             self._started = True
@@ -191,6 +196,7 @@ class Server:
         if self._ended.is_set():
             return
         limit = self.config.graceful_timeout if graceful is None else graceful
+        self.restarts = restarts
         if self.hub.thread_id == _thread.get_ident():
             self._begin_stop(limit)
         else:
@@ -215,7 +221,7 @@ class Server:
         self._closes.wake_all()
         for connection in list(self._connections):
             connection.drain()
-        while self._connections and (left := self._stop_by - self.hub.clock()) > 0:
+        while (self._connections or self._finishing) and (left := self._stop_by - self.hub.clock()) > 0:
             self._quiet.park("the last connections of", self, left)
         self._end_what_runs()
         self._closed()
@@ -223,9 +229,9 @@ class Server:
     def _end_what_runs(self) -> None:
         self.dispatcher.refuse_all()
         for _ in range(3):  # what an app does in its finally clauses may take turns too
-            for connection in list(self._connections):
+            for connection in [*self._connections, *self._finishing]:
                 self.hub.call_soon(self._end_one, connection)
-            if not self._connections:
+            if not self._connections and not self._finishing:
                 return
             sleep(0)
 
@@ -316,7 +322,8 @@ class Server:
         """What it has done so far and is doing now."""
         return Stats(
             connections=len(self._connections),
-            active=self.dispatcher.pool.running(),
+            active=self.dispatcher.pool.running() - self.dispatcher.upgraded,
+            websockets=self.upgraded,
             queued=self.dispatcher.waiting,
             waiting_for_client=self.dispatcher.lent,
             requests=self.dispatcher.begun,
@@ -355,12 +362,26 @@ class Server:
         if connection in connections:
             connections.remove(connection)
             self.admission.count_out(connection.peer)
+            if connection.is_upgraded:
+                self._forget_upgraded(connection)
         if self._closes.waiting:
             self._closes.wake_all()
         if not connections:
             self._quiet.wake_all()
 
-    def log_access(self, exchange: Exchange | Refusal, began: float) -> None:
+    def _forget_upgraded(self, connection: Connection) -> None:
+        self.upgraded -= 1
+        connection.log_upgraded()
+        if connection.is_with_app:
+            self._finishing.add(connection)
+
+    def finish(self, connection: Connection) -> None:
+        """The app that had upgraded it is through, some time after it was closed. Switches: never."""
+        self._finishing.discard(connection)
+        if not self._finishing:
+            self._quiet.wake_all()
+
+    def log_access(self, exchange: Exchange | Refusal | UpgradeRecord, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""
         assert self.access_log is not None
         exchange.seconds = self.hub.clock() - began

@@ -19,6 +19,7 @@ class State(Enum):
     BODY = "reading a body's beginning"
     QUEUED = "waiting for a slot"
     RUNNING = "in the app"
+    UPGRADED = "beyond HTTP: a WebSocket"
     SENDING = "sending the rest of an answer"
     PARKED = "idle between requests"
     DISCARDING = "throwing away an unread body"
@@ -36,8 +37,17 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
     State.BODY: frozenset({State.QUEUED, State.RUNNING, State.SENDING, State.CLOSED}),
     State.QUEUED: frozenset({State.RUNNING, State.SENDING, State.CLOSED}),
     State.RUNNING: frozenset(
-        {State.SENDING, State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}
+        {
+            State.UPGRADED,
+            State.SENDING,
+            State.PARKED,
+            State.HEAD,
+            State.DISCARDING,
+            State.LINGERING,
+            State.CLOSED,
+        }
     ),
+    State.UPGRADED: frozenset({State.LINGERING, State.CLOSED}),
     State.SENDING: frozenset({State.PARKED, State.HEAD, State.DISCARDING, State.LINGERING, State.CLOSED}),
     State.PARKED: frozenset(
         {State.HEAD, State.BODY, State.QUEUED, State.RUNNING, State.SENDING, State.CLOSED}

@@ -22,6 +22,7 @@ class Stats:
     connections: int  # open
     active: int  # requests in the app
     waiting_for_client: int  # of these wait for their own client, and hold no slot of the pool
+    websockets: int  # connections that have left HTTP
     queued: int  # requests waiting for a slot of the pool
     accepted: int
     requests: int

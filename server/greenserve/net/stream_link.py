@@ -16,6 +16,7 @@ from greenserve.errors import PeerGone
 from greenserve.net.paces import Pace
 from greenserve.net.states import State
 from greenserve.net.stream import JOIN_BELOW, READ_SIZE, SEND_STEP, Side, Stream
+from greenserve.net.upgraded import Upgraded
 from greenserve_hub.deadlines import NEVER, Deadline
 from greenserve_hub.greenthreads import sleep
 
@@ -35,6 +36,7 @@ class StreamLink:
         "_send_pace",
         "_stream",
         "_unsent",
+        "_upgraded",
         "_worker",
         "peer",
         "peer_port",
@@ -53,6 +55,7 @@ class StreamLink:
         self._stream = stream
         self._is_broken = False  # an answer was interrupted half sent
         self._unsent: tuple[bytes | memoryview, bytes | memoryview] | None = None  # a whole answer
+        self._upgraded: Upgraded | None = None  # the connection's life after HTTP
         self._worker: greenlet | None = None  # the green thread that the request runs on
         # How patient we are with this request's client; made when we first have to wait for it.
         self._body_pace: Pace | None = None

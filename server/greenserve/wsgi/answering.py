@@ -204,13 +204,14 @@ class Answering:
             # The head is out with its length; the file's blocks follow in the ordinary way.
             self._send_each(wrapper)
 
-    def _send_error(self, status: int, reason: str) -> None:
+    def _send_error(self, status: int, reason: str, *extra: tuple[str, str]) -> None:
         if self.status:
             return  # part of another answer is out: the client sees it end too early
         self.status = status
         service = self.service
+        head_only = self.head.method == "HEAD"
         data = encode_error(
-            status, reason, service.date_line(), service.server_line, head_only=self.head.method == "HEAD"
+            status, reason, service.date_line(), service.server_line, head_only=head_only, extra=extra
         )
         self.bytes_sent = len(data) - data.index(b"\r\n\r\n") - 4
         try:

@@ -39,6 +39,9 @@ class Exchange(Answering):
 
     began = 0.0
     seconds = 0.0
+    messages = None  # of a WebSocket, for the access log
+    is_upgraded = False  # the connection has left HTTP: whatever the app answers is for nobody
+    failure: BaseException | None = None  # what the app has raised
 
     def __init__(
         self,
@@ -65,6 +68,8 @@ class Exchange(Answering):
         environ["greenserve.posthooks"] = self.posthooks
         environ["greenserve.client_disconnected"] = link.is_peer_gone
         environ["wsgi.early_hints"] = self.early_hints
+        if "HTTP_UPGRADE" in environ:
+            environ["greenserve.upgrade"] = self.upgrade
 
     # What the access log reads, besides `began` and `seconds`, which the server sets for it ---------------
 
@@ -116,6 +121,8 @@ class Exchange(Answering):
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None  # the traceback holds this frame
+        elif self.is_upgraded:
+            return self.write
         elif self._given is not None:
             raise AppError("start_response() called a second time without exc_info (PEP 3333)")
         self._given = check_head(status, headers)
@@ -129,6 +136,8 @@ class Exchange(Answering):
         if type(data) is not bytes:
             data = exact_bytes(data)
         if self._is_over:
+            if self.is_upgraded:
+                return
             raise AppError("write() was called after the answer's end (PEP 3333)")
         if data:
             self._send(data)
@@ -145,6 +154,22 @@ class Exchange(Answering):
         if self.head.http11 and self.answer is None and not self._is_over:
             self.link.send_interim(head)
 
+    def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:
+        """Leave HTTP; environ["greenserve.upgrade"] of a request that asks for it. See Link.upgrade.
+
+        What the app answers after it is ignored. Raises AppError once the answer has begun, ProtocolError, PeerGone.
+        """
+        if self.answer is not None or self._is_over:
+            raise AppError("the answer has begun: the connection can't be upgraded any more")
+
+        def begin(connection: Any, ahead: bytes) -> Any:
+            self.is_upgraded = self._is_over = True
+            self.status = 101
+            self.keep_alive = False
+            return make(connection, ahead)
+
+        return self.link.upgrade(head, begin)
+
     # The run -------------------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -152,7 +177,9 @@ class Exchange(Answering):
         try:
             app = self.service.app
             result = app(self.environ, self.start_response)
-            if type(result) is list and self.answer is None:  # the common case: the whole body, in one list
+            if self.is_upgraded:
+                self._drop(result)
+            elif type(result) is list and self.answer is None:  # the common case: the whole body, in one list
                 self._send_whole(result[0] if len(result) == 1 else join(result))
             else:
                 self._answer(result)
@@ -162,11 +189,17 @@ class Exchange(Answering):
         if self.posthooks:
             self._run_posthooks()
         self.environ["wsgi.early_hints"] = _too_late  # or exchange and environ would hold each other
+        self.environ.pop("greenserve.upgrade", None)
         if self.input is not NO_BODY:
             if self.input.is_unusable:
                 # Nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1).
                 self.keep_alive = False
             self.input.end()
+
+    def _drop(self, result: object) -> None:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
 
     def _run_posthooks(self) -> None:
         for hook in self.posthooks:
@@ -181,16 +214,17 @@ class Exchange(Answering):
 
     def _failed(self, error: BaseException) -> None:
         self.keep_alive = False
+        self.failure = error
         answer = self.answer
         if self.status and answer is not None and not answer.bodyless and not self._is_over:
             self.is_cut_off = answer.length is None and not answer.chunked
         _pass_on_interrupt(error)
-        if isinstance(error, PeerGone):
+        if isinstance(error, PeerGone) or (self.is_upgraded and isinstance(error, _ENDS)):
             log.debug("%s %s: client gone: %s", self.head.method, self.head.target, error)
             return
         if isinstance(error, ProtocolError):
             log.info("%s %s: %s", self.head.method, self.head.target, error)
-            self._send_error(error.status, error.reason)
+            self._send_error(error.status, error.reason, *error.headers)
         elif isinstance(error, RequestTimeout):
             log.error(
                 "%s %s: ended after request_timeout", self.head.method, self.head.target, exc_info=error
@@ -201,6 +235,10 @@ class Exchange(Answering):
         else:
             log.error("%s %s: error in the app", self.head.method, self.head.target, exc_info=error)
             self._send_error(500, "")
+
+
+# How apps end what they have upgraded: told that the connection is closed, or telling the server so (engineio).
+_ENDS = (ConnectionError, StopIteration)
 
 
 def _pass_on_interrupt(error: BaseException) -> None:

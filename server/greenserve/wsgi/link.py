@@ -51,3 +51,10 @@ class Link(Protocol):
 
     def is_peer_gone(self) -> bool:
         """Whether the peer has closed. Switches: never."""
+
+    def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:
+        """Send `head`, the last of HTTP, and give the connection to what `make` makes of it.
+
+        `make` is called with the connection and what has come behind the request. Else as send. Raises ProtocolError
+        where no more upgraded connections are allowed.
+        """

@@ -1,0 +1,91 @@
+"""How a connection leaves HTTP: its slot goes back to the pool, its deadlines end, and a second life begins.
+
+Between Leftovers and Connection. The invariants: nothing of HTTP is sent or read after the head that says so, and the
+connection is among the upgraded ones that the server counts until it is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from greenserve.errors import AppError, ProtocolError
+from greenserve.net.leftovers import Leftovers
+from greenserve.net.states import State
+from greenserve.net.stream import Stream
+from greenserve.net.upgraded import Upgraded
+from greenserve_hub.deadlines import Deadline
+
+if TYPE_CHECKING:
+    from greenserve.net.connection import Connection
+
+_Life = TypeVar("_Life", bound=Upgraded)
+
+
+class Upgrading(Leftovers):
+    """A connection that can leave HTTP."""
+
+    __slots__ = ("_upgraded_at",)
+
+    _upgraded_at: float  # by the hub's clock; 0.0: it speaks HTTP
+
+    @property
+    def stream(self) -> Stream:
+        """For its second life: to read and send."""
+        return self._stream
+
+    @property
+    def deadline(self) -> Deadline:
+        """For its second life, whose `expired` it calls."""
+        return self._deadline
+
+    def upgrade(self, head: bytes, make: Callable[[Connection, bytes], _Life]) -> _Life:
+        """See Link."""
+        server = self.server
+        if self.state is not State.RUNNING:
+            raise AppError("a connection is upgraded once, and while its request runs")
+        if server.upgraded >= server.config.limit_websockets:
+            raise ProtocolError(503, "too many WebSockets (limit_websockets)", ("Retry-After", "1"))
+        self.send_interim(head)
+        self.state = State.UPGRADED
+        self._deadline.disarm()
+        self._upgraded_at = server.hub.clock()
+        self._head = None
+        server.upgraded += 1
+        server.dispatcher.give_up_slot()
+        rest, self._rest = self._rest, b""
+        life = make(cast("Connection", self), rest)
+        self._upgraded = life
+        return life
+
+    @property
+    def is_upgraded(self) -> bool:
+        """Whether it has left HTTP, also when it is closed by now."""
+        return self._upgraded_at != 0.0
+
+    @property
+    def is_with_app(self) -> bool:
+        """Whether the app's call still runs."""
+        return self._worker is not None
+
+    def log_upgraded(self) -> None:
+        """Write the access log's line. For the server, when it is closed. Switches: never."""
+        server = self.server
+        if server.access_log is not None and self._upgraded is not None:
+            server.log_access(self._upgraded.record(), self._upgraded_at)
+
+    def end_upgraded(self) -> None:
+        """Say that no more comes, and close when the client has closed too, within a bound. Switches: never."""
+        self._linger()
+
+    def _app_left(self, error: BaseException | None) -> None:
+        """The app that has upgraded it is through; the connection may have gone long before."""
+        server = self.server
+        server.dispatcher.take_slot()
+        upgraded = self._upgraded
+        if self.state is State.CLOSED:
+            server.finish(cast("Connection", self))
+        elif upgraded is None:
+            self.close()
+        else:
+            upgraded.app_left(error)
