@@ -68,11 +68,12 @@ from greenserve_hub import (
 # The server
 from greenserve.config import Config
 from greenserve.embedding import run, serve, wsgi_server
-from greenserve.net import Server
+from greenserve.net import Room, Server, WebSocket, WebSocketWSGI, accept_websocket
+from greenserve.websocket import HandshakeError
 
 # What can go wrong in it
 from greenserve.errors import AppError, AppImportError, BodyError, ConfigError
-from greenserve.errors import LimitExceeded, PeerGone, ProtocolError, ServeError
+from greenserve.errors import LimitExceeded, PeerGone, ProtocolError, ServeError, WebSocketClosed
 
 __all__ = [
     "AppError",
@@ -93,6 +94,7 @@ __all__ = [
     "GreenSocket",
     "GreenThread",
     "GreenletExit",
+    "HandshakeError",
     "Hub",
     "HubError",
     "IOClosed",
@@ -107,12 +109,17 @@ __all__ = [
     "ProtocolError",
     "Queue",
     "RLock",
+    "Room",
     "Semaphore",
     "ServeError",
     "Server",
     "StopServe",
     "Timeout",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketWSGI",
     "WouldBlock",
+    "accept_websocket",
     "available_pollers",
     "backdoor",
     "backdoor_server",

@@ -63,6 +63,10 @@ class Exchange(Protocol):
         """How long it took."""
 
     @property
+    def messages(self) -> tuple[int, int] | None:
+        """Of a WebSocket: how many came and went; None for a request."""
+
+    @property
     def environ(self) -> dict[str, Any] | None:
         """The WSGI environ, None where there was none."""
 

@@ -47,7 +47,21 @@ def compile_format(text: str) -> Format:
     def write(x: Exchange) -> str:
         return line % tuple([atom(x) for atom in atoms])
 
-    return write
+    return _with_messages(write) if text == _COMBINED else write
+
+
+def _with_messages(write: Format) -> Format:
+    """`combined` has no atom for what a WebSocket has done: it stands at the end of the line of one."""
+
+    def write_all(x: Exchange) -> str:
+        messages = x.messages
+        line = write(x)
+        if messages is not None:
+            received, sent = messages
+            line += f" {x.seconds:.3f}s received={received}/{x.bytes_received}B sent={sent}/{x.bytes_sent}B"
+        return line
+
+    return write_all
 
 
 _TOKEN = re.compile(
@@ -105,6 +119,11 @@ def _json(x: Exchange) -> str:
             "bytes_sent": x.bytes_sent,
             "bytes_received": x.bytes_received,
             "seconds": round(x.seconds, 6),
+            **(
+                {}
+                if x.messages is None
+                else {"messages_received": x.messages[0], "messages_sent": x.messages[1]}
+            ),
             "host": environ.get("HTTP_HOST"),
             "referer": environ.get("HTTP_REFERER"),
             "user_agent": environ.get("HTTP_USER_AGENT"),

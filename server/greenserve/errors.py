@@ -6,6 +6,7 @@
     │   └── BodyError                   … in a body the app was reading; an OSError too, as apps expect of
     read()
     ├── PeerGone                        the peer left: answer nothing, log at debug; a ConnectionError too
+    │   └── WebSocketClosed(code, reason)   … or this side did: nothing can be sent any more
     ├── AppError                        the app broke WSGI: 500 and a loud log
     └── ConfigError                     one clear line, exit 2
         └── AppImportError              the app can't be had: exit 3, with the user's own traceback
@@ -25,6 +26,7 @@ __all__ = [
     "PeerGone",
     "ProtocolError",
     "ServeError",
+    "WebSocketClosed",
 ]
 
 
@@ -57,6 +59,20 @@ class BodyError(ProtocolError, OSError):
 
 class PeerGone(ServeError, ConnectionError):
     """The peer closed or reset the connection: there is nobody left to answer."""
+
+
+class WebSocketClosed(PeerGone):
+    """The WebSocket is closed, by either side: `code` and `reason` as RFC 6455 §7.1.5 and §7.1.6 have them."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        """Take what it was closed with; 1006 where the connection broke."""
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Give the line for the log: code and reason."""
+        return f"closed with {self.code}" + (f": {self.reason}" if self.reason else "")
 
 
 class AppError(ServeError):

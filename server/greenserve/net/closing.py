@@ -88,4 +88,4 @@ class Closing(Sending):
                 self._unsent = None
                 if self._upgraded is not None:
                     self._upgraded.lost()
-                self.server.forget(connection)
+                self.server.connections.remove(connection)

@@ -130,7 +130,7 @@ class Listener:
                 log.error("%s: %s; accepting goes on", self.url, what, exc_info=error)
         pause = self._pause
         self._pause = min(pause * 2, _LONGEST_PAUSE)
-        self._server.wait_for_a_close(pause)
+        self._server.connections.wait_for_a_close(pause)
 
     def _take_up(self, sock: socket.socket, address: Any) -> bool:
         """Make a connection of it; whether that went well. Switches: when the machine has no room for it."""

@@ -21,6 +21,7 @@ class Refusal:
     __slots__ = ("_error", "_head", "began", "bytes_sent", "peer", "peer_port", "seconds")
 
     bytes_received = 0
+    messages = None
     environ: dict[str, Any] | None = None
 
     def __init__(self, connection: Closing, error: ProtocolError, head: RequestHead | None) -> None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any, TextIO, cast
+
+from greenlet import GreenletExit
 
 from greenserve.access_log import AccessLog, open_access_log
 from greenserve.config import BindAddress, Config
@@ -24,6 +27,7 @@ from greenserve.http1 import HeadLimits
 from greenserve.net.admission import Admission
 from greenserve.net.binding import open_listener, prepare
 from greenserve.net.connection import Connection
+from greenserve.net.connections import Connections
 from greenserve.net.dates import DateLine
 from greenserve.net.dispatcher import Dispatcher
 from greenserve.net.handshakes import Handshakes
@@ -35,6 +39,7 @@ from greenserve.net.timeouts import Timeouts
 from greenserve.net.tls import TLS, open_tls
 from greenserve.net.unsent import Unsent
 from greenserve.net.upgraded import UpgradeRecord
+from greenserve.net.websocket_options import WebSocketOptions
 from greenserve.proxies import Trust
 from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
 from greenserve_hub import threads
@@ -43,6 +48,8 @@ from greenserve_hub.greenthreads import GreenThread, sleep, spawn, spawn_n
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.natives import _thread
 from greenserve_hub.parking import TIMED_OUT, WaitQueue
+from greenserve_hub.pools import GreenPool
+from greenserve_hub.timeouts import Timeout
 
 log = logging.getLogger("greenserve.error")
 
@@ -94,6 +101,7 @@ class Server:
             config.sendfile,
             bool(config.keep_alive),
             config.limit_request_discard,
+            WebSocketOptions.of(config),
         )
         self.forwarding = Forwarding(
             Trust(config.forwarded_allow_ips), config.forwarded_headers, config.forwarded_hops
@@ -107,12 +115,9 @@ class Server:
         self.listeners: list[Listener] = []
         self._redirectors: list[Listener] = []
         self._acceptors: list[GreenThread[None]] = []
-        self._connections: set[Connection] = set()
-        self._finishing: set[Connection] = set()  # closed, while the app that has upgraded them still runs
-        self.upgraded = 0  # connections that have left HTTP
+        self.connections = Connections(self)
+        self.callbacks = GreenPool(sys.maxsize)  # what WebSockets call; one each at most, so they bound it
         self.restarts = False  # whether another server follows when this one stops
-        self._closes = WaitQueue()  # who waits for any connection to close
-        self._quiet = WaitQueue()  # who waits for the last connection to close
         self._end = WaitQueue()
         self._started = False
         self._stop_by = NEVER  # the moment, by the hub's clock, at which what still runs is ended
@@ -133,7 +138,7 @@ class Server:
         self.context = copy_context()
         config = self.config
         self.dispatcher = Dispatcher(self.hub, config.pool, config.pool_overflow, config.limit_queue)
-        self.admission = Admission(self.hub, config, self._connections)
+        self.admission = self.connections.admission = Admission(self.hub, config, self.connections)
         self.unsent = Unsent(self.hub, config.limit_unsent)
         self.handshakes = Handshakes(self.hub)
         if self.config.proxy_protocol != "off":
@@ -211,27 +216,31 @@ class Server:
             spawn_n(self._stop)
         elif stop_by < self._stop_by:
             self._stop_by = stop_by
-            self._quiet.wake_all()
+            self.connections.hurry()
 
     def _stop(self) -> None:
         self.service.keep_alive = False
         for listener in self._all_listeners:
             listener.accept_rest()
             listener.close()
-        self._closes.wake_all()
-        for connection in list(self._connections):
+        self.connections.stop_waiting()
+        for connection in self.connections:
             connection.drain()
-        while (self._connections or self._finishing) and (left := self._stop_by - self.hub.clock()) > 0:
-            self._quiet.park("the last connections of", self, left)
+        while self.connections.all and (left := self._stop_by - self.hub.clock()) > 0:
+            self.connections.wait_for_last(left)
+        with Timeout(max(0, self._stop_by - self.hub.clock()), False):
+            self.callbacks.waitall()
         self._end_what_runs()
         self._closed()
 
     def _end_what_runs(self) -> None:
         self.dispatcher.refuse_all()
         for _ in range(3):  # what an app does in its finally clauses may take turns too
-            for connection in [*self._connections, *self._finishing]:
+            for connection in self.connections.all:
                 self.hub.call_soon(self._end_one, connection)
-            if not self._connections and not self._finishing:
+            for worker in self.callbacks.members():
+                self.hub.call_soon(worker.throw, GreenletExit())
+            if not self.connections.all:
                 return
             sleep(0)
 
@@ -244,10 +253,11 @@ class Server:
         """Close whatever is open still, without waiting: the server's thread ends. Switches: never."""
         for listener in self._all_listeners:
             listener.close()
-        for connection in list(self._connections):
+        for connection in self.connections:
             connection.close()
         if self._started:
             self.dispatcher.pool.release_idle()
+            self.callbacks.release_idle()
             self._closed()
 
     def _closed(self) -> None:
@@ -321,9 +331,9 @@ class Server:
     def stats(self) -> Stats:
         """What it has done so far and is doing now."""
         return Stats(
-            connections=len(self._connections),
+            connections=len(self.connections),
             active=self.dispatcher.pool.running() - self.dispatcher.upgraded,
-            websockets=self.upgraded,
+            websockets=self.connections.upgraded,
             queued=self.dispatcher.waiting,
             waiting_for_client=self.dispatcher.lent,
             requests=self.dispatcher.begun,
@@ -346,40 +356,10 @@ class Server:
         """Whether it takes no new clients."""
         return self._stop_by != NEVER
 
-    def wait_for_a_close(self, seconds: float) -> None:
-        """Wait until a connection closes, which gives back a descriptor and memory, or so long. Switches: always."""
-        self._closes.park("descriptors and memory for", self, seconds)
-
     def remember(self, connection: Connection) -> None:
         """A connection was opened."""
-        self._connections.add(connection)
+        self.connections.add(connection)
         self.counts.accepted += 1
-        self.admission.count_in(connection.peer)
-
-    def forget(self, connection: Connection) -> None:
-        """A connection was closed."""
-        connections = self._connections
-        if connection in connections:
-            connections.remove(connection)
-            self.admission.count_out(connection.peer)
-            if connection.is_upgraded:
-                self._forget_upgraded(connection)
-        if self._closes.waiting:
-            self._closes.wake_all()
-        if not connections:
-            self._quiet.wake_all()
-
-    def _forget_upgraded(self, connection: Connection) -> None:
-        self.upgraded -= 1
-        connection.log_upgraded()
-        if connection.is_with_app:
-            self._finishing.add(connection)
-
-    def finish(self, connection: Connection) -> None:
-        """The app that had upgraded it is through, some time after it was closed. Switches: never."""
-        self._finishing.discard(connection)
-        if not self._finishing:
-            self._quiet.wake_all()
 
     def log_access(self, exchange: Exchange | Refusal | UpgradeRecord, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""

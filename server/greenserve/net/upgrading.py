@@ -44,14 +44,14 @@ class Upgrading(Leftovers):
         server = self.server
         if self.state is not State.RUNNING:
             raise AppError("a connection is upgraded once, and while its request runs")
-        if server.upgraded >= server.config.limit_websockets:
+        if server.connections.upgraded >= server.config.limit_websockets:
             raise ProtocolError(503, "too many WebSockets (limit_websockets)", ("Retry-After", "1"))
         self.send_interim(head)
         self.state = State.UPGRADED
         self._deadline.disarm()
         self._upgraded_at = server.hub.clock()
         self._head = None
-        server.upgraded += 1
+        server.connections.upgraded += 1
         server.dispatcher.give_up_slot()
         rest, self._rest = self._rest, b""
         life = make(cast("Connection", self), rest)
@@ -84,7 +84,7 @@ class Upgrading(Leftovers):
         server.dispatcher.take_slot()
         upgraded = self._upgraded
         if self.state is State.CLOSED:
-            server.finish(cast("Connection", self))
+            server.connections.finish(cast("Connection", self))
         elif upgraded is None:
             self.close()
         else:

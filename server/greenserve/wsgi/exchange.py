@@ -70,6 +70,7 @@ class Exchange(Answering):
         environ["wsgi.early_hints"] = self.early_hints
         if "HTTP_UPGRADE" in environ:
             environ["greenserve.upgrade"] = self.upgrade
+            environ["greenserve.websocket"] = service.websocket_options
 
     # What the access log reads, besides `began` and `seconds`, which the server sets for it ---------------
 

@@ -10,7 +10,15 @@ from greenserve.wsgi.link import WSGIApplication
 class Service:
     """What all exchanges of one server share: the app, and what its answers have in common."""
 
-    __slots__ = ("app", "date_line", "discard_limit", "keep_alive", "sendfile", "server_line")
+    __slots__ = (
+        "app",
+        "date_line",
+        "discard_limit",
+        "keep_alive",
+        "sendfile",
+        "server_line",
+        "websocket_options",
+    )
 
     def __init__(
         self,
@@ -20,6 +28,7 @@ class Service:
         sendfile: bool,
         keep_alive: bool,
         discard_limit: int,
+        websocket_options: object = None,
     ) -> None:
         """`date_line()` gives the Date field as a whole line, `server_line` is "" or the Server field likewise."""
         self.app = app
@@ -27,4 +36,5 @@ class Service:
         self.server_line = server_line
         self.sendfile = sendfile
         self.discard_limit = discard_limit  # bytes of unread body that do not cost the connection
+        self.websocket_options = websocket_options  # what environ["greenserve.websocket"] is
         self.keep_alive = keep_alive  # False: answers say Connection: close

@@ -72,7 +72,7 @@ class TestFull:
         # In the turn in which the head came whole: what is in the socket then is its body, or nothing yet.
         with in_one_hub(path, tmp_path) as (server, _), _clients(server, 1) as (client,):
             client.get()
-            (connection,) = server._connections
+            (connection,) = server.connections
             until = connection.idle_until
             assert until is not None
             connection._take(request("/next"))
@@ -90,7 +90,7 @@ class TestFull:
                 sleep(1)
             first.send(request("/came"))
             # Before the hub has looked at the socket.
-            oldest = min(server._connections, key=lambda connection: connection.idle_until or 0)
+            oldest = min(server.connections, key=lambda connection: connection.idle_until or 0)
             assert oldest.idle_until is not None
             assert not oldest.make_way(oldest.idle_until)
             assert first.answer().body == b"/came"

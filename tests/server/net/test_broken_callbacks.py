@@ -246,5 +246,5 @@ def test_closing_the_socket(
         client.sock.close()
         wait_all_blocked()
         assert connection.state is State.CLOSED
-        assert connection not in scene.server._connections
+        assert connection not in scene.server.connections
     assert _is_logged(caplog)

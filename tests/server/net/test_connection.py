@@ -145,7 +145,7 @@ class TestPipelining:
             client.send(request())
             gate.reached()
             _send_until(BlockingIOError, client, request() * 1000)
-            (connection,) = server._connections
+            (connection,) = server.connections
             assert len(connection._rest) <= 16 * 1024
             gate.open()
 

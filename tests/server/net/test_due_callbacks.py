@@ -75,7 +75,7 @@ def test_the_middle_of_a_body_is_no_head(who: str, tmp_path: Path) -> None:
     app = _App()
     with in_one_hub(app, tmp_path) as (server, app.clock), RawClient(server.address, green=True) as client:
         client.get("/first")
-        (connection,) = server._connections
+        (connection,) = server.connections
         until = connection.idle_until
         assert until is not None
         head = b"POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n"
@@ -98,7 +98,7 @@ def test_a_body_that_is_taken_at_the_last_moment_is_run_once(tmp_path: Path) -> 
         body = b"x" * 30_000
         client.send(b"POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n" + body[:100])
         sleep(1)
-        (connection,) = server._connections
+        (connection,) = server.connections
         connection._stream.descriptor.reader = None
         server.hub.call_soon(connection._body_expired)
         server.hub.call_soon(connection._on_body)  # due since before the deadline
@@ -112,7 +112,7 @@ def test_nothing_follows_an_interim_answer_that_was_interrupted(tmp_path: Path) 
     app = _App()
     with in_one_hub(app, tmp_path) as (server, app.clock), RawClient(server.address, green=True) as client:
         client.get("/first")
-        (connection,) = server._connections
+        (connection,) = server.connections
         connection._is_broken = True
         with pytest.raises(PeerGone):
             connection.send_last(b"HTTP/1.1 200 OK\r\n\r\n", b"")

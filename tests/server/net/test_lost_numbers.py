@@ -25,7 +25,7 @@ from greenserve.net.connection import Connection
 
 def _only(server: Server) -> Connection:
     eventually(lambda: server.stats.connections == 1)
-    (connection,) = server._connections
+    (connection,) = server.connections
     return connection
 
 
@@ -65,7 +65,7 @@ def test_an_answer_never_reaches_who_has_the_number_by_then(caplog: pytest.LogCa
         with socket.socket() as spare:
             spare.connect(server.address)  # before the number is free, so that the server's end gets it
             eventually(lambda: server.stats.connections == 2)
-            other = next(one for one in server._connections if _number(one) != number)
+            other = next(one for one in server.connections if _number(one) != number)
             # As if the kernel had given the number to the newcomer: its socket is moved there.
             server.hub.call_from_thread(_move, server, other, number)
             eventually(lambda: _number(other) == number)

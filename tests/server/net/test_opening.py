@@ -295,7 +295,7 @@ def test_half_a_greeting_has_no_tls(server: Server, sent: bytes) -> None:
     with socket.create_connection(server.address) as sock:
         sock.sendall(sent)
         eventually(lambda: server.stats.connections == 1)
-        (connection,) = server._connections
+        (connection,) = server.connections
         eventually(lambda: connection._rest == sent)
         assert type(connection._stream).__name__ == "Stream"
 

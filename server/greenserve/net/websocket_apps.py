@@ -1,0 +1,125 @@
+"""WebSockets inside WSGI: accept_websocket for a view of any framework, WebSocketWSGI for an app of its own.
+
+What they know of the server they have from environ. The invariant: either the handshake is answered with 101 and a
+WebSocket lives on the connection, or the client gets a whole HTTP answer that says why not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypedDict, Unpack
+
+from greenserve.errors import AppError
+from greenserve.net.connection import Connection
+from greenserve.net.websocket_options import Origins, WebSocketOptions
+from greenserve.net.websockets import WebSocket
+from greenserve.websocket import HandshakeError, is_upgrade, shake_hands
+from greenserve.wsgi import WSGIApplication
+
+
+class Options(TypedDict, total=False):
+    """What a handler may have otherwise than the server: the settings ws_max_size, … by their names without `ws_`."""
+
+    subprotocols: Sequence[str]
+    headers: Sequence[tuple[str, str]]
+    origins: Origins | None
+    compression: bool | None
+    max_size: int | None
+    max_queue: int | None
+    max_unsent: int | None
+    when_slow: str | None
+    ping_interval: float | None
+    ping_timeout: float | None
+    idle_timeout: float | None
+    close_timeout: float | None
+
+
+def accept_websocket(
+    environ: dict[str, Any],
+    *,
+    subprotocols: Sequence[str] = (),
+    headers: Sequence[tuple[str, str]] = (),
+    **options: Any,
+) -> WebSocket:
+    """Answer this request's handshake and give its WebSocket; in a WSGI app, before the answer has begun.
+
+    What the app answers afterwards is for nobody: return anything. The WebSocket is closed with 1000 when the app
+    returns, unless `on_message` is set, and with 1011 when it raises. `subprotocols`: those that you speak, the one
+    that you like best first; `headers`: more fields of the 101 answer; `options`: see Options.
+
+    Raises HandshakeError, a WSGI app itself, for a request that is no handshake, a wrong one, or one from the page of
+    a site that is not allowed: return it as the answer. PeerGone; AppError where the server is another one.
+    Switches: when the client reads slowly.
+    """
+    upgrade = environ.get("greenserve.upgrade")
+    defaults = environ.get("greenserve.websocket")
+    if upgrade is None or not isinstance(defaults, WebSocketOptions):
+        if is_upgrade(environ):
+            raise AppError("accept_websocket() needs a request that greenserve serves, and its environ")
+        raise HandshakeError(
+            426, "this is a WebSocket: ask with Upgrade: websocket (RFC 6455 §4.1)", ("Upgrade", "websocket")
+        )
+    chosen = defaults.but(**options) if options else defaults
+    handshake = shake_hands(
+        environ,
+        subprotocols=subprotocols,
+        origins=chosen.origins,
+        compression=chosen.compression,
+        headers=headers,
+    )
+
+    def make(connection: Connection, ahead: bytes) -> WebSocket:
+        return WebSocket(connection, ahead, handshake, environ, chosen)
+
+    ws: WebSocket = upgrade(handshake.head, make)
+    return ws
+
+
+class WebSocketWSGI:
+    """A WSGI app made of a function that is called with each WebSocket: a decorator, with options or without.
+
+    ::
+
+        @WebSocketWSGI
+        def echo(ws):
+            for message in ws:
+                ws.send(message)
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[WebSocket], object] | None = None,
+        *,
+        authorize: Callable[[dict[str, Any]], WSGIApplication | None] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        """`options` as accept_websocket's. Called with no handler it is a decorator that waits for one.
+
+        `authorize(environ)` is asked before the handshake: None lets it go on, and a WSGI app, such as a Response of
+        webob or werkzeug, is what answers the request in its place.
+        """
+        self.handler = handler
+        self.authorize = authorize
+        self.options = options
+
+    def __call__(self, *args: Any) -> Any:
+        """PEP 3333; or, without a handler, take it."""
+        if self.handler is None:
+            (handler,) = args
+            return type(self)(handler, authorize=self.authorize, **self.options)
+        environ, start_response = args
+        return self._serve(environ, start_response)
+
+    def _serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if self.authorize is not None:
+            answer = self.authorize(environ)
+            if answer is not None:
+                return answer(environ, start_response)
+        try:
+            ws = accept_websocket(environ, **self.options)
+        except HandshakeError as error:
+            return error(environ, start_response)
+        start_response("101 Switching Protocols", [])  # for middleware; it has gone out already
+        assert self.handler is not None
+        self.handler(ws)
+        return []
