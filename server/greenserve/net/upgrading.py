@@ -50,6 +50,8 @@ class Upgrading(Leftovers):
         self.state = State.UPGRADED
         self._deadline.disarm()
         self._upgraded_at = server.hub.clock()
+        assert self._head is not None
+        self._head.fields = []  # they are in environ; the green thread may last for days, and holds the head
         self._head = None
         server.connections.upgraded += 1
         server.dispatcher.give_up_slot()

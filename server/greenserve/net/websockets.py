@@ -57,6 +57,17 @@ _READ_MORE: Final = 256 * 1024
 _QUEUED: Final = 1 << 20  # bytes of messages in the queue from which on no more is read
 _TURN: Final = 0.01  # seconds that messages may be taken without giving way to the others
 _absent: Final = object()
+# A quarter of what an idle socket would keep, and of no use when it is open.
+_OF_HANDSHAKE: Final = frozenset(
+    {
+        "HTTP_CONNECTION",
+        "HTTP_UPGRADE",
+        "HTTP_SEC_WEBSOCKET_EXTENSIONS",
+        "HTTP_SEC_WEBSOCKET_KEY",
+        "HTTP_SEC_WEBSOCKET_PROTOCOL",
+        "HTTP_SEC_WEBSOCKET_VERSION",
+    }
+)
 
 
 class WebSocket(FrameSending):
@@ -174,8 +185,7 @@ class WebSocket(FrameSending):
 
     def __iter__(self) -> Iterator[Message]:
         """Message by message until it is closed."""
-        while (message := self.receive()) is not None:
-            yield message
+        return iter(self.receive, None)  # a generator would cost a frame for each socket that waits in one
 
     @property
     def on_message(self) -> Callable[[Message], object] | None:
@@ -217,7 +227,10 @@ class WebSocket(FrameSending):
 
     @property
     def environ(self) -> dict[str, Any]:
-        """The environ of its request. Of an app that has returned, with on_message, only the text in it is kept."""
+        """The environ of its request.
+
+        When the app has returned, with on_message, only the text in it is kept, without the fields of the handshake.
+        """
         environ = self._environ
         if isinstance(environ, dict):
             return environ
@@ -461,10 +474,10 @@ class WebSocket(FrameSending):
             self.close(1000)
         else:
             base = self._connection.environ
-            own = (
-                (k, v) for k, v in self.environ.items() if type(v) is str and base.get(k, _absent) is not v
-            )
-            self._environ = tuple(chain.from_iterable(own))
+            own = {k: v for k, v in self.environ.items() if type(v) is str and base.get(k, _absent) is not v}
+            for key in _OF_HANDSHAKE:
+                own.pop(key, None)
+            self._environ = tuple(chain.from_iterable(own.items()))
 
     def record(self) -> UpgradeRecord:
         """See Upgraded."""
