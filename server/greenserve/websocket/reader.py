@@ -33,6 +33,7 @@ _PONG: Final = 0x8A
 _FIN: Final = 0x80
 _RSV1: Final = 0x40
 _OPCODE: Final = 0x0F
+_CONTROL: Final = 0x08  # the bit of opcodes that says so (§5.5)
 _MASKED: Final = 0x80
 # First bytes that no rule forbids as such; RSV1 is for a message's first frame (RFC 7692 §6).
 _PLAIN: Final = frozenset({0x00, 0x01, 0x02, 0x80, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
@@ -48,7 +49,6 @@ class MessageReader:
         "_at",
         "_data",
         "_deflate",
-        "_first",
         "_frames",
         "_gathered",
         "_key",
@@ -76,7 +76,6 @@ class MessageReader:
         )
         # Of a frame that is gathered:
         self._gathered: bytearray | None = None
-        self._first = 0
         self._key = b""
         # Of a message that goes through wsproto:
         self._wsproto: Connection | None = None
@@ -141,8 +140,13 @@ class MessageReader:
             while not self._over:
                 if not self._left:
                     event = self._take_frame()
-                    if event is not None or not self._left:
+                    if event is not None:
                         return event
+                    if not self._left:
+                        # Keep what is there of it, and not all that came before it in the same piece.
+                        self._data = self._data[self._at :]
+                        self._at = 0
+                        return None
                 event = self._take_rest()
                 if event is not None or self._left:
                     return event
@@ -152,7 +156,37 @@ class MessageReader:
         return None
 
     def _take_frame(self) -> Event | None:
-        """A frame that is whole; else, if its header is, what to do with the rest of it is known then."""
+        """A whole frame's event. None and bytes _left: it goes on; None and no bytes _left: its header does."""
+        header = self._header()
+        if header is None:
+            return None
+        first, start, end = header
+        data = self._data
+        is_whole = end <= len(data)
+        if first & _CONTROL:
+            return self._control(first, start, end) if is_whole else None
+        if len(data) < start:
+            return None
+        self._count(end - start)
+        if self._wsproto is None and first & _FIN and first & _OPCODE:
+            key = data[start - 4 : start]
+            if is_whole:
+                self._go_to(end)
+                return self._message(first, unmask(data[start:end], key))
+            if first == _BINARY:  # of which nothing can be said before it is whole
+                self._key = key
+                self._gathered = bytearray()
+                self._left = end - start
+                self._go_to(start)
+                return None
+        self._left = end - self._at
+        return None
+
+    def _header(self) -> tuple[int, int, int] | None:
+        """The first byte of the next frame, and where its payload begins and ends (§5.2); None: not all there.
+
+        The key may be missing yet. A frame that breaks a rule is left to wsproto, which says which rule.
+        """
         data = self._data
         at = self._at
         if len(data) < at + 2:
@@ -160,43 +194,20 @@ class MessageReader:
         first = data[at]
         second = data[at + 1]
         known = _PLAIN if self._deflate is None else _WITH_DEFLATE
-        if first not in known or second < _MASKED or (first >= _CLOSE and second > _MASKED + 125):
-            self._refuse()
-            return None
+        is_good = first in known and second >= _MASKED and (second <= _MASKED + 125 or not first & _CONTROL)
         length = second - _MASKED
         start = at + 6
-        if length > 125:
+        if is_good and length > 125:
             size = 2 if length == 126 else 8
             start += size
-            if len(data) < start:
+            if len(data) < start - 4:
                 return None
             length = _number(data[at + 2 : at + 2 + size], "big")
-            if length < (126 if size == 2 else 1 << 16) or length >> 63:
-                self._refuse()
-                return None
-        if first >= _CLOSE:
-            return self._control(first, start, start + length) if start + length <= len(data) else None
-        if len(data) < start:
+            is_good = length >= (126 if size == 2 else 1 << 16) and not length >> 63
+        if not is_good:
+            self._left = _FOR_EVER
             return None
-        self._count(length)
-        if self._wsproto is None and first & _FIN and first & _OPCODE:
-            if start + length <= len(data):
-                payload = unmask(data[start : start + length], data[start - 4 : start])
-                self._go_to(start + length)
-                return self._message(first, payload)
-            if first & _OPCODE == _BINARY & _OPCODE:
-                self._first = first
-                self._key = data[start - 4 : start]
-                self._gathered = bytearray()
-                self._left = length
-                self._go_to(start)
-                return None
-        self._left = start - at + length
-        return None
-
-    def _refuse(self) -> None:
-        """Leave a frame that breaks a rule to wsproto, which says which."""
-        self._left = _FOR_EVER
+        return first, start, start + length
 
     def _count(self, length: int) -> None:
         """Hold what a data frame announces against the limits."""
@@ -223,7 +234,7 @@ class MessageReader:
         if self._left:
             return None
         self._gathered = None
-        return self._message(self._first, unmask(gathered, self._key))
+        return self._message(_BINARY, unmask(gathered, self._key))
 
     def _through_wsproto(self, data: bytes) -> Event | None:
         connection = self._wsproto
