@@ -179,9 +179,11 @@ class Deflate(PerMessageDeflate):
         return self.inflate(data, ended=False) if self._is_compressed and not self._in_control_frame else data
 
     def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | None:
-        """The end of a frame."""
-        is_end = fin and self._is_compressed and not self._in_control_frame
-        return self.inflate(b"", ended=True) if is_end else None
+        """The end of a frame, and where `fin` says so of its message."""
+        if not fin or self._in_control_frame or not self._is_compressed:
+            return None
+        self._is_compressed = False  # a continuation of nothing is not
+        return self.inflate(b"", ended=True)
 
 
 def compress_alone(data: bytes, window_bits: int) -> bytes:

@@ -38,7 +38,7 @@ class Close:
 class Failure:
     """The peer broke the protocol or a limit: send a close frame with `code` and `reason`, and read no more.
 
-    `reason` is ASCII and fits into that frame.
+    `reason` fits into that frame: 123 bytes of UTF-8 (§5.5).
     """
 
     code: int

@@ -123,7 +123,7 @@ def _frame(first: int, payload: bytes) -> bytes:
 def _taken_apart(message: Message) -> tuple[int, bytes]:
     """The frame's first byte and its payload; subclasses of str and bytes count as what they are."""
     if isinstance(message, str):
-        return FIN | TEXT, message.encode()
+        return FIN | TEXT, str.encode(message)
     if isinstance(message, bytes):
         return FIN | BINARY, bytes(message)
     raise TypeError(f"a WebSocket message is str or bytes, not {type(message).__name__}")

@@ -6,7 +6,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.heads import split
@@ -45,10 +45,8 @@ _SIZES = st.sampled_from([0, 1, 3, 125, 126, 127, 128, 125, 126, 127, 128, 1023,
 @st.composite
 def payloads(draw: st.DrawFn, is_text: bool) -> bytes:
     size = draw(_SIZES | st.integers(0, 40))
-    if is_text:
-        seed = draw(st.text(min_size=1, max_size=8)).encode()
-    else:
-        seed = draw(st.binary(min_size=1, max_size=8))
+    seeds = st.text(min_size=1, max_size=8).map(str.encode) if is_text else st.binary(min_size=1, max_size=8)
+    seed = draw(seeds)
     data = seed * (size // len(seed) + 1)
     # Cut anywhere: of text that may be half a character, which is then an error to be found.
     return data[:size] if draw(st.integers(0, 9)) == 0 or not is_text else data
@@ -131,6 +129,7 @@ _CUTS = st.lists(st.integers(0, 300) | st.integers(0, 140_000), max_size=12)
 
 
 @given(streams(), _CUTS, st.booleans())
+@example((frame(TEXT, deflated(b"0"), rsv=4) + frame(CONTINUATION, b"00"), 9, False), [5], False)
 @examples(600)
 def test_any_stream_in_any_pieces(
     stream: tuple[bytes, int | None, bool], cuts: list[int], eager: bool
