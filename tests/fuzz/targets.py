@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.fuzz import proxy_targets
+from tests.fuzz import proxy_targets, websocket_targets
 from tests.support.heads import LIMITS, fed, is_well_formed, read, split
 from tests.support.second_opinion import agree_on_body, agree_on_head
 
@@ -119,10 +119,13 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "chunks": chunks,
     "proxy_headers": proxy_targets.proxy_headers,
     "forwarded": proxy_targets.forwarded,
+    "websocket_frames": websocket_targets.websocket_frames,
+    "websocket_handshake": websocket_targets.websocket_handshake,
 }
 # Words that an input may be made of, so that they need not be found letter by letter.
 WORDS: Final[dict[str, list[bytes]]] = {
     **proxy_targets.WORDS,
+    **websocket_targets.WORDS,
     "heads": [
         *(
             b"\r\n",

@@ -119,9 +119,12 @@ class Wsproto:
             self.events.append(kind(bytes(event.payload)))
 
 
-def by_wsproto(pieces: Iterable[bytes], deflate: PerMessageDeflate | None = None) -> list[Any]:
-    """What wsproto reads."""
+def by_wsproto(
+    pieces: Iterable[bytes], deflate: PerMessageDeflate | None = None, events: list[Any] | None = None
+) -> list[Any]:
+    """What wsproto reads; into `events`, for those who want what was there before an extension raised."""
     wsproto = Wsproto(deflate)
+    wsproto.events = wsproto.events if events is None else events
     for piece in pieces:
         wsproto.feed(piece)
     return wsproto.events
