@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from operator import xor
-from typing import Any
+from typing import Any, TypeVar
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, TextMessage
@@ -139,7 +139,15 @@ def comparable(events: Iterable[Event]) -> list[Any]:
 
 
 class MendedDeflate(PerMessageDeflate):
-    """wsproto's own, but for its difference about control frames inside of messages: test_second_opinion.py."""
+    """wsproto's own, without its differences about frames; `differs` says that another of them has been met.
+
+    All of them are named in test_second_opinion.py.
+    """
+
+    differs = False
+    _under_way = False
+    _refused = False
+    _empty = False  # so far
 
     def frame_inbound_header(
         self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
@@ -148,19 +156,36 @@ class MendedDeflate(PerMessageDeflate):
         answer = super().frame_inbound_header(proto, opcode, rsv, payload_length)
         if opcode.iscontrol():
             self._inbound_compressed = before
+        elif opcode is not Opcode.CONTINUATION:
+            self._refused, self._under_way = self._under_way, True
+            self._empty = True
         return answer
+
+    def frame_inbound_payload_data(
+        self, proto: FrameDecoder | FrameProtocol, data: bytes
+    ) -> bytes | CloseReason:
+        if self._refused:
+            return data
+        self._empty = self._empty and not data
+        return super().frame_inbound_payload_data(proto, data)
 
     def frame_inbound_complete(
         self, proto: FrameDecoder | FrameProtocol, fin: bool
     ) -> bytes | CloseReason | None:
-        if not self._inbound_is_compressible:
+        if not self._inbound_is_compressible or self._refused:
             return None
+        if self._inbound_compressed:
+            inflater = self._decompressor
+            self.differs = self.differs or (fin and self._empty) or (inflater is not None and inflater.eof)
+        if fin:
+            self._under_way = False
         return super().frame_inbound_complete(proto, fin)
 
 
-def wsproto_deflate(
-    kind: type[PerMessageDeflate], window_bits: int = 15, takeover: bool = True
-) -> PerMessageDeflate:
+_Kind = TypeVar("_Kind", bound=PerMessageDeflate)
+
+
+def wsproto_deflate(kind: type[_Kind], window_bits: int = 15, takeover: bool = True) -> _Kind:
     """As if it had been negotiated."""
     deflate = kind()
     flags = "" if takeover else "; client_no_context_takeover"

@@ -74,6 +74,8 @@ class Deflate(PerMessageDeflate):
         self._inflated = 0
         self._streams = 0
         self._is_compressed = False
+        # Of what goes through wsproto:
+        self._is_under_way = False
         self._in_control_frame = False
 
     def enabled(self) -> bool:
@@ -169,9 +171,11 @@ class Deflate(PerMessageDeflate):
         """RSV1 says of a message's first frame that it is compressed, and of no other (§6)."""
         if rsv.rsv1 and (opcode.iscontrol() or opcode is Opcode.CONTINUATION):
             return CloseReason.PROTOCOL_ERROR
-        if opcode in (Opcode.TEXT, Opcode.BINARY):
-            self._is_compressed = rsv.rsv1
         self._in_control_frame = opcode.iscontrol()
+        if opcode in (Opcode.TEXT, Opcode.BINARY):
+            # A message inside of another is refused once wsproto gets to its payload: it is not inflated for that.
+            self._is_compressed = rsv.rsv1 and not self._is_under_way
+            self._is_under_way = True
         return _RSV1
 
     def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes:
@@ -180,10 +184,11 @@ class Deflate(PerMessageDeflate):
 
     def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | None:
         """The end of a frame, and where `fin` says so of its message."""
-        if not fin or self._in_control_frame or not self._is_compressed:
+        if not fin or self._in_control_frame:
             return None
-        self._is_compressed = False  # a continuation of nothing is not
-        return self.inflate(b"", ended=True)
+        was_compressed, self._is_compressed = self._is_compressed, False
+        self._is_under_way = False
+        return self.inflate(b"", ended=True) if was_compressed else None
 
 
 def compress_alone(data: bytes, window_bits: int) -> bytes:

@@ -38,7 +38,7 @@ _MASKED: Final = 0x80
 # First bytes that no rule forbids as such; RSV1 is for a message's first frame (RFC 7692 §6).
 _PLAIN: Final = frozenset({0x00, 0x01, 0x02, 0x80, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
 _WITH_DEFLATE: Final = _PLAIN | {0x41, 0x42, 0xC1, 0xC2}
-_FOR_EVER: Final = 1 << 62  # bytes
+_FOR_EVER: Final = 1 << 64  # bytes: more than any frame announces
 _number: Final = int.from_bytes
 
 
@@ -247,7 +247,7 @@ class MessageReader:
             if isinstance(event, CloseConnection):
                 if event.code == BAD_DATA:
                     raise not_utf8("a text message (RFC 6455 §8.1)")
-                raise Broken(event.code, f"{event.reason} (RFC 6455 §5)")
+                raise Broken(int(event.code), f"{event.reason} (RFC 6455 §5)")
             assert isinstance(event, TextMessage | BytesMessage), "control frames don't come here"
             assert self._pieces is not None
             self._pieces.add(event.data if isinstance(event, TextMessage) else bytes(event.data))
