@@ -174,12 +174,13 @@ class MendedDeflate(PerMessageDeflate):
     ) -> bytes | CloseReason | None:
         if not self._inbound_is_compressible or self._refused:
             return None
-        if self._inbound_compressed:
-            inflater = self._decompressor
-            self.differs = self.differs or (fin and self._empty) or (inflater is not None and inflater.eof)
+        inflater = self._decompressor if self._inbound_compressed else None
+        answer = super().frame_inbound_complete(proto, fin)
+        if inflater is not None:
+            self.differs = self.differs or inflater.eof or (fin and self._empty)
         if fin:
             self._under_way = False
-        return super().frame_inbound_complete(proto, fin)
+        return answer
 
 
 _Kind = TypeVar("_Kind", bound=PerMessageDeflate)

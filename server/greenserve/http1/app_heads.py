@@ -141,6 +141,11 @@ def _check(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool
                 dropped += len(value)
                 continue
             if meaning == _HOP:
+                if head.status == 426 and name.lower() == "upgrade":
+                    # Only the app knows which protocol to ask for (RFC 9110 §15.5.22); Connection names it (§7.8).
+                    text += f"Upgrade: {value}\r\nConnection: Upgrade\r\n"
+                    lines += 2
+                    continue
                 raise AppError(
                     f"the app sent {name}, which is the server's to send (PEP 3333, RFC 9110 §7.6.1)"
                 )

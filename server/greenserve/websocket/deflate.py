@@ -115,7 +115,7 @@ class Deflate(PerMessageDeflate):
             # What the wire leaves out. Nothing is left out behind a block with BFINAL, and of a message of no bytes:
             # no sender should have one (§7.2.3.6), but a zlib that is flushed twice gives it for an empty message.
             if ended and self._received and self._in is not None:
-                inflated += self._inflate(_TAIL)
+                inflated += self._inflate(_TAIL, is_tail=True)
         except zlib.error as error:
             raise Broken(BAD_DATA, "not deflate data (RFC 7692 §7.2.2)") from error
         if ended:
@@ -124,7 +124,7 @@ class Deflate(PerMessageDeflate):
                 self._in = None
         return inflated
 
-    def _inflate(self, data: bytes) -> bytes:
+    def _inflate(self, data: bytes, is_tail: bool = False) -> bytes:
         pieces: list[bytes] = []
         most = self._most()
         while True:
@@ -143,7 +143,7 @@ class Deflate(PerMessageDeflate):
             self._in = None
             pieces.append(piece)
             data = inflater.unused_data
-            if not data:
+            if not data or is_tail:
                 return b"".join(pieces)
             self._streams += 1
             if self._streams > _MOST_STREAMS:

@@ -25,8 +25,10 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # §1.3
 _VERSION: Final = "13"
 _KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes (§4.1)
 _BAD_VALUE: Final = re.compile(r"[^\t -~\x80-\xff]")
-_VERSION_FIELD: Final = (("Sec-WebSocket-Version", _VERSION),)
-_UPGRADE_FIELDS: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"), *_VERSION_FIELD)
+_NEEDED: Final = (
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", _VERSION),
+)  # RFC 9110 §15.5.22, RFC 6455 §4.4
 # What the handshake itself says, and what frames a message or is for the next hop only.
 _OURS: Final = frozenset(
     {
@@ -97,20 +99,20 @@ def shake_hands(
 
 def _check_request(environ: Mapping[str, Any]) -> None:
     if environ["REQUEST_METHOD"] != "GET":
-        raise HandshakeError(405, "a WebSocket begins with GET (RFC 6455 §4.1)", (("Allow", "GET"),))
+        raise HandshakeError(405, "a WebSocket begins with GET (RFC 6455 §4.1)", ("Allow", "GET"))
     if environ["SERVER_PROTOCOL"] != "HTTP/1.1":
         raise HandshakeError(400, "a WebSocket begins with HTTP/1.1 (RFC 6455 §4.1)")
     if not is_upgrade(environ):
         raise HandshakeError(
             426,
             "only WebSockets here: Upgrade: websocket, Connection: Upgrade (RFC 6455 §4.2.1)",
-            _UPGRADE_FIELDS,
+            *_NEEDED,
         )
     if environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ:
         # Its bytes would be read as frames, or the first frames as a body.
         raise HandshakeError(400, "a WebSocket's request has no body (RFC 6455 §4.1)")
     if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != _VERSION:
-        raise HandshakeError(426, "Sec-WebSocket-Version must be 13 (RFC 6455 §4.4)", _UPGRADE_FIELDS)
+        raise HandshakeError(426, "Sec-WebSocket-Version must be 13 (RFC 6455 §4.4)", *_NEEDED)
 
 
 def _accept_of(environ: Mapping[str, Any]) -> str:

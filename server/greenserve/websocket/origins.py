@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 
 from greenserve.websocket.refusals import HandshakeError
 
-# "same": the page's host and port are those of the request; "*": any; a list of origins; or whoever decides, by the
-# Origin or None and the environ.
+# One of these, or a list: "same", the page's host and port are those of the request; "*", any; an origin. Or whoever
+# decides, by the Origin or None and the environ.
 Origins: TypeAlias = str | Sequence[str] | Callable[[str | None, Mapping[str, Any]], bool]
 
 _ORIGIN: Final = re.compile(
@@ -29,16 +29,16 @@ def check_origin(environ: Mapping[str, Any], origins: Origins) -> None:
     origin = environ.get("HTTP_ORIGIN")
     if callable(origins):
         allowed = origins(origin, environ)
-        hint = "the app's check of origins refused it"
-    elif origins == "same":
-        allowed = origin is None or _is_same(origin, environ)
-        hint = 'it is another host: list it in origins=[...], or allow any with origins="*"'
-    elif origins == "*":
-        return
+        hint = "the app's own check refused it"
     else:
-        listed = {_listed(one) for one in ([origins] if isinstance(origins, str) else origins)}
-        allowed = origin is None or _canonical(origin) in listed
-        hint = "origins=[...] does not list it"
+        entries = {_entry(one) for one in ([origins] if isinstance(origins, str) else origins)}
+        allowed = (
+            origin is None
+            or "*" in entries
+            or ("same" in entries and _is_same(origin, environ))
+            or _canonical(origin) in entries - {"same"}
+        )
+        hint = "another site, which must be listed (ws_origins, origins=[...])"
     if not allowed:
         raise HandshakeError(403, f"Origin {(origin or 'absent')[:100]!a}: {hint} (RFC 6455 §10.2)")
 
@@ -64,9 +64,11 @@ def _canonical(origin: str) -> str:
     return origin.removesuffix(f":{port}") if port and port == _DEFAULT_PORTS.get(scheme) else origin
 
 
-def _listed(origin: str) -> str:
-    if origin != "null" and not _ORIGIN.fullmatch(origin.lower()):
+def _entry(entry: str) -> str:
+    if entry in ("same", "*", "null"):
+        return entry
+    if not _ORIGIN.fullmatch(entry.lower()):
         raise ValueError(
-            f"origins: {origin!r} is no origin: give it as https://example.com or https://example.com:8443"
+            f'origins: {entry!r} is none: give "same", "*", or one such as https://example.com or https://example.com:8443'
         )
-    return _canonical(origin)
+    return _canonical(entry)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
 from greenserve.errors import ProtocolError
 
 
 class HandshakeError(ProtocolError):
     """The request can't become a WebSocket: 400, 403 (its Origin), 405 (not GET) or 426 (no upgrade, another version).
 
-    `headers` are those that the answer needs; `reason` tells whoever may change it what to do.
+    `headers` are those that the answer needs; `reason` tells whoever may change it what to do. It is a WSGI app, the
+    answer: a view returns it.
     """
 
-    def __init__(self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        """Take the status code, the rule that was broken, and the headers of the answer."""
-        super().__init__(status, reason)
-        self.headers = headers
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        """PEP 3333."""
+        status = f"{self.status} {HTTPStatus(self.status).phrase}"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8"), *self.headers])
+        return [f"{status}\n{self.reason}\n".encode()]

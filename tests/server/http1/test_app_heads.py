@@ -247,6 +247,16 @@ class TestFields:
             with pytest.raises(AppError, match=f"(?i){name}.*PEP 3333.*7.6.1"):
                 _check((spelling, "chunked"))
 
+    def test_9110_15_5_22_but_upgrade_belongs_to_426(self) -> None:
+        for name in ("Upgrade", "UPGRADE"):
+            head = check_head("426 Upgrade Required", [(name, "websocket"), ("X", "y")])
+            assert _lines(head)[1:] == ["Upgrade: websocket", "Connection: Upgrade", "X: y"]
+        for status, name in (("426 No", "TE"), ("200 OK", "Upgrade"), ("101 No", "Upgrade")):
+            with pytest.raises(AppError):
+                check_head(status, [(name, "websocket")])
+        with pytest.raises(AppError, match="at character 1 "):
+            check_head("426 Upgrade Required", [("Upgrade", "a\r\nb")])
+
     @pytest.mark.parametrize(
         "value", ["close", "keep-alive", "Close", "close, keep-alive", "", ",", "x-other"]
     )

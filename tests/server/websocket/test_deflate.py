@@ -217,6 +217,12 @@ class TestMessages:
                 "x",
             ]
 
+    def test_7_2_3_4_a_final_block_that_ends_in_what_the_wire_leaves_out(self) -> None:
+        # An empty block that is stored, with BFINAL; and one that is not, and has no end of its own.
+        for data, text in ((deflated(b"Hello") + TAIL + b"\x01", "Hello"), (b"\x0b", "P")):
+            for frames in ([frame(TEXT, data, rsv=4)], fragments(TEXT, data, b"", rsv=4)):
+                assert read(*frames, *frames, deflate=Deflate()) == [text, text]
+
     def test_7_2_3_4_messages_with_final_blocks_inside(self) -> None:
         data = zlib.compress(b"Hello", wbits=-15) + zlib.compress(b", ", wbits=-15) + deflated(b"world")
         for frames in ([frame(TEXT, data, rsv=4)], fragments(TEXT, *bytewise(data), rsv=4)):

@@ -11,6 +11,7 @@ from wsproto.events import AcceptConnection, Request
 from wsproto.extensions import PerMessageDeflate
 
 from greenserve.errors import AppError, ProtocolError
+from greenserve.http1 import check_head
 from greenserve.websocket import Compression, HandshakeError, is_upgrade, shake_hands
 
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # §1.3
@@ -106,11 +107,7 @@ class TestRequest:
         assert not is_upgrade(environ)
         error = _refusal(environ)
         assert error.status == 426
-        assert dict(error.headers) == {
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Sec-WebSocket-Version": "13",
-        }
+        assert error.headers == (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 
     @pytest.mark.parametrize(
         "changes",
@@ -301,6 +298,17 @@ class TestHeaders:
     def test_3333_only_text(self, pair: Any) -> None:
         with pytest.raises(AppError, match=r"\(str, str\)"):
             shake_hands(_environ(), headers=[pair])
+
+
+def test_3333_a_refusal_is_an_app() -> None:
+    answers = []
+    error = _refusal(_environ(HTTP_SEC_WEBSOCKET_VERSION="8"))
+    body = b"".join(error({}, lambda status, headers: answers.append((status, headers))))
+    ((status, headers),) = answers
+    assert status == "426 Upgrade Required"
+    assert body.decode() == "426 Upgrade Required\nSec-WebSocket-Version must be 13 (RFC 6455 §4.4)\n"
+    assert headers == [("Content-Type", "text/plain; charset=utf-8"), *error.headers]
+    check_head(status, headers)
 
 
 def test_wsproto_as_the_client_is_content() -> None:

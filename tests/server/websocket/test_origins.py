@@ -86,7 +86,8 @@ class TestSame:
     )
     def test_any_other_is_refused(self, origin: str, host: str, scheme: str) -> None:
         reason = _refusal(_environ(origin, host, scheme), "same")
-        assert 'list it in origins=[...], or allow any with origins="*"' in reason
+        assert "another site, which must be listed (ws_origins, origins=[...])" in reason
+        _refusal(_environ(origin, host, scheme), ("same",))
 
     def test_no_browser(self) -> None:
         check_origin(_environ(None), "same")
@@ -115,7 +116,7 @@ class TestListed:
             "http://example.com",
             "null",
         ):
-            assert "does not list it" in _refusal(_environ(bad), origins)
+            assert "must be listed" in _refusal(_environ(bad), origins)
 
     def test_with_a_port(self) -> None:
         check_origin(_environ("http://b.example:8000"), ("http://B.example:8000",))
@@ -128,6 +129,15 @@ class TestListed:
     def test_null_must_be_listed(self) -> None:
         check_origin(_environ("null"), ["null"])
 
+    def test_with_the_site_itself(self) -> None:
+        for good in ("http://example.com", "https://a.example"):
+            check_origin(_environ(good), ("same", "https://a.example"))
+        _refusal(_environ("https://b.example"), ("same", "https://a.example"))
+
+    @pytest.mark.parametrize("word", ["same", "*"])
+    def test_the_words_are_no_origins(self, word: str) -> None:
+        _refusal(_environ(word), ["same", "https://a.example"])
+
     def test_no_browser(self) -> None:
         check_origin(_environ(None), ["https://a.example"])
         check_origin(_environ(None), [])
@@ -139,7 +149,7 @@ class TestListed:
         "entry", ["a.example", "https://a.example/", "https://*.example", "https://", "", "https://a/b"]
     )
     def test_an_entry_that_is_no_origin(self, entry: str) -> None:
-        with pytest.raises(ValueError, match=r"give it as https://example\.com"):
+        with pytest.raises(ValueError, match=r"such as https://example\.com"):
             check_origin(_environ("https://a.example"), [entry])
 
 
@@ -147,6 +157,7 @@ class TestOthers:
     def test_any(self) -> None:
         for origin in (None, "null", "http://evil.example", "garbage"):
             check_origin(_environ(origin), "*")
+            check_origin(_environ(origin), ("*",))
 
     def test_whoever_decides(self) -> None:
         seen = []
@@ -156,6 +167,6 @@ class TestOthers:
             return origin == "https://a.example"
 
         check_origin(_environ("https://a.example"), decide)
-        assert "the app's check" in _refusal(_environ("https://b.example"), decide)
+        assert "the app's own check" in _refusal(_environ("https://b.example"), decide)
         _refusal(_environ(None), decide)
         assert seen == [(one, "example.com") for one in ("https://a.example", "https://b.example", None)]
