@@ -73,7 +73,7 @@ class Outbox:
         first = frames[0][0]
         if len(frames) == 1 or len(first) >= _TOGETHER:
             return first
-        pieces = []
+        pieces: list[bytes | memoryview] = []
         size = 0
         for frame, _ in frames:
             size += len(frame)

@@ -21,7 +21,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from greenserve.errors import PeerGone
 from greenserve.net.frame_sending import FrameSending
@@ -170,11 +170,11 @@ class WebSocket(FrameSending):
             raise ConcurrentUseError(f"{self}: another green thread receives already")
         self._waiter = waiter = Waiter(hub, "receive from", self)
         try:
-            message = waiter.park(timeout)
+            woken = waiter.park(timeout)
         finally:
             self._waiter = None
-        if message is not TIMED_OUT:
-            return message
+        if woken is not TIMED_OUT:
+            return cast("Message | None", woken)
         if queue := self._queue:
             return self._take_queued(queue)
         raise TimeoutError("no message came in time")
@@ -398,7 +398,7 @@ class WebSocket(FrameSending):
         was_open = self._phase is _OPEN
         self._end(close.code, close.reason)
         if was_open:
-            self._post(encode_close(close.code, "") if close.code != 1005 else encode_close(None, ""))
+            self._post(encode_close(close.code))
         if self._outbox is None:
             self._all_sent()
 
