@@ -3,9 +3,9 @@
 Every lock, event, queue, socket and sleep stands on these two classes, and each says why it waits, so that a
 dump reads `waiting: read fd 12`. Knows the hub and nothing above it.
 
-Invariants: a Waiter is woken at most once; waking never switches (the woken one runs in the hub's next turn);
-a wake that was already on its way to a green thread which an exception (Timeout, kill) reached first is
-handed to `undo`, so that a token or an item is never lost with it.
+Invariants: a Waiter is woken at most once; waking never switches (the woken one runs in the hub's next turn), but for
+wake_now, which only callbacks of the hub may call; a wake that was already on its way to a green thread which an
+exception (Timeout, kill) reached first is handed to `undo`, so that a token or an item is never lost with it.
 """
 
 from __future__ import annotations
@@ -93,12 +93,16 @@ class Waiter:
     def wake_now(self, value: Any = None) -> bool:
         """Let it go on before this returns; False, and nothing is done, when it is on its way already.
 
-        For callbacks of the hub, in place of a turn's delay. Switches: into the one that is woken.
+        For callbacks of the hub, in place of a turn's delay: what ends it with an error is the hub's to tell, as after
+        any other switch, and not the callback's. Switches: into the one that is woken.
         """
         if self.woken or self._greenlet is None:
             return False
         self.woken = True
-        self._greenlet.switch(value)
+        try:
+            self._greenlet.switch(value)
+        except BaseException:
+            self.hub._callback_failed()
         return True
 
     def _resume(self) -> None:

@@ -77,6 +77,78 @@ def test_a_dump_says_who_waits_for_what():
     assert not get_hub().parked
 
 
+def _woken_now(waiter: Waiter, order: list[object], value: object = None) -> None:
+    """What a callback of the hub does."""
+    order.append(waiter.wake_now(value))
+
+
+def test_wake_now_lets_it_go_on_before_it_returns():
+    order: list[object] = []
+    waiter = Waiter(get_hub(), "test")
+    get_hub().call_soon(_woken_now, waiter, order, "value")
+    order.append(waiter.park())
+    assert order == ["value"]
+    sleep()
+    assert order == ["value", True]
+
+
+def test_wake_now_comes_back_when_the_woken_one_waits_again():
+    order: list[object] = []
+    first, second = Waiter(get_hub(), "first"), Waiter(get_hub(), "second")
+
+    def green() -> None:
+        order.append(first.park())
+        order.append(second.park())
+
+    thread = spawn(green)
+    sleep()
+    get_hub().call_soon(_woken_now, first, order, 1)
+    get_hub().call_soon(_woken_now, second, order, 2)
+    thread.wait()
+    assert order == [1, True, 2, True]
+
+
+def test_wake_now_does_nothing_to_one_that_is_on_its_way():
+    order: list[object] = []
+    waiter = Waiter(get_hub(), "test")
+    waiter.wake("first")
+    get_hub().call_soon(_woken_now, waiter, order, "second")
+    assert (waiter.park(), order) == ("first", [])
+    sleep()
+    assert order == [False]
+
+
+def test_wake_now_does_nothing_to_one_that_does_not_wait(clock):
+    order: list[object] = []
+    waiter = Waiter(get_hub(), "test")
+    _woken_now(waiter, order)
+    assert waiter.park(1) is TIMED_OUT
+    _woken_now(waiter, order)
+    outrun = Waiter(get_hub(), "test")
+    green = spawn(outrun.park)
+    sleep()
+    green.kill()
+    _woken_now(outrun, order)
+    assert order == [False, False, False]
+
+
+def test_an_error_of_the_one_that_was_woken_is_the_hubs_to_tell(errors):
+    order: list[object] = []
+    waiter = Waiter(get_hub(), "test")
+
+    def green() -> None:
+        waiter.park()
+        raise LookupError("after it was woken")
+
+    spawn_n(green)
+    sleep()
+    get_hub().call_soon(_woken_now, waiter, order)
+    sleep()
+    assert order == [True]  # the callback goes on
+    assert [type(error) for error in errors] == [LookupError]
+    errors.clear()
+
+
 def test_a_wrong_timeout_leaves_nothing_behind():
     with pytest.raises(TypeError):
         Waiter(get_hub(), "test").park("soon")

@@ -104,7 +104,8 @@ class WSClient(RawClient):
             assert size >= 65536, "the shortest form of a length (§5.2)"
         opcode = first & 15
         if opcode >= CLOSE:
-            assert first & 128 and size < 126, "control frames are whole and short (§5.5)"
+            assert first & 128, "control frames are whole (§5.5)"
+            assert size < 126, "and short"
         return Frame(opcode, self.take(size), bool(first & 128), first >> 4 & 7)
 
     def message(self) -> str | bytes:
