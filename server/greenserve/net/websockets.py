@@ -1,49 +1,27 @@
-"""A WebSocket: what an app has in its hands, and the hub callbacks that read for it.
+"""A WebSocket: what an app has in its hands, from the handshake to the end.
 
-Lives on a connection after HTTP (upgraded.py). The protocol is greenserve.websocket's, without a socket; this is its
-shell. frame_sending.py is the half that sends.
+Lives on a connection after HTTP (upgraded.py). message_receiving.py is the half that receives, frame_sending.py the one
+that sends; the protocol is greenserve.websocket's. Here is what holds them together: the closing handshake, and what
+is due when, all under the one deadline of the connection: pings to a silent client, the end of one that does not
+answer.
 
-Facts: an app may be busy, or only ever send, while its client pings, closes or disappears; a green thread that does
-nothing but wait costs ten times what a socket does. Consequence: reading can't be left to whoever calls receive().
-Decision: the socket is read from hub callbacks, whatever the app does: pings are answered, a close is seen, a silent
-client is pinged, all under the one deadline of the connection; messages go straight to the green thread that waits for
-one, or wait in a short queue, or are handed to `on_message` on a green thread that exists while there are any. When
-the queue is full nothing more is read, and TCP holds the client. Cost: a message that was received while the app was
-busy has been unmasked and inflated before it is known that the app wants it.
-
-Invariants: messages reach the app in their order, each once; after a Close, ours or theirs, no message is sent; `lost`
-ends all that waits.
+Invariants: after a Close, ours or theirs, no message is sent; `lost` ends all that waits.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from greenserve.errors import PeerGone
-from greenserve.net.frame_sending import FrameSending
+from greenserve.net.message_receiving import MessageReceiving
 from greenserve.net.states import Phase, State
-from greenserve.net.stream import Stream
 from greenserve.net.upgraded import UpgradeRecord
 from greenserve.net.websocket_options import WebSocketOptions
-from greenserve.websocket import (
-    Close,
-    Event,
-    Failure,
-    Handshake,
-    Message,
-    MessageReader,
-    Ping,
-    encode_close,
-    encode_ping,
-)
+from greenserve.websocket import Close, Handshake, encode_close, encode_ping
 from greenserve_hub.deadlines import NEVER
-from greenserve_hub.errors import ConcurrentUseError
-from greenserve_hub.greenthreads import sleep
-from greenserve_hub.parking import TIMED_OUT, Waiter
 
 if TYPE_CHECKING:
     from greenserve.net.connection import Connection
@@ -52,10 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("greenserve.error")
 
 _OPEN, _CLOSING, _ENDING, _CLOSED = Phase  # an enum's member is looked up by Python code
-_READ: Final = 16 * 1024  # bytes asked of the kernel; after a read that was full, more
-_READ_MORE: Final = 256 * 1024
-_QUEUED: Final = 1 << 20  # bytes of messages in the queue from which on no more is read
-_TURN: Final = 0.01  # seconds that messages may be taken without giving way to the others
 _absent: Final = object()
 # A quarter of what an idle socket would keep, and of no use when it is open.
 _OF_HANDSHAKE: Final = frozenset(
@@ -70,29 +44,18 @@ _OF_HANDSHAKE: Final = frozenset(
 )
 
 
-class WebSocket(FrameSending):
+class WebSocket(MessageReceiving):
     """One WebSocket of a client.
 
     Made by accept_websocket and WebSocketWSGI. To be used from green threads of its server's OS thread.
     """
 
     __slots__ = (
-        "_at_once",
         "_close_by",
         "_environ",
-        "_heard",
-        "_on_message",
         "_pinged_at",
-        "_queue",
-        "_queued",
-        "_reader",
-        "_runs",
-        "_stopped",
-        "_waiter",
-        "bytes_received",
         "close_code",
         "close_reason",
-        "messages_received",
         "on_close",
         "path",
         "rooms",
@@ -114,20 +77,8 @@ class WebSocket(FrameSending):
         self.close_code: int | None = None  # RFC 6455 §7.1.5; None while it is open
         self.close_reason: str | None = None
         self.on_close: Callable[[], object] | None = None  # called on a green thread when it is closed
-        self.bytes_received = 0  # on the wire
-        self.messages_received = 0
         self.rooms: tuple[Room, ...] = ()  # that it has joined
         self._environ: dict[str, Any] | tuple[str, ...] = environ  # in pairs, when the app has left it alone
-        self._reader = MessageReader(options.limits, handshake.deflate)
-        self._queue: deque[Message] | None = None
-        self._queued = 0  # bytes in it, or characters
-        self._stopped = False  # reading, until the app takes a message
-        self._waiter: Waiter | None = None
-        self._on_message: Callable[[Message], object] | None = None
-        self._runs = False  # a green thread is calling on_message
-        self._at_once = _READ
-        now = self._hub.now
-        self._heard = now  # when the client last said anything
         self._pinged_at = NEVER  # when we asked; NEVER: it has been heard since
         self._close_by = NEVER
         if ahead:
@@ -141,65 +92,6 @@ class WebSocket(FrameSending):
         return f"<WebSocket {self.path} {self._phase.value}>"
 
     # For apps --------------------------------------------------------------------------------------------
-
-    def receive(self, timeout: float | None = None) -> Message | None:
-        """The next message, str or bytes; None when the WebSocket is closed.
-
-        What had come before a close of the client's is given first; after a close of our own nothing is. Raises
-        TimeoutError after `timeout` s, ConcurrentUseError when another green thread waits here. Switches: when empty.
-        """
-        if self._on_message is not None:
-            raise RuntimeError(
-                "messages of this WebSocket go to its on_message: receive() would never get one"
-            )
-        queue = self._queue
-        if queue:
-            return self._take_queued(queue)
-        hub = self._hub
-        if self._phase is _OPEN:
-            if hub.clock() - hub.now > _TURN:
-                sleep(0)
-                if queue := self._queue:
-                    return self._take_queued(queue)
-            message = self._next_message()
-            if message is not None:
-                return message
-        if self._phase is not _OPEN:
-            return None
-        if self._waiter is not None:
-            raise ConcurrentUseError(f"{self}: another green thread receives already")
-        self._waiter = waiter = Waiter(hub, "receive from", self)
-        try:
-            woken = waiter.park(timeout)
-        finally:
-            self._waiter = None
-        if woken is not TIMED_OUT:
-            return cast("Message | None", woken)
-        if queue := self._queue:
-            return self._take_queued(queue)
-        raise TimeoutError("no message came in time")
-
-    def wait(self) -> Message | None:
-        """As receive() without a limit: eventlet's name."""
-        return self.receive()
-
-    def __iter__(self) -> Iterator[Message]:
-        """Message by message until it is closed."""
-        return iter(self.receive, None)  # a generator would cost a frame for each socket that waits in one
-
-    @property
-    def on_message(self) -> Callable[[Message], object] | None:
-        """What is called with each message, one at a time, in a green thread that exists while there are any.
-
-        With one the app may return, and the WebSocket stays open: it costs no green thread then.
-        """
-        return self._on_message
-
-    @on_message.setter
-    def on_message(self, function: Callable[[Message], object] | None) -> None:
-        self._on_message = function
-        if function is not None and self._queue:
-            self._run_soon()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Say that it ends; the client has ws_close_timeout to agree. What was sent before goes out first.
@@ -254,143 +146,6 @@ class WebSocket(FrameSending):
         """As `subprotocol`: eventlet's name."""
         return self.subprotocol
 
-    # Reading ---------------------------------------------------------------------------------------------
-
-    def _read_on(self) -> None:
-        stream = self._stream
-        if type(stream) is Stream and not stream.descriptor.readable:
-            stream.descriptor.on_readable(self._on_readable)  # when_readable(), without the call
-        else:
-            stream.when_readable(self._on_readable)
-
-    def _on_readable(self) -> None:
-        if self._connection.state is not State.UPGRADED:
-            return
-        try:
-            data = self._stream.receive_now(self._at_once)
-        except BlockingIOError:
-            self._stream.descriptor.on_readable(self._on_readable)
-        except PeerGone as error:
-            self._broke(str(error))
-        else:
-            if data:
-                self._receive(data)
-            else:
-                self._broke("the client closed the connection without closing the WebSocket")
-
-    def _receive(self, data: bytes) -> None:
-        if self._connection.state is not State.UPGRADED:
-            return
-        try:
-            size = len(data)
-            self.bytes_received += size
-            self._at_once = _READ if size < _READ else _READ_MORE
-            self._heard = self._hub.now
-            self._pinged_at = NEVER
-            self._take(self._reader.feed(data))
-        except Exception:
-            self._connection.broke()
-
-    def _continue(self) -> None:
-        """Go on with what was left when the queue was full."""
-        if self._stopped and self._phase in (_OPEN, _CLOSING):
-            self._stopped = False
-            try:
-                self._take(self._reader.next())
-            except Exception:
-                self._connection.broke()
-
-    def _take(self, event: Event | None) -> None:
-        """Deal with what has come, one after another, until nothing is left or the queue is full; then read on."""
-        while event is not None:
-            kind = type(event)
-            if kind is str or kind is bytes:
-                self.messages_received += 1
-                self._moved_at = self._heard
-                waiter = self._waiter
-                if waiter is not None and waiter.wake_now(event):
-                    pass
-                elif self._phase is _OPEN and self._is_full_with(event):  # type: ignore[arg-type]  # seen above
-                    return
-            else:
-                self._take_control(event)
-            if self._phase is not _OPEN and self._phase is not _CLOSING:
-                return
-            event = self._reader.next()
-        self._read_on()
-
-    def _is_full_with(self, message: Message) -> bool:
-        """Put it into the queue; whether no more is to be read."""
-        queue = self._queue
-        if queue is None:
-            queue = self._queue = deque()
-        queue.append(message)
-        self._queued += len(message)
-        if self._on_message is not None:
-            self._run_soon()
-        self._stopped = len(queue) >= self._options.max_queue or self._queued >= _QUEUED
-        return self._stopped
-
-    def _take_queued(self, queue: deque[Message]) -> Message:
-        message = queue.popleft()
-        self._queued -= len(message)
-        if self._stopped and not queue:
-            self._hub.call_soon(self._continue)
-        return message
-
-    def _next_message(self) -> Message | None:
-        """The next of what is here already; for the app's green thread, so that a burst needs no switch for each."""
-        if self._stopped:
-            return None
-        while self._phase is _OPEN and (event := self._reader.next()) is not None:
-            if isinstance(event, str | bytes):
-                self.messages_received += 1
-                self._moved_at = self._heard
-                return event
-            self._take_control(event)
-        return None
-
-    def _take_control(self, event: Event) -> None:
-        if isinstance(event, Ping):
-            if self._phase is _OPEN:
-                self._pong(event.payload)
-        elif isinstance(event, Close):
-            self._agree(event)
-        elif isinstance(event, Failure):
-            self._fail(event.code, event.reason)
-
-    # on_message ------------------------------------------------------------------------------------------
-
-    def _run_soon(self) -> None:
-        if not self._runs:
-            self._runs = True
-            server = self._connection.server
-            server.callbacks.start_nowait(server.context.copy().run, self._run)
-
-    def _run(self) -> None:
-        """Call on_message until nothing is left. On a worker."""
-        hub = self._hub
-        try:
-            while (queue := self._queue) and (function := self._on_message) is not None:
-                function(self._take_queued(queue))
-                if hub.clock() - hub.now > _TURN:
-                    sleep(0)
-        except PeerGone as error:
-            log.debug("%r: %s", self, error)
-        except Exception:
-            log.exception("%r: error in on_message; the WebSocket is closed with 1011", self)
-            self.close(1011, "error in the app")
-        finally:
-            self._runs = False
-
-    def _run_on_close(self) -> None:
-        function, self.on_close = self.on_close, None
-        try:
-            if function is not None:
-                function()
-        except Exception:
-            log.exception("%r: error in on_close", self)
-
     # The end ---------------------------------------------------------------------------------------------
 
     def _agree(self, close: Close) -> None:
@@ -422,6 +177,14 @@ class WebSocket(FrameSending):
             self._wake(None)
         self._set_deadline()
 
+    def _run_on_close(self) -> None:
+        function, self.on_close = self.on_close, None
+        try:
+            if function is not None:
+                function()
+        except Exception:
+            log.exception("%r: error in on_close", self)
+
     def _all_sent(self) -> None:
         if self._phase is _ENDING:
             self._connection.end_upgraded()
@@ -436,10 +199,6 @@ class WebSocket(FrameSending):
         self.close_code = code
         self.close_reason = reason
         self._connection.give_up()
-
-    def _wake(self, message: Message | None) -> None:
-        if self._waiter is not None:
-            self._waiter.wake(message)
 
     # The connection's second life: see Upgraded -----------------------------------------------------------
 
