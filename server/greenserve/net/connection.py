@@ -197,11 +197,15 @@ class Connection(Upgrading):
             self.refuse(error)
             return
         self._exchange = exchange = Exchange(server.service, self, head, environ, framing, ahead)
-        server.context.copy().run(exchange.run)
+        try:
+            server.context.copy().run(exchange.run)
+        except BaseException as error:  # killed while it dealt with the app's own error
+            if exchange.is_upgraded:
+                self._leave(exchange, error)
+            raise
         self._worker = None
         if exchange.is_upgraded:
-            self._exchange = None
-            self._app_left(exchange.failure)
+            self._leave(exchange, exchange.failure)
             return
         if server.access_log is not None:
             server.log_access(exchange, began)
@@ -211,6 +215,12 @@ class Connection(Upgrading):
             else:
                 self.state = _SENDING
                 server.dispatcher.send_soon(self)
+
+    def _leave(self, exchange: Exchange, error: BaseException | None) -> None:
+        self._worker = None
+        self._exchange = None
+        exchange.failure = None  # its traceback holds the exchange
+        self._app_left(error)
 
     # The answer is out ----------------------------------------------------------------------------------
 

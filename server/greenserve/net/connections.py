@@ -42,6 +42,11 @@ class Connections:
         return connection in self._open
 
     @property
+    def beyond_http(self) -> int:
+        """How many have left HTTP and are open, or closed while their apps still run."""
+        return self.upgraded + len(self._finishing)
+
+    @property
     def all(self) -> list[Connection]:
         """The open ones and those whose apps are not through."""
         return [*self._open, *self._finishing]

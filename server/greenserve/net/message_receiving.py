@@ -27,7 +27,6 @@ from greenserve.net.states import Phase, State
 from greenserve.net.stream import Stream
 from greenserve.net.websocket_options import WebSocketOptions
 from greenserve.websocket import Close, Deflate, Event, Failure, Message, MessageReader, Ping
-from greenserve_hub.deadlines import NEVER
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.parking import TIMED_OUT, Waiter
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenserve.error")
 
-_OPEN, _CLOSING, *_ = Phase  # an enum's member is looked up by Python code
+_OPEN, _CLOSING, _, _CLOSED = Phase  # an enum's member is looked up by Python code
 _READ: Final = 16 * 1024  # bytes asked of the kernel; after a read that was full, more
 _READ_MORE: Final = 256 * 1024
 _QUEUED: Final = 1 << 20  # bytes of messages in the queue from which on no more is read
@@ -60,8 +59,6 @@ class MessageReceiving(FrameSending):
         "bytes_received",
         "messages_received",
     )
-
-    _pinged_at: float
 
     def __init__(self, connection: Connection, deflate: Deflate | None, options: WebSocketOptions) -> None:
         """For WebSocket, who begins to read."""
@@ -135,6 +132,10 @@ class MessageReceiving(FrameSending):
 
     @on_message.setter
     def on_message(self, function: Callable[[Message], object] | None) -> None:
+        if function is not None and self._waiter is not None:
+            raise ConcurrentUseError(
+                f"{self}: a green thread waits in receive() for what on_message would get"
+            )
         self._on_message = function
         if function is not None and self._queue:
             self._run_soon()
@@ -171,15 +172,18 @@ class MessageReceiving(FrameSending):
             self.bytes_received += size
             self._at_once = _READ if size < _READ else _READ_MORE
             self._heard = self._hub.now
-            self._pinged_at = NEVER
             self._take(self._reader.feed(data))
         except Exception:
             self._connection.broke()
 
     def _continue(self) -> None:
         """Go on with what was left when the queue was full."""
-        if self._stopped and self._phase in (_OPEN, _CLOSING):
+        if self._stopped:
             self._stopped = False
+            self._take_rest()
+
+    def _take_rest(self) -> None:
+        if self._phase is _OPEN or self._phase is _CLOSING:
             try:
                 self._take(self._reader.next())
             except Exception:
@@ -194,15 +198,28 @@ class MessageReceiving(FrameSending):
                 self._moved_at = self._heard
                 waiter = self._waiter
                 if waiter is not None and waiter.wake_now(event):
-                    pass
-                elif self._phase is _OPEN and self._is_full_with(event):  # type: ignore[arg-type]  # seen above
+                    pass  # it looks at the time itself
+                elif self._phase is _OPEN:
+                    if self._is_full_with(event):  # type: ignore[arg-type]  # seen above
+                        return
+                elif self._gives_way():
                     return
             else:
                 self._take_control(event)
+                if self._gives_way():
+                    return
             if self._phase is not _OPEN and self._phase is not _CLOSING:
                 return
             event = self._reader.next()
         self._read_on()
+
+    def _gives_way(self) -> bool:
+        """Whether to go on in the next turn: a read holds pings by the ten thousand, each of which is answered."""
+        hub = self._hub
+        if hub.clock() - hub.now <= _TURN:
+            return False
+        hub.call_soon(self._take_rest)
+        return True
 
     def _is_full_with(self, message: Message) -> bool:
         """Put it into the queue; whether no more is to be read."""
@@ -213,7 +230,8 @@ class MessageReceiving(FrameSending):
         self._queued += len(message)
         if self._on_message is not None:
             self._run_soon()
-        self._stopped = len(queue) >= self._options.max_queue or self._queued >= _QUEUED
+        is_full = len(queue) >= self._options.max_queue or self._queued >= _QUEUED
+        self._stopped = is_full and self._phase is _OPEN  # else on_message has closed it
         return self._stopped
 
     def _take_queued(self, queue: deque[Message]) -> Message:
@@ -227,12 +245,15 @@ class MessageReceiving(FrameSending):
         """The next of what is here already; for the app's green thread, so that a burst needs no switch for each."""
         if self._stopped:
             return None
+        hub = self._hub
         while self._phase is _OPEN and (event := self._reader.next()) is not None:
             if isinstance(event, str | bytes):
                 self.messages_received += 1
                 self._moved_at = self._heard
                 return event
             self._take_control(event)
+            if hub.clock() - hub.now > _TURN:
+                break  # _take() comes back to the rest
         return None
 
     def _take_control(self, event: Event) -> None:
@@ -260,13 +281,19 @@ class MessageReceiving(FrameSending):
                 function(self._take_queued(queue))
                 if hub.clock() - hub.now > _TURN:
                     sleep(0)
-        except PeerGone as error:
-            log.debug("%r: %s", self, error)
-        except Exception:
-            log.exception("%r: error in on_message; the WebSocket is closed with 1011", self)
+        except Exception as error:
+            if isinstance(error, PeerGone) and self._phase is not _OPEN:
+                log.debug("%r: %s", self, error)
+            else:
+                log.exception("%r: error in on_message; the WebSocket is closed with 1011", self)
             self.close(1011, "error in the app")
+        except BaseException:  # a Timeout say, which the pool tells of
+            self.close(1011, "error in the app")
+            raise
         finally:
             self._runs = False
+            if self._phase is _CLOSED:
+                self._run_on_close()
 
     def _wake(self, message: Message | None) -> None:
         if self._waiter is not None:
@@ -280,4 +307,8 @@ class MessageReceiving(FrameSending):
 
     def _fail(self, code: int, reason: str) -> None:
         """The client has broken the protocol or a limit."""
+        raise NotImplementedError
+
+    def _run_on_close(self) -> None:
+        """The last message was given, and it is closed."""
         raise NotImplementedError

@@ -18,8 +18,6 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any, TextIO, cast
 
-from greenlet import GreenletExit
-
 from greenserve.access_log import AccessLog, open_access_log
 from greenserve.config import BindAddress, Config
 from greenserve.errors import ConfigError
@@ -44,7 +42,7 @@ from greenserve.proxies import Trust
 from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
-from greenserve_hub.greenthreads import GreenThread, sleep, spawn, spawn_n
+from greenserve_hub.greenthreads import GreenThread, kill, sleep, spawn, spawn_n
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.natives import _thread
 from greenserve_hub.parking import TIMED_OUT, WaitQueue
@@ -239,8 +237,8 @@ class Server:
             for connection in self.connections.all:
                 self.hub.call_soon(self._end_one, connection)
             for worker in self.callbacks.members():
-                self.hub.call_soon(worker.throw, GreenletExit())
-            if not self.connections.all:
+                self.hub.call_soon(kill, worker)
+            if not self.connections.all and not self.callbacks.running():
                 return
             sleep(0)
 

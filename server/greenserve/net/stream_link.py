@@ -23,6 +23,7 @@ from greenserve_hub.greenthreads import sleep
 if TYPE_CHECKING:
     from greenserve.net.server import Server
 
+_WITH_A_CLIENT: Final = (State.RUNNING, State.UPGRADED)
 _TURN: Final = 0.01  # seconds that an answer may be sent without giving way to the others
 
 
@@ -110,7 +111,7 @@ class StreamLink:
 
     def is_peer_gone(self) -> bool:
         """See Link; environ["greenserve.client_disconnected"]."""
-        return self.state is not State.RUNNING or self._stream.is_peer_gone()
+        return self.state not in _WITH_A_CLIENT or self._stream.is_peer_gone()
 
     # Waiting for the client ------------------------------------------------------------------------------
 

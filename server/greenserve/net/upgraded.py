@@ -59,9 +59,10 @@ class UpgradeRecord:
     ) -> None:
         """`environ` of the request that began it. `messages`: received and sent, None where nobody counts them."""
         peer = environ.get("greenserve.peer")
-        self.peer: str = environ["REMOTE_ADDR"] if peer is None else peer.client
-        self.peer_port: str = environ["REMOTE_PORT"] if peer is None else peer.client_port
-        self.target: str = environ["RAW_URI"]
+        # The app may have taken from it what it liked.
+        self.peer: str = environ.get("REMOTE_ADDR", "") if peer is None else peer.client
+        self.peer_port: str = environ.get("REMOTE_PORT", "") if peer is None else peer.client_port
+        self.target: str = environ.get("RAW_URI", "")
         self.environ = environ
         self.bytes_received = bytes_received
         self.bytes_sent = bytes_sent

@@ -7,7 +7,7 @@ connection is among the upgraded ones that the server counts until it is closed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from greenserve.errors import AppError, ProtocolError
 from greenserve.net.leftovers import Leftovers
@@ -18,6 +18,8 @@ from greenserve_hub.deadlines import Deadline
 
 if TYPE_CHECKING:
     from greenserve.net.connection import Connection
+
+_AGAIN: Final = ("Retry-After", "1")
 
 _Life = TypeVar("_Life", bound=Upgraded)
 
@@ -39,21 +41,37 @@ class Upgrading(Leftovers):
         """For its second life, whose `expired` it calls."""
         return self._deadline
 
+    def _must_have_room(self) -> None:
+        server = self.server
+        if server.is_stopping:
+            raise ProtocolError(503, "the server is stopping", _AGAIN)
+        # A client that leaves while its app is busy has an app there still; what is called for it, likewise.
+        running = max(server.connections.beyond_http, server.callbacks.running())
+        if running >= server.config.limit_websockets:
+            raise ProtocolError(503, "too many WebSockets (limit_websockets)", _AGAIN)
+
     def upgrade(self, head: bytes, make: Callable[[Connection, bytes], _Life]) -> _Life:
         """See Link."""
         server = self.server
+        connections = server.connections
         if self.state is not State.RUNNING:
             raise AppError("a connection is upgraded once, and while its request runs")
-        if server.connections.upgraded >= server.config.limit_websockets:
-            raise ProtocolError(503, "too many WebSockets (limit_websockets)", ("Retry-After", "1"))
-        self.send_interim(head)
+        if self._framing is not None:
+            # What of it has not come yet would be taken for the new protocol's.
+            raise ProtocolError(400, "a request with a body asks for an upgrade (RFC 9110 §7.8)")
+        self._must_have_room()
+        connections.upgraded += 1  # already, or others would come in while this one waits for its client
+        try:
+            self.send_interim(head)
+        except BaseException:
+            connections.upgraded -= 1
+            raise
         self.state = State.UPGRADED
         self._deadline.disarm()
         self._upgraded_at = server.hub.clock()
         assert self._head is not None
         self._head.fields = []  # they are in environ; the green thread may last for days, and holds the head
         self._head = None
-        server.connections.upgraded += 1
         server.dispatcher.give_up_slot()
         rest, self._rest = self._rest, b""
         life = make(cast("Connection", self), rest)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict, Unpack
 
-from greenserve.errors import AppError
+from greenserve.errors import AppError, ProtocolError
 from greenserve.net.connection import Connection
 from greenserve.net.websocket_options import Origins, WebSocketOptions
 from greenserve.net.websockets import WebSocket
@@ -47,8 +47,9 @@ def accept_websocket(
     returns, unless `on_message` is set, and with 1011 when it raises. `subprotocols`: those that you speak, the one
     that you like best first; `headers`: more fields of the 101 answer; `options`: see Options.
 
-    Raises HandshakeError, a WSGI app itself, for a request that is no handshake, a wrong one, or one from the page of
-    a site that is not allowed: return it as the answer. PeerGone; AppError where the server is another one.
+    Raises HandshakeError, a WSGI app itself, for a request that is no handshake, a wrong one, one from the page of a
+    site that is not allowed, or one too many: return it as the answer. PeerGone; AppError where the server is another
+    one.
     Switches: when the client reads slowly.
     """
     upgrade = environ.get("greenserve.upgrade")
@@ -71,7 +72,10 @@ def accept_websocket(
     def make(connection: Connection, ahead: bytes) -> WebSocket:
         return WebSocket(connection, ahead, handshake, environ, chosen)
 
-    ws: WebSocket = upgrade(handshake.head, make)
+    try:
+        ws: WebSocket = upgrade(handshake.head, make)
+    except ProtocolError as error:  # no room for more, say: an answer like any other
+        raise HandshakeError(error.status, error.reason, *error.headers) from None
     return ws
 
 
@@ -105,6 +109,10 @@ class WebSocketWSGI:
     def __call__(self, *args: Any) -> Any:
         """PEP 3333; or, without a handler, take it."""
         if self.handler is None:
+            if len(args) != 1:
+                raise TypeError(
+                    "this WebSocketWSGI has no handler: call it with one, or use it as a decorator"
+                )
             (handler,) = args
             return type(self)(handler, authorize=self.authorize, **self.options)
         environ, start_response = args
@@ -119,7 +127,8 @@ class WebSocketWSGI:
             ws = accept_websocket(environ, **self.options)
         except HandshakeError as error:
             return error(environ, start_response)
-        start_response("101 Switching Protocols", [])  # for middleware; it has gone out already
+        # For middleware: it has gone out already. wsgiref.validate wants a type of everything but 204 and 304.
+        start_response("101 Switching Protocols", [("Content-Type", "application/octet-stream")])
         assert self.handler is not None
         self.handler(ws)
         return []

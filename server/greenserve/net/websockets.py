@@ -15,7 +15,6 @@ from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from greenserve.errors import PeerGone
 from greenserve.net.message_receiving import MessageReceiving
 from greenserve.net.states import Phase, State
 from greenserve.net.upgraded import UpgradeRecord
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("greenserve.error")
 
 _OPEN, _CLOSING, _ENDING, _CLOSED = Phase  # an enum's member is looked up by Python code
+_UNSETTLED: Final = (_OPEN, _CLOSING)  # with what code it ends is not known yet
 _absent: Final = object()
 # A quarter of what an idle socket would keep, and of no use when it is open.
 _OF_HANDSHAKE: Final = frozenset(
@@ -53,10 +53,11 @@ class WebSocket(MessageReceiving):
     __slots__ = (
         "_close_by",
         "_environ",
+        "_on_close",
         "_pinged_at",
+        "_untaken",
         "close_code",
         "close_reason",
-        "on_close",
         "path",
         "rooms",
         "subprotocol",
@@ -72,14 +73,15 @@ class WebSocket(MessageReceiving):
     ) -> None:
         """The handshake is done; `ahead` is what has come behind the request."""
         super().__init__(connection, handshake.deflate, options)
-        self.path: str = environ["PATH_INFO"]
+        self.path: str = environ.get("PATH_INFO", "")
         self.subprotocol = handshake.subprotocol  # the one agreed on, or None
         self.close_code: int | None = None  # RFC 6455 §7.1.5; None while it is open
         self.close_reason: str | None = None
-        self.on_close: Callable[[], object] | None = None  # called on a green thread when it is closed
+        self._on_close: Callable[[], object] | None = None
         self.rooms: tuple[Room, ...] = ()  # that it has joined
         self._environ: dict[str, Any] | tuple[str, ...] = environ  # in pairs, when the app has left it alone
-        self._pinged_at = NEVER  # when we asked; NEVER: it has been heard since
+        self._pinged_at = 0.0  # unanswered where it has not been heard since
+        self._untaken = 0  # bytes that the client's machine had not taken when we last looked
         self._close_by = NEVER
         if ahead:
             self._hub.call_soon(self._receive, ahead)
@@ -102,15 +104,22 @@ class WebSocket(MessageReceiving):
         frame = encode_close(code, reason)
         if self._phase is not _OPEN:
             return
-        self._close_by = self._hub.now + self._options.close_timeout
-        self._phase = _CLOSING
+        self._end(_CLOSING, code, reason)
         self._queue = None
-        self._wake(None)
+        self._untaken = self._stream.untaken()
         self._post(frame)
-        if self._phase is _CLOSING:
-            if self._stopped:
-                self._continue()
-            self._set_deadline()
+        self._continue()
+
+    @property
+    def on_close(self) -> Callable[[], object] | None:
+        """What is called when it is closed, behind the last message, on a green thread; at once where it is already."""
+        return self._on_close
+
+    @on_close.setter
+    def on_close(self, function: Callable[[], object] | None) -> None:
+        self._on_close = function
+        if function is not None and self._phase is _CLOSED and not self._runs:
+            self._call_on_close()
 
     @property
     def closed(self) -> bool:
@@ -136,7 +145,7 @@ class WebSocket(MessageReceiving):
     @property
     def peer(self) -> str:
         """The client's address."""
-        peer: str = self.environ["REMOTE_ADDR"]
+        peer: str = self.environ.get("REMOTE_ADDR", "")
         return peer
 
     # eventlet's names -----------------------------------------------------------------------------------
@@ -151,7 +160,7 @@ class WebSocket(MessageReceiving):
     def _agree(self, close: Close) -> None:
         """The client's Close has come (RFC 6455 §5.5.1): answer it, unless it is the answer to ours."""
         was_open = self._phase is _OPEN
-        self._end(close.code, close.reason)
+        self._end(_ENDING, close.code, close.reason)
         if was_open:
             self._post(encode_close(close.code))
         if self._outbox is None:
@@ -161,24 +170,27 @@ class WebSocket(MessageReceiving):
         """The client has broken the protocol or a limit: say which, and read no more (RFC 6455 §7.1.7)."""
         log.debug("%r: closed with %d: %s", self, code, reason)
         was_open = self._phase is _OPEN
-        self._end(code, reason)
+        self._end(_ENDING, code, reason)
         if was_open:
             self._post(encode_close(code, reason))
         if self._outbox is None:
             self._all_sent()
 
-    def _end(self, code: int, reason: str) -> None:
+    def _end(self, phase: Phase, code: int, reason: str) -> None:
         """Messages are over; what is in the outbox goes out still."""
-        self._phase = _ENDING
+        self._phase = phase
         self.close_code = code
         self.close_reason = reason
-        self._close_by = min(self._close_by, self._hub.now + self._options.close_timeout)
-        if not self._queue:
-            self._wake(None)
+        self._close_by = min(self._close_by, self._hub.clock() + self._options.close_timeout)
+        self._wake(None)
         self._set_deadline()
 
+    def _call_on_close(self) -> None:
+        server = self._connection.server
+        server.callbacks.start_nowait(server.context.copy().run, self._run_on_close)
+
     def _run_on_close(self) -> None:
-        function, self.on_close = self.on_close, None
+        function, self._on_close = self._on_close, None
         try:
             if function is not None:
                 function()
@@ -190,33 +202,29 @@ class WebSocket(MessageReceiving):
             self._connection.end_upgraded()
 
     def _broke(self, reason: str) -> None:
-        if self.close_code is None:
-            self.close_code = 1006
-            self.close_reason = reason
+        if self._phase in _UNSETTLED:
+            self._end(_ENDING, 1006, reason)
         self._connection.close()
 
     def _cut(self, code: int, reason: str) -> None:
-        self.close_code = code
-        self.close_reason = reason
+        if self._phase in _UNSETTLED:
+            self._end(_ENDING, code, reason)
         self._connection.give_up()
 
     # The connection's second life: see Upgraded -----------------------------------------------------------
 
     def lost(self) -> None:
         """See Upgraded."""
+        if self._phase in _UNSETTLED:
+            self._end(_ENDING, 1006, "")
         self._phase = _CLOSED
-        if self.close_code is None:
-            self.close_code = 1006
-            self.close_reason = ""
         outbox, self._outbox = self._outbox, None
         if outbox is not None:
             outbox.drop()
-        self._wake(None)
         for room in self.rooms:
             room.leave(self)
-        if self.on_close is not None:
-            server = self._connection.server
-            server.callbacks.start_nowait(server.context.copy().run, self._run_on_close)
+        if self._on_close is not None and not self._runs:  # else it is called behind the last message
+            self._call_on_close()
 
     def drain(self, restarts: bool) -> None:
         """See Upgraded."""
@@ -227,7 +235,7 @@ class WebSocket(MessageReceiving):
 
     def app_left(self, error: BaseException | None) -> None:
         """See Upgraded."""
-        if error is not None and not isinstance(error, PeerGone):
+        if error is not None:
             self.close(1011, "error in the app")
         elif self._on_message is None:
             self.close(1000)
@@ -255,39 +263,55 @@ class WebSocket(MessageReceiving):
         if self._outbox is not None:
             when = min(when, now + self._outbox.left)
         if self._phase is _OPEN:
-            if self._pinged_at != NEVER:
-                when = min(when, self._pinged_at + options.ping_timeout)
+            if self._pinged_at > self._heard:
+                # Looked at after the interval too: when the answer has come meanwhile, the next ping is due.
+                when = min(when, self._pinged_at + options.ping_timeout, now + options.ping_interval)
             elif self._outbox is None:
                 when = min(when, self._heard + options.ping_interval)
-            when = min(when, self._moved_at + options.idle_timeout)
+            if self._outbox is None:
+                when = min(when, self._moved_at + options.idle_timeout)
         self._connection.deadline.arm(when)
 
     def expired(self) -> None:
         """See Upgraded. Something that only puts the moment off has happened meanwhile, or the moment is here."""
         now = self._hub.now
-        options = self._options
-        if now >= self._close_by:
-            self._cut(
-                self.close_code or 1006, self.close_reason or "the client did not agree to the end in time"
-            )
+        if now >= self._close_by and not self._may_agree_later(now):
+            self._cut(1006, "the client did not agree to the end in time (ws_close_timeout)")
         elif self._outbox is not None and not self._outbox.waited(now):
             self._cut(1008, "the client reads too slowly (send_timeout, send_min_rate)")
         else:
             if self._outbox is not None:
                 self._outbox.wait(now)
             if self._phase is _OPEN:
-                self._look_after(now, options)
+                self._look_after(now, self._options)
             self._set_deadline()
 
     def _look_after(self, now: float, options: WebSocketOptions) -> None:
-        if now >= self._moved_at + options.idle_timeout:
+        is_idle = now >= self._moved_at + options.idle_timeout and self._outbox is None
+        is_pinged = self._pinged_at > self._heard
+        is_silent = is_pinged and now >= self._pinged_at + options.ping_timeout
+        if (is_idle or is_silent) and (self._stopped or self._stream.has_unread()):
+            # What is missed may lie behind what the app has not taken, or have come while an app held the hub.
+            self._heard = self._moved_at = now
+        elif is_idle:
             self.close(1000, "no message for too long (ws_idle_timeout)")
-        elif now >= self._pinged_at + options.ping_timeout:
-            if self._stopped or self._stream.has_unread():
-                self._pinged_at = NEVER  # its answer may lie behind what the app has not taken: not its fault
-                self._heard = now
-            else:
-                self._fail(1011, "no answer to a ping (ws_ping_timeout)")
-        elif self._pinged_at == NEVER and now >= self._heard + options.ping_interval and self._outbox is None:
+        elif is_silent and self._takes_what_was_sent():
+            self._pinged_at = now  # it has not come to our ping yet
+        elif is_silent:
+            self._fail(1011, "no answer to a ping (ws_ping_timeout)")
+        elif not is_pinged and now >= self._heard + options.ping_interval and self._outbox is None:
             self._pinged_at = now
+            self._untaken = self._stream.untaken()
             self._post(encode_ping(b""))
+
+    def _may_agree_later(self, now: float) -> bool:
+        """Whether the client is still busy with what we have sent before our Close: then its time begins anew."""
+        if self._phase is not _CLOSING or (self._outbox is None and not self._takes_what_was_sent()):
+            return False
+        self._close_by = now + self._options.close_timeout
+        return True
+
+    def _takes_what_was_sent(self) -> bool:
+        """Whether the client's machine has taken something since our ping or Close, or since this was asked last."""
+        before, self._untaken = self._untaken, self._stream.untaken()
+        return self._untaken < before

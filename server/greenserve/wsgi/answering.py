@@ -61,6 +61,8 @@ class Answering:
         sized = getattr(result, "__len__", None)
         known = sized is not None and sized() == 1
         for piece in result:
+            if self._is_over:
+                continue  # upgraded by the iterable itself, which runs on to its end: what it yields is for nobody
             if type(piece) is not bytes:
                 piece = exact_bytes(piece)  # the same, without a class of its own
             if piece:
@@ -144,6 +146,8 @@ class Answering:
 
     def _end(self) -> None:
         """The iterable is exhausted: send what is still owed."""
+        if self._is_over:
+            return
         answer = self.answer
         if answer is None:
             self._send_whole(b"")

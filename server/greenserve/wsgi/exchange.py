@@ -41,7 +41,7 @@ class Exchange(Answering):
     seconds = 0.0
     messages = None  # of a WebSocket, for the access log
     is_upgraded = False  # the connection has left HTTP: whatever the app answers is for nobody
-    failure: BaseException | None = None  # what the app has raised
+    failure: BaseException | None = None  # what the app has raised behind an upgrade
 
     def __init__(
         self,
@@ -116,14 +116,16 @@ class Exchange(Answering):
         The status and the headers are checked and copied here, so that the error of one which cannot be sent comes
         from the app's own line, and what is sent is what was checked.
         """
+        if self.is_upgraded:
+            if status.startswith("5"):  # a framework has caught what its view has raised
+                self.failure = AppError(f"the app answered {status} behind the upgrade")
+            return self.write
         if exc_info is not None:
             try:
                 if self.answer is not None:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None  # the traceback holds this frame
-        elif self.is_upgraded:
-            return self.write
         elif self._given is not None:
             raise AppError("start_response() called a second time without exc_info (PEP 3333)")
         self._given = check_head(status, headers)
@@ -161,7 +163,8 @@ class Exchange(Answering):
         What the app answers after it is ignored. Raises AppError once the answer has begun, ProtocolError, PeerGone.
         """
         if self.answer is not None or self._is_over:
-            raise AppError("the answer has begun: the connection can't be upgraded any more")
+            begun = "it is upgraded already" if self.is_upgraded else "the answer has begun"
+            raise AppError(f"{begun}: the connection can't be upgraded any more")
 
         def begin(connection: Any, ahead: bytes) -> Any:
             self.is_upgraded = self._is_over = True
@@ -213,14 +216,21 @@ class Exchange(Answering):
 
     # When it went wrong ------------------------------------------------------------------------------------
 
+    def _is_an_end(self, error: BaseException) -> bool:
+        """Whether an app ends so what it has upgraded: told that the connection is closed, or telling us (engineio)."""
+        if isinstance(error, ConnectionError):
+            return self.is_upgraded and self.link.is_peer_gone()  # else it is from a database, say
+        return self.is_upgraded and isinstance(error, StopIteration)
+
     def _failed(self, error: BaseException) -> None:
         self.keep_alive = False
-        self.failure = error
+        if self.is_upgraded:
+            self.failure = error
         answer = self.answer
         if self.status and answer is not None and not answer.bodyless and not self._is_over:
             self.is_cut_off = answer.length is None and not answer.chunked
         _pass_on_interrupt(error)
-        if isinstance(error, PeerGone) or (self.is_upgraded and isinstance(error, _ENDS)):
+        if isinstance(error, PeerGone) or self._is_an_end(error):
             log.debug("%s %s: client gone: %s", self.head.method, self.head.target, error)
             return
         if isinstance(error, ProtocolError):
@@ -236,10 +246,6 @@ class Exchange(Answering):
         else:
             log.error("%s %s: error in the app", self.head.method, self.head.target, exc_info=error)
             self._send_error(500, "")
-
-
-# How apps end what they have upgraded: told that the connection is closed, or telling the server so (engineio).
-_ENDS = (ConnectionError, StopIteration)
 
 
 def _pass_on_interrupt(error: BaseException) -> None:
