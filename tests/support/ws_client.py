@@ -7,10 +7,17 @@ has to keep to: no mask (RFC 6455 §5.1), the shortest length (§5.2), control f
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from tests.support.raw import RawClient
+from tests.support.running import in_one_hub
+
+from greenserve import Server, WebSocketWSGI
+from greenserve_hub.testing import FakeClock
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 §1.3
@@ -142,3 +149,15 @@ class WSClient(RawClient):
         answer = self.close_frame()
         assert self.rest() == b""
         return answer
+
+
+@contextmanager
+def one_websocket(
+    handler: Callable[[Any], object], folder: Path, **settings: Any
+) -> Iterator[tuple[Server, FakeClock, WSClient]]:
+    """A server whose app is `handler`, and a client in its hub, on a clock that jumps; see in_one_hub()."""
+    with (
+        in_one_hub(WebSocketWSGI(handler), folder, **settings) as (server, clock),
+        WSClient(server.address, green=True) as client,
+    ):
+        yield server, clock, client

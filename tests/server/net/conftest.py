@@ -1,11 +1,12 @@
-"""Every test here also checks that no connection leaves the drawn paths from state to state.
+"""Every test here also checks that no connection, and no WebSocket, leaves the drawn paths from state to state.
 
 And those that tell nothing of TLS but what HTTP does on a connection run twice: without TLS, and over it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +14,43 @@ import pytest
 from tests.support import flavours
 from tests.support.certificates import client_context, issue
 
-from greenserve.net import State
-from greenserve.net.states import STARTS, TRANSITIONS
+from greenserve.net.frame_sending import FrameSending
+from greenserve.net.states import PHASES, STARTS, TRANSITIONS, Phase
 from greenserve.net.stream_link import StreamLink
 
 
 class _Checked:
-    """Stands in the place of Connection's slot and notes what the table does not allow."""
+    """Stands in the place of an object's slot and notes what the table does not allow."""
 
-    def __init__(self, slot: Any) -> None:
+    def __init__(self, slot: Any, starts: frozenset[Any], table: Mapping[Any, frozenset[Any]]) -> None:
         self.slot = slot
+        self.starts = starts
+        self.table = table
         self.wrong: list[str] = []
 
-    def __get__(self, connection: Any, kind: Any = None) -> Any:
-        return self if connection is None else self.slot.__get__(connection, kind)
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self if owner is None else self.slot.__get__(owner, kind)
 
-    def __set__(self, connection: Any, state: State) -> None:
+    def __set__(self, owner: Any, state: Enum) -> None:
         try:
-            before = self.slot.__get__(connection)
+            before = self.slot.__get__(owner)
         except AttributeError:
             before = None
-        allowed = STARTS if before is None else TRANSITIONS[before] | {before}
+        allowed = self.starts if before is None else self.table[before] | {before}
         if state not in allowed:
             self.wrong.append(f"{before} to {state}")
-        self.slot.__set__(connection, state)
+        self.slot.__set__(owner, state)
 
 
 @pytest.fixture(autouse=True)
 def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    checked = _Checked(StreamLink.__dict__["state"])
-    monkeypatch.setattr(StreamLink, "state", checked)
+    connections = _Checked(StreamLink.__dict__["state"], STARTS, TRANSITIONS)
+    websockets = _Checked(FrameSending.__dict__["_phase"], frozenset({Phase.OPEN}), PHASES)
+    monkeypatch.setattr(StreamLink, "state", connections)
+    monkeypatch.setattr(FrameSending, "_phase", websockets)
     yield
-    assert not checked.wrong
+    assert not connections.wrong
+    assert not websockets.wrong
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
