@@ -45,7 +45,8 @@ def accept_websocket(
 
     What the app answers afterwards is for nobody: return anything. The WebSocket is closed with 1000 when the app
     returns, unless `on_message` is set, and with 1011 when it raises. `subprotocols`: those that you speak, the one
-    that you like best first; `headers`: more fields of the 101 answer; `options`: see Options.
+    that you like best first; `headers`: more fields of the 101 answer; `options`: see Options. Flask finds a
+    view for it only by a route with `websocket=True`.
 
     Raises HandshakeError, a WSGI app itself, for a request that is no handshake, a wrong one, one from the page of a
     site that is not allowed, or one too many: return it as the answer. PeerGone; AppError where the server is another

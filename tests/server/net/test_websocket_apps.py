@@ -1,0 +1,326 @@
+"""websocket_apps: WebSockets inside of WSGI, with what stands around an app: middleware, frameworks, validators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+from wsgiref.validate import validator
+
+import flask
+import pytest
+import webob
+from tests.support.apps import Environ, Start, path
+from tests.support.raw import Answer, RawClient
+from tests.support.running import in_one_hub, serving
+from tests.support.ws_client import WSClient, handshake
+
+from greenserve import (
+    AppError,
+    HandshakeError,
+    WebSocket,
+    WebSocketWSGI,
+    accept_websocket,
+    sleep,
+)
+
+pytestmark = pytest.mark.over_tls_too
+
+
+def echo(ws: WebSocket) -> None:
+    for one in ws:
+        ws.send(one)
+
+
+def _refused(app: Any, *fields: str, data: bytes = b"", **settings: Any) -> Answer:
+    """What is answered to a handshake with these fields besides its own, or to `data`."""
+    with serving(app, **settings) as server, RawClient(server.address) as client:
+        return client.send(data or handshake("/", *fields)).answer()
+
+
+def _echoes(app: Any, folder: Path, *fields: str, **settings: Any) -> Answer:
+    """The answer to a handshake that an echo stands behind."""
+    with (
+        in_one_hub(app, folder, **settings) as (server, _),
+        WSClient(server.address, "/", *fields, green=True) as client,
+    ):
+        client.tell("hello")
+        assert client.message() == "hello"
+        assert client.leave() == (1000, "")
+        return client.opened
+
+
+class TestWebSocketWSGI:
+    def test_a_decorator(self, tmp_path: Path) -> None:
+        @WebSocketWSGI
+        def app(ws: WebSocket) -> None:
+            echo(ws)
+
+        assert _echoes(app, tmp_path).status == 101
+
+    def test_a_decorator_with_options(self, tmp_path: Path) -> None:
+        @WebSocketWSGI(subprotocols=["chat", "superchat"], headers=[("X-Mine", "1")])
+        def app(ws: WebSocket) -> None:
+            ws.send(f"{ws.subprotocol} {ws.protocol}")
+            echo(ws)
+
+        with (
+            in_one_hub(app, tmp_path) as (server, _),
+            WSClient(server.address, "/", "Sec-WebSocket-Protocol: other, superchat", green=True) as client,
+        ):
+            assert (client.opened["Sec-WebSocket-Protocol"], client.opened["X-Mine"]) == ("superchat", "1")
+            assert client.message() == "superchat superchat"
+
+    def test_a_call_with_options(self, tmp_path: Path) -> None:
+        with (
+            in_one_hub(WebSocketWSGI(echo, max_size=10, close_timeout="3s"), tmp_path) as (server, _),  # type: ignore[arg-type]
+            WSClient(server.address, green=True) as client,
+        ):
+            client.tell("x" * 11)
+            assert client.close_frame()[0] == 1009
+
+    def test_without_a_handler_it_says_so(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert _refused(WebSocketWSGI(subprotocols=["chat"])).status == 500
+        assert "has no handler" in caplog.text
+
+    def test_an_option_that_is_wrong_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert _refused(WebSocketWSGI(echo, when_slow="never")).status == 500
+        assert "keyword when_slow" in caplog.text
+
+    def test_authorize_may_answer_instead(self, tmp_path: Path) -> None:
+        def authorize(environ: Environ) -> Any:
+            if environ.get("HTTP_AUTHORIZATION") == "Bearer me":
+                return None
+            return webob.Response("who are you?", status=401, headers={"WWW-Authenticate": "Bearer"})
+
+        app = WebSocketWSGI(echo, authorize=authorize)
+        answer = _refused(app)
+        assert (answer.status, answer["WWW-Authenticate"], answer.body) == (401, "Bearer", b"who are you?")
+        assert _echoes(app, tmp_path, "Authorization: Bearer me").status == 101
+
+
+class TestRefused:
+    """A handshake that fails is answered as RFC 6455 §4.2.2 and §4.4 have it, and the connection serves on."""
+
+    def test_a_plain_request_is_426(self) -> None:
+        """RFC 9110 §15.5.22: with the protocol to upgrade to."""
+        answer = _refused(WebSocketWSGI(echo), data=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (answer.status, answer["Upgrade"]) == (426, "websocket")
+
+    def test_another_version_is_426(self) -> None:
+        answer = _refused(WebSocketWSGI(echo), data=handshake().replace(b"Version: 13", b"Version: 8"))
+        assert (answer.status, answer["Sec-WebSocket-Version"]) == (426, "13")
+
+    def test_a_wrong_key_is_400(self) -> None:
+        answer = _refused(WebSocketWSGI(echo), data=handshake().replace(b"Key: dGhl", b"Key: dGh"))
+        assert answer.status == 400
+
+    def test_a_page_of_another_site_is_403(self) -> None:
+        """§10.2, and the answer says how to allow it."""
+        answer = _refused(WebSocketWSGI(echo), "Origin: https://evil.example")
+        assert answer.status == 403
+        assert b"origins" in answer.body
+
+    @pytest.mark.parametrize(
+        ("origins", "settings"),
+        [
+            ("*", {}),
+            (["https://good.example"], {}),
+            (lambda origin, environ: origin == "https://good.example", {}),
+            (None, {"ws_origins": "same,https://good.example"}),
+        ],
+    )
+    def test_one_that_is_allowed_comes_in(
+        self, tmp_path: Path, origins: Any, settings: dict[str, str]
+    ) -> None:
+        app = WebSocketWSGI(echo, origins=origins)
+        assert _echoes(app, tmp_path, "Origin: https://good.example", **settings).status == 101
+
+    def test_the_connection_serves_on(self, tmp_path: Path) -> None:
+        with (
+            in_one_hub(WebSocketWSGI(echo), tmp_path) as (server, _),
+            RawClient(server.address, green=True) as client,
+        ):
+            assert client.send(handshake("/", "Origin: https://evil.example")).answer().status == 403
+            assert client.send(handshake()).answer().status == 101
+
+    @pytest.mark.parametrize("how", ["returned", "raised"])
+    def test_the_error_is_an_answer_in_any_app(self, how: str) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            try:
+                accept_websocket(environ)
+            except HandshakeError as error:
+                if how == "raised":
+                    raise
+                return error(environ, start_response)
+            return []
+
+        answer = _refused(app, "Origin: https://evil.example")
+        assert (answer.status, b"Origin" in answer.body) == (403, True)
+
+    def test_one_too_many_is_that_error_too(self) -> None:
+        """A framework would make a 500 of any other."""
+        seen: list[HandshakeError] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            try:
+                accept_websocket(environ)
+            except HandshakeError as error:
+                seen.append(error)
+                return error(environ, start_response)
+            return []
+
+        answer = _refused(app, limit_websockets=0)
+        assert (answer.status, answer["Retry-After"]) == (503, "1")
+        assert [error.status for error in seen] == [503]
+
+    def test_another_server_is_told(self) -> None:
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "HTTP_UPGRADE": "websocket",
+            "HTTP_CONNECTION": "Upgrade",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+        }
+        with pytest.raises(AppError, match="a request that greenserve serves"):
+            accept_websocket(environ)
+
+    @pytest.mark.parametrize("data", [b"POST", b"HEAD", b"OPTIONS"])
+    def test_other_methods(self, data: bytes) -> None:
+        """§4.1: the method is GET."""
+        with serving(WebSocketWSGI(echo)) as server, RawClient(server.address) as client:
+            client.send(handshake().replace(b"GET", data, 1))
+            assert client.head().status in (400, 405)
+
+
+class TestInside:
+    """What stands around it."""
+
+    def test_wsgiref_validate_around_it(self, tmp_path: Path) -> None:
+        assert _echoes(validator(WebSocketWSGI(echo)), tmp_path).status == 101
+
+    def test_and_around_what_refuses(self) -> None:
+        assert _refused(validator(WebSocketWSGI(echo)), "Origin: https://evil.example").status == 403
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_middleware_that_holds_the_answer_back(self, tmp_path: Path, lazy: bool) -> None:
+        """It calls start_response itself when the app is through, or is a generator around it."""
+        seen: list[Any] = []
+
+        def middleware(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            held: list[Any] = []
+
+            def hold(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
+                held.append((status, headers))
+                return held.append
+
+            body = list(WebSocketWSGI(echo)(environ, hold))
+            seen.append(held)
+            start_response(*held[0])
+            return body
+
+        def generator(environ: Environ, start_response: Start) -> Iterator[bytes]:
+            yield from middleware(environ, start_response)
+            yield b"and more"
+
+        assert _echoes(generator if lazy else middleware, tmp_path).status == 101
+        assert seen[0][0][0] == "101 Switching Protocols"
+
+    def test_middleware_that_answered_before(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A streamed answer can't be taken back: the app is told, and the client gets what it has."""
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [("Content-Length", "5")])(b"begun")
+            return WebSocketWSGI(echo)(environ, start_response)  # type: ignore[no-any-return]
+
+        assert _refused(app).body == b"begun"
+
+    def test_beside_http(self, tmp_path: Path) -> None:
+        websockets = WebSocketWSGI(echo)
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            if environ["PATH_INFO"] == "/ws":
+                return websockets(environ, start_response)  # type: ignore[no-any-return]
+            return path(environ, start_response)
+
+        with in_one_hub(app, tmp_path) as (server, _), RawClient(server.address, green=True) as client:
+            assert client.get("/http").body == b"/http"
+            assert client.send(handshake("/ws")).answer().status == 101
+
+    def test_context_variables_are_the_requests(self, tmp_path: Path) -> None:
+        user: ContextVar[str] = ContextVar("user", default="nobody")
+
+        def middleware(environ: Environ, start_response: Start) -> Any:
+            user.set(environ["PATH_INFO"])
+            return WebSocketWSGI(handler)(environ, start_response)
+
+        def handler(ws: WebSocket) -> None:
+            for _ in ws:
+                ws.send(user.get())
+
+        with (
+            in_one_hub(middleware, tmp_path) as (server, _),
+            WSClient(server.address, "/anna", green=True) as one,
+            WSClient(server.address, "/berta", green=True) as other,
+        ):
+            for client, name in ((one, "/anna"), (other, "/berta"), (one, "/anna")):
+                client.tell("who am I?")
+                assert client.message() == name
+
+
+class TestInFlask:
+    """Whose routes take a WebSocket's handshake where they say websocket=True."""
+
+    def _app(self) -> flask.Flask:
+        app = flask.Flask(__name__)
+
+        @app.route("/echo", websocket=True)
+        def view() -> str:
+            echo(accept_websocket(flask.request.environ))
+            return ""
+
+        @app.route("/fails", websocket=True)
+        def fails() -> str:
+            accept_websocket(flask.request.environ).receive()
+            raise LookupError("my own")
+
+        @app.route("/callback", websocket=True)
+        def callback() -> str:
+            ws = accept_websocket(flask.request.environ)
+            ws.on_message = ws.send
+            return "still open"
+
+        @app.route("/refuses", websocket=True)
+        def refuses() -> Any:
+            try:
+                accept_websocket(flask.request.environ, origins=["https://good.example"])
+            except HandshakeError as error:
+                return error
+            return ""
+
+        return app
+
+    @pytest.mark.parametrize("path", ["/echo", "/callback"])
+    def test_a_view_with_a_websocket(self, tmp_path: Path, path: str) -> None:
+        with (
+            in_one_hub(self._app(), tmp_path) as (server, _),
+            WSClient(server.address, path, green=True) as client,
+        ):
+            for _ in range(3):
+                client.tell("hello")
+                assert client.message() == "hello"
+                sleep(1)
+            assert client.leave() == (1000, "")
+
+    def test_its_error_is_1011(self, tmp_path: Path) -> None:
+        with (
+            in_one_hub(self._app(), tmp_path) as (server, _),
+            WSClient(server.address, "/fails", green=True) as client,
+        ):
+            client.tell("go")
+            assert client.agree() == (1011, "error in the app")
+
+    def test_a_refused_handshake_is_a_response(self) -> None:
+        with serving(self._app()) as server, RawClient(server.address) as client:
+            assert client.send(handshake("/refuses", "Origin: https://evil.example")).answer().status == 403
+            assert client.send(handshake("/refuses", "Origin: https://good.example")).answer().status == 101
