@@ -31,6 +31,7 @@ class Seen:
     bytes_received: int = 56
     began: float = 1783220645.678
     seconds: float = 1.234567
+    messages: tuple[int, int] | None = None
     environ: dict[str, Any] | None = field(
         default_factory=lambda: {
             "HTTP_REFERER": "http://example.com/",
@@ -55,6 +56,11 @@ def test_combined() -> None:
         f'203.0.113.9 - ada {T} "GET /a/b?x=1&y=2 HTTP/1.1" 200 1234 '
         '"http://example.com/" "Mozilla/5.0 (X11)"'
     )
+
+
+def test_combined_of_a_websocket_tells_what_it_has_done() -> None:
+    line = compile_format("combined")(Seen(status=101, messages=(3, 4)))
+    assert line.endswith('"Mozilla/5.0 (X11)" 1.235s received=3/56B sent=4/1234B')
 
 
 def test_gunicorns_default_is_the_combined_line() -> None:
@@ -210,6 +216,11 @@ def test_json() -> None:
         "user_agent": "Mozilla/5.0 (X11)",
         "pid": os.getpid(),
     }
+
+
+def test_json_of_a_websocket_counts_its_messages() -> None:
+    entry = json.loads(compile_format("json")(Seen(status=101, messages=(3, 4))))
+    assert (entry["messages_received"], entry["messages_sent"]) == (3, 4)
 
 
 def test_json_of_anything_is_one_ascii_line_that_reads_back() -> None:

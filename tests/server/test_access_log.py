@@ -26,6 +26,7 @@ def exchange(**changes: Any) -> Any:
         "bytes_received": 0,
         "began": 1783220645.0,
         "seconds": 0.5,
+        "messages": None,
         "environ": {},
     }
     return SimpleNamespace(**{**facts, **changes})
