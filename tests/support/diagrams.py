@@ -11,12 +11,13 @@ from enum import Enum
 from pathlib import Path
 
 from greenserve.http1.bodies import CHUNK_TRANSITIONS
-from greenserve.net.states import STARTS, TRANSITIONS
+from greenserve.net.states import PHASES, STARTS, TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
 Table = Mapping[Enum, frozenset[Enum]]
 DRAWINGS: dict[str, tuple[Table, frozenset[Enum]]] = {
     "connection": (TRANSITIONS, STARTS),
+    "websocket": (PHASES, frozenset()),
     "chunks": (CHUNK_TRANSITIONS, frozenset()),
 }
 

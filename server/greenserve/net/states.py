@@ -15,13 +15,13 @@ class Phase(Enum):
 
     OPEN = "messages go both ways"
     CLOSING = "our Close is out or on its way"
-    ENDING = "agreed or failed: what is unsent goes out"
+    ENDING = "agreed, failed or broken: what is unsent goes out if it can"
     CLOSED = "closed"
 
 
 PHASES: Final[Mapping[Phase, frozenset[Phase]]] = {
-    Phase.OPEN: frozenset({Phase.CLOSING, Phase.ENDING, Phase.CLOSED}),
-    Phase.CLOSING: frozenset({Phase.ENDING, Phase.CLOSED}),
+    Phase.OPEN: frozenset({Phase.CLOSING, Phase.ENDING}),
+    Phase.CLOSING: frozenset({Phase.ENDING}),
     Phase.ENDING: frozenset({Phase.CLOSED}),
     Phase.CLOSED: frozenset(),
 }
