@@ -101,6 +101,12 @@ class RawClient:
         self.ahead += data
         return data
 
+    def take_ahead(self, count: int) -> None:
+        """Receive so much more, and leave it for what is asked for next."""
+        count += len(self.ahead)
+        while len(self.ahead) < count:
+            self.more()
+
     def take(self, count: int) -> bytes:
         while len(self.ahead) < count:
             self.more()

@@ -351,14 +351,17 @@ class Connection(Upgrading):
         """The server stops: close unless a request is under way, or about to come. Switches: never."""
         if self._reader is not None or self._head is not None:
             return
+        try:
+            self._drain()
+        except Exception:
+            self.broke()
+
+    def _drain(self) -> None:
         if self._upgraded is not None:
             self._upgraded.drain(self.server.restarts)
         elif self.state is _PARKED:
-            try:
-                if not self._take_late():
-                    self.close()
-            except Exception:
-                self.broke()
+            if not self._take_late():
+                self.close()
         elif self.state in (_PREFACE, _HANDSHAKE, _HEAD):
             # It was opened for a request that may be on its way; one that was served has had its turn.
             self._deadline.arm(min(self._deadline.when, self.server.hub.now + FIRST_REQUEST_TIME))

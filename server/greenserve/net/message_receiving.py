@@ -230,8 +230,8 @@ class MessageReceiving(FrameSending):
         self._queued += len(message)
         if self._on_message is not None:
             self._run_soon()
-        is_full = len(queue) >= self._options.max_queue or self._queued >= _QUEUED
-        self._stopped = is_full and self._phase is _OPEN  # else on_message has closed it
+        # Looked at now: on_message may have taken it already, or all.
+        self._stopped = len(queue) >= self._options.max_queue or self._queued >= _QUEUED
         return self._stopped
 
     def _take_queued(self, queue: deque[Message]) -> Message:

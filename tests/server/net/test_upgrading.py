@@ -12,6 +12,7 @@ import pytest
 from tests.support.apps import Environ, Routes, Start
 from tests.support.raw import RawClient, request
 from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.times import eventually
 from tests.support.ws_client import PING, PONG, Frame, WSClient, closing, frame, handshake, message
 
 from greenserve import (
@@ -28,6 +29,7 @@ from greenserve import (
     spawn,
 )
 from greenserve.net.connection import Connection
+from greenserve.net.upgraded import UpgradeRecord
 from greenserve.net.upgrading import Upgrading
 
 pytestmark = pytest.mark.over_tls_too
@@ -82,7 +84,7 @@ class TestSlots:
                 assert client.message() == "hello"
             with RawClient(server.address) as http:
                 assert http.get("/http").body == b"/http"
-            assert (server.stats.websockets, server.stats.active) == (10, 0)
+            eventually(lambda: (server.stats.websockets, server.stats.active) == (10, 0))
             for client in clients:
                 client.leave()
                 client.close()
@@ -97,6 +99,45 @@ class TestSlots:
             sleep(1000)
             client.tell("still here")
             assert client.message() == "still here"
+
+    def test_and_for_whatever_else_lives_on_a_connection(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Who sets no deadline of its own has none."""
+
+        class Life:
+            path = "/bare"
+
+            def lost(self) -> None:
+                pass
+
+            def app_left(self, error: BaseException | None) -> None:
+                ended.append((error, clock()))
+
+            def drain(self, restarts: bool) -> None:
+                raise LookupError("which is no reason for the server not to stop")
+
+            def record(self) -> UpgradeRecord:
+                return UpgradeRecord({}, 0, 0, None)
+
+        ended: list[object] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            environ["greenserve.upgrade"](b"HTTP/1.1 101 Switching Protocols\r\n\r\n", lambda *_: Life())
+            sleep(1000)
+            return []
+
+        with (
+            in_one_hub(app, tmp_path, request_timeout=5) as (server, clock),
+            RawClient(server.address, green=True) as client,
+        ):
+            began = clock()
+            assert client.send(handshake()).answer().status == 101
+            sleep(1001)
+            assert ended == [(None, began + 1000)]
+            server.stop(100)
+            assert clock() == began + 1001
+        assert "which is no reason" in caplog.text
 
     @pytest.mark.parametrize("seed", range(20))
     def test_however_they_end_the_pool_is_whole(self, tmp_path: Path, seed: int) -> None:

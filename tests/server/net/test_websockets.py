@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import flavours
 from tests.support.running import in_one_hub
+from tests.support.times import PATIENCE
 from tests.support.ws_client import (
     BINARY,
     CLOSE,
@@ -22,10 +25,12 @@ from tests.support.ws_client import (
 )
 
 from greenserve import (
+    Config,
     Event,
     GreenletExit,
     PeerGone,
     Room,
+    Server,
     WebSocket,
     WebSocketClosed,
     WebSocketWSGI,
@@ -35,6 +40,7 @@ from greenserve import (
     spawn,
 )
 from greenserve.net.message_receiving import MessageReceiving
+from greenserve_hub.testing import fake_clock
 
 pytestmark = pytest.mark.over_tls_too
 
@@ -156,6 +162,21 @@ class TestClose:
             client.close()
             sleep(0.1)
             assert server.stats.connections == 0
+
+    def test_the_end_waits_for_the_client_and_not_for_time(self) -> None:
+        """Over TCP, on a clock that stands still: lingering hears of its end."""
+        with fake_clock():
+            server = Server(
+                WebSocketWSGI(Open()), Config.from_settings(bind="127.0.0.1:0", **flavours.settings)
+            )
+            server.start()
+            with WSClient(server.address, green=True) as client:
+                client.leave()
+            limit = time.monotonic() + PATIENCE
+            while server.stats.connections and time.monotonic() < limit:
+                sleep(0)
+            assert server.stats.connections == 0
+            server.stop(0)
 
     def test_a_client_that_ends_its_sending_has_not_closed(self, tmp_path: Path) -> None:
         """§7.1.5: 1006."""
