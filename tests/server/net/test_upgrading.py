@@ -397,13 +397,15 @@ class TestOnce:
 class TestWhatTheAppAnswers:
     """Behind the upgrade it is for nobody."""
 
+    @pytest.mark.parametrize("starts", [False, True])
     @pytest.mark.parametrize("ends_itself", [False, True])
-    def test_a_generator_may_upgrade(self, tmp_path: Path, ends_itself: bool) -> None:
+    def test_a_generator_may_upgrade(self, tmp_path: Path, ends_itself: bool, starts: bool) -> None:
         """It runs on to its end, and what it yields goes nowhere."""
         closed = []
 
         def app(environ: Environ, start_response: Start) -> Iterator[bytes]:
-            start_response("200 OK", [("Content-Type", "text/plain")])
+            if starts:
+                start_response("200 OK", [("Content-Type", "text/plain")])
             try:
                 ws = accept_websocket(environ)
                 yield b"not for the client"

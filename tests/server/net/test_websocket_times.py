@@ -54,10 +54,10 @@ def _take_a_little(client: WSClient) -> None:
 
 
 def _take_slowly(client: WSClient) -> None:
-    """Some minutes' worth of a message that is much longer."""
-    for _ in range(10):
+    """Some minutes' worth of a message that is much longer, in pieces that don't make room for more."""
+    for _ in range(20):
         sleep(25)
-        client.take_ahead(300_000)
+        client.take_ahead(40_000)
 
 
 class TestPing:
