@@ -73,9 +73,9 @@ class LimitSettings:
         512 << 20,
         kinds.size(off="as much as their apps made"),
         group=AT_ONCE,
-        help="of whole answers that wait in memory for their clients; beyond it those that have taken nothing for "
-        "longest are reset",
-        protects="clients that ask for large answers and don't read, until memory is used up",
+        help="of whole answers, and WebSockets' messages, that wait in memory for their clients; beyond it those that "
+        "have taken nothing for longest are reset",
+        protects="clients that ask for large answers, or to hear much, and don't read, until memory is used up",
         precedent="lighttpd, Envoy: per connection",
     )
 

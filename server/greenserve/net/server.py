@@ -24,6 +24,7 @@ from greenserve.errors import ConfigError
 from greenserve.http1 import HeadLimits
 from greenserve.net.admission import Admission
 from greenserve.net.binding import open_listener, prepare
+from greenserve.net.broadcasts import Broadcasts
 from greenserve.net.connection import Connection
 from greenserve.net.connections import Connections
 from greenserve.net.dates import DateLine
@@ -59,6 +60,7 @@ class Server:
     dispatcher: Dispatcher
     admission: Admission
     unsent: Unsent
+    broadcasts: Broadcasts
 
     def __init__(
         self,
@@ -138,6 +140,7 @@ class Server:
         self.dispatcher = Dispatcher(self.hub, config.pool, config.pool_overflow, config.limit_queue)
         self.admission = self.connections.admission = Admission(self.hub, config, self.connections)
         self.unsent = Unsent(self.hub, config.limit_unsent)
+        self.broadcasts = Broadcasts(self.hub)
         self.handshakes = Handshakes(self.hub)
         if self.config.proxy_protocol != "off":
             self.prefaces = Prefaces(self.config, self.hub)

@@ -102,6 +102,8 @@ class WebSocket(MessageReceiving):
         a reason longer than 123 bytes. Switches: never.
         """
         frame = encode_close(code, reason)
+        if self._phase is _OPEN and self.rooms:
+            self._catch_up()
         if self._phase is not _OPEN:
             return
         self._end(_CLOSING, code, reason)
@@ -181,6 +183,7 @@ class WebSocket(MessageReceiving):
         self._phase = phase
         self.close_code = code
         self.close_reason = reason
+        self._stop_sending()
         self._close_by = min(self._close_by, self._hub.clock() + self._options.close_timeout)
         self._wake(None)
         self._set_deadline()
@@ -218,11 +221,7 @@ class WebSocket(MessageReceiving):
         if self._phase in _UNSETTLED:
             self._end(_ENDING, 1006, "")
         self._phase = _CLOSED
-        outbox, self._outbox = self._outbox, None
-        if outbox is not None:
-            outbox.drop()
-        for room in self.rooms:
-            room.leave(self)
+        self._drop_unsent()
         if self._on_close is not None and not self._runs:  # else it is called behind the last message
             self._call_on_close()
 
