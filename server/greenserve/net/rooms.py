@@ -56,7 +56,7 @@ class Room:
         self._round: Iterator[WebSocket] = iter(())  # members that this round has not come to
         self._round_gives = 0  # the number up to which all have everything when it is over
         # What was joined for one member fits others: by the number of the first, and window bits.
-        self._joined: dict[tuple[int, int | None], bytes] = {}
+        self._joined: dict[tuple[int, int | None], list[tuple[bytes, int]]] = {}
 
     def __repr__(self) -> str:
         """For dumps and logs."""
@@ -131,23 +131,16 @@ class Room:
         self._members[ws] = end
         missed = self._waiting[begin - self._number :]
         bits = ws.window_bits
-        if len(missed) > 1 and all(sent.skip is not ws for sent in missed):
-            joined = self._join(missed, begin, bits)
-            if joined:
-                ws.send_shared(joined, len(missed))
-                return
-        for sent in missed:
-            if sent.skip is not ws:
-                ws.send_shared(sent.frame(bits))
-
-    def _join(self, missed: list[_Sent], begin: int, bits: int | None) -> bytes:
-        """Their frames as one piece; empty where that would be too large."""
+        if len(missed) == 1 or any(sent.skip is ws for sent in missed):
+            for sent in missed:
+                if sent.skip is not ws:
+                    ws.send_shared(sent.frame(bits))
+            return
         joined = self._joined.get((begin, bits))
         if joined is None:
-            frames = [sent.frame(bits) for sent in missed]
-            joined = b"".join(frames) if sum(map(len, frames)) <= _TOGETHER else b""
-            self._joined[begin, bits] = joined
-        return joined
+            joined = self._joined[begin, bits] = _join([sent.frame(bits) for sent in missed])
+        for frames, count in joined:
+            ws.send_shared(frames, count)
 
     def go_on(self, clock: Callable[[], float], until: float) -> None:
         """Send to those who have not got everything, at least one of them, until then. Switches: never."""
@@ -175,3 +168,16 @@ class Room:
         self._round = iter(())
         for ws in self._members:
             self._members[ws] = self._number
+
+
+def _join(frames: list[bytes]) -> list[tuple[bytes, int]]:
+    """Small ones joined, each piece with how many it is made of."""
+    joined = []
+    start = size = 0
+    for i, frame in enumerate(frames):
+        size += len(frame)
+        if size > _TOGETHER and i > start:
+            joined.append((b"".join(frames[start:i]), i - start))
+            start, size = i, len(frame)
+    joined.append((b"".join(frames[start:]), len(frames) - start))
+    return joined
