@@ -302,7 +302,13 @@ class FrameSending(FramePosting):
         return True
 
     def _stop_sending(self) -> None:
-        """No more messages go out: who stands in line hears it. What is in the outbox goes out still."""
+        """No message follows: it leaves its rooms, and who stands in line hears it. The outbox goes out still."""
+        for room in self.rooms:
+            room.leave(self)  # type: ignore[arg-type]
         line, self._line = self._line, None
         for waiter in line or ():
             waiter.wake()
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin to close. WebSocket's."""
+        raise NotImplementedError

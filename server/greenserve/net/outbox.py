@@ -103,7 +103,7 @@ class Outbox:
         self._offered = 1
         if len(frames) == 1 or len(first) >= _TOGETHER:
             return first
-        pieces: list[bytes | memoryview] = []
+        pieces: list[Frame] = []
         size = 0
         for frame in frames:
             if isinstance(frame, tuple):
