@@ -115,12 +115,14 @@ class TestSend:
 
         def late_in_its_turn() -> None:
             opened.clock.advance(1)  # so that a green thread would give way
-            ws.send("one")
+            returned.append(ws.send("one"))
+            returned.append(ws.send(bytes(LARGE)))  # it can't wait until that is out
 
+        returned: list[bool] = []
         hub.call_soon(late_in_its_turn)
-        hub.call_soon(ws.send, bytes(LARGE))  # it can't wait until that is out
         assert client.message() == "one"
         _takes_the_large(client)
+        assert returned == [True, True]
 
     def test_a_callback_of_the_hub_can_not_wait(self, opened: Sockets) -> None:
         ws, client = opened.stalled()
@@ -272,11 +274,13 @@ class TestClose:
         assert client.rest() == b""
 
     def test_nothing_is_sent_while_it_is_being_closed(self, opened: Sockets) -> None:
-        ws, client = opened.stalled()
+        ws, client = opened.open()
+        shrink(ws, 20_000)
+        ws.send_shared(encode_shared(bytes(30_000), None))
         client.send(closing())
         wait_all_blocked()
-        while len(client.ahead) < 300_000 and not client.is_silent():
-            client.ahead += client.sock.recv(65536)  # what is there: this does not give way
+        assert ws._outbox is not None
+        client.sock.recv(30_000)  # this does not give way
         ws._connection.close()  # and so the hub has not heard of the room that is there now
         assert ws.close_code == 1000
         assert opened.server.unsent.bytes == 0
@@ -393,6 +397,26 @@ class TestSendStream:
         for one in (streams, sender, second):
             one.wait()
         assert ws.messages_sent == 4
+
+    def test_who_has_streamed_sends_the_next_behind_those_in_line(self, opened: Sockets) -> None:
+        ws, client = opened.open()
+        go = Event()
+
+        def pieces() -> Iterator[str]:
+            yield "1"
+            go.wait()
+
+        def stream_and_send() -> None:
+            ws.send_stream(pieces())
+            ws.send("4")
+
+        spawn(stream_and_send)
+        wait_all_blocked()
+        spawn(ws.send, "2")
+        spawn(ws.send, "3")
+        wait_all_blocked()
+        go.send()
+        assert [client.message() for _ in range(4)] == [*"1234"]
 
     def test_what_waits_behind_it_is_bounded(self, opened: Sockets) -> None:
         ws, client = opened.open(when_slow="drop", max_unsent="100K")

@@ -294,6 +294,16 @@ class TestLittleByLittle:
         assert sum(calls) == 1500 - 1
         assert all(ws.messages_sent == 500 for ws, _ in members[:2])
 
+    def test_a_burst_that_is_dropped_is_counted_by_its_messages(self, opened: Sockets) -> None:
+        room = Room()
+        ws, _ = opened.stalled(when_slow="drop", max_unsent="1K")
+        assert ws.send(bytes(1000))
+        room.join(ws)
+        for _ in range(10):
+            room.send("x")
+        _all_out(opened)
+        assert ws.dropped == 10
+
     def test_a_random_life(self, opened: Sockets) -> None:
         """Whatever joins, leaves, is sent and is closed between the turns: each gets what it should, in order."""
         rng = random.Random(7)
