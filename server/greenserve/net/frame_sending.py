@@ -208,7 +208,7 @@ class FrameSending(FramePosting):
         if self._outbox is None:
             sent = self._send_now(frame)
             if sent == len(frame):
-                if hub.clock() - hub.now > _TURN and getcurrent() is not hub.greenlet:
+                if hub.clock() - hub.now > _TURN:
                     sleep(0)
                 return
             left: Frame = memoryview(frame)[sent:]

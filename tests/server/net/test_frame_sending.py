@@ -276,11 +276,11 @@ class TestClose:
     def test_nothing_is_sent_while_it_is_being_closed(self, opened: Sockets) -> None:
         ws, client = opened.open()
         shrink(ws, 20_000)
-        ws.send_shared(encode_shared(bytes(30_000), None))
+        ws.send_shared(encode_shared(bytes(60_000), None))
         client.send(closing())
         wait_all_blocked()
         assert ws._outbox is not None
-        client.sock.recv(30_000)  # this does not give way
+        client.sock.recv(60_000)  # this does not give way
         ws._connection.close()  # and so the hub has not heard of the room that is there now
         assert ws.close_code == 1000
         assert opened.server.unsent.bytes == 0
