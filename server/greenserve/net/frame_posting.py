@@ -122,9 +122,9 @@ class FramePosting:
         raise NotImplementedError
 
     def _closed_error(self) -> WebSocketClosed:
-        if self.close_code is None:
-            return WebSocketClosed(1006, "this side has begun to close it")
-        return WebSocketClosed(self.close_code, self.close_reason or "")
+        assert self.close_code is not None, "it is known when messages are over"
+        assert self.close_reason is not None
+        return WebSocketClosed(self.close_code, self.close_reason)
 
     def _broke(self, reason: str) -> None:
         """The connection can't be used any more. WebSocket's, as those below."""

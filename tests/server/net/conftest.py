@@ -14,7 +14,7 @@ import pytest
 from tests.support import flavours
 from tests.support.certificates import client_context, issue
 
-from greenserve.net.frame_sending import FrameSending
+from greenserve.net.frame_posting import FramePosting
 from greenserve.net.states import PHASES, STARTS, TRANSITIONS, Phase
 from greenserve.net.stream_link import StreamLink
 
@@ -45,9 +45,9 @@ class _Checked:
 @pytest.fixture(autouse=True)
 def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     connections = _Checked(StreamLink.__dict__["state"], STARTS, TRANSITIONS)
-    websockets = _Checked(FrameSending.__dict__["_phase"], frozenset({Phase.OPEN}), PHASES)
+    websockets = _Checked(FramePosting.__dict__["_phase"], frozenset({Phase.OPEN}), PHASES)
     monkeypatch.setattr(StreamLink, "state", connections)
-    monkeypatch.setattr(FrameSending, "_phase", websockets)
+    monkeypatch.setattr(FramePosting, "_phase", websockets)
     yield
     assert not connections.wrong
     assert not websockets.wrong

@@ -216,6 +216,7 @@ class TestWaiting:
                 sender.wait()
             assert error.value.code == 1006
         assert opened.server.unsent.bytes == 0
+        assert not opened.server.unsent._waiting
         with pytest.raises(WebSocketClosed):
             ws.send("x")
 
@@ -233,7 +234,7 @@ class TestClose:
         ws.send_shared(encode_shared("shared", None))
         wait_all_blocked()
         ws.close(1000, "enough")
-        with pytest.raises(WebSocketClosed, match="this side has begun to close it"):
+        with pytest.raises(WebSocketClosed, match="closed with 1000: enough"):
             waiting.wait()
         with pytest.raises(WebSocketClosed):
             ws.send("late")
@@ -654,7 +655,7 @@ class TestContextTakeover:
 class TestPace:
     @pytest.mark.parametrize("policy", POLICIES)
     def test_who_takes_nothing_is_cut_off(self, tmp_path: Path, policy: str) -> None:
-        with sockets(tmp_path, send_timeout="30s", send_min_rate="off") as found:
+        with sockets(tmp_path, send_timeout="30s", send_min_rate="off", ws_ping_interval="off") as found:
             ws, _ = found.open(when_slow=policy)
             sender = spawn(ws.send, bytes(LARGE))
             sleep(29)
@@ -682,6 +683,24 @@ class TestPace:
                 sleep(5)
                 client.sock.recv(1000)
             assert ws.close_code == 1008
+
+    def test_who_takes_much_now_and_then_is_cut_off_too(self, tmp_path: Path) -> None:
+        """Who makes room just before its time is over, but less than it should."""
+        with sockets(
+            tmp_path, send_timeout="30s", send_min_rate="5000", min_rate_grace="10s", ws_ping_interval="off"
+        ) as found:
+            ws, client = found.open()
+            shrink(ws)
+            spawn(ws.send, bytes(LARGE))
+            taken = 0
+            for _ in range(10):
+                if ws.closed:
+                    break
+                sleep(8)
+                with suppress(OSError):  # TLS: a part of a record, and then the end
+                    taken += len(client.sock.recv(65536))
+            assert ws.close_code == 1008
+            assert taken > 4_000
 
     def test_who_takes_it_steadily_is_not(self, tmp_path: Path) -> None:
         with sockets(tmp_path, send_timeout="30s", send_min_rate="500", min_rate_grace="10s") as found:

@@ -216,6 +216,19 @@ class TestLittleByLittle:
         _all_out(opened)
         assert late.messages_sent == 1
 
+    def test_one_that_becomes_small_meanwhile_keeps_the_order(
+        self, opened: Sockets, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rooms, "_SMALL", 2)
+        room = Room()
+        members = _joined(opened, room, 4)
+        room.send("1")
+        for ws, _ in members[2:]:
+            room.leave(ws)
+        room.send("2")
+        for _, client in members[:2]:
+            assert [client.message(), client.message()] == ["1", "2"]
+
     def test_who_leaves_has_got_what_was_sent_before(self, opened: Sockets) -> None:
         room = Room()
         _joined(opened, room, 3)

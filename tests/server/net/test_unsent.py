@@ -188,6 +188,14 @@ class TestWebSockets:
             assert client.message() == bytes(LARGE)
             assert not ws.closed
 
+    def test_one_that_has_taken_all_is_left_alone(self, tmp_path: Path) -> None:
+        with sockets(tmp_path, limit_unsent="6M", send_timeout="off", send_min_rate="off") as found:
+            ws, client = found.stalled()
+            assert client.message() == bytes(LARGE)
+            first, _ = found.stalled()
+            second, _ = found.stalled()
+            assert (ws.closed, first.closed, second.closed) == (False, True, False)
+
     def test_what_a_room_sends_is_held_once(self, tmp_path: Path) -> None:
         with sockets(tmp_path, limit_unsent="2M", ws_max_unsent="2M") as found:
             room = Room()
