@@ -144,10 +144,8 @@ class Room:
 
     def go_on(self, clock: Callable[[], float], until: float) -> None:
         """Send to those who have not got everything, at least one of them, until then. Switches: never."""
-        members = self._members
         for ws in self._round:
-            if ws in members:
-                self.catch_up(ws)
+            self.catch_up(ws)
             if clock() >= until:
                 return
         # What was sent before this round began is out.
@@ -157,7 +155,7 @@ class Room:
         self._number = self._round_gives
         self._joined.clear()
         self._round_gives += len(self._waiting)
-        self._round = iter(tuple(members) if self._waiting else ())
+        self._round = iter(tuple(self._members) if self._waiting else ())
 
     def drop_unsent(self) -> None:
         """Who has not got everything yet will not. Switches: never."""

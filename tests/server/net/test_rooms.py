@@ -305,6 +305,7 @@ class TestLittleByLittle:
         per_member = len(calls[: calls.index(1)]) // 2
         assert per_member == 4
         assert sum(calls) == 1500 - 1
+        assert not room._joined
         assert all(ws.messages_sent == 500 for ws, _ in members[:2])
 
     def test_a_burst_that_is_dropped_is_counted_by_its_messages(self, opened: Sockets) -> None:
@@ -390,9 +391,11 @@ class TestLittleByLittle:
         _all_out(opened)
         assert "<Room broken of 1>: an error in the server" in caplog.text
         monkeypatch.undo()
+        monkeypatch.setattr(rooms, "_SMALL", 0)
         assert room.send("y") == 1
-        assert client.message() == "y"
-        assert ws.messages_sent == 1
+        assert room.send("z") == 1
+        assert [client.message(), client.message()] == ["y", "z"]
+        assert ws.messages_sent == 2
 
 
 class TestBound:
