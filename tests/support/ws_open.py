@@ -30,10 +30,10 @@ class Sockets:
         self.heard: list[str | bytes] = []  # what clients said
         self._stack = stack
 
-    def open(self, **options: Any) -> tuple[WebSocket, WSClient]:
-        """One more, with its client, who reads what it is told to."""
+    def open(self, *fields: str, **options: Any) -> tuple[WebSocket, WSClient]:
+        """One more, with its client, who reads what it is told to; `fields`: more of its request."""
         self.options = options
-        client = self._stack.enter_context(WSClient(self.server.address, green=True))
+        client = self._stack.enter_context(WSClient(self.server.address, "/", *fields, green=True))
         wait_all_blocked()
         return self.made[-1], client
 

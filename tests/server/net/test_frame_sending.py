@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +24,8 @@ from tests.support.ws_client import (
 )
 from tests.support.ws_open import LARGE, Sockets, shrink, sockets
 
-from greenserve import Event, Timeout, WebSocketClosed, kill, sleep, spawn
+from greenserve import Event, Room, Timeout, WebSocketClosed, kill, sleep, spawn
+from greenserve.net import rooms
 from greenserve.websocket import encode_shared
 from greenserve_hub.errors import HubError
 from greenserve_hub.testing import wait_all_blocked
@@ -615,6 +618,49 @@ class _Deflate:
 
 class TestContextTakeover:
     """RFC 7692 §7.1: what our compressor has seen and what the client's window holds must be the same."""
+
+    @pytest.mark.parametrize("small", [0, 1000])
+    def test_a_client_inflates_all_that_it_gets(
+        self, opened: Sockets, small: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its own messages, a room's between them at once or a little later, some dropped: the context holds."""
+        monkeypatch.setattr(rooms, "_SMALL", small)
+        ws, client = opened.open(
+            "Sec-WebSocket-Extensions: permessage-deflate", when_slow="drop", max_unsent="4K"
+        )
+        shrink(ws)
+        room = Room()
+        room.join(ws)
+        rng = random.Random(5)
+        expected: list[str] = []
+        found: list[str] = []
+        inflate = zlib.decompressobj(-15)
+        words = ["lorem", "ipsum", "dolor", "sit", "amet"]
+
+        def read() -> None:
+            one = client.frame()
+            data = one.payload
+            if one.rsv:
+                data = inflate.decompress(data + b"\0\0\xff\xff")
+            found.append(data.decode())
+
+        own_compressed = 0
+        for _ in range(40):
+            for _ in range(30):
+                dropped = ws.dropped
+                text = " ".join(rng.choices(words, k=rng.randrange(1, 2000)))
+                if rng.random() < 0.4:
+                    room.send(text)
+                    room.catch_up(ws)
+                else:
+                    own_compressed += ws.send(text)
+                if ws.dropped == dropped:
+                    expected.append(text)
+            while len(found) < len(expected):
+                read()
+            assert found == expected
+        assert ws.dropped > 50
+        assert own_compressed > 50
 
     def test_a_dropped_message_was_never_compressed(
         self, opened: Sockets, monkeypatch: pytest.MonkeyPatch
