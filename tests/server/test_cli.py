@@ -135,6 +135,8 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "forwarded_headers": "forwarded",
         "proxy_protocol": "auto",
         "proxy_allow_from": "192.0.2.1",
+        "ws_when_slow": "drop",
+        "ws_origins": "*",
     }
     argv = ["gs_cli_app:app"]
     for name, entry in SETTINGS.items():
