@@ -282,6 +282,19 @@ class TestLimits:
             == 1009
         )
 
+    def test_each_message_is_counted_alone_whichever_way_it_takes(self) -> None:
+        kinds = [
+            [frame(BINARY, bytes(900))],
+            [frame(BINARY, bytes(900))[:300], frame(BINARY, bytes(900))[300:]],
+            [frame(TEXT, bytes(900))[:300], frame(TEXT, bytes(900))[300:]],
+            [frame(BINARY, deflated(Random(1).randbytes(900)), rsv=4)],
+            fragments(TEXT, bytes(400), bytes(500)),
+        ]
+        for kind in kinds:
+            assert len(read(*kind * 10, limits=self.SMALL, deflate=Deflate())) == 10
+        mixed = [piece for kind in kinds for piece in kind]
+        assert len(read(*mixed * 3, limits=self.SMALL, deflate=Deflate())) == 3 * len(kinds)
+
     def test_the_number_of_frames(self) -> None:
         pings = [frame(PING)] * 10
         assert read(*fragments(TEXT, b"a", b"b", b"c", b"d"), limits=self.SMALL) == ["abcd"]
