@@ -23,7 +23,6 @@ MEMORY_LEVEL: Final = (
     5  # with a window of 12 bits a compressor takes 32 KiB; zlib's own 8 and 15 bits take 256
 )
 _TAIL: Final = b"\x00\x00\xff\xff"  # what a sync flush ends with, and the wire leaves out (§7.2.1)
-_EMPTY: Final = b"\x00"  # an empty message (§7.2.3.6)
 _RATIO_FROM: Final = 1 << 20  # bytes: a megabyte of zeros is no bomb
 _BOUNDLESS: Final = 1 << 62
 _MOST_STREAMS: Final = (
@@ -86,8 +85,6 @@ class Deflate(PerMessageDeflate):
 
     def compress(self, data: bytes) -> bytes:
         """One whole message, as it goes on the wire (§7.2.1)."""
-        if not data:
-            return _EMPTY  # zlib gives nothing at all for a second flush
         out = self._out
         if out is None:
             out = _compressor(self.server_max_window_bits, self._memory_level)
@@ -193,8 +190,6 @@ class Deflate(PerMessageDeflate):
 
 def compress_alone(data: bytes, window_bits: int) -> bytes:
     """One whole message that refers to nothing before it: any receiver with such a window can read it."""
-    if not data:
-        return _EMPTY
     out = _compressor(window_bits, MEMORY_LEVEL)
     return (out.compress(data) + out.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
