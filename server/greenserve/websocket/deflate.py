@@ -140,13 +140,13 @@ class Deflate(PerMessageDeflate):
             self._in = None
             pieces.append(piece)
             data = inflater.unused_data
-            if not data or is_tail:
-                return b"".join(pieces)
             self._streams += 1
             if self._streams > _MOST_STREAMS:
                 raise Broken(
                     POLICY, f"more than {_MOST_STREAMS} final blocks in a message (RFC 7692 §7.2.3.4)"
                 )
+            if not data or is_tail:
+                return b"".join(pieces)
 
     def _most(self) -> int:
         """What the message may have become by now, in bytes."""

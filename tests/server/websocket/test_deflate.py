@@ -237,8 +237,13 @@ class TestMessages:
             assert read(*frames, deflate=Deflate()) == [
                 Failure(1008, "more than 16 final blocks in a message (RFC 7692 §7.2.3.4)")
             ]
-        good = frame(TEXT, b"\x03\0" * 15 + b"\0", rsv=4)
-        assert read(good, good, deflate=Deflate()) == ["", ""]
+        good, bad = b"\x03\0" * 16 + b"\0", b"\x03\0" * 17
+        assert read(frame(TEXT, good, rsv=4), frame(TEXT, good, rsv=4), deflate=Deflate()) == ["", ""]
+        # However they are cut.
+        for place in range(len(good)):
+            assert read(*fragments(TEXT, good[:place], good[place:], rsv=4), deflate=Deflate()) == [""]
+            (failure,) = read(*fragments(TEXT, bad[:place], bad[place:], rsv=4), deflate=Deflate())
+            assert isinstance(failure, Failure)
 
     @pytest.mark.parametrize("data", [b"\xff", b"\xff\xff\xff", b"\x06", b"\x00\x01\x00\x00\x00x"])
     def test_7_2_2_what_is_not_deflate_data(self, data: bytes) -> None:
