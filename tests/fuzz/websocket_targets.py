@@ -13,6 +13,7 @@ from greenserve.websocket import (
     Close,
     Compression,
     Deflate,
+    Event,
     Failure,
     ReadLimits,
     encode_close,
@@ -47,6 +48,13 @@ def _second_opinion(stream: bytes, deflate: Deflate | None) -> list[Any]:
     return found
 
 
+def _may_be_1014(event: Event) -> bool:
+    """Whether wsproto, which does not know that code, would refuse a close for it."""
+    return (isinstance(event, Close) and event.code == 1014) or (
+        isinstance(event, Failure) and "reason of a close" in event.reason
+    )
+
+
 def websocket_frames(data: bytes) -> None:
     """A stream reads the same however it is cut, and as wsproto reads it, and limits hold."""
     choice, cuts, stream = (data[:1] or b"\0")[0], list(data[1:5]), data[5:]
@@ -56,8 +64,8 @@ def websocket_frames(data: bytes) -> None:
     assert comparable(cut) == comparable(whole)
     theirs = _second_opinion(stream, _deflate(choice))
     ours = comparable(whole)
-    if whole and isinstance(whole[-1], Close) and whole[-1].code == 1014:
-        ours[-1:] = ["failure", 1002]  # wsproto does not know the code
+    if whole and theirs[-2:] == ["failure", 1002] and _may_be_1014(whole[-1]):
+        ours[-len(comparable(whole[-1:])) :] = theirs[-2:]
     assert ours == theirs
     limited = read(*pieces, limits=_TIGHT, deflate=_deflate(choice))
     for number, event in enumerate(limited):
