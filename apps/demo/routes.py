@@ -1,7 +1,7 @@
 """The demo's front door: which path is answered by which function, and the page itself.
 
-The page is three files, sent through `wsgi.file_wrapper`, which greenserve turns into sendfile(2). The rest
-is counted by `InFlight`, so that the page can show how many requests run at this moment.
+The page is three files. The chat stands under /chat/ as an app of its own. The rest is counted by `InFlight`, so that
+the page can show how many requests run at this moment.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from wsgiref.util import FileWrapper
+from wsgiref.util import shift_path_info
 
+from apps import chat
+from apps.chat.pages import Page
 from webob import Request
 from webob.exc import HTTPMethodNotAllowed, HTTPNotFound
 
@@ -19,7 +21,6 @@ from . import live, uploads, work
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-FOLDER = Path(__file__).parent
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
@@ -27,6 +28,7 @@ FILES = {
 }
 # The page loads nothing from elsewhere, and its Content-Security-Policy makes that a fact.
 POLICY = "default-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+PAGE = Page(Path(__file__).parent, FILES, POLICY)
 
 ROUTES: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
     "/events": (("GET",), live.events),
@@ -42,8 +44,11 @@ ROUTES: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """The WSGI app."""
-    if environ["PATH_INFO"] in FILES and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-        return send_file(environ, start_response)
+    if PAGE.has(environ):
+        return PAGE(environ, start_response)
+    if environ["PATH_INFO"].split("/")[1:2] == ["chat"]:
+        shift_path_info(environ)
+        return chat.app(environ, start_response)
     return live.in_flight.count(answer, environ, start_response)
 
 
@@ -60,21 +65,3 @@ def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[
     response.headers.setdefault("Cache-Control", "no-store")
     answered: Iterable[bytes] = response(environ, start_response)
     return answered
-
-
-def send_file(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """One of the page's files."""
-    name, content_type = FILES[environ["PATH_INFO"]]
-    path = FOLDER / name
-    headers = {
-        "Content-Type": content_type,
-        "Content-Length": str(path.stat().st_size),
-        "Cache-Control": "no-cache",
-        "Content-Security-Policy": POLICY,
-        "X-Content-Type-Options": "nosniff",
-    }
-    start_response("200 OK", list(headers.items()))
-    if environ["REQUEST_METHOD"] == "HEAD":
-        return []
-    sent: Iterable[bytes] = environ.get("wsgi.file_wrapper", FileWrapper)(path.open("rb"))
-    return sent
