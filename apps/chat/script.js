@@ -61,6 +61,7 @@ function welcome(message) {
   for (const [number, one] of message.people) people.set(number, number === message.you ? `${one} (you)` : one);
   showPeople();
   showRooms(message.rooms);
+  $("rooms").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   // What is caught up with is not read out as if it were said now.
   $("log").ariaBusy = "true";
   follow(() => {

@@ -1,7 +1,7 @@
 """Headless Chromium, driven over WebDriver (https://www.w3.org/TR/webdriver2/), which is JSON over HTTP.
 
 Each browser is a process of its own with a profile of its own, under one chromedriver. Nothing waits for a time:
-`until` asks the page again and again until what it should show is there.
+`until` watches the page until it shows what it should.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import base64
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
-from tests.support.times import PATIENCE, eventually
+from tests.support.times import PATIENCE
 
 CHROMEDRIVER = shutil.which("chromedriver")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -38,6 +38,15 @@ OPTIONS = [
 ]
 
 
+OBSERVE = """
+const [code, given, done] = arguments, holds = new Function(code);
+const look = () => { if (holds(...given)) { observer.disconnect(); done(true); } };
+const observer = new MutationObserver(look);
+observer.observe(document, { attributes: true, characterData: true, childList: true, subtree: true });
+look();
+"""
+
+
 class Browser:
     """One Chromium with one window."""
 
@@ -48,6 +57,7 @@ class Browser:
             "browserName": "chrome",
             "goog:chromeOptions": {"binary": CHROMIUM, "args": OPTIONS},
             "goog:loggingPrefs": {"browser": "ALL"},
+            "timeouts": {"script": int(PATIENCE * 1000)},
         }
         self._base = f"{driver}/session"
         made = self._ask("POST", "", {"capabilities": {"alwaysMatch": wanted}})
@@ -61,6 +71,9 @@ class Browser:
 
     def open(self, url: str) -> None:
         self._ask("POST", "/url", {"url": url})
+
+    def reload(self) -> None:
+        self._ask("POST", "/refresh", {})
 
     def script(self, code: str, *arguments: Any) -> Any:
         """What a function's body returns; its arguments are in `arguments`."""
@@ -96,10 +109,23 @@ class Browser:
 
     def until(self, css: str, *wanted: str) -> None:
         """Wait until these are the texts of these elements."""
-        try:
-            eventually(lambda: self.texts(css) == list(wanted))
-        except AssertionError:
-            raise AssertionError(f"{css} is {self.texts(css)}, not {list(wanted)}") from None
+        self.until_true(
+            "return JSON.stringify(Array.from(document.querySelectorAll(arguments[0]), (one) => one.textContent))"
+            " === JSON.stringify(arguments[1])",
+            css,
+            wanted,
+            or_else=lambda: f"{css} is {self.texts(css)}, not {list(wanted)}",
+        )
+
+    def until_true(self, code: str, *arguments: Any, or_else: Callable[[], str]) -> None:
+        """Wait until what a function's body returns is true. It is asked again whenever the document changes."""
+        told = self._http.post(
+            f"{self._base}/execute/async",
+            json={"script": OBSERVE, "args": [code, arguments]},
+            timeout=2 * PATIENCE,
+        ).json()["value"]
+        if told is not True:
+            raise AssertionError(f"{or_else()}; {told['error']}: {told['message'].splitlines()[0]}")
 
     def complaints(self) -> list[str]:
         """Errors and warnings of the console since they were last asked for."""
