@@ -54,12 +54,12 @@ class Chat:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request."""
         path = environ["PATH_INFO"]
-        if path == "/ws":
-            return self.socket(environ, start_response)
         if self.page.has(environ):
             return self.page(environ, start_response)
-        if not path:  # mounted at /chat, asked for without its slash: relative links would miss
-            response: Any = HTTPPermanentRedirect(location=Request(environ).script_name + "/")
+        if path == "/ws":
+            response: Any = self.socket
+        elif not path:  # mounted at /chat, asked for without its slash: relative links would miss
+            response = HTTPPermanentRedirect(location=Request(environ).script_name + "/")
         elif path in FILES:
             response = HTTPMethodNotAllowed(headers={"Allow": "GET, HEAD"})
         else:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -16,6 +18,9 @@ from apps.chat.routes import FILES, Chat
 from apps.chat.visitors import BURST, MOST_STRIKES, RATE, Visitor
 from apps.demo import app as demo
 from tests.support.running import serving
+from tests.support.times import PATIENCE
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import CloseConnection, RejectConnection, Request, TextMessage
 
 from greenserve import WebSocketClosed
 
@@ -559,6 +564,83 @@ def test_answers_other_paths_and_methods(url):
     refused = requests.post(url + "/", timeout=5)
     assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
     assert get(url + "/ws").status_code == 426, "a WebSocket or nothing"
+
+
+class Client:
+    """A program that talks to the chat as its page does, by wsproto."""
+
+    def __init__(self, url, **fields):
+        where = urlsplit(url)
+        self.sock = socket.create_connection((where.hostname, where.port), PATIENCE)
+        self.ws = WSConnection(ConnectionType.CLIENT)
+        headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+        path = f"{where.path}/ws"
+        self.sock.sendall(self.ws.send(Request(host=where.netloc, target=path, extra_headers=headers)))
+        self.events = self.ws.events()
+        self.opened = self.event()
+
+    def event(self):
+        """The next one; None at the end of the connection."""
+        while (event := next(self.events, None)) is None:
+            if not (data := self.sock.recv(65536)):
+                return None
+            self.ws.receive_data(data)
+            self.events = self.ws.events()
+        return event
+
+    def hear(self, kind):
+        """The next message of that type."""
+        text = ""
+        while True:
+            event = self.event()
+            text += event.data
+            if event.message_finished:
+                if (said := json.loads(text))["type"] == kind:
+                    return said
+                text = ""
+
+    def say(self, kind, **fields):
+        self.send(json.dumps({"type": kind, **fields}))
+
+    def send(self, text):
+        self.sock.sendall(self.ws.send(TextMessage(text)))
+
+    def join(self, name):
+        self.say("join", room="programs", name=name, tab=f"the-tab-of-{name:10}".replace(" ", "-"), after=0)
+        return self.hear("welcome")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+
+def test_programs_talk(url):
+    with Client(url) as ada, Client(url) as grace:
+        assert ada.join("Ada")["people"] == [[1, "Ada"]]
+        assert grace.join("Grace")["people"] == [[1, "Ada"], [2, "Grace"]]
+        assert ada.hear("joined")["name"] == "Grace"
+        ada.say("say", text="Ada's", key="key-of-a-program")
+        assert ada.hear("message") == grace.hear("message")
+        assert ada.hear("rooms")["rooms"] == [["programs", 2]]
+        grace.sock.close()
+        assert ada.hear("left")["name"] == "Grace"
+
+
+def test_a_message_larger_than_any_page_sends_closes(url):
+    with Client(url) as ada:
+        ada.join("Ada")
+        ada.send("x" * (protocol.MOST_BYTES + 1))
+        while not isinstance(event := ada.event(), CloseConnection):
+            assert event is not None
+        assert event.code == 1009
+
+
+def test_the_page_of_another_site_is_not_let_in(url):
+    with Client(url, Origin="https://elsewhere.example") as ada:
+        assert isinstance(ada.opened, RejectConnection)
+        assert ada.opened.status_code == 403
 
 
 def test_the_demo_sends_on_to_the_slash():
