@@ -7,12 +7,14 @@ import json
 import signal
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from apps.chat import Chat
 from tests.support.browsers import ENTER, MISSING, REASON, Browser, browsers
 from tests.support.commands import Command, command
 from tests.support.relays import relaying
+from tests.support.running import serving
 from tests.support.times import eventually
 
 pytestmark = pytest.mark.skipif(MISSING, reason=REASON)
@@ -23,7 +25,7 @@ TEXTS = "#log .text"
 UNSENT = "#unsent .text"
 STATE = "#state"
 PEOPLE = "#people li"
-# Or the next page of this window would come back by itself; about:blank has nothing to forget.
+# Or the window's next page from that server would come back by itself; about:blank has nothing to forget.
 FORGET = "try { sessionStorage.clear() } catch {}"
 PAGES = itertools.count()
 
@@ -81,11 +83,11 @@ def two(opened, request):
         # What fails while the server is away is the test's own doing.
         complaints = [one for one in browser.complaints() if "WebSocket connection to" not in one]
         assert not complaints
-        browser.script(FORGET)
 
 
 def come(browser: Browser, url: str, name: str, room: str) -> None:
     """By keyboard alone: the first field has the focus, and Enter joins."""
+    browser.script(FORGET)
     # Another query is another page: one that differs in its # alone would not be loaded again.
     browser.open(f"{url}?{next(PAGES)}#{room}")
     browser.press(name + ENTER)
@@ -93,7 +95,7 @@ def come(browser: Browser, url: str, name: str, room: str) -> None:
 
 
 def leave(browser: Browser) -> None:
-    """Out of the room, and off its page."""
+    """Off the page."""
     browser.script(FORGET)
     browser.open("about:blank")
 
@@ -214,6 +216,26 @@ def test_who_types_too_fast_is_slowed_and_loses_nothing(two):
     two.ada.until("#problem", "")
 
 
+STATES = """
+window.states = [];
+const place = document.getElementById("state");
+new MutationObserver(() => states.push(place.textContent)).observe(place, { childList: true });
+"""
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["1001", "1012"])
+def test_a_restart_is_told_apart_from_a_broken_line(two, restarts):
+    """By its close code; the first try then comes at once, and those after it as after any failure."""
+    with serving(Chat(), graceful_timeout=5) as server:
+        come(two.grace, server.url + "/", "Grace", "lobby")
+        two.grace.script(STATES)
+        server.stop(restarts=restarts)
+        waits(two.grace, "Not connected")
+    states = two.grace.script("return states")
+    assert states[:2] == ["The server restarts; next try in 1 s", "connecting…"]
+    assert states[2].startswith("Not connected; next try in ")
+
+
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_restart_loses_nothing(two, by):
     say(two.ada, "before")
@@ -236,6 +258,42 @@ def test_a_restart_loses_nothing(two, by):
         browser.until(TEXTS, "before", "while it was away", "and another", "after")
 
 
+AGAIN = """
+const [room, key] = arguments, again = new WebSocket(location.origin.replace("http", "ws") + "/ws");
+again.onopen = () => {
+  again.send(JSON.stringify({ type: "join", room, name: "Again", tab: "tab-of-the-repeater", after: 0 }));
+  for (const [text, itsKey] of [["passed on", key], ["and more", key + "-and-more"]])
+    again.send(JSON.stringify({ type: "say", text, key: itsKey }));
+};
+"""
+
+
+def test_what_a_server_passed_on_before_it_died_is_not_shown_twice(two):
+    """Its sender never heard that it was, and says it again to a server that knows nothing of it."""
+    say(two.ada, "passed on")
+    two.grace.until(TEXTS, "passed on")
+    key = two.grace.script("return document.querySelector('#log [data-key]').dataset.key")
+    two.server.end(signal.SIGKILL)
+    two.server.start()
+    two.grace.until(STATE, "connected")
+    two.ada.script(AGAIN, two.ada.texts("#room-title")[0], key)
+    two.grace.until(TEXTS, "passed on", "and more")
+
+
+RECORD = """
+window.sent = [];
+const send = WebSocket.prototype.send;
+WebSocket.prototype.send = function (text) { sent.push(JSON.parse(text)); send.call(this, text); };
+return Date.parse(document.querySelector("#log > :last-child time").dateTime);
+"""
+
+
+def sent(browser: Browser) -> list[dict[str, Any]]:
+    """What the page has sent since RECORD, which also gives the id of the last message."""
+    messages: list[dict[str, Any]] = browser.script("return sent")
+    return messages
+
+
 def test_a_page_that_was_cut_off_catches_up(two):
     """What is said meanwhile comes when its network is back, each message once."""
     with relaying(int(two.server.port)) as relay:
@@ -243,6 +301,7 @@ def test_a_page_that_was_cut_off_catches_up(two):
         come(two.grace, f"http://127.0.0.1:{relay.port}/", "Grace", two.ada.texts("#room-title")[0])
         say(two.ada, "one")
         two.grace.until(TEXTS, "one")
+        newest = two.grace.script(RECORD)
         relay.cut()
         waits(two.grace, "Not connected")
         say(two.grace, "kept")
@@ -257,7 +316,40 @@ def test_a_page_that_was_cut_off_catches_up(two):
         for browser in two.grace, two.ada:
             browser.until(TEXTS, "one", "two", "three", "kept")
         two.grace.until(UNSENT)
+        assert sent(two.grace)[0]["after"] == newest, "it asked for what it had not"
         leave(two.grace)
+
+
+def test_what_is_written_for_another_room_while_cut_off_gets_there(two):
+    with relaying(int(two.server.port)) as relay:
+        leave(two.grace)
+        come(two.grace, f"http://127.0.0.1:{relay.port}/", "Grace", two.ada.texts("#room-title")[0])
+        relay.cut()
+        waits(two.grace, "Not connected")
+        two.grace.type("#other", "Tea  Time" + ENTER)
+        two.grace.until("#room-title", "Tea  Time")
+        say(two.grace, "one lump")
+        two.grace.until(UNSENT, "one lump")
+        relay.mend()
+        two.grace.click("#retry")
+        two.grace.until("#room-title", "tea time")
+        two.grace.until(TEXTS, "one lump")
+        two.grace.until(UNSENT)
+        leave(two.grace)
+
+
+def test_a_line_that_seems_idle_is_tried(two):
+    """A minute is a tenth of a second here."""
+    two.grace.script(
+        "const real = setTimeout; window.setTimeout = (work, ms) => real(work, ms === 60_000 ? 100 : ms)"
+    )
+    say(two.grace, "the last word")
+    two.grace.until(TEXTS, "the last word")
+    two.grace.script(RECORD)
+    eventually(lambda: len(sent(two.grace)) >= 2, "a hello, and another one")
+    assert {one["type"] for one in sent(two.grace)} == {"join"}
+    two.grace.until(TEXTS, "the last word")
+    two.ada.until("#log .news", "Grace joined")
 
 
 def test_a_silent_server_is_noticed_and_what_it_heard_is_not_said_twice(two):
