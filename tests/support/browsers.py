@@ -57,6 +57,7 @@ class Browser:
             "browserName": "chrome",
             "goog:chromeOptions": {"binary": CHROMIUM, "args": OPTIONS},
             "goog:loggingPrefs": {"browser": "ALL"},
+            "pageLoadStrategy": "eager",  # modules have run by then
             "timeouts": {"script": int(PATIENCE * 1000)},
         }
         self._base = f"{driver}/session"
@@ -99,6 +100,16 @@ class Browser:
         """Keys for whatever has the focus."""
         focused = self._ask("GET", "/element/active")[ELEMENT]
         self._ask("POST", f"/element/{focused}/value", {"text": text})
+
+    def paste(self, text: str) -> None:
+        """Text for whatever has the focus, all of it at once: a key takes milliseconds."""
+        self.devtools("Input.insertText", text=text)
+
+    def enter(self) -> None:
+        """The Enter key, for whatever has the focus."""
+        key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
+        self.devtools("Input.dispatchKeyEvent", type="keyDown", text="\r", **key)
+        self.devtools("Input.dispatchKeyEvent", type="keyUp", **key)
 
     def texts(self, css: str) -> list[str]:
         """The text of each element, shown or not."""

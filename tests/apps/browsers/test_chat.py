@@ -90,7 +90,8 @@ def come(browser: Browser, url: str, name: str, room: str) -> None:
     browser.script(FORGET)
     # Another query is another page: one that differs in its # alone would not be loaded again.
     browser.open(f"{url}?{next(PAGES)}#{room}")
-    browser.press(name + ENTER)
+    browser.paste(name)
+    browser.enter()
     browser.until(STATE, "connected")
 
 
@@ -102,7 +103,8 @@ def leave(browser: Browser) -> None:
 
 def say(browser: Browser, text: str) -> None:
     """By keyboard alone: the message field has the focus."""
-    browser.press(text + ENTER)
+    browser.paste(text)
+    browser.enter()
 
 
 def waits(browser: Browser, why: str) -> None:
@@ -115,7 +117,7 @@ def waits(browser: Browser, why: str) -> None:
 
 
 def test_two_browsers_talk(two):
-    say(two.ada, "Hello, Grace")
+    two.ada.press("Hello, Grace" + ENTER)  # key by key
     two.grace.until(TEXTS, "Hello, Grace")
     say(two.grace, "Hello, Ada")
     for browser, names in (two.ada, ["You", "Grace"]), (two.grace, ["Ada", "You"]):
