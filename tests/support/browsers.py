@@ -7,12 +7,14 @@ Each browser is a process of its own with a profile of its own, under one chrome
 from __future__ import annotations
 
 import base64
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import requests
@@ -155,8 +157,15 @@ def browsers(count: int) -> Iterator[list[Browser]]:
     """So many, closed at the end."""
     assert CHROMEDRIVER is not None
     with ExitStack() as stack:
+        # Chromium leaves folders behind; they go with the one that they are in.
+        folder = stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
         driver = stack.enter_context(
-            subprocess.Popen([CHROMEDRIVER, "--port=0"], stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [CHROMEDRIVER, "--port=0"],
+                env=os.environ | {"TMPDIR": folder},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         )
         stack.callback(driver.terminate)
         assert driver.stdout is not None
