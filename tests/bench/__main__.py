@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.bench import machine, plots, tables, targets
 from tests.bench.catalogue import SCENARIOS
 from tests.bench.openloop import LoadFailed
-from tests.bench.peers import PEERS, Unsuited
+from tests.bench.peers import HTTP, PEERS, Unsuited
 from tests.bench.samples import Results, Sample
 from tests.bench.servers import ServerFailed
 
@@ -29,11 +29,12 @@ class Settings:
     tasks: int = 1_000_000
     microbenchmark_seconds: float = 1.0
     slow_seconds: int = 25
+    websockets: int = 10_000
 
     @classmethod
     def quick(cls):
         """Whether everything works; the numbers are noise."""
-        return cls(rounds=1, seconds=1, tasks=50_000, microbenchmark_seconds=0.3, slow_seconds=12)
+        return cls(rounds=1, seconds=1, tasks=50_000, microbenchmark_seconds=0.3, slow_seconds=12, websockets=1000)
 
 
 def parse(argv):
@@ -158,9 +159,11 @@ def main(argv=None):
         print(f"load average {described['load_average_at_start']}: something else is running, expect noise")
     command = " ".join(["python -m tests.bench", *argv])
     for name in arguments.only:
-        versions = {peer.name: peer.version() for peer in peers}
-        chosen = [peer for peer in peers if peer.name in getattr(SCENARIOS[name], "PEERS", PEERS)]
-        results = Results(name, command, described, versions, missing, asdict(settings))
+        suited = getattr(SCENARIOS[name], "PEERS", HTTP)
+        chosen = [peer for peer in peers if peer.name in suited]
+        versions = {peer.name: peer.version() for peer in chosen}
+        without = {peer: reason for peer, reason in missing.items() if peer in suited}
+        results = Results(name, command, described, versions, without, asdict(settings))
         run(SCENARIOS[name], chosen, settings, results, arguments.results)
     return report(arguments)
 

@@ -10,9 +10,14 @@ from tests.bench.scenarios import (
     sleepers,
     slow_clients,
     tls,
+    ws_echo,
+    ws_echo_64k,
 )
 
 SCENARIOS = {
     one.NAME: one
-    for one in (rps, tls, latency, idle_memory, sleepers, idle_load, runtime, fairness, slow_clients)
+    for one in (
+        *(rps, tls, latency, idle_memory, sleepers, idle_load, runtime, fairness, slow_clients),
+        *(ws_echo, ws_echo_64k),
+    )
 }

@@ -20,9 +20,9 @@ FOLDER = Path("bench-results")
 SECONDS = 600
 
 
-def pip(distribution):
-    """None when it is installed, else the line of pip's output that says why not."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", distribution]
+def pip(*distributions):
+    """None when they are installed, else the line of pip's output that says why not."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *distributions]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     except subprocess.TimeoutExpired:
@@ -57,7 +57,7 @@ def install(peer):
     """Why the peer can't be used, or an empty string."""
     if not peer.missing():
         return ""
-    reason = pip(peer.name)
+    reason = pip(peer.name, *peer.beside)
     if reason and "ev.h" in reason and headers():
         reason = pip(peer.name)
     importlib.invalidate_caches()

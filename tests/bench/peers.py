@@ -6,6 +6,7 @@ own default. Common to all: one worker process, 127.0.0.1, no access log, a back
 connections are held).
 """
 
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,20 +27,25 @@ class Needs:
     hold: connections that stay open and idle, beside the active ones (0: nothing is said to the server)
     at_once: requests that run at the same time (0: the server's default)
     certfile: TLS, with the certificate and key in this file ("": none)
+    websockets: how many are open, with /echo as their path, beside the hello app (0: none, and `app` is what is served)
+    fragments: how many a message may have (0: the server's default)
     """
 
     app: str = HELLO
     hold: int = 0
     at_once: int = 0
     certfile: str = ""
+    websockets: int = 0
+    fragments: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server. Its name is also that of its module and of its distribution.
+    """A server. Its name is also that of its distribution, and of its module where `module` names no other.
 
     sleeps: how its app waits, "" if an app that waits stops the whole server
     needs: what pip can't bring
+    beside: distributions that it runs on and does not ask for itself
     """
 
     name: str
@@ -47,26 +53,38 @@ class Peer:
     arguments: Callable[[str, Needs], list[str]]
     sleeps: str = ""
     needs: str = ""
+    module: str = ""
+    beside: tuple[str, ...] = ()
 
     def command(self, port, needs):
         return [sys.executable, "-m", *self.arguments(str(port), needs)]
 
     def missing(self):
         """Why it can't be run here, or an empty string."""
-        return "" if util.find_spec(self.name) else "not installed"
+        wanted = [self.module or self.name, *self.beside]
+        return "" if all(map(util.find_spec, wanted)) else "not installed"
 
     def version(self):
-        try:
-            return metadata.version(self.name)
-        except metadata.PackageNotFoundError:
-            return "?"
+        """Its own, and those of what it runs on."""
+        return ", ".join([version_of(self.name), *(f"{one} {version_of(one)}" for one in self.beside)])
+
+
+def version_of(distribution):
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(distribution)
+    return "?"
 
 
 def greenserve(port, needs):
     flags = ["--keep-alive", f"{IDLE_SECONDS}"] if needs.hold else []
     flags += ["--pool", f"{needs.at_once}"] if needs.at_once else []
     flags += ["--certfile", needs.certfile] if needs.certfile else []
-    return ["greenserve", needs.app, "--bind", f"127.0.0.1:{port}", "--access-logfile", "off", *flags]
+    if needs.websockets:
+        flags += ["--limit-websockets", f"{needs.websockets + 100}"]
+        flags += ["--limit-connections", f"{needs.websockets + 1000}"]
+    flags += ["--ws-max-frames", f"{needs.fragments}"] if needs.fragments else []
+    app = "tests.bench.apps.ws_greenserve:app" if needs.websockets else needs.app
+    return ["greenserve", app, "--bind", f"127.0.0.1:{port}", "--access-logfile", "off", *flags]
 
 
 def bjoern(port, needs):
@@ -92,8 +110,9 @@ def gevent(port, needs):
 
 def eventlet(port, needs):
     # A connection costs it a place in the pool, idle or not: 1,024 is its default.
-    pool = f"{needs.at_once or needs.hold + 1024}"
-    return ["tests.bench.apps.run_eventlet", needs.app, port, pool, needs.certfile]
+    pool = f"{needs.at_once or needs.hold + needs.websockets + 1024}"
+    app = "tests.bench.apps.ws_eventlet:app" if needs.websockets else needs.app
+    return ["tests.bench.apps.run_eventlet", app, port, pool, needs.certfile]
 
 
 def gunicorn(port, needs):
@@ -121,6 +140,18 @@ def waitress(port, needs):
     return ["waitress", *common, *flags, needs.app]
 
 
+def uvicorn(port, needs):
+    common = ["--host", "127.0.0.1", "--port", port, "--backlog", "2048", "--log-level", "error"]
+    which = ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets", "--no-access-log"]
+    # Its default is 16 MiB, and it calls a message of just that too long.
+    return ["uvicorn", "tests.bench.apps.ws_uvicorn:app", *common, *which, "--ws-max-size", f"{32 << 20}"]
+
+
+def of_its_own(name):
+    """A peer whose app runs it."""
+    return lambda port, needs: [f"tests.bench.apps.ws_{name}", port]
+
+
 PEERS = {
     peer.name: peer
     for peer in [
@@ -136,5 +167,19 @@ PEERS = {
         Peer("eventlet", "eventlet.wsgi, epoll hub", eventlet, "eventlet"),
         Peer("gunicorn", "gthread, 1 worker, 4 threads", gunicorn, "threads"),
         Peer("waitress", "4 threads, poll, connection limit raised", waitress, "threads"),
+        Peer(
+            "gevent-websocket",
+            "on gevent's pywsgi",
+            of_its_own("gevent"),
+            module="geventwebsocket",
+            beside=("gevent",),
+        ),
+        Peer("websockets", "its asyncio server on uvloop", of_its_own("websockets"), beside=("uvloop",)),
+        Peer("uvicorn", "ASGI, websockets, httptools, uvloop", uvicorn, beside=("uvloop", "websockets")),
+        Peer("aiohttp", "parsers in C, on uvloop", of_its_own("aiohttp"), beside=("uvloop",)),
+        Peer("picows", "Cython, on uvloop, frames and no more", of_its_own("picows"), beside=("uvloop",)),
     ]
 }
+
+HTTP = ("greenserve", "bjoern", "granian", "gevent", "eventlet", "gunicorn", "waitress")
+WEBSOCKET = ("greenserve", "eventlet", "gevent-websocket", "websockets", "uvicorn", "aiohttp", "picows")

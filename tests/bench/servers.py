@@ -15,7 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
-from tests.bench import machine
+from tests.bench import frames, machine
 
 START_SECONDS = 20
 STOP_SECONDS = 5
@@ -46,6 +46,8 @@ class RunningServer:
     process: subprocess.Popen
     errors: object = field(repr=False)
     tls: ssl.SSLContext | None = None  # what its clients need
+    question: bytes = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+    answer: bytes = b"HTTP/1.1 200"  # how the answer begins when it is ready
 
     @property
     def address(self):
@@ -80,8 +82,8 @@ class RunningServer:
         while time.monotonic() < deadline:
             self.check()
             with contextlib.suppress(OSError), self.connect() as probe:
-                probe.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
-                if probe.recv(65536).startswith(b"HTTP/1.1 200"):
+                probe.sendall(self.question)
+                if probe.recv(65536).startswith(self.answer):
                     return
             time.sleep(0.05)
         raise ServerFailed(f"{self.name} did not answer within {START_SECONDS} s\n{self.said()}")
@@ -127,6 +129,8 @@ def running(peer, needs):
                 start_new_session=True,
             )
         server = RunningServer(peer.name, port, process, errors, client_context() if needs.certfile else None)
+        if needs.websockets:
+            server.question, server.answer = frames.upgrade("/echo"), b"HTTP/1.1 101"
         try:
             server.wait_ready()
             yield server
