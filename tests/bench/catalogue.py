@@ -10,14 +10,17 @@ from tests.bench.scenarios import (
     sleepers,
     slow_clients,
     tls,
+    ws_broadcast,
     ws_echo,
     ws_echo_64k,
+    ws_idle,
+    ws_idle_http,
 )
 
 SCENARIOS = {
     one.NAME: one
     for one in (
         *(rps, tls, latency, idle_memory, sleepers, idle_load, runtime, fairness, slow_clients),
-        *(ws_echo, ws_echo_64k),
+        *(ws_echo, ws_echo_64k, ws_idle, ws_idle_http, ws_broadcast),
     )
 }

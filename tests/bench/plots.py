@@ -10,6 +10,11 @@ COLOURS = {
     "eventlet": "#805ad5",
     "gunicorn": "#a0aec0",
     "waitress": "#d69e9e",
+    "gevent-websocket": "#3182ce",
+    "websockets": "#b7791f",
+    "uvicorn": "#d69e9e",
+    "aiohttp": "#a0aec0",
+    "picows": "#4a5568",
 }
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from tests.bench.samples import OURS
 from tests.bench.scenarios import slow_clients as slow
+from tests.bench.scenarios import ws_broadcast as broadcast
 
 PASS, MISS, UNKNOWN = "pass", "**miss**", "not measured"
 FLAT_MIB = 4.0  # from 5 % of the tasks to the end; a kept result of each task would be over 20 MiB
 
 UNSENT_MIB = 512  # the default of limit_unsent
 SLOW_MIB = 125  # 64 KiB for each of 2,000: what a head may take
+STALLED_MIB = 16  # 16 KiB for each of 1,000, and 1.25 MiB that they share; a copy for each would be 1,000 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,45 @@ def runtime(results):
         yield at_least(f"{name} ≥ ⅓ x gevent", results.ratio(OURS, "gevent", metric), 1 / 3, "x")
 
 
+def ws_echo(results):
+    floors = {"eventlet": 5, "gevent-websocket": 5, "websockets": 1.3, "uvicorn": 2, "aiohttp": 0.9}
+    for peer, floor in floors.items():
+        value = results.ratio(OURS, peer, "rate")
+        yield at_least(f"WebSocket echoes/s of 128 bytes ≥ {floor} x {peer}", value, floor, "x")
+
+
+def ws_echo_64k(results):
+    for peer in ("eventlet", "websockets", "uvicorn"):
+        value = results.ratio(OURS, peer, "rate")
+        yield at_least(f"WebSocket echoes/s of 64 KiB ≥ 1 x {peer}", value, 1, "x")
+
+
+def ws_idle(results):
+    for key, way, ceiling in (("waiting", "a green thread in each", 6), ("callback", "called back", 2)):
+        reason = results.note(OURS, key)
+        text = f"memory per idle WebSocket at 4,000, {way} ≤ {ceiling} KiB"
+        value = results.median(OURS, key)
+        yield Verdict(text, reason, MISS) if reason else at_most(text, value, ceiling, " KiB")
+
+
+def ws_idle_http(results):
+    value = results.ratio(OURS, OURS, "rps+5000", "rps+0")
+    reason = results.note(OURS, "rps+5000")
+    text = "5,000 idle WebSockets cost requests on the same port < 5 %"
+    cost = None if value is None else (1 - value) * 100
+    yield Verdict(text, reason, MISS) if reason else at_most(text, cost, 4.99, " %")
+
+
+def ws_broadcast(results):
+    reason = next((results.note(OURS, one.key) for one in broadcast.METRICS if results.note(OURS, one.key)), "")
+    text = "a broadcast to 10,000: none lost; beside a tenth that stalls, the rest has it in ≤ 1.25 x the time"
+    value = results.ratio(OURS, OURS, "last_stalled", "last")
+    yield Verdict(text, reason, MISS) if reason else at_most(text, value, 1.25, "x")
+    text = f"… and the memory for the stalled ≤ {STALLED_MIB} MiB"
+    spread = results.spread(OURS, "growth")
+    yield Verdict(text, reason, MISS) if reason else at_most(text, spread and spread[1], STALLED_MIB, " MiB")
+
+
 JUDGES = {
     "rps": rps,
     "tls": tls,
@@ -122,6 +163,11 @@ JUDGES = {
     "sleepers": sleepers,
     "slow-clients": slow_clients,
     "runtime": runtime,
+    "ws-echo": ws_echo,
+    "ws-echo-64k": ws_echo_64k,
+    "ws-idle": ws_idle,
+    "ws-idle-http": ws_idle_http,
+    "ws-broadcast": ws_broadcast,
 }
 
 
