@@ -34,7 +34,9 @@ class Settings:
     @classmethod
     def quick(cls):
         """Whether everything works; the numbers are noise."""
-        return cls(rounds=1, seconds=1, tasks=50_000, microbenchmark_seconds=0.3, slow_seconds=12, websockets=1000)
+        return cls(
+            rounds=1, seconds=1, tasks=50_000, microbenchmark_seconds=0.3, slow_seconds=12, websockets=1000
+        )
 
 
 def parse(argv):

@@ -24,8 +24,8 @@ LONGEST = 15.0  # seconds of load: at 20 s servers begin to ping, and this clien
 class Lane:
     """One WebSocket, what it sends, and what it gets back."""
 
-    def __init__(self, address, number, opcode, size):
-        self.sock = socket.create_connection(address, timeout=PATIENCE)
+    def __init__(self, sock, number, opcode, size):
+        self.sock = sock
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.sendall(frames.upgrade("/echo"))
         data, rest = b"", None
@@ -34,7 +34,10 @@ class Lane:
             if not piece:
                 raise LoadFailed("closed without an answer to the upgrade")
             data += piece
-            rest = frames.accepted(data)
+            try:
+                rest = frames.accepted(data)
+            except ValueError as error:
+                raise LoadFailed(str(error)) from None
         if rest:
             raise LoadFailed(f"sent {rest[:40]!r} that nobody asked for")
         mask = (0x9E3779B9 * (number + 1) & 0xFFFFFFFF).to_bytes(4, "big")
@@ -78,13 +81,14 @@ def run(server, connections, opcode, size, seconds):
     bottleneck. per_cpu: echoes for each second of the server's CPU time.
     """
     if seconds > LONGEST:
-        raise LoadFailed(f"{seconds} s: servers would ping, and this client does not answer; at most {LONGEST:.0f} s")
+        raise LoadFailed(
+            f"{seconds} s: servers would ping, and this client does not answer; at most {LONGEST:.0f} s"
+        )
     with contextlib.ExitStack() as stack:
         lanes = {}
         for number in range(connections):
-            lane = Lane(server.address, number, opcode, size)
-            stack.callback(lane.sock.close)
-            lanes[lane.sock.fileno()] = lane
+            sock = stack.enter_context(socket.create_connection(server.address, timeout=PATIENCE))
+            lanes[sock.fileno()] = Lane(sock, number, opcode, size)
         poll = stack.enter_context(select.epoll())
         for fd in lanes:
             poll.register(fd, select.EPOLLIN)
@@ -155,4 +159,6 @@ def ask_once_more(lanes, poll):
     answers(lanes, poll, set(lanes))
     if late := poll.poll(QUIET):
         data = lanes[late[0][0]].sock.recv(64)
-        raise LoadFailed(f"sent {data!r} after the last echo" if data else "closed a connection after the last echo")
+        raise LoadFailed(
+            f"sent {data!r} after the last echo" if data else "closed a connection after the last echo"
+        )

@@ -1,8 +1,7 @@
 """Thousands of WebSockets in one epoll loop that lie idle, are pinged, or wait for one message together.
 
-Called by the scenarios that hold WebSockets. Frames are compared whole; a ping of the server's is answered; anything that
-nobody waits for loses the connection, and `why()` counts the reasons. Times are this client's, which shares its core
-with nobody and takes about 3 µs for a message.
+Called by the scenarios that hold WebSockets. Frames are compared whole; a ping of the server's is answered; anything
+that nobody waits for loses the connection, and `why()` counts the reasons.
 """
 
 import contextlib
@@ -44,7 +43,7 @@ class Members:
         self.epoll.close()
 
     def open(self, count, *, in_flight=128, seconds=60.0, stalling=False):
-        """Open `count` more; how many were. `stalling`: with buffers that soon stall the server, once they read nothing."""
+        """Open `count` more; how many were. `stalling`: with small buffers, for those that will read nothing."""
         before = len(self.open_ones)
         deadline = time.perf_counter() + seconds
         left = count
@@ -84,15 +83,15 @@ class Members:
             ended.register(fd, select.POLLRDHUP)
         return len(ended.poll(0))
 
-    def ping(self):
+    def ping(self, seconds=60.0):
         """A ping on each, with a payload of its own; how many were answered with it."""
-        return self._ask(frames.PING, frames.PONG, "ping")
+        return self._ask(frames.PING, frames.PONG, "ping", seconds)
 
-    def echo(self):
+    def echo(self, seconds=60.0):
         """A text on each, of its own; how many were echoed."""
-        return self._ask(frames.TEXT, frames.TEXT, "echo")
+        return self._ask(frames.TEXT, frames.TEXT, "echo", seconds)
 
-    def _ask(self, opcode, answer, word, *, in_flight=128, seconds=60.0):
+    def _ask(self, opcode, answer, word, seconds, in_flight=128):
         deadline = time.perf_counter() + seconds
         waiting = list(self.open_ones)
         asked = len(waiting)

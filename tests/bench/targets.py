@@ -145,8 +145,12 @@ def ws_idle_http(results):
 
 
 def ws_broadcast(results):
-    reason = next((results.note(OURS, one.key) for one in broadcast.METRICS if results.note(OURS, one.key)), "")
-    text = "a broadcast to 10,000: none lost; beside a tenth that stalls, the rest has it in ≤ 1.25 x the time"
+    reason = next(
+        (results.note(OURS, one.key) for one in broadcast.METRICS if results.note(OURS, one.key)), ""
+    )
+    text = (
+        "a broadcast to 10,000: none lost; beside a tenth that stalls, the rest has it in ≤ 1.25 x the time"
+    )
     value = results.ratio(OURS, OURS, "last_stalled", "last")
     yield Verdict(text, reason, MISS) if reason else at_most(text, value, 1.25, "x")
     text = f"… and the memory for the stalled ≤ {STALLED_MIB} MiB"

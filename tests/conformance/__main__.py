@@ -1,45 +1,53 @@
-"""`python -m tests.conformance`: CPython's own tests, patched by greenserve and its peers (README.md beside this file).
+"""`python -m tests.conformance`: CPython's own tests, patched, and Autobahn's suite (README.md beside this file).
 
-Parses the command line, runs the modules for each flavour, saves and prints what became of every test. Ends with 1 if
-greenserve does not pass a test that passes unpatched and known.toml does not say why, or if known.toml is out of date.
+Parses the command line, runs the modules for each flavour, saves and prints what became of every test; then Autobahn's
+WebSocket suite against the server. Ends with 1 if greenserve does not pass a test that passes unpatched and known.toml
+does not say why, if known.toml is out of date, or if a case of the suite fails.
 """
 
 import argparse
 import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
-from tests.conformance import catalogue, install, known, processes, tables
+from tests.conformance import autobahn_report, catalogue, install, known, processes, tables
 from tests.conformance.results import Results
 from tests.conformance.runs import Runner
 
 BASE, OURS = install.FLAVOURS[:2]
+AUTOBAHN = "autobahn"
+PARTS = [*install.FLAVOURS, AUTOBAHN]
 
 
 def parse(argv):
     parser = argparse.ArgumentParser(
-        "python -m tests.conformance", description="CPython's own tests, patched"
+        "python -m tests.conformance", description="CPython's own tests, patched; Autobahn's suite"
     )
-    parser.add_argument("modules", nargs="*", help="such as socket, test_ssl, test_asyncio (all)")
+    parser.add_argument(
+        "modules", nargs="*", help="such as socket, test_ssl, test_asyncio (all, and Autobahn's suite)"
+    )
     parser.add_argument("--python", default=sys.executable, help="whose tests, and who runs them (this one)")
-    parser.add_argument("--only", type=flavours, default=install.FLAVOURS, help=",".join(install.FLAVOURS))
+    parser.add_argument("--only", type=parts, help=",".join(PARTS))
+    parser.add_argument("--peers", action="store_true", help="Autobahn's suite against other servers too")
     parser.add_argument("--report", action="store_true", help="run nothing: print what is saved")
     parser.add_argument(
-        "--write", action="store_true", help="run nothing: write the saved table into hub/README.md"
+        "--write", action="store_true", help="run nothing: write the saved tables into the READMEs"
     )
     parser.add_argument("--results", type=Path, default=install.ROOT / "conformance-results", help="folder")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.only is None:
+        arguments.only = install.FLAVOURS if arguments.modules else PARTS
+    return arguments
 
 
-def flavours(text):
+def parts(text):
     chosen = text.split(",")
-    if unknown := set(chosen) - set(install.FLAVOURS):
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {', '.join(install.FLAVOURS)}")
-    return [
-        one for one in install.FLAVOURS if one in chosen
-    ]  # unpatched first: the others are measured by it
+    if unknown := set(chosen) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of {', '.join(PARTS)}")
+    return [one for one in PARTS if one in chosen]  # unpatched first: the others are measured by it
 
 
 class Session:
@@ -77,7 +85,8 @@ class Session:
 def run(environment, arguments):
     """Run what was asked for, and unpatched what there is nothing saved of; the exit code."""
     session = Session(environment, arguments.results)
-    modules, wanted = environment.modules, [one for one in arguments.only if one not in environment.missing]
+    modules = environment.modules
+    wanted = [one for one in arguments.only if one != AUTOBAHN and one not in environment.missing]
     for flavour, reason in environment.missing.items():
         print(f"without {flavour}: {reason}")
     if BASE not in wanted:
@@ -104,26 +113,55 @@ def saved(folder):
     return found
 
 
+def autobahn(python, *arguments):
+    """The suite, in the Python that has greenserve; the exit code, 2 where the suite can't run."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    process = subprocess.Popen([python, "-m", "tests.conformance.autobahn", *arguments], cwd=install.ROOT)
+    try:
+        return process.wait()
+    finally:
+        process.terminate()  # it ends what it has started
+        process.wait()
+
+
+def report(arguments):
+    """What is saved, printed or written; the exit code."""
+    results = saved(arguments.results)
+    of_suite = autobahn_report.saved(arguments.results)
+    if not results and not of_suite:
+        print(f"no results in {arguments.results}", file=sys.stderr)
+        return 2
+    for found, module in ((results, tables), (of_suite, autobahn_report)):
+        if found and arguments.write:
+            module.write(module.markdown(found))
+        elif found:
+            print(module.markdown(found) + "\n")
+    return 0
+
+
 def main(argv=None):
     arguments = parse(argv)
     if arguments.report or arguments.write:
-        results = saved(arguments.results)
-        if not results:
-            print(f"no results in {arguments.results}", file=sys.stderr)
-            return 2
-        if arguments.write:
-            tables.write(tables.markdown(results))
-        else:
-            print(tables.markdown(results))
-        return 0
+        return report(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, processes.stop)
+    code = 0
     try:
-        environment = install.prepare(arguments.python, catalogue.chosen(arguments.modules))
+        if arguments.only == [AUTOBAHN]:
+            inner = install.environment_of(arguments.python)
+        else:
+            environment = install.prepare(arguments.python, catalogue.chosen(arguments.modules))
+            code, inner = run(environment, arguments), environment.python
     except install.Unusable as error:
         print(error, file=sys.stderr)
         return 2
-    return run(environment, arguments)
+    if AUTOBAHN in arguments.only:
+        peers = ["--peers"] if arguments.peers else []
+        of_suite = autobahn(inner, "--results", str(arguments.results.absolute()), *peers)
+        # Who asks for everything may lack the suite, which is said; who asks for it alone may not.
+        code = code or (of_suite if of_suite != 2 or arguments.only == [AUTOBAHN] else 0)
+    return code
 
 
 if __name__ == "__main__":

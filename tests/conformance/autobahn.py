@@ -1,9 +1,10 @@
 """`python -m tests.conformance.autobahn`: Autobahn's WebSocket suite against greenserve, and its peers where asked.
 
 The suite is a tool outside this repository (../shared/tools/autobahn, which needs a python2.7). Servers and their flags
-are those of the benchmarks (tests/bench/peers.py): an echo, compression as each has it by default, and limits wide enough for
-16 MiB messages and 65,536 fragments. Ends with 1 if a case of greenserve's failed, with 2 if the suite can't run. Started by
-`python -m tests.conformance --only autobahn` in the Python that has greenserve; `--peers` installs them there.
+are those of the benchmarks (tests/bench/peers.py): an echo, compression as each has it by default, and limits wide
+enough for 16 MiB messages and 65,536 fragments. Ends with 1 if a case of greenserve's failed, with 2 if the suite can't
+run. Started by `python -m tests.conformance --only autobahn` in the Python that has greenserve; `--peers` installs the
+others there.
 """
 
 import argparse
@@ -17,12 +18,10 @@ from pathlib import Path
 from tests.bench import install, machine, servers
 from tests.bench.peers import PEERS, Needs
 from tests.conformance import autobahn_report
-from tests.conformance.autobahn_report import Report
+from tests.conformance.autobahn_report import OURS, SERVERS, Report
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT.parent / "shared" / "tools" / "autobahn"
-OURS = "greenserve"
-SERVERS = (OURS, "eventlet", "gevent-websocket", "websockets", "aiohttp", "uvicorn")
 NEEDS = Needs(websockets=64, fragments=1 << 17)
 SECONDS = 3600  # for all cases against one server; the slowest peer takes a quarter of it
 REPORTS = re.compile(r"reports in (\S+)$", re.MULTILINE)
@@ -40,22 +39,18 @@ def suite(url, cases):
     """The text of its index.json."""
     if not TOOL.exists():
         raise Unusable(f"{TOOL} is not there: the suite is a tool outside this repository")
-    process = subprocess.Popen(
-        [str(TOOL), url, cases],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        said, _ = process.communicate(timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        raise SuiteFailed(f"no end after {SECONDS} s") from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    command = [str(TOOL), url, cases]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            raise SuiteFailed(f"no end after {SECONDS} s") from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     if process.returncode == 2:
         raise Unusable(said.strip())
     if not (found := REPORTS.search(said)):
@@ -72,12 +67,12 @@ def run(name, cases):
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser("python -m tests.conformance.autobahn", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        "python -m tests.conformance.autobahn", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--servers", type=chosen, default=[OURS], help=",".join(SERVERS))
     parser.add_argument("--peers", action="store_true", help="all of these")
     parser.add_argument("--cases", default="*", help="such as 1.*,2.*,12.1.* (all)")
-    parser.add_argument("--report", action="store_true", help="run nothing: print what is saved")
-    parser.add_argument("--write", action="store_true", help="run nothing: put it into the README")
     parser.add_argument("--results", type=Path, default=ROOT / "conformance-results", help="folder")
     arguments = parser.parse_args(argv)
     if arguments.peers:
@@ -92,23 +87,9 @@ def chosen(text):
     return names
 
 
-def saved(folder):
-    found = (Report.load(folder, name) for name in SERVERS)
-    return [one for one in found if one]
-
-
 def main(argv=None):
     arguments = parse(argv)
-    if arguments.report or arguments.write:
-        reports = saved(arguments.results)
-        if not reports:
-            print(f"no results in {arguments.results}/autobahn", file=sys.stderr)
-            return 2
-        if arguments.write:
-            autobahn_report.write(autobahn_report.markdown(reports))
-        else:
-            print(autobahn_report.markdown(reports))
-        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and suite are ended on the way out
     machine.raise_descriptor_limit()
     bad = False
     whole = arguments.cases == "*"

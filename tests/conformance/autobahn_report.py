@@ -7,22 +7,23 @@ import json
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 
 from tests.conformance.install import ROOT
 
 README = ROOT / "server" / "greenserve" / "websocket" / "README.md"
 MARKERS = re.compile(r"(<!-- autobahn:begin -->\n).*?(<!-- autobahn:end -->)", re.DOTALL)
+OURS = "greenserve"
+SERVERS = (OURS, "eventlet", "gevent-websocket", "websockets", "aiohttp", "uvicorn")
 ALL = 517  # cases of the whole suite, 0.8.2
 # What a case may come to. The suite also says UNCLEAN, WRONG CODE and FAILED BY CLIENT: all are FAILED here.
 PASSED = ("OK", "NON-STRICT", "INFORMATIONAL")
 KINDS = (*PASSED, "UNIMPLEMENTED", "FAILED")
 LISTED = KINDS[1:]  # by their numbers
 NOTE = """\
-[Autobahn's test suite](https://github.com/crossbario/autobahn-testsuite) 0.8.2, fuzzingclient, {cases} cases of groups 1 to 13 \
-(`make conformance CONFORMANCE_ARGS="--only autobahn --peers"`). OK: as RFC 6455 and RFC 7692 have it. NON-STRICT: allowed, and \
-not what the suite prefers. INFORMATIONAL: cases that nobody can fail. UNIMPLEMENTED: the server has no compression. A connection \
-that was not closed as it should be counts as FAILED."""
+[Autobahn's test suite](https://github.com/crossbario/autobahn-testsuite) 0.8.2, fuzzingclient, {cases} cases of groups
+1 to 13 (`make conformance CONFORMANCE_ARGS="--only autobahn --peers"`). OK: as RFC 6455 and RFC 7692 have it.
+NON-STRICT: allowed, and not what the suite prefers. INFORMATIONAL: no outcome is wrong. UNIMPLEMENTED: the server does not
+compress. Where the connection was not closed as it should be, the case counts as FAILED."""
 
 
 def verdict(behaviour, closing):
@@ -80,19 +81,22 @@ class Report:
         return cls(**json.loads(path.read_text())) if path.exists() else None
 
 
+def saved(folder):
+    """The Reports that lie in a folder."""
+    found = (Report.load(folder, name) for name in SERVERS)
+    return [one for one in found if one]
+
+
 def spans(cases):
-    """Numbers in few words: 1.1.2, 12.1.1–18."""
+    """Numbers in few words: 1.1.2, 12.1.1 to 12.1.18."""
     runs = []
-    for before, case in pairwise(["", *cases]):
-        follows = before and number(case)[:-1] == number(before)[:-1] and number(case)[-1] == number(before)[-1] + 1
-        if follows:
-            runs[-1][1] = case
+    for case in cases:
+        last = runs and number(runs[-1][-1])
+        if last and number(case) == [*last[:-1], last[-1] + 1]:
+            runs[-1].append(case)
         else:
-            runs.append([case, case])
-    return ", ".join(
-        one if one == last else f"{one}{', ' + last if number(last)[-1] - number(one)[-1] == 1 else '–' + str(number(last)[-1])}"
-        for one, last in runs
-    )
+            runs.append([case])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
 
 
 def markdown(reports):

@@ -65,26 +65,38 @@ def run(command, **options):
 
 def prepare(python, wanted):
     """The environment of a Python that has tests; `wanted`: their modules."""
-    facts = run([python, "-c", FACTS, *wanted, TYPICAL])
-    if facts.returncode:
-        raise Unusable(f"{python} does not run: {facts.stderr.strip()}")
-    version, modules = json.loads(facts.stdout)
+    version, modules = facts(python, *wanted, TYPICAL)
     if TYPICAL not in modules:
         raise Unusable(NO_TESTS.format(python=python, version=version, minor=minor(version)))
+    inner = environment_of(python, version)
+    environment = Environment(inner, version, [one for one in wanted if one in modules], {}, {})
+    for flavour in FLAVOURS:
+        patched = run([inner, str(PATCHES), flavour], cwd=Path(inner).parents[1])
+        if patched.returncode:
+            environment.missing[flavour] = patched.stderr.strip().splitlines()[-1]
+        else:
+            environment.versions[flavour] = patched.stdout.strip()
+    return environment
+
+
+def facts(python, *modules):
+    """(version, those of the modules that it has)."""
+    told = run([python, "-c", FACTS, *modules])
+    if told.returncode:
+        raise Unusable(f"{python} does not run: {told.stderr.strip()}")
+    return json.loads(told.stdout)
+
+
+def environment_of(python, version=None):
+    """The Python of the virtual environment for this one, which is made if it is not there or out of date."""
+    version = version or facts(python)[0]
     folder = ROOT / f".venv-conformance-{minor(version)}"
     inner = str(folder / "bin" / "python")
     stamp = folder / ".stamp"
     if not stamp.exists() or stamp.stat().st_mtime < (ROOT / "pyproject.toml").stat().st_mtime:
         install(python, folder, inner)
         stamp.touch()
-    environment = Environment(inner, version, [one for one in wanted if one in modules], {}, {})
-    for flavour in FLAVOURS:
-        patched = run([inner, str(PATCHES), flavour], cwd=folder)
-        if patched.returncode:
-            environment.missing[flavour] = patched.stderr.strip().splitlines()[-1]
-        else:
-            environment.versions[flavour] = patched.stdout.strip()
-    return environment
+    return inner
 
 
 def install(python, folder, inner):

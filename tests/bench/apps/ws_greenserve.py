@@ -1,4 +1,4 @@
-"""WebSockets of greenserve by path: /echo, /callback (the same without a green thread), /room and /announce; else hello.
+"""WebSockets by path: /echo, /callback (the same without a green thread), /room and /announce. All else is hello.
 
 What /announce gets, every member of the room gets.
 """

@@ -3,7 +3,6 @@
 It gives frames and not messages, does not check UTF-8 and has no compression of its own: the least that there is to do.
 """
 
-import asyncio
 import sys
 
 import uvloop

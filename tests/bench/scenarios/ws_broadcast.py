@@ -1,8 +1,8 @@
 """10,000 WebSockets in a room, each pinged and answered; then one message to all: the time to the last member.
 
 Then again with a tenth of them stalled: those read nothing while messages of 16 KiB go to all, more of them than a
-server holds for a stalled reader, and then the same small message is timed for the rest. None may be lost, but stalled ones. The
-time counts from the announcer's send to this client's last recv, so it holds what this client takes to read it all.
+server holds for a stalled reader, and then the same small message is timed for the rest. None of the rest may be lost.
+The time counts from the announcer's send to this client's last recv, so it holds what this client takes to read it all.
 """
 
 import contextlib
@@ -96,7 +96,7 @@ def deliver(announce, members, message):
     taken = time.perf_counter() - start
     if missing or members.held() < receivers:
         raise LoadFailed(
-            f"{missing + receivers - members.held():,} of {receivers:,} did not get a message of {len(message):,} bytes "
-            f"within {SECONDS:.0f} s ({members.why()})"
+            f"{missing + receivers - members.held():,} of {receivers:,} did not get a message of "
+            f"{len(message):,} bytes within {SECONDS:.0f} s ({members.why()})"
         )
     return taken

@@ -1,6 +1,6 @@
-"""KiB of server memory per idle WebSocket at 4,000, each of which has echoed a message and is answered a ping at the end.
+"""KiB of server memory per idle WebSocket at 4,000, each of which has echoed a message.
 
-As idle_memory measures it: user memory of the process family before and after. Twice where the server has both: with
+All must answer a ping at the end. As idle_memory measures it: user memory of the process family before and after. Twice where the server has both: with
 a handler that waits in each (a green thread, a coroutine), and in a form that is called back and needs none.
 """
 
@@ -39,7 +39,13 @@ def hold(peer, metric, path, count):
             time.sleep(1.0)
             after = server.memory_kib()
             answered = members.ping()
-            detail = {"before": before, "after": after, "opened": opened, "echoed": echoed, "answered": answered}
+            detail = {
+                "before": before,
+                "after": after,
+                "opened": opened,
+                "echoed": echoed,
+                "answered": answered,
+            }
             if opened == echoed == answered == members.held() == count:
                 return Sample(peer.name, metric, (after - before) / count, detail=detail)
             note = f"can't hold them: {min(opened, echoed, answered):,} of {count:,} ({members.why()})"
