@@ -147,6 +147,11 @@ def uvicorn(port, needs):
     return ["uvicorn", "tests.bench.apps.ws_uvicorn:app", *common, *which, "--ws-max-size", f"{32 << 20}"]
 
 
+def environment(needs):
+    """What a server is told without a flag."""
+    return {"WEBSOCKETS_MAX_FRAGMENTS": f"{needs.fragments}"} if needs.fragments else {}  # websockets, also in uvicorn
+
+
 def of_its_own(name):
     """A peer whose app runs it."""
     return lambda port, needs: [f"tests.bench.apps.ws_{name}", port]

@@ -15,7 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
-from tests.bench import frames, machine
+from tests.bench import frames, machine, peers
 
 START_SECONDS = 20
 STOP_SECONDS = 5
@@ -125,7 +125,7 @@ def running(peer, needs):
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
-                env=clean_environment(),
+                env=clean_environment() | peers.environment(needs),
                 start_new_session=True,
             )
         server = RunningServer(peer.name, port, process, errors, client_context() if needs.certfile else None)

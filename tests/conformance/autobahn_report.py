@@ -22,8 +22,8 @@ LISTED = KINDS[1:]  # by their numbers
 NOTE = """\
 [Autobahn's test suite](https://github.com/crossbario/autobahn-testsuite) 0.8.2, fuzzingclient, {cases} cases of groups
 1 to 13 (`make conformance CONFORMANCE_ARGS="--only autobahn --peers"`). OK: as RFC 6455 and RFC 7692 have it.
-NON-STRICT: allowed, and not what the suite prefers. INFORMATIONAL: no outcome is wrong. UNIMPLEMENTED: the server does not
-compress. Where the connection was not closed as it should be, the case counts as FAILED."""
+NON-STRICT: allowed, and not what the suite prefers. INFORMATIONAL: no outcome is wrong. UNIMPLEMENTED: the server does
+not compress. Where the connection was not closed as it should be, the case counts as FAILED."""
 
 
 def verdict(behaviour, closing):

@@ -1,7 +1,8 @@
 """KiB of server memory per idle WebSocket at 4,000, each of which has echoed a message.
 
-All must answer a ping at the end. As idle_memory measures it: user memory of the process family before and after. Twice where the server has both: with
-a handler that waits in each (a green thread, a coroutine), and in a form that is called back and needs none.
+All must answer a ping at the end. As idle_memory measures it: user memory of the process family before and after. Twice
+where the server has both: with a handler that waits in each (a green thread, a coroutine), and in a form that is called
+back and needs none.
 """
 
 import time
