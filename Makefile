@@ -7,7 +7,7 @@
 #   make soak    [SOAK_ARGS="--requests 100000"]  a million of everything, and what is left in memory
 #   make fuzz    [TIME=1m]               random input with coverage, against the parsers; FUZZ_ARGS go to tests.fuzz
 #   make bench   [BENCH_ARGS=...]        greenserve beside its peers, with plots
-#   make conformance [CONFORMANCE_ARGS=...]  CPython's own tests, patched by greenserve and by its peers
+#   make conformance [CONFORMANCE_ARGS=...]  CPython's own tests, patched, beside peers; Autobahn's WebSocket suite
 #   make image-test                      builds the Dockerfile and runs it
 #   make clean                           removes what the verbs made
 #

@@ -149,7 +149,9 @@ def uvicorn(port, needs):
 
 def environment(needs):
     """What a server is told without a flag."""
-    return {"WEBSOCKETS_MAX_FRAGMENTS": f"{needs.fragments}"} if needs.fragments else {}  # websockets, also in uvicorn
+    return (
+        {"WEBSOCKETS_MAX_FRAGMENTS": f"{needs.fragments}"} if needs.fragments else {}
+    )  # websockets, also in uvicorn
 
 
 def of_its_own(name):

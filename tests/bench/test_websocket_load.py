@@ -145,7 +145,7 @@ def test_a_server_that_speaks_after_the_end_has_none(serve):
     def chatty(number, opcode, payload):
         return honest(number, opcode, payload) * (2 if payload.startswith(b"last") else 1)
 
-    with pytest.raises(LoadFailed, match="echoed|after the last echo"):
+    with pytest.raises(LoadFailed, match=r"echoed|after the last echo"):
         echoes.run(serve(chatty), 2, frames.TEXT, 128, 0.1)
 
 
