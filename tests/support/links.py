@@ -59,6 +59,8 @@ class FakeLink:
     def is_peer_gone(self) -> bool:
         return self.gone
 
+    def offer(self, environ: dict[str, Any]) -> None: ...
+
     def upgrade(self, head: bytes, make: Any) -> Any:
         self.send(head)
         return make(self, b"".join(one for one in self.incoming if isinstance(one, bytes)))

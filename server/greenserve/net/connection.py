@@ -192,11 +192,11 @@ class Connection(Upgrading):
             ahead, self._rest = self._rest, b""
         try:
             environ = make_environ(self.environ, head, self.peer, self.peer_port, server.forwarding)
+            self._exchange = exchange = Exchange(server.service, self, head, environ, framing, ahead)
         except ProtocolError as error:
             self._worker = None
-            self.refuse(error)
+            self.refuse(error, *error.headers)
             return
-        self._exchange = exchange = Exchange(server.service, self, head, environ, framing, ahead)
         try:
             server.context.copy().run(exchange.run)
         except BaseException as error:  # killed while it dealt with the app's own error

@@ -7,12 +7,13 @@ connection is among the upgraded ones that the server counts until it is closed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from greenserve.errors import AppError, ProtocolError
 from greenserve.net.leftovers import Leftovers
 from greenserve.net.states import State
 from greenserve.net.stream import Stream
+from greenserve.net.taken_socket import TakenSocket
 from greenserve.net.upgraded import Upgraded
 from greenserve_hub.deadlines import Deadline
 
@@ -40,6 +41,13 @@ class Upgrading(Leftovers):
     def deadline(self) -> Deadline:
         """For its second life, whose `expired` it calls."""
         return self._deadline
+
+    def offer(self, environ: dict[str, Any]) -> None:
+        """See Link. A library could make nothing of a limit but an error of its own, so it is looked at before."""
+        if environ["HTTP_UPGRADE"].lower() == "websocket":
+            self._must_have_room()
+            if environ["REQUEST_METHOD"] == "GET" and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
+                environ["werkzeug.socket"] = TakenSocket(cast("Connection", self), environ)
 
     def _must_have_room(self) -> None:
         server = self.server

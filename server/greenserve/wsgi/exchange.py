@@ -71,6 +71,8 @@ class Exchange(Answering):
         if "HTTP_UPGRADE" in environ:
             environ["greenserve.upgrade"] = self.upgrade
             environ["greenserve.websocket"] = service.websocket_options
+            if framing is None:
+                link.offer(environ)
 
     # What the access log reads, besides `began` and `seconds`, which the server sets for it ---------------
 
@@ -170,6 +172,7 @@ class Exchange(Answering):
             self.is_upgraded = self._is_over = True
             self.status = 101
             self.keep_alive = False
+            self.environ.pop("werkzeug.socket", None)  # who upgrades has it, or needs none
             return make(connection, ahead)
 
         return self.link.upgrade(head, begin)
@@ -193,7 +196,8 @@ class Exchange(Answering):
         if self.posthooks:
             self._run_posthooks()
         self.environ["wsgi.early_hints"] = _too_late  # or exchange and environ would hold each other
-        self.environ.pop("greenserve.upgrade", None)
+        if self.environ.pop("greenserve.upgrade", None) is not None:
+            self.environ.pop("werkzeug.socket", None)  # likewise
         if self.input is not NO_BODY:
             if self.input.is_unusable:
                 # Nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1).

@@ -52,6 +52,12 @@ class Link(Protocol):
     def is_peer_gone(self) -> bool:
         """Whether the peer has closed. Switches: never."""
 
+    def offer(self, environ: dict[str, Any]) -> None:
+        """Put into the environ of a request without a body that asks for an upgrade what else there is for it.
+
+        Switches: never. Raises ProtocolError where no more upgraded connections are allowed.
+        """
+
     def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:
         """Send `head`, the last of HTTP, and give the connection to what `make` makes of it.
 
