@@ -12,8 +12,10 @@ import bottle
 from bottle import request, response
 from tests.server.frameworks.probes import Probe, digest
 
+from greenserve import HandshakeError, accept_websocket
 
-def make(probe: Probe) -> Any:
+
+def make(probe: Probe) -> Any:  # noqa: C901  # many views, each simple
     app = bottle.Bottle()
 
     @app.post("/upload")
@@ -63,6 +65,16 @@ def make(probe: Probe) -> Any:
     @app.get("/old")
     def old() -> None:
         bottle.redirect("/echo/new?q=1", 302)
+
+    @app.get("/ws/<name>")
+    def ws(name: str) -> Any:
+        try:
+            ws = accept_websocket(request.environ, subprotocols=["talk"])
+        except HandshakeError as error:
+            return bottle.HTTPResponse(error.reason, error.status, dict(error.headers))
+        for message in ws:
+            ws.send(f"{name}: {message}")
+        return "said to nobody"
 
     @app.get("/fail")
     def fail() -> str:

@@ -14,6 +14,8 @@ from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse, S
 from django.urls import path
 from tests.server.frameworks.probes import Probe, digest
 
+from greenserve import HandshakeError, accept_websocket
+
 _probes: list[Probe] = []  # settings and URLs are the process's own
 
 
@@ -63,6 +65,16 @@ def _old(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=302, headers={"Location": "/echo/new?q=1"})
 
 
+def _ws(request: HttpRequest, name: str) -> HttpResponse:
+    try:
+        ws = accept_websocket(request.META, subprotocols=["talk"])
+    except HandshakeError as error:
+        return HttpResponse(error.reason, status=error.status, headers=dict(error.headers))
+    for message in ws:
+        ws.send(f"{name}: {message}")
+    return HttpResponse("said to nobody")
+
+
 def _fail(request: HttpRequest) -> HttpResponse:
     raise ValueError("secret")
 
@@ -78,6 +90,7 @@ urlpatterns = [
     path("cookies", _cookies),
     path("echo/<path:rest>", _echo),
     path("old", _old),
+    path("ws/<name>", _ws),
     path("fail", _fail),
 ]
 

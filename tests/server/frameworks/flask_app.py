@@ -7,8 +7,10 @@ from typing import Any
 import flask
 from tests.server.frameworks.probes import Probe, digest
 
+from greenserve import HandshakeError, accept_websocket
 
-def make(probe: Probe) -> Any:
+
+def make(probe: Probe) -> Any:  # noqa: C901  # many views, each simple
     app = flask.Flask(__name__)
 
     @app.post("/upload")
@@ -55,6 +57,16 @@ def make(probe: Probe) -> Any:
     @app.get("/old")
     def old() -> Any:
         return flask.redirect("/echo/new?q=1")
+
+    @app.route("/ws/<name>", websocket=True)  # or it is a 400: Werkzeug has no WebSocket at other rules
+    def ws(name: str) -> Any:
+        try:
+            ws = accept_websocket(flask.request.environ, subprotocols=["talk"])
+        except HandshakeError as error:
+            return error
+        for message in ws:
+            ws.send(f"{name}: {message}")
+        return "said to nobody"
 
     @app.get("/fail")
     def fail() -> str:

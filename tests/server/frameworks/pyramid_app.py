@@ -10,6 +10,8 @@ from pyramid.request import Request
 from pyramid.response import FileResponse, Response
 from tests.server.frameworks.probes import Probe, digest
 
+from greenserve import HandshakeError, accept_websocket
+
 
 def make(probe: Probe) -> Any:  # noqa: C901  # many views, each simple
     config = Configurator()
@@ -55,6 +57,16 @@ def make(probe: Probe) -> Any:  # noqa: C901  # many views, each simple
     def old(request: Request) -> Response:
         return HTTPFound("/echo/new?q=1")
 
+    def ws(request: Request) -> Response:
+        name = request.matchdict["name"]
+        try:
+            ws = accept_websocket(request.environ, subprotocols=["talk"])
+        except HandshakeError as error:
+            return request.get_response(error)
+        for message in ws:
+            ws.send(f"{name}: {message}")
+        return Response("said to nobody")
+
     def fail(request: Request) -> Response:
         raise ValueError("secret")
 
@@ -62,4 +74,5 @@ def make(probe: Probe) -> Any:  # noqa: C901  # many views, each simple
         route(f"/{view.__name__}", view)
     route("/set-cookies", set_cookies)
     route("/echo/*rest", echo)
+    route("/ws/{name}", ws)
     return config.make_wsgi_app()

@@ -10,6 +10,8 @@ from webob import Request, Response, exc
 from webob.dec import wsgify
 from webob.static import FileApp
 
+from greenserve import HandshakeError, accept_websocket
+
 
 def make(probe: Probe) -> Any:  # noqa: C901  # many views, each simple
     def answer(found: dict[str, Any]) -> Response:
@@ -52,10 +54,20 @@ def make(probe: Probe) -> Any:  # noqa: C901  # many views, each simple
     def old(request: Request) -> Response:
         return exc.HTTPFound(location="/echo/new?q=1")
 
+    def ws(request: Request) -> Any:
+        request.path_info_pop()
+        try:
+            ws = accept_websocket(request.environ, subprotocols=["talk"])
+        except HandshakeError as error:
+            return error
+        for message in ws:
+            ws.send(f"{request.path_info_peek()}: {message}")
+        return Response("said to nobody")
+
     def fail(request: Request) -> Response:
         raise ValueError("secret")
 
-    views = (upload, raw, form, stream, endless, file, set_cookies, cookies, echo, old, fail)
+    views = (upload, raw, form, stream, endless, file, set_cookies, cookies, echo, old, ws, fail)
     by_name = {view.__name__.replace("_", "-"): view for view in views}
 
     @wsgify
