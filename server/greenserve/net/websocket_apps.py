@@ -7,9 +7,9 @@ WebSocket lives on the connection, or the client gets a whole HTTP answer that s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
-from greenserve.errors import AppError, ProtocolError
+from greenserve.errors import AppError, ConfigError, ProtocolError
 from greenserve.net.connection import Connection
 from greenserve.net.websocket_options import Origins, WebSocketOptions
 from greenserve.net.websockets import WebSocket
@@ -96,16 +96,46 @@ class WebSocketWSGI:
         handler: Callable[[WebSocket], object] | None = None,
         *,
         authorize: Callable[[dict[str, Any]], WSGIApplication | None] | None = None,
+        max_frame_length: int | None = None,
         **options: Unpack[Options],
     ) -> None:
         """`options` as accept_websocket's. Called with no handler it is a decorator that waits for one.
 
         `authorize(environ)` is asked before the handshake: None lets it go on, and a WSGI app, such as a Response of
-        webob or werkzeug, is what answers the request in its place.
+        webob or werkzeug, is what answers the request in its place. `max_frame_length` is eventlet's name of
+        `max_size`, which is of the whole message.
         """
         self.handler = handler
         self.authorize = authorize
+        if max_frame_length is not None:
+            options.setdefault("max_size", max_frame_length)
         self.options = options
+
+    @classmethod
+    def configured(
+        cls,
+        handler: Callable[[WebSocket], object] | None = None,
+        supported_protocols: Sequence[str] | None = None,
+        origin_checker: Callable[[str | None, str], object] | None = None,
+        support_legacy_versions: bool = False,
+        **options: Unpack[Options],
+    ) -> Self:
+        """As the class itself, by eventlet's names: a decorator with options, which may be ours besides.
+
+        `origin_checker(host, origin)` says whether the Origin, "" where there is none, may connect to this Host;
+        without one ws_origins holds, where eventlet lets in any. Raises ConfigError for `support_legacy_versions`: no
+        browser of this decade speaks the drafts before RFC 6455.
+        """
+        if support_legacy_versions:
+            raise ConfigError(
+                "support_legacy_versions: greenserve speaks RFC 6455 and no draft before it; leave it out"
+            )
+        if supported_protocols:
+            options.setdefault("subprotocols", supported_protocols)
+        if origin_checker is not None:
+            check = origin_checker
+            options["origins"] = lambda origin, environ: bool(check(environ.get("HTTP_HOST"), origin or ""))
+        return cls(handler, **options)
 
     def __call__(self, *args: Any) -> Any:
         """PEP 3333; or, without a handler, take it."""

@@ -153,6 +153,16 @@ class WebSocket(MessageReceiving):
     # eventlet's names -----------------------------------------------------------------------------------
 
     @property
+    def version(self) -> int:
+        """Of the protocol: 13, RFC 6455's own."""
+        return 13
+
+    @property
+    def websocket_closed(self) -> bool:
+        """As `closed`: eventlet's name."""
+        return self.closed
+
+    @property
     def protocol(self) -> str | None:
         """As `subprotocol`: eventlet's name."""
         return self.subprotocol
