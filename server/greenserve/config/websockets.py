@@ -39,7 +39,7 @@ class WebSocketSettings:
         flags=("--websocket-max-message-size",),
     )
     ws_max_frames: int = setting(
-        16_384,
+        131_072,
         kinds.count(),
         group=WEBSOCKETS,
         help="fragments of a message; more is 1008",

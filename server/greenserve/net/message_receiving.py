@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("greenserve.error")
 
 _OPEN, _CLOSING, _, _CLOSED = Phase  # an enum's member is looked up by Python code
-_READ: Final = 16 * 1024  # bytes asked of the kernel; after a read that was full, more
+# Bytes asked of the kernel: of small frames no more than others can wait for, of a large one that is under way more.
+_READ: Final = 16 * 1024
 _READ_MORE: Final = 256 * 1024
 _QUEUED: Final = 1 << 20  # bytes of messages in the queue from which on no more is read
 _TURN: Final = 0.01  # seconds that messages may be taken without giving way to the others
@@ -170,9 +171,10 @@ class MessageReceiving(FrameSending):
         try:
             size = len(data)
             self.bytes_received += size
-            self._at_once = _READ if size < _READ else _READ_MORE
             self._heard = self._hub.now
-            self._take(self._reader.feed(data))
+            event = self._reader.feed(data)
+            self._at_once = _READ_MORE if size >= _READ and self._reader.missing > _READ else _READ
+            self._take(event)
         except Exception:
             self._connection.broke()
 

@@ -83,6 +83,11 @@ class MessageReader:
         self._frames = 0
         self._received = 0  # bytes that its frames have announced
 
+    @property
+    def missing(self) -> int:
+        """How many bytes the frame that is under way still lacks; 0 between frames."""
+        return self._left
+
     def feed(self, data: bytes) -> Event | None:
         """Take more bytes; the first event, None if nothing is whole yet. What was there before comes first."""
         rest = self._data
