@@ -222,9 +222,11 @@ class Exchange(Answering):
 
     def _is_an_end(self, error: BaseException) -> bool:
         """Whether an app ends so what it has upgraded: told that the connection is closed, or telling us (engineio)."""
-        if isinstance(error, ConnectionError):
-            return self.is_upgraded and self.link.is_peer_gone()  # else it is from a database, say
-        return self.is_upgraded and isinstance(error, StopIteration)
+        if not self.is_upgraded or isinstance(error, StopIteration):
+            return self.is_upgraded
+        if type(error) is ConnectionError and not error.args:
+            return True  # engineio's: at every end, and while its client is there too
+        return isinstance(error, ConnectionError) and self.link.is_peer_gone()  # else it is a database's, say
 
     def _failed(self, error: BaseException) -> None:
         self.keep_alive = False

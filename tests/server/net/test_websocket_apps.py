@@ -160,20 +160,35 @@ class TestRefused:
         assert (answer.status, b"Origin" in answer.body) == (403, True)
 
     def test_one_too_many_is_that_error_too(self) -> None:
-        """A framework would make a 500 of any other."""
+        """A framework would make a 500 of any other. Room is looked for before the app, too: others may be faster."""
         seen: list[HandshakeError] = []
 
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            connections = environ["greenserve.upgrade"].__self__.link.server.connections
+            connections.upgraded += 1  # as if one had been
             try:
                 accept_websocket(environ)
             except HandshakeError as error:
                 seen.append(error)
                 return error(environ, start_response)
+            finally:
+                connections.upgraded -= 1
+            return []
+
+        answer = _refused(app, limit_websockets=1)
+        assert (answer.status, answer["Retry-After"]) == (503, "1")
+        assert [error.status for error in seen] == [503]
+
+    def test_one_too_many_does_not_come_to_the_app(self) -> None:
+        calls: list[Environ] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            calls.append(environ)
             return []
 
         answer = _refused(app, limit_websockets=0)
         assert (answer.status, answer["Retry-After"]) == (503, "1")
-        assert [error.status for error in seen] == [503]
+        assert not calls
 
     def test_another_server_is_told(self) -> None:
         environ = {
