@@ -12,10 +12,10 @@ from tests.server.frameworks.leftovers import Leftovers
 
 app = flask.Flask(__name__)
 # Without async_mode it takes eventlet or gevent where they are installed. The pings are sent by threads that sleep for
-# so long, also after their client has gone.
-socketio = SocketIO(
-    app, async_mode="threading", ping_interval=float(os.environ.get("GREENSERVE_TEST_SLOWNESS", "1"))
-)
+# so long, also after their client has gone; who goes without a word, as a polling client may that is busy, is missed
+# within twice ping_timeout.
+_SECOND = float(os.environ.get("GREENSERVE_TEST_SLOWNESS", "1"))
+socketio = SocketIO(app, async_mode="threading", ping_interval=_SECOND, ping_timeout=10 * _SECOND)
 ended: list[list[str]] = []  # who has gone, and why
 lock = threading.Lock()
 

@@ -165,6 +165,7 @@ class TestEachTransport:
         with _connected(site, transports) as client:
             client.ask("ask", 1)
             sid = client.get_sid()
+            client.eio.queue.join()  # what it has still to send would be lost
         eventually(
             lambda: sid in [one for one, _ in site.get("/ended").json()], "the server's disconnect event"
         )
