@@ -114,5 +114,5 @@ $(VENV)/.stamp-lint: pyproject.toml | $(VENV)/.stamp-venv
 	@touch $@
 
 $(BENCH_VENV)/.stamp-bench: pyproject.toml | $(BENCH_VENV)/.stamp-venv
-	$(BENCH_VENV)/bin/python $(PIP) -e '.[test]' matplotlib
+	$(BENCH_VENV)/bin/python $(PIP) -e '.[test,speedups]' matplotlib
 	@touch $@

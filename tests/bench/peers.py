@@ -41,7 +41,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server. Its name is also that of its distribution, and of its module where `module` names no other.
+    """A server. Its name begins with that of its distribution, which is its module's where `module` names no other.
 
     sleeps: how its app waits, "" if an app that waits stops the whole server
     needs: what pip can't bring
@@ -66,7 +66,9 @@ class Peer:
 
     def version(self):
         """Its own, and those of what it runs on."""
-        return ", ".join([version_of(self.name), *(f"{one} {version_of(one)}" for one in self.beside)])
+        return ", ".join(
+            [version_of(self.name.partition(" ")[0]), *(f"{one} {version_of(one)}" for one in self.beside)]
+        )
 
 
 def version_of(distribution):
@@ -85,6 +87,10 @@ def greenserve(port, needs):
     flags += ["--ws-max-frames", f"{needs.fragments}"] if needs.fragments else []
     app = "tests.bench.apps.ws_greenserve:app" if needs.websockets else needs.app
     return ["greenserve", app, "--bind", f"127.0.0.1:{port}", "--access-logfile", "off", *flags]
+
+
+def greenserve_in_python(port, needs):
+    return ["tests.bench.apps.run_greenserve_in_python", *greenserve(port, needs)[1:]]
 
 
 def bjoern(port, needs):
@@ -162,7 +168,8 @@ def of_its_own(name):
 PEERS = {
     peer.name: peer
     for peer in [
-        Peer("greenserve", "its defaults", greenserve, "greenserve"),
+        Peer("greenserve", "its defaults, with the extra speedups", greenserve, "greenserve"),
+        Peer("greenserve in Python", "without that extra", greenserve_in_python, module="greenserve"),
         Peer(
             "bjoern",
             "C on libev, one thread",
@@ -189,4 +196,13 @@ PEERS = {
 }
 
 HTTP = ("greenserve", "bjoern", "granian", "gevent", "eventlet", "gunicorn", "waitress")
-WEBSOCKET = ("greenserve", "eventlet", "gevent-websocket", "websockets", "uvicorn", "aiohttp", "picows")
+WEBSOCKET = (
+    "greenserve",
+    "greenserve in Python",
+    "eventlet",
+    "gevent-websocket",
+    "websockets",
+    "uvicorn",
+    "aiohttp",
+    "picows",
+)

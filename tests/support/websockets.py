@@ -14,7 +14,17 @@ from wsproto.events import Pong as WsprotoPong
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
-from greenserve.websocket import Close, Deflate, Event, Failure, MessageReader, Ping, Pong, ReadLimits
+from greenserve.websocket import (
+    Close,
+    Deflate,
+    Event,
+    Failure,
+    Fragment,
+    MessageReader,
+    Ping,
+    Pong,
+    ReadLimits,
+)
 
 NO_LIMITS = ReadLimits(0, 0, 0)
 LIMITS = ReadLimits(1 << 24, 16384, 200)
@@ -70,7 +80,7 @@ def deflated(data: bytes, window_bits: int = 15) -> bytes:
 def read(
     *pieces: bytes, limits: ReadLimits = LIMITS, deflate: Deflate | None = None, eager: bool = True
 ) -> list[Event]:
-    """All events of a stream; where not `eager`, only the first is taken after each piece, the others at the end."""
+    """All events of a stream but fragments; where not `eager`, one is taken after each piece, the rest at the end."""
     reader = MessageReader(limits, deflate)
     events = []
     for piece in pieces:
@@ -80,7 +90,7 @@ def read(
             event = reader.next() if eager else None
     while (event := reader.next()) is not None:
         events.append(event)
-    return events
+    return [event for event in events if type(event) is not Fragment]
 
 
 def bytewise(data: bytes) -> list[bytes]:

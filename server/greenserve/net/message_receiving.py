@@ -39,7 +39,7 @@ log = logging.getLogger("greenserve.error")
 _OPEN, _CLOSING, _, _CLOSED = Phase  # an enum's member is looked up by Python code
 # Bytes asked of the kernel: of small frames no more than others can wait for, of a large one that is under way more.
 _READ: Final = 16 * 1024
-_READ_MORE: Final = 256 * 1024
+_READ_MORE: Final = 120 * 1024
 _QUEUED: Final = 1 << 20  # bytes of messages in the queue from which on no more is read
 _TURN: Final = 0.01  # seconds that messages may be taken without giving way to the others
 
@@ -97,8 +97,7 @@ class MessageReceiving(FrameSending):
                 sleep(0)
                 if queue := self._queue:
                     return self._take_queued(queue)
-            message = self._next_message()
-            if message is not None:
+            if self._reader.unread and (message := self._next_message()) is not None:
                 return message
         if self._phase is not _OPEN:
             return None
@@ -173,7 +172,10 @@ class MessageReceiving(FrameSending):
             self.bytes_received += size
             self._heard = self._hub.now
             event = self._reader.feed(data)
-            self._at_once = _READ_MORE if size >= _READ and self._reader.missing > _READ else _READ
+            if size < _READ:
+                self._at_once = _READ
+            elif size == self._at_once:
+                self._at_once = _READ_MORE
             self._take(event)
         except Exception:
             self._connection.broke()
@@ -212,7 +214,7 @@ class MessageReceiving(FrameSending):
                     return
             if self._phase is not _OPEN and self._phase is not _CLOSING:
                 return
-            event = self._reader.next()
+            event = self._reader.next() if self._reader.unread else None
         self._read_on()
 
     def _gives_way(self) -> bool:
@@ -294,6 +296,8 @@ class MessageReceiving(FrameSending):
             raise
         finally:
             self._runs = False
+            if not self._queue:
+                self._queue = None  # a thousand idle ones are many
             if self._phase is _CLOSED:
                 self._run_on_close()
 

@@ -7,7 +7,7 @@ how the pieces fit and what was measured.
 from greenserve.websocket.close_codes import CLOSE_CODES, may_be_in_a_frame
 from greenserve.websocket.compression import Compression
 from greenserve.websocket.deflate import Deflate, ReadLimits, compress_alone
-from greenserve.websocket.events import Close, Event, Failure, Message, Ping, Pong
+from greenserve.websocket.events import Close, Event, Failure, Fragment, Message, Ping, Pong
 from greenserve.websocket.frames import (
     BINARY,
     CONTINUATION,
@@ -34,6 +34,7 @@ __all__ = [
     "Deflate",
     "Event",
     "Failure",
+    "Fragment",
     "Handshake",
     "HandshakeError",
     "Message",

@@ -7,7 +7,7 @@ there is nothing more, whatever is received.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Message: TypeAlias = str | bytes
 
@@ -45,4 +45,12 @@ class Failure:
     reason: str
 
 
-Event: TypeAlias = str | bytes | Ping | Pong | Close | Failure
+class Fragment:
+    """A part of a message, which the reader keeps: there may be thousands, and time for something else between them."""
+
+    __slots__ = ()
+
+
+FRAGMENT: Final = Fragment()  # the only one
+
+Event: TypeAlias = str | bytes | Ping | Pong | Close | Failure | Fragment

@@ -20,7 +20,7 @@ from wsproto.extensions import Extension
 
 from greenserve.websocket.close_codes import read_close
 from greenserve.websocket.deflate import Deflate, ReadLimits
-from greenserve.websocket.events import Event, Failure, Ping, Pong
+from greenserve.websocket.events import FRAGMENT, Event, Failure, Ping, Pong
 from greenserve.websocket.failures import BAD_DATA, POLICY, TOO_BIG, Broken, not_utf8
 from greenserve.websocket.masking import SHORT, unmask
 from greenserve.websocket.pieces import Pieces
@@ -47,7 +47,6 @@ class MessageReader:
 
     __slots__ = (
         "_at",
-        "_data",
         "_deflate",
         "_frames",
         "_gathered",
@@ -59,6 +58,7 @@ class MessageReader:
         "_pieces",
         "_received",
         "_wsproto",
+        "unread",
     )
 
     def __init__(self, limits: ReadLimits, deflate: Deflate | None = None) -> None:
@@ -68,7 +68,7 @@ class MessageReader:
         self._deflate = deflate
         if deflate is not None:
             deflate.limits = limits
-        self._data = b""
+        self.unread = b""  # nothing here: next() is None for sure. For others to look at only
         self._at = 0  # where in it the next frame begins, or the rest of this one
         self._over = False
         self._left = (
@@ -83,23 +83,18 @@ class MessageReader:
         self._frames = 0
         self._received = 0  # bytes that its frames have announced
 
-    @property
-    def missing(self) -> int:
-        """How many bytes the frame that is under way still lacks; 0 between frames."""
-        return self._left
-
     def feed(self, data: bytes) -> Event | None:
         """Take more bytes; the first event, None if nothing is whole yet. What was there before comes first."""
-        rest = self._data
+        rest = self.unread
         if rest:
             data = rest[self._at :] + data
             self._at = 0
-        self._data = data
+        self.unread = data
         return self.next()
 
     def next(self) -> Event | None:
         """The next event of what is there; None if nothing is whole, and for ever behind a Close or a Failure."""
-        data = self._data
+        data = self.unread
         if len(data) < 2 or self._left or self._wsproto is not None:
             return self._next_slowly() if data else None
         at = self._at
@@ -126,7 +121,7 @@ class MessageReader:
             else:
                 payload = unmask(payload, key)
             if end == len(data):
-                self._data = b""
+                self.unread = b""
                 self._at = 0
             else:
                 self._at = end
@@ -141,24 +136,23 @@ class MessageReader:
     # The other way: whatever is not a whole message in one uncompressed frame
 
     def _next_slowly(self) -> Event | None:
+        if self._over:
+            self.unread = b""
+            return None
         try:
-            while not self._over:
-                if not self._left:
-                    event = self._take_frame()
-                    if event is not None:
-                        return event
-                    if not self._left:
-                        # Keep what is there of it, and not all that came before it in the same piece.
-                        self._data = self._data[self._at :]
-                        self._at = 0
-                        return None
-                event = self._take_rest()
-                if event is not None or self._left:
+            if not self._left:
+                event = self._take_frame()
+                if event is not None:
                     return event
+                if not self._left:
+                    # Keep what is there of it, and not all that came before it in the same piece.
+                    self.unread = self.unread[self._at :]
+                    self._at = 0
+                    return None
+            event = self._take_rest()
         except Broken as broken:
             return self._fail(broken)
-        self._data = b""
-        return None
+        return FRAGMENT if event is None and not self._left else event
 
     def _take_frame(self) -> Event | None:
         """A whole frame's event. None and bytes _left: it goes on; None and no bytes _left: its header does."""
@@ -166,7 +160,7 @@ class MessageReader:
         if header is None:
             return None
         first, start, end = header
-        data = self._data
+        data = self.unread
         is_whole = end <= len(data)
         if first & _CONTROL:
             return self._control(first, start, end) if is_whole else None
@@ -192,7 +186,7 @@ class MessageReader:
 
         The key may be missing yet. A frame that breaks a rule is left to wsproto, which says which rule.
         """
-        data = self._data
+        data = self.unread
         at = self._at
         if len(data) < at + 2:
             return None
@@ -226,7 +220,7 @@ class MessageReader:
 
     def _take_rest(self) -> Event | None:
         """Some more of the frame that is under way, and the message that ends with it."""
-        data = self._data
+        data = self.unread
         at = self._at
         end = min(at + self._left, len(data))
         self._left -= end - at
@@ -277,7 +271,7 @@ class MessageReader:
             raise not_utf8("a text message (RFC 6455 §8.1)") from None
 
     def _control(self, first: int, start: int, end: int) -> Event:
-        payload = unmask(self._data[start:end], self._data[start - 4 : start])
+        payload = unmask(self.unread[start:end], self.unread[start - 4 : start])
         self._go_to(end)
         if first == _PING:
             return Ping(payload)
@@ -287,8 +281,8 @@ class MessageReader:
         return read_close(payload)
 
     def _go_to(self, at: int) -> None:
-        if at == len(self._data):
-            self._data = b""
+        if at == len(self.unread):
+            self.unread = b""
             at = 0
         self._at = at
 
@@ -300,6 +294,6 @@ class MessageReader:
         """Read no more, and keep nothing."""
         self._over = True
         self._left = _FOR_EVER
-        self._data = b""
+        self.unread = b""
         self._at = 0
         self._wsproto = self._pieces = self._gathered = None

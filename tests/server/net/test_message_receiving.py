@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.running import in_one_hub
+from tests.support.websockets import TEXT, fragments
 from tests.support.ws_client import PING, PONG, Frame, WSClient, closing, frame, message, one_websocket
 
 from greenserve import Event, Timeout, WebSocket, WebSocketClosed, WebSocketWSGI, sleep, spawn, spawn_n
@@ -298,6 +299,52 @@ class TestQueue:
                 turns.append(0)
                 sleep(0)
             assert max(turns) <= 7
+
+    def test_so_do_fragments(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        turns = []
+        handler = Open()
+        with one_websocket(handler, tmp_path) as (_, clock, client):
+            reader = type(handler.ws._reader)
+            next_event = reader.next
+
+            def slow_next(self: Any) -> Any:
+                clock.advance(0.002)
+                turns[-1] += 1
+                return next_event(self)
+
+            monkeypatch.setattr(reader, "next", slow_next)
+            client.send(b"".join(fragments(TEXT, *[b"x"] * 100)))
+            got = spawn(handler.ws.receive)
+            while not got.dead:
+                turns.append(0)
+                sleep(0)
+            assert got.wait() == "x" * 100
+            assert sum(turns) == 100
+            assert max(turns) <= 7
+
+    def test_much_is_read_at_once_of_what_is_long_and_of_nothing_else(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A read full of small frames holds the hub; a long frame in short reads is copied twice."""
+        asked = []
+        handler = Open()
+        with one_websocket(handler, tmp_path) as (_, _, client):
+            stream = type(handler.ws._stream)
+            receive_now = stream.receive_now
+
+            def noted(self: Any, most: int) -> bytes:
+                asked.append(most)
+                return cast(bytes, receive_now(self, most))
+
+            monkeypatch.setattr(stream, "receive_now", noted)
+            for one in ("a", bytes(1 << 20), "b", "c"):
+                asked.append(0)
+                sending = spawn(client.send, message(one))
+                assert handler.ws.receive() == one
+                sending.wait()
+            assert asked[:4] == [0, 16384, 0, 16384]
+            assert max(asked) == 120 * 1024
+            assert asked[-2:] == [0, 16384]
 
 
 class TestOnMessage:

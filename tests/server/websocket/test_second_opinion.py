@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from tests.support.websockets import (
 from wsproto.extensions import PerMessageDeflate
 
 import greenserve.websocket
-from greenserve.websocket import Close, Deflate, Ping
+from greenserve.websocket import Close, Deflate, Ping, masking, reader
 
 _BITS = st.sampled_from([9, 10, 12, 15])
 _KEYS = st.binary(min_size=4, max_size=4)
@@ -130,14 +132,15 @@ def streams(draw: st.DrawFn) -> tuple[bytes, int | None, bool]:
 _CUTS = st.lists(st.integers(0, 300) | st.integers(0, 140_000), max_size=12)
 
 
-@given(streams(), _CUTS, st.booleans())
-@example((frame(TEXT, deflated(b"0"), rsv=4) + frame(CONTINUATION, b"00"), 9, False), [8], False)
+@given(streams(), _CUTS, st.booleans(), st.booleans())
+@example((frame(TEXT, deflated(b"0"), rsv=4) + frame(CONTINUATION, b"00"), 9, False), [8], False, False)
 @examples(600)
 def test_any_stream_in_any_pieces(
-    stream: tuple[bytes, int | None, bool], cuts: list[int], eager: bool
+    stream: tuple[bytes, int | None, bool], cuts: list[int], eager: bool, in_c: bool
 ) -> None:
     data, bits, takeover = stream
-    _agree_on(data, split(data, cuts), bits, takeover, eager)
+    with unmasking(in_c):
+        _agree_on(data, split(data, cuts), bits, takeover, eager)
 
 
 @given(streams())
@@ -145,6 +148,15 @@ def test_any_stream_in_any_pieces(
 def test_any_short_stream_byte_by_byte(stream: tuple[bytes, int | None, bool]) -> None:
     data, bits, takeover = stream
     _agree_on(data[:3000], bytewise(data[:3000]), bits, takeover, True)
+
+
+@contextmanager
+def unmasking(in_c: bool) -> Iterator[None]:
+    """With the extra `speedups` or as it is without."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "unmask", masking.in_c if in_c else masking.in_python)
+        patch.setattr(reader, "SHORT", 0 if in_c else masking.SHORT_IN_PYTHON)
+        yield
 
 
 def _agree_on(data: bytes, pieces: list[bytes], bits: int | None, takeover: bool, eager: bool) -> None:
