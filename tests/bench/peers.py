@@ -196,13 +196,4 @@ PEERS = {
 }
 
 HTTP = ("greenserve", "bjoern", "granian", "gevent", "eventlet", "gunicorn", "waitress")
-WEBSOCKET = (
-    "greenserve",
-    "greenserve in Python",
-    "eventlet",
-    "gevent-websocket",
-    "websockets",
-    "uvicorn",
-    "aiohttp",
-    "picows",
-)
+WEBSOCKET = ("greenserve", "eventlet", "gevent-websocket", "websockets", "uvicorn", "aiohttp", "picows")

@@ -6,7 +6,7 @@ from tests.bench.samples import Metric, Sample
 
 NAME = "ws-echo"
 TITLE = "WebSocket echo, 64 connections, 128 bytes of text"
-PEERS = WEBSOCKET
+PEERS = (*WEBSOCKET, "greenserve in Python")  # last: the first is the one that is compared
 CONNECTIONS = 64
 METRICS = [
     Metric("rate", "echoes", "/s"),
