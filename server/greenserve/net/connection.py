@@ -200,11 +200,11 @@ class Connection(Upgrading):
         try:
             server.context.copy().run(exchange.run)
         except BaseException as error:  # killed while it dealt with the app's own error
-            if exchange.is_upgraded:
+            if self._upgraded_at:
                 self._leave(exchange, error)
             raise
         self._worker = None
-        if exchange.is_upgraded:
+        if self._upgraded_at:  # is_upgraded, without the call
             self._leave(exchange, exchange.failure)
             return
         if server.access_log is not None:

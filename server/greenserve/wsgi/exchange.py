@@ -196,8 +196,9 @@ class Exchange(Answering):
         if self.posthooks:
             self._run_posthooks()
         self.environ["wsgi.early_hints"] = _too_late  # or exchange and environ would hold each other
-        if self.environ.pop("greenserve.upgrade", None) is not None:
-            self.environ.pop("werkzeug.socket", None)  # likewise
+        if "greenserve.upgrade" in self.environ:
+            del self.environ["greenserve.upgrade"]  # likewise
+            self.environ.pop("werkzeug.socket", None)
         if self.input is not NO_BODY:
             if self.input.is_unusable:
                 # Nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1).
