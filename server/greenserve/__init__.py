@@ -69,7 +69,7 @@ from greenserve_hub import (
 from greenserve.config import Config
 from greenserve.embedding import run, serve, wsgi_server
 from greenserve.net import Room, Server, WebSocket, WebSocketWSGI, accept_websocket
-from greenserve.websocket import HandshakeError
+from greenserve.websocket import Compression, HandshakeError
 
 # What can go wrong in it
 from greenserve.errors import AppError, AppImportError, BodyError, ConfigError
@@ -81,6 +81,7 @@ __all__ = [
     "BodyError",
     "BoundedSemaphore",
     "CappedSemaphore",
+    "Compression",
     "ConcurrentUseError",
     "Condition",
     "Config",

@@ -47,18 +47,17 @@ def compile_format(text: str) -> Format:
     def write(x: Exchange) -> str:
         return line % tuple([atom(x) for atom in atoms])
 
-    return _with_messages(write) if text == _COMBINED else write
+    return _with_counts(write) if text == _COMBINED else write
 
 
-def _with_messages(write: Format) -> Format:
-    """`combined` has no atom for what a WebSocket has done: it stands at the end of the line of one."""
+def _with_counts(write: Format) -> Format:
+    """`combined` has no atom for what an upgraded connection has done: it stands at the end of the line of one."""
 
     def write_all(x: Exchange) -> str:
-        messages = x.messages
         line = write(x)
-        if messages is not None:
-            received, sent = messages
-            line += f" {x.seconds:.3f}s received={received}/{x.bytes_received}B sent={sent}/{x.bytes_sent}B"
+        if x.status == 101:
+            received, sent = ("", "") if x.messages is None else (f"{count}/" for count in x.messages)
+            line += f" {x.seconds:.3f}s received={received}{x.bytes_received}B sent={sent}{x.bytes_sent}B"
         return line
 
     return write_all

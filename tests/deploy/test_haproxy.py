@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import websocket
 from tests.support.apps import Environ, Start
 from tests.support.certificates import authority_file, client_context, issue
 from tests.support.raw import RawClient, request
 from tests.support.running import serving
 from tests.support.times import PATIENCE, eventually
 
-from greenserve import Config
+from greenserve import Config, accept_websocket
 
 FOLDER = Path(__file__).parents[2] / "deploy/haproxy"
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
@@ -153,6 +154,28 @@ def test_http_ends_tls_and_says_so(tmp_path):
         "https",
         "443",
     )
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_a_websocket_of_its_own_page(tmp_path, scheme):
+    def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        if "HTTP_UPGRADE" not in environ:
+            return Seen()(environ, start_response)  # health checks
+        ws = accept_websocket(environ)
+        for message in ws:
+            ws.send(message)
+        return []
+
+    certificate = issue(tmp_path / "haproxy.pem", "localhost")
+    with serving(app) as server:
+        text = shipped("http.cfg", ":80", f"127.0.0.1:{server.port}")
+        text = text.replace("FD", f"FD ssl crt {certificate}") if scheme == "wss" else text
+        with haproxy(text, tmp_path) as where:
+            url = f"{scheme}://localhost:{where[1]}/"
+            ws = websocket.create_connection(url, timeout=PATIENCE, sslopt={"context": client_context()})
+            ws.send("hello")
+            assert ws.recv() == "hello"
+            ws.close()
 
 
 def test_tcp_passes_tls_through(tmp_path):

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import requests
+import websocket
 from tests.support.raw import RawClient
 from tests.support.running import serving
 from tests.support.times import PATIENCE
@@ -118,11 +119,16 @@ def address(tmp_path_factory, release) -> Iterator[tuple[str, int]]:
 
     def app(environ, start_response):
         kind = "text/event-stream" if environ["PATH_INFO"] == "/events" else "text/plain"
-        start_response("200 OK", [("Content-Type", kind)])
+        if environ["PATH_INFO"] != "/ws":
+            start_response("200 OK", [("Content-Type", kind)])
         if environ["PATH_INFO"] == "/events":
             yield b"data: 1\n\n"
             wait()
             yield b"data: 2\n\n"
+        elif environ["PATH_INFO"] == "/ws":
+            ws = greenserve.accept_websocket(environ)
+            for message in ws:
+                ws.send(message)
         elif environ["PATH_INFO"] == "/upload":
             first = environ["wsgi.input"].read(4)
             release.set()
@@ -182,13 +188,13 @@ def test_tells_who_asked_whatever_the_client_claims(address):
     assert (
         environ["HTTP_X_FORWARDED_HOST"] == environ["HTTP_FORWARDED"] == environ["HTTP_X_REAL_IP"] == "None"
     )
-    assert environ["HTTP_HOST"] == "127.0.0.1"
+    assert environ["HTTP_HOST"] == f"127.0.0.1:{address[1]}"
     assert environ["greenserve.peer"].startswith("Peer(address='127.0.0.1', port=")
 
 
 def test_an_app_below_a_prefix_as_the_readme_has_it(tmp_path):
     text = CONF.read_text()
-    table = re.search(r"map .*?\n}", text, re.DOTALL)[0]
+    table = "\n".join(re.findall(r"map .*?\n}", text, re.DOTALL))
     fields = "".join(re.findall(r"proxy_set_header (?!X-Forwarded-Prefix)[^\n]*\n", text))
     location = re.search(r"```\n(location .*?)```", (CONF.parent / "README.md").read_text(), re.DOTALL)[1]
     believed = "x-forwarded-for,x-forwarded-proto,x-forwarded-prefix"
@@ -219,6 +225,26 @@ def test_passing_bytes_it_sends_a_proxy_header(tmp_path):
                 environ = told(where)
         assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == (CLIENT, "http")
         assert environ["HTTP_X_FORWARDED_FOR"] == "None"
+
+
+def test_passes_the_websocket_of_its_own_page_and_of_no_other(url):
+    """The library says Origin as a browser would: with the port."""
+    where = url.replace("http", "ws", 1) + "/ws"
+    ws = websocket.create_connection(where, timeout=PATIENCE)
+    ws.send("hello")
+    assert ws.recv() == "hello"
+    ws.close()
+    for other in ("http://127.0.0.1", "https://evil.example"):
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            websocket.create_connection(where, timeout=PATIENCE, origin=other)
+        assert refused.value.status_code == 403
+
+
+def test_http_1_0_without_a_host_gets_the_servers_name(address):
+    with RawClient(address) as client:
+        answer = client.send(b"GET / HTTP/1.0\r\n\r\n").answer()
+    assert answer.status == 200
+    assert b"HTTP_HOST=_\n" in answer.body
 
 
 def test_keeps_its_connection_to_greenserve(url):

@@ -14,8 +14,8 @@ from greenserve.proxies import FORWARDED, X_FIELDS, canonical_peer
 
 __all__ = ["field_names", "origins", "peers"]
 
-# RFC 9110 §5.6.2, without the underscore, for fields with one are dropped.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^\s/?#@:\[\]]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
+# RFC 9110 §5.6.2, without the underscore, for fields with one are dropped.
 _FIELD_NAME = re.compile(r"[!#$%&'*+\-.^`|~0-9a-z]{1,64}", re.ASCII)
 
 
@@ -56,12 +56,12 @@ def field_names() -> Kind:
 
 
 def origins() -> Kind:
-    """Give the kind of a tuple of origins (RFC 6454 §6.2) in small letters, or `same`, or `*` alone."""
+    """Give the kind of a tuple of origins (RFC 6454 §6.2) in small letters, `null` and `same`, or `*` alone."""
 
     def parse(value: object) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(item.strip().lower() for item in _words(value)))
         for name in names:
-            if name not in ("same", "*") and not _ORIGIN.fullmatch(name):
+            if name not in ("same", "*", "null") and not _ORIGIN.fullmatch(name):
                 raise ValueError(f"{name!r} is no origin: a scheme and a host, as in https://app.example")
         if "*" in names and len(names) > 1:
             raise ValueError("* is every site: name no other beside it")
@@ -71,7 +71,7 @@ def origins() -> Kind:
         parse,
         _format_words,
         "ORIGINS",
-        "same, *, or origins such as https://app.example:8443 with commas between; or off",
+        "same, *, null (a file's page), or origins such as https://app.example:8443 with commas between; or off",
         off="no page of any site; only programs, which send no Origin",
     )
 

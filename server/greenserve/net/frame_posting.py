@@ -14,12 +14,14 @@ from greenserve.net.states import Phase, State
 from greenserve.net.stream import Stream
 from greenserve.websocket import encode_pong
 from greenserve_hub.loop import Hub
+from greenserve_hub.natives import _thread
 from greenserve_hub.parking import Waiter
 
 if TYPE_CHECKING:
     from greenserve.net.connection import Connection
 
 _OPEN: Final = Phase.OPEN  # an enum's member is looked up by Python code
+_this_thread: Final = _thread.get_ident
 
 
 class FramePosting:
@@ -38,6 +40,14 @@ class FramePosting:
         self._phase = _OPEN
         self._outbox: Outbox | None = None  # of a client that does not keep up
         self.bytes_sent = 0  # on the wire, or on their way
+
+    def must_be_here(self) -> None:
+        """Raise RuntimeError in another OS thread than the server's, whose hub would hear nothing of what is done."""
+        if _this_thread() != self._hub.thread_id:
+            raise RuntimeError(
+                f"{self!r} is for green threads of its server. From another OS thread: "
+                "server.hub.call_from_thread(room.send, message), or (greenserve.spawn_n, ws.send, message)"
+            )
 
     def _post(self, frame: bytes) -> None:
         """Send a frame without waiting: what the kernel does not take goes to the outbox. Switches: never."""

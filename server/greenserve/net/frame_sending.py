@@ -83,11 +83,12 @@ class FrameSending(FramePosting):
     def send(self, message: str | bytes) -> bool:
         """Send a message: text for str, binary for bytes. False when it was dropped (`when_slow`).
 
-        Raises WebSocketClosed, TypeError. A Timeout that ends the wait leaves open whether it is sent: whole, or not at
-        all. A callback of the hub can't wait: HubError there, with nothing sent, when the client has not taken what was
-        sent before. Switches: where `when_slow` is wait, when the client reads slowly or another message is being
-        streamed; and to let others have their turn.
+        Raises WebSocketClosed, TypeError, and RuntimeError in another OS thread. A Timeout that ends the wait leaves
+        open whether it is sent: whole, or not at all. A callback of the hub can't wait: HubError there, with nothing
+        sent, when the client has not taken what was sent before. Switches: where `when_slow` is wait, when the client
+        reads slowly or another message is being streamed; and to let others have their turn.
         """
+        self.must_be_here()
         if self.rooms:
             self._catch_up()
         if (
@@ -110,6 +111,9 @@ class FrameSending(FramePosting):
         client, whatever `when_slow` says. Raises WebSocketClosed, TypeError, and ValueError for no piece at all.
         Switches: when the client reads slowly, or another message is being streamed; and to let others have their turn.
         """
+        self.must_be_here()
+        if isinstance(pieces, str | bytes | bytearray | memoryview):
+            raise TypeError("send_stream() takes an iterable of pieces, and send() a whole message")
         if getcurrent() is self._hub.greenlet:
             raise HubError("send_stream() waits for its client, and a callback of the hub can't: spawn it")
         if self.rooms:
@@ -148,6 +152,7 @@ class FrameSending(FramePosting):
 
         Raises WebSocketClosed, ValueError.
         """
+        self.must_be_here()
         frame = encode_ping(data)
         if self._phase is not _OPEN:
             raise self._closed_error()

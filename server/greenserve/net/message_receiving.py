@@ -88,6 +88,7 @@ class MessageReceiving(FrameSending):
             raise RuntimeError(
                 "messages of this WebSocket go to its on_message: receive() would never get one"
             )
+        self.must_be_here()
         queue = self._queue
         if queue:
             return self._take_queued(queue)
@@ -132,6 +133,9 @@ class MessageReceiving(FrameSending):
 
     @on_message.setter
     def on_message(self, function: Callable[[Message], object] | None) -> None:
+        self.must_be_here()
+        if function is not None and not callable(function):
+            raise TypeError(f"on_message is a function of a message, and not {function!r:.100}")
         if function is not None and self._waiter is not None:
             raise ConcurrentUseError(
                 f"{self}: a green thread waits in receive() for what on_message would get"

@@ -76,6 +76,7 @@ class Room:
 
     def join(self, ws: WebSocket) -> None:
         """Let `ws` hear what is sent from now on, until it leaves or is closed. Repeatable. Switches: never."""
+        ws.must_be_here()
         if not ws.closed and ws not in self._members:
             self._members[ws] = self._number + len(self._waiting)
             ws.rooms += (self,)
@@ -83,6 +84,7 @@ class Room:
     def leave(self, ws: WebSocket) -> None:
         """Let it hear no more than what was sent before. Repeatable. Switches: never."""
         if ws in self._members:
+            ws.must_be_here()
             self.catch_up(ws)
             if self._members.pop(ws, None) is not None:
                 ws.rooms = tuple(room for room in ws.rooms if room is not self)
@@ -99,13 +101,14 @@ class Room:
         count = len(members) - (skip in members)
         if not count:
             return 0
+        first = next(iter(members))
+        first.must_be_here()
         sent = _Sent(message, skip)
         if len(members) <= _SMALL and not self._waiting:
             for ws in tuple(members):
                 if ws is not skip:
                     ws.send_shared(sent.frame(ws.window_bits))
             return count
-        first = next(iter(members))
         sent.frame(first.window_bits)  # now, so that who sends has the error
         self._waiting.append(sent)
         self.bytes_waiting += sent.size

@@ -11,9 +11,16 @@ from typing import Any, Self, TypedDict, Unpack
 
 from greenserve.errors import AppError, ConfigError, ProtocolError
 from greenserve.net.connection import Connection
-from greenserve.net.websocket_options import Origins, WebSocketOptions
+from greenserve.net.websocket_options import WebSocketOptions, parse_options
 from greenserve.net.websockets import WebSocket
-from greenserve.websocket import HandshakeError, is_upgrade, shake_hands
+from greenserve.websocket import (
+    Compression,
+    HandshakeError,
+    Origins,
+    check_answer,
+    check_request,
+    shake_hands,
+)
 from greenserve.wsgi import WSGIApplication
 
 
@@ -23,8 +30,10 @@ class Options(TypedDict, total=False):
     subprotocols: Sequence[str]
     headers: Sequence[tuple[str, str]]
     origins: Origins | None
-    compression: bool | None
+    compression: bool | Compression | None
     max_size: int | None
+    max_frames: int | None
+    max_ratio: int | None
     max_queue: int | None
     max_unsent: int | None
     when_slow: str | None
@@ -43,38 +52,46 @@ def accept_websocket(
 ) -> WebSocket:
     """Answer this request's handshake and give its WebSocket; in a WSGI app, before the answer has begun.
 
-    What the app answers afterwards is for nobody: return anything. The WebSocket is closed with 1000 when the app
-    returns, unless `on_message` is set, and with 1011 when it raises. `subprotocols`: those that you speak, the one
-    that you like best first; `headers`: more fields of the 101 answer; `options`: see Options. Flask finds a
-    view for it only by a route with `websocket=True`.
+    What the app answers afterwards is for nobody: return something empty. The WebSocket is closed with 1000 when the
+    app returns, unless `on_message` is set, and with 1011 when it raises or, as frameworks do then, answers 5xx.
+    `subprotocols`: those that you speak, the one that you like best first; `headers`: more fields of the 101 answer;
+    `options`: see Options. Flask finds a view for it only by a route with `websocket=True`.
 
     Raises HandshakeError, a WSGI app itself, for a request that is no handshake, a wrong one, one from the page of a
-    site that is not allowed, or one too many: return it as the answer. PeerGone; AppError where the server is another
-    one.
+    site that is not allowed, or one too many: answer with it (server/README.md says how in which framework). PeerGone;
+    ConfigError for an option that is wrong; AppError where the server is another one.
     Switches: when the client reads slowly.
     """
-    upgrade = environ.get("greenserve.upgrade")
+    return _accept(environ, subprotocols, headers, _defaults(environ).but(parse_options(options)))
+
+
+def _defaults(environ: dict[str, Any]) -> WebSocketOptions:
     defaults = environ.get("greenserve.websocket")
-    if upgrade is None or not isinstance(defaults, WebSocketOptions):
-        if is_upgrade(environ):
-            raise AppError("accept_websocket() needs a request that greenserve serves, and its environ")
-        raise HandshakeError(
-            426, "this is a WebSocket: ask with Upgrade: websocket (RFC 6455 §4.1)", ("Upgrade", "websocket")
-        )
-    chosen = defaults.but(**options) if options else defaults
+    if not isinstance(defaults, WebSocketOptions) or "greenserve.upgrade" not in environ:
+        check_request(environ)
+        raise AppError("accept_websocket() needs a request that greenserve serves, and its environ")
+    return defaults
+
+
+def _accept(
+    environ: dict[str, Any],
+    subprotocols: Sequence[str],
+    headers: Sequence[tuple[str, str]],
+    options: WebSocketOptions,
+) -> WebSocket:
     handshake = shake_hands(
         environ,
         subprotocols=subprotocols,
-        origins=chosen.origins,
-        compression=chosen.compression,
+        origins=options.origins,
+        compression=options.compression,
         headers=headers,
     )
 
     def make(connection: Connection, ahead: bytes) -> WebSocket:
-        return WebSocket(connection, ahead, handshake, environ, chosen)
+        return WebSocket(connection, ahead, handshake, environ, options)
 
     try:
-        ws: WebSocket = upgrade(handshake.head, make)
+        ws: WebSocket = environ["greenserve.upgrade"](handshake.head, make)
     except ProtocolError as error:  # no room for more, say: an answer like any other
         raise HandshakeError(error.status, error.reason, *error.headers) from None
     return ws
@@ -103,13 +120,22 @@ class WebSocketWSGI:
 
         `authorize(environ)` is asked before the handshake: None lets it go on, and a WSGI app, such as a Response of
         webob or werkzeug, is what answers the request in its place. `max_frame_length` is eventlet's name of
-        `max_size`, which is of the whole message.
+        `max_size`, which is of the whole message. Raises TypeError for a handler that can't be called, ConfigError,
+        ValueError or AppError for options.
         """
+        if handler is not None and not callable(handler):
+            raise TypeError(f"a WebSocket's handler is a function of it, and not {handler!r:.100}")
         self.handler = handler
         self.authorize = authorize
         if max_frame_length is not None:
             options.setdefault("max_size", max_frame_length)
         self.options = options
+        own = dict[str, Any](options)
+        self._subprotocols = own.pop("subprotocols", ())
+        self._headers = own.pop("headers", ())
+        check_answer(self._subprotocols, self._headers)
+        self._own = parse_options(own)
+        self._chosen: tuple[WebSocketOptions, WebSocketOptions] | None = None  # a server's, and ours there
 
     @classmethod
     def configured(
@@ -155,7 +181,7 @@ class WebSocketWSGI:
             if answer is not None:
                 return answer(environ, start_response)
         try:
-            ws = accept_websocket(environ, **self.options)
+            ws = _accept(environ, self._subprotocols, self._headers, self._choose(_defaults(environ)))
         except HandshakeError as error:
             return error(environ, start_response)
         # For middleware: it has gone out already. wsgiref.validate wants a type of everything but 204 and 304.
@@ -163,3 +189,10 @@ class WebSocketWSGI:
         assert self.handler is not None
         self.handler(ws)
         return []
+
+    def _choose(self, defaults: WebSocketOptions) -> WebSocketOptions:
+        """One for all sockets of a server; a request in a thousand comes from another one, if any."""
+        chosen = self._chosen
+        if chosen is None or chosen[0] is not defaults:
+            chosen = self._chosen = (defaults, defaults.but(self._own))
+        return chosen[1]

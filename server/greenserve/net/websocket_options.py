@@ -1,19 +1,19 @@
 """What one kind of WebSocket may do and cost: the server's settings, with what a handler gives in their place.
 
-Made once for a server and once for each handler that has its own; shared by their sockets.
+Made once for a server and once for each WebSocketWSGI that has its own; shared by their sockets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from difflib import get_close_matches
+from typing import Any, Final, Self
 
 from greenserve.config import SETTINGS, Config
-from greenserve.websocket import Compression, ReadLimits
+from greenserve.errors import ConfigError
+from greenserve.websocket import Compression, Origins, ReadLimits
 from greenserve_hub.deadlines import NEVER
-
-Origins = str | Sequence[str] | Callable[[str | None, Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,49 +47,43 @@ class WebSocketOptions:
             config.ws_origins,
         )
 
-    def but(
-        self,
-        *,
-        max_size: int | None = None,
-        max_queue: int | None = None,
-        max_unsent: int | None = None,
-        when_slow: str | None = None,
-        ping_interval: float | None = None,
-        ping_timeout: float | None = None,
-        idle_timeout: float | None = None,
-        close_timeout: float | None = None,
-        compression: bool | None = None,
-        origins: Origins | None = None,
-    ) -> Self:
-        """These with others in their place, each as the setting of its name is given; None leaves the server's.
-
-        `origins` may be a function too, of the Origin or None, and environ: whether it may connect. Raises ConfigError.
-        """
-        values = {
-            "max_queue": max_queue,
-            "max_unsent": max_unsent,
-            "when_slow": when_slow,
-            "ping_interval": ping_interval,
-            "ping_timeout": ping_timeout,
-            "idle_timeout": idle_timeout,
-            "close_timeout": close_timeout,
-        }
-        given: dict[str, Any] = {
-            name: _parse(name, value) for name, value in values.items() if value is not None
-        }
-        for name in given.keys() & _TIMES:
-            given[name] = given[name] or NEVER
-        if max_size is not None:
-            given["limits"] = self.limits._replace(size=_parse("max_size", max_size))
-        if compression is not None:
-            given["compression"] = (self.compression or Compression()) if compression else None
-        if origins is not None:
-            given["origins"] = origins if callable(origins) else _parse("origins", origins)
-        return replace(self, **given)
+    def but(self, own: Mapping[str, Any]) -> Self:
+        """These with others in their place, as parse_options has made them."""
+        if not own:
+            return self
+        limits = self.limits._replace(**{_LIMITS[name]: own[name] for name in own.keys() & _LIMITS.keys()})
+        rest = {name: value for name, value in own.items() if name not in _LIMITS}
+        return replace(self, limits=limits, **rest)
 
 
-_TIMES = {"ping_interval", "ping_timeout", "idle_timeout", "close_timeout"}
+def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what a handler gives for itself: each as the setting of its name with `ws_` is given; None is left out.
+
+    `origins` may be a function too, of the Origin or None, and environ: whether it may connect; `compression` a
+    Compression. Raises ConfigError, for names that there are not, too.
+    """
+    for name in options:
+        if name not in _NAMES:
+            close = get_close_matches(name, _NAMES, 1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(_NAMES)}"
+            raise ConfigError(f"a WebSocket has no option {name}; {hint}")
+    return {name: _parse(name, value) for name, value in options.items() if value is not None}
 
 
-def _parse(name: str, value: object) -> Any:
-    return SETTINGS[f"ws_{name}"].parse(value, f"keyword {name}")
+_LIMITS: Final = {"max_size": "size", "max_frames": "frames", "max_ratio": "ratio"}
+_TIMES: Final = ("ping_interval", "ping_timeout", "idle_timeout", "close_timeout")
+_NAMES: Final = (
+    *("subprotocols", "headers", "origins", "compression"),
+    *_LIMITS,
+    *("max_queue", "max_unsent", "when_slow"),
+    *_TIMES,
+)
+
+
+def _parse(name: str, value: Any) -> Any:
+    if (name == "origins" and callable(value)) or isinstance(value, Compression):
+        return value
+    parsed = SETTINGS[f"ws_{name}"].parse(value, f"keyword {name}")
+    if name == "compression":
+        return Compression() if parsed else None
+    return (parsed or NEVER) if name in _TIMES else parsed

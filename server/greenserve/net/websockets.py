@@ -91,7 +91,8 @@ class WebSocket(MessageReceiving):
 
     def __repr__(self) -> str:
         """For dumps and logs."""
-        return f"<WebSocket {self.path} {self._phase.value}>"
+        client = f"{self._connection.peer or 'unix'}:{self._connection.peer_port}"
+        return f"<WebSocket {self.path} of {client} {self._phase.name}>"
 
     # For apps --------------------------------------------------------------------------------------------
 
@@ -101,6 +102,7 @@ class WebSocket(MessageReceiving):
         Nothing happens where it is closed already. Raises ValueError for a code that can't be sent (RFC 6455 §7.4) or
         a reason longer than 123 bytes. Switches: never.
         """
+        self.must_be_here()
         frame = encode_close(code, reason)
         if self._phase is _OPEN and self.rooms:
             self._catch_up()
@@ -119,6 +121,9 @@ class WebSocket(MessageReceiving):
 
     @on_close.setter
     def on_close(self, function: Callable[[], object] | None) -> None:
+        self.must_be_here()
+        if function is not None and not callable(function):
+            raise TypeError(f"on_close is a function without arguments, and not {function!r:.100}")
         self._on_close = function
         if function is not None and self._phase is _CLOSED and not self._runs:
             self._call_on_close()

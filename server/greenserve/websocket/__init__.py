@@ -19,7 +19,7 @@ from greenserve.websocket.frames import (
     encode_pong,
     encode_shared,
 )
-from greenserve.websocket.handshake import Handshake, is_upgrade, shake_hands
+from greenserve.websocket.handshake import Handshake, check_answer, check_request, is_upgrade, shake_hands
 from greenserve.websocket.origins import Origins
 from greenserve.websocket.reader import MessageReader
 from greenserve.websocket.refusals import HandshakeError
@@ -43,6 +43,8 @@ __all__ = [
     "Ping",
     "Pong",
     "ReadLimits",
+    "check_answer",
+    "check_request",
     "compress_alone",
     "encode_close",
     "encode_fragment",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from greenserve.websocket.deflate import MEMORY_LEVEL, Deflate
-from greenserve.websocket.offers import Offer, parse_offers
+from greenserve.websocket.offers import Offer
 
 _NAME: Final = "permessage-deflate"
 _FLAGS: Final = ("server_no_context_takeover", "client_no_context_takeover")
@@ -39,15 +39,8 @@ class Compression:
         if not 1 <= self.memory_level <= 9:
             raise ValueError(f"memory_level={self.memory_level}: zlib has the levels 1 to 9")
 
-    def negotiate(self, offers: str) -> tuple[Deflate, str] | None:
-        """Take the first acceptable offer of `Sec-WebSocket-Extensions`: what is agreed on, and how to say so.
-
-        None where there is none. Raises HandshakeError for a field that is malformed (RFC 6455 §9.1).
-        """
-        return self.choose(parse_offers(offers))
-
     def choose(self, offers: list[Offer]) -> tuple[Deflate, str] | None:
-        """The same for offers that were taken apart before."""
+        """Take the first acceptable offer: what is agreed on, and how to say so. None where there is none."""
         for name, parameters in offers:
             if name == _NAME and (wanted := _read(parameters)) is not None:
                 return self._accept(wanted)

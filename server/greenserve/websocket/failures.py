@@ -9,7 +9,6 @@ from typing import Final
 
 from greenserve.websocket.events import Failure
 
-NORMAL: Final = 1000
 PROTOCOL_ERROR: Final = 1002
 NO_STATUS: Final = 1005
 BAD_DATA: Final = 1007

@@ -66,16 +66,11 @@ def encode_shared(message: Message, window_bits: int | None) -> bytes:
     return _frame(first, payload)
 
 
-def encode_fragment(payload: bytes, opcode: int, fin: bool, rsv1: bool = False) -> bytes:
-    """One frame of a message in several (§5.4): TEXT or BINARY first, CONTINUATION after it, `fin` with the last.
-
-    `rsv1` says that the message is compressed, and stands on its first frame alone (RFC 7692 §6).
-    """
+def encode_fragment(payload: bytes, opcode: int, fin: bool) -> bytes:
+    """One frame of a message in several (§5.4): TEXT or BINARY first, CONTINUATION after it, `fin` with the last."""
     if opcode not in (CONTINUATION, TEXT, BINARY):
         raise ValueError(f"opcode {opcode:#x} is not one of a data frame: 0, 1 or 2 (RFC 6455 §5.6)")
-    if rsv1 and opcode == CONTINUATION:
-        raise ValueError("RSV1 belongs on the first frame of a message (RFC 7692 §6)")
-    return _frame((FIN if fin else 0) | (RSV1 if rsv1 else 0) | opcode, payload)
+    return _frame((FIN if fin else 0) | opcode, payload)
 
 
 def encode_ping(payload: bytes = b"") -> bytes:

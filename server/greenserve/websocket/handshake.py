@@ -75,7 +75,7 @@ def shake_hands(
     Raises HandshakeError where the request must be refused, AppError for headers that can't be sent, ValueError for
     subprotocols or origins that are none.
     """
-    _check_request(environ)
+    check_request(environ)
     accept = _accept_of(environ)
     check_origin(environ, origins)
     subprotocol = _choose(environ, subprotocols)
@@ -92,12 +92,13 @@ def shake_hands(
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
     if agreed is not None:
         lines.append(f"Sec-WebSocket-Extensions: {agreed[1]}")
-    lines += [_field(name, value) for name, value in headers]
+    lines += _fields(headers)
     head = "\r\n".join([*lines, "", ""]).encode("latin-1")
     return Handshake(subprotocol, agreed[0] if agreed is not None else None, head)
 
 
-def _check_request(environ: Mapping[str, Any]) -> None:
+def check_request(environ: Mapping[str, Any]) -> None:
+    """Raise HandshakeError for a request that asks for no WebSocket, or not as §4.2.1 wants it."""
     if environ["REQUEST_METHOD"] != "GET":
         raise HandshakeError(405, "a WebSocket begins with GET (RFC 6455 §4.1)", ("Allow", "GET"))
     if environ["SERVER_PROTOCOL"] != "HTTP/1.1":
@@ -115,6 +116,12 @@ def _check_request(environ: Mapping[str, Any]) -> None:
         raise HandshakeError(426, "Sec-WebSocket-Version must be 13 (RFC 6455 §4.4)", *_NEEDED)
 
 
+def check_answer(subprotocols: Sequence[str], headers: Sequence[tuple[str, str]]) -> None:
+    """Raise ValueError or AppError for what shake_hands() could not put into its answer."""
+    _check_tokens(subprotocols)
+    _fields(headers)
+
+
 def _accept_of(environ: Mapping[str, Any]) -> str:
     key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
     if not _KEY.fullmatch(key):
@@ -123,8 +130,7 @@ def _accept_of(environ: Mapping[str, Any]) -> str:
 
 
 def _choose(environ: Mapping[str, Any], subprotocols: Sequence[str]) -> str | None:
-    if isinstance(subprotocols, str) or not all(map(is_token, subprotocols)):
-        raise ValueError(f"subprotocols={subprotocols!r}: give a list of tokens (RFC 6455 §4.1)")
+    _check_tokens(subprotocols)
     field = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL")
     if field is None:
         return None
@@ -132,6 +138,17 @@ def _choose(environ: Mapping[str, Any], subprotocols: Sequence[str]) -> str | No
     if not offered or len(set(offered)) < len(offered):
         raise HandshakeError(400, "Sec-WebSocket-Protocol is not a list of different tokens (RFC 6455 §4.1)")
     return next((one for one in subprotocols if one in offered), None)
+
+
+def _check_tokens(subprotocols: Sequence[str]) -> None:
+    if isinstance(subprotocols, str) or not all(map(is_token, subprotocols)):
+        raise ValueError(f"subprotocols={subprotocols!r}: give a list of tokens (RFC 6455 §4.1)")
+
+
+def _fields(headers: Sequence[tuple[str, str]]) -> list[str]:
+    if isinstance(headers, str | Mapping) or not all(len(pair) == 2 for pair in headers):
+        raise ValueError("headers of a WebSocket's answer: give a list of pairs (name, value)")
+    return [_field(name, value) for name, value in headers]
 
 
 def _field(name: str, value: str) -> str:

@@ -10,10 +10,10 @@ from greenserve.errors import ProtocolError
 
 
 class HandshakeError(ProtocolError):
-    """The request can't become a WebSocket: 400, 403 (its Origin), 405 (not GET) or 426 (no upgrade, another version).
+    """The request can't become a WebSocket: 400, 403 (its Origin), 405 (not GET), 426 (no upgrade, another version).
 
-    `headers` are those that the answer needs; `reason` tells whoever may change it what to do. It is a WSGI app, the
-    answer: a view returns it.
+    Or 503: there are too many, or the server stops. `headers` are those that the answer needs; `reason` tells whoever
+    may change it what to do. It is a WSGI app, the answer; server/README.md says how a view gives it.
     """
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

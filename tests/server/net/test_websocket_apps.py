@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -18,12 +19,15 @@ from tests.support.ws_client import WSClient, handshake
 
 from greenserve import (
     AppError,
+    Compression,
+    ConfigError,
     HandshakeError,
     WebSocket,
     WebSocketWSGI,
     accept_websocket,
     sleep,
 )
+from greenserve_hub.deadlines import NEVER
 
 pytestmark = pytest.mark.over_tls_too
 
@@ -84,9 +88,64 @@ class TestWebSocketWSGI:
         assert _refused(WebSocketWSGI(subprotocols=["chat"])).status == 500
         assert "has no handler" in caplog.text
 
-    def test_an_option_that_is_wrong_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
-        assert _refused(WebSocketWSGI(echo, when_slow="never")).status == 500
-        assert "keyword when_slow" in caplog.text
+    @pytest.mark.parametrize(
+        ("options", "error", "told"),
+        [
+            ({"when_slow": "never"}, ConfigError, "keyword when_slow"),
+            ({"max_sise": 1}, ConfigError, "no option max_sise; did you mean max_size"),
+            ({"limit": 1}, ConfigError, "no option limit; it has subprotocols, headers, "),
+            ({"compression": "maybe"}, ConfigError, "keyword compression"),
+            ({"origins": ["example.com"]}, ConfigError, "'example.com' is no origin"),
+            ({"subprotocols": "chat"}, ValueError, "a list of tokens"),
+            ({"headers": {"X-A": "1"}}, ValueError, "a list of pairs"),
+            ({"headers": [("X-A", "1\n")]}, AppError, "header X-A has"),
+        ],
+    )
+    def test_an_option_that_is_wrong_is_told_before_there_is_a_client(
+        self, options: Any, error: type[Exception], told: str
+    ) -> None:
+        with pytest.raises(error, match=told):
+            WebSocketWSGI(echo, **options)
+
+    def test_a_handler_that_is_none(self) -> None:
+        with pytest.raises(TypeError, match="'chat'"):
+            WebSocketWSGI("chat")  # type: ignore[arg-type]
+
+    def test_its_options_are_made_once_for_a_server(self, tmp_path: Path) -> None:
+        seen: list[WebSocket] = []
+
+        def handler(ws: WebSocket) -> None:
+            seen.append(ws)
+            echo(ws)
+
+        app = WebSocketWSGI(handler, max_frames=3, max_ratio=9, ping_interval=0)
+        for _ in range(2):
+            with in_one_hub(app, tmp_path) as (server, _):
+                for _ in range(2):
+                    with WSClient(server.address, green=True) as client:
+                        client.tell("hello")
+                        assert client.message() == "hello"
+        one, two, three, four = (ws._options for ws in seen)
+        assert one is two
+        assert two is not three
+        assert three is four
+        assert one.limits == (16 << 20, 3, 9)
+        assert one.ping_interval == NEVER
+
+    @pytest.mark.parametrize(
+        ("compression", "agreed"),
+        [
+            ("off", []),
+            (False, []),
+            ("on", ["permessage-deflate; server_max_window_bits=12"]),
+            (Compression(10), ["permessage-deflate; server_max_window_bits=10"]),
+        ],
+    )
+    def test_compression(self, tmp_path: Path, compression: Any, agreed: list[str]) -> None:
+        offer = "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=15"
+        opened = _echoes(WebSocketWSGI(echo, compression=compression), tmp_path, offer)
+        told = [value for name, value in opened.fields if name == "Sec-WebSocket-Extensions"]
+        assert told == agreed
 
     def test_authorize_may_answer_instead(self, tmp_path: Path) -> None:
         def authorize(environ: Environ) -> Any:
@@ -107,6 +166,7 @@ class TestRefused:
         """RFC 9110 §15.5.22: with the protocol to upgrade to."""
         answer = _refused(WebSocketWSGI(echo), data=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (answer.status, answer["Upgrade"]) == (426, "websocket")
+        assert answer["Sec-WebSocket-Version"] == "13"
 
     def test_another_version_is_426(self) -> None:
         answer = _refused(WebSocketWSGI(echo), data=handshake().replace(b"Version: 13", b"Version: 8"))
@@ -195,6 +255,7 @@ class TestRefused:
             "REQUEST_METHOD": "GET",
             "HTTP_UPGRADE": "websocket",
             "HTTP_CONNECTION": "Upgrade",
+            "HTTP_SEC_WEBSOCKET_VERSION": "13",
             "SERVER_PROTOCOL": "HTTP/1.1",
         }
         with pytest.raises(AppError, match="a request that greenserve serves"):
@@ -205,7 +266,7 @@ class TestRefused:
         """§4.1: the method is GET."""
         with serving(WebSocketWSGI(echo)) as server, RawClient(server.address) as client:
             client.send(handshake().replace(b"GET", data, 1))
-            assert client.head().status in (400, 405)
+            assert client.head().status == 405
 
 
 class TestInside:
@@ -313,6 +374,12 @@ class TestInFlask:
                 return error
             return ""
 
+        @app.route("/raises", websocket=True)
+        def raises() -> str:
+            accept_websocket(flask.request.environ, origins=["https://good.example"])
+            return ""
+
+        app.register_error_handler(HandshakeError, lambda refusal: refusal)
         return app
 
     @pytest.mark.parametrize("path", ["/echo", "/callback"])
@@ -335,7 +402,29 @@ class TestInFlask:
             client.tell("go")
             assert client.agree() == (1011, "error in the app")
 
-    def test_a_refused_handshake_is_a_response(self) -> None:
+    @pytest.mark.parametrize("path", ["/refuses", "/raises"])
+    def test_a_refused_handshake_is_a_response(self, path: str, caplog: pytest.LogCaptureFixture) -> None:
         with serving(self._app()) as server, RawClient(server.address) as client:
-            assert client.send(handshake("/refuses", "Origin: https://evil.example")).answer().status == 403
-            assert client.send(handshake("/refuses", "Origin: https://good.example")).answer().status == 101
+            assert client.send(handshake(path, "Origin: https://evil.example")).answer().status == 403
+            assert client.send(handshake(path, "Origin: https://good.example")).answer().status == 101
+        assert "Traceback" not in caplog.text
+
+    def test_the_example_of_the_readme(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        text = (Path(__file__).parents[3] / "README.md").read_text()
+        section = text[text.index("\n## WebSockets\n") : text.index("\n## TLS\n")]
+        _, example = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+        names: dict[str, Any] = {"__name__": "example"}
+        exec(example, names)
+        with (
+            in_one_hub(names["app"], tmp_path) as (server, _),
+            WSClient(server.address, "/feed", "Sec-WebSocket-Protocol: feed.v1", green=True) as one,
+            WSClient(server.address, "/feed", green=True) as two,
+            RawClient(server.address, green=True) as other,
+        ):
+            assert one.opened["Sec-WebSocket-Protocol"] == "feed.v1"
+            assert [one.message(), two.message()] == ["welcome"] * 2
+            one.tell("hello")
+            assert [one.message(), two.message()] == ["hello"] * 2
+            assert server.stats.active == 0
+            assert other.send(handshake("/feed", "Origin: https://evil.example")).answer().status == 403
+        assert "Traceback" not in caplog.text

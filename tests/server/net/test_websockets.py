@@ -38,6 +38,8 @@ from greenserve import (
     kill,
     sleep,
     spawn,
+    spawn_n,
+    threads,
 )
 from greenserve.net.message_receiving import MessageReceiving
 from greenserve_hub.testing import fake_clock
@@ -290,7 +292,7 @@ class TestGone:
             assert (ws.receive(), ws.wait(), list(ws)) == (None, None, [])
             ws.close()
             assert ws.close_code == 1006
-            assert "closed" in repr(ws)
+            assert repr(ws).endswith(" CLOSED>")
 
     def test_after_our_own_close_calls_tell_its_code(self, tmp_path: Path) -> None:
         handler = Open()
@@ -554,3 +556,33 @@ class TestOnClose:
             sleep(5)
             assert not server.callbacks.running()
         assert "error in on_close" in caplog.text
+
+
+def test_another_os_thread_is_told_how(tmp_path: Path) -> None:
+    """Its call would wait for a hub that hears nothing of it, or switch green threads of another thread."""
+    handler, room = Open(), Room()
+    # No pings: the clock jumps while an OS thread is waited for.
+    with one_websocket(handler, tmp_path, ws_ping_interval=0) as (server, _, client):
+        ws = handler.ws
+        room.join(ws)
+        calls: list[Callable[[], object]] = [
+            lambda: ws.send("x"),
+            lambda: ws.send_stream(["x"]),
+            *(ws.ping, ws.close, ws.receive),
+            lambda: setattr(ws, "on_message", print),
+            lambda: setattr(ws, "on_close", print),
+            *(lambda: room.send("x"), lambda: room.join(ws), lambda: room.leave(ws)),
+        ]
+        for call in calls:
+            with pytest.raises(RuntimeError, match=r"server\.hub\.call_from_thread\(room\.send, message\)"):
+                threads.execute(call)
+        threads.execute(server.hub.call_from_thread, room.send, "to all")
+        threads.execute(server.hub.call_from_thread, spawn_n, ws.send, "to you")
+        assert [client.message(), client.message()] == ["to all", "to you"]
+
+
+@pytest.mark.parametrize("name", ["on_message", "on_close"])
+def test_what_is_called_must_be_callable(tmp_path: Path, name: str) -> None:
+    handler = Open()
+    with one_websocket(handler, tmp_path), pytest.raises(TypeError, match="and not 5"):
+        setattr(handler.ws, name, 5)

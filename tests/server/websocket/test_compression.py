@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 
 from greenserve.websocket import Compression, HandshakeError
+from greenserve.websocket.offers import parse_offers
 
 _NAME = "permessage-deflate"
 _FULL = Compression(window_bits=15)
 
 
 def _answer(offers: str, compression: Compression = _FULL) -> str | None:
-    agreed = compression.negotiate(offers)
+    agreed = compression.choose(parse_offers(offers))
     return agreed[1] if agreed else None
 
 
@@ -80,7 +81,7 @@ class TestOffers:
 
     def test_7_1_a_malformed_field_is_no_handshake(self) -> None:
         with pytest.raises(HandshakeError) as caught:
-            Compression().negotiate(f"{_NAME}; =")
+            Compression().choose(parse_offers(f"{_NAME}; ="))
         assert caught.value.status == 400
 
 
@@ -89,7 +90,7 @@ class TestContextTakeover:
 
     @pytest.mark.parametrize("flag", ["server_no_context_takeover", "client_no_context_takeover"])
     def test_7_1_1_what_the_client_asks_for(self, flag: str) -> None:
-        agreed = _FULL.negotiate(f"{_NAME}; {flag}")
+        agreed = _FULL.choose(parse_offers(f"{_NAME}; {flag}"))
         assert agreed is not None
         deflate, answer = agreed
         assert answer == f"{_NAME}; {flag}"
@@ -97,7 +98,7 @@ class TestContextTakeover:
         assert deflate.client_no_context_takeover == flag.startswith("client")
 
     def test_7_1_1_what_we_ask_for(self) -> None:
-        agreed = Compression(15, context_takeover=False).negotiate(_NAME)
+        agreed = Compression(15, context_takeover=False).choose(parse_offers(_NAME))
         assert agreed is not None
         deflate, answer = agreed
         assert answer == f"{_NAME}; server_no_context_takeover; client_no_context_takeover"
@@ -111,14 +112,14 @@ class TestWindows:
     @pytest.mark.parametrize("bits", range(9, 16))
     def test_7_1_2_1_the_servers(self, bits: int) -> None:
         for ours in range(9, 16):
-            agreed = Compression(ours).negotiate(f"{_NAME}; server_max_window_bits={bits}")
+            agreed = Compression(ours).choose(parse_offers(f"{_NAME}; server_max_window_bits={bits}"))
             assert agreed is not None
             deflate, answer = agreed
             assert answer == f"{_NAME}; server_max_window_bits={min(bits, ours)}"
             assert deflate.server_max_window_bits == min(bits, ours)
 
     def test_7_1_2_1_ours_may_be_smaller_without_a_word(self) -> None:
-        agreed = Compression(10).negotiate(_NAME)
+        agreed = Compression(10).choose(parse_offers(_NAME))
         assert agreed is not None
         assert agreed[1] == _NAME
         assert agreed[0].server_max_window_bits == 10
@@ -126,7 +127,7 @@ class TestWindows:
     @pytest.mark.parametrize("bits", range(9, 16))
     def test_7_1_2_2_the_clients(self, bits: int) -> None:
         for ours in range(9, 16):
-            agreed = Compression(ours).negotiate(f"{_NAME}; client_max_window_bits={bits}")
+            agreed = Compression(ours).choose(parse_offers(f"{_NAME}; client_max_window_bits={bits}"))
             assert agreed is not None
             deflate, answer = agreed
             assert answer == f"{_NAME}; client_max_window_bits={min(bits, ours)}"
@@ -140,7 +141,7 @@ class TestWindows:
         )
 
     def test_7_1_2_2_a_client_that_does_not_know_the_parameter_uses_15(self) -> None:
-        agreed = Compression(9).negotiate(_NAME)
+        agreed = Compression(9).choose(parse_offers(_NAME))
         assert agreed is not None
         assert agreed[0].client_max_window_bits == 15
 
@@ -149,7 +150,7 @@ class TestWindows:
             f'{_NAME}; client_no_context_takeover;server_max_window_bits="11" ; CLIENT_max_window_bits = 13;'
             "server_no_context_takeover"
         )
-        agreed = _FULL.negotiate(offer)
+        agreed = _FULL.choose(parse_offers(offer))
         assert agreed is not None
         deflate, answer = agreed
         assert answer == (
@@ -177,7 +178,7 @@ class TestSettings:
         data = bytes(number * number % 251 for number in range(20_000))
         sizes = set()
         for level in (1, 9):
-            agreed = Compression(15, level).negotiate(_NAME)
+            agreed = Compression(15, level).choose(parse_offers(_NAME))
             assert agreed is not None
             sizes.add(len(agreed[0].compress(data)))
         assert len(sizes) == 2

@@ -107,16 +107,6 @@ class TestFragments:
         ]
         assert _received(_client(), *frames) == [bytes(size) + b"x" * size]
 
-    def test_7692_6_rsv1_stands_on_the_first_one(self) -> None:
-        data = Deflate().compress(b"Hello " * 50)
-        frames = [
-            encode_fragment(data[:9], TEXT, False, rsv1=True),
-            encode_fragment(data[9:], CONTINUATION, True),
-        ]
-        assert _received(_client(15), *frames) == ["Hello " * 50]
-        with pytest.raises(ValueError, match="RFC 7692"):
-            encode_fragment(b"", CONTINUATION, True, rsv1=True)
-
     @pytest.mark.parametrize("opcode", [3, 7, 8, 9, 10, 15, -1, 129])
     def test_5_4_only_data_frames(self, opcode: int) -> None:
         with pytest.raises(ValueError, match="opcode"):

@@ -9,6 +9,7 @@ import pytest
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 from wsproto.extensions import PerMessageDeflate
+from wsproto.utilities import generate_accept_token
 
 from greenserve.errors import AppError, ProtocolError
 from greenserve.http1 import check_head
@@ -166,7 +167,8 @@ class TestRequest:
     def test_4_2_2_any_good_key_is_answered(self) -> None:
         for number in range(50):
             key = b64encode(bytes([number * 5]) * 16).decode()
-            shake_hands(_environ(HTTP_SEC_WEBSOCKET_KEY=key))
+            head = shake_hands(_environ(HTTP_SEC_WEBSOCKET_KEY=key)).head
+            assert b"\r\nSec-WebSocket-Accept: %b\r\n" % generate_accept_token(key.encode()) in head
 
     def test_10_2_another_origin(self) -> None:
         other = _environ(HTTP_ORIGIN="http://evil.example")
