@@ -38,7 +38,7 @@ class Broadcasts:
         if not self._runs:
             self._runs = True
             self._hub.call_soon(self._run)
-        while self.bytes > _MOST:
+        while self.bytes > _MOST and self._rooms:
             self._take_slice()
 
     def _run(self) -> None:
@@ -52,17 +52,17 @@ class Broadcasts:
         """Send for one room."""
         room = next(iter(self._rooms))
         del self._rooms[room]
-        before = room.bytes_waiting
+        out = 0
         clock = self._hub.clock
         until = clock() + _SLICE
         try:
             while room.is_behind:
-                room.go_on(clock, until)
+                out += room.go_on(clock, until)
                 if clock() >= until:
                     break
         except Exception:
             log.exception("%r: an error in the server; some members miss a message, please report it", room)
-            room.drop_unsent()
-        self.bytes -= before - room.bytes_waiting
+            out += room.drop_unsent()
+        self.bytes -= out
         if room.is_behind:
             self._rooms[room] = None

@@ -21,6 +21,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, cast
 
+from greenlet import getcurrent
+
 from greenserve.errors import PeerGone
 from greenserve.net.frame_sending import FrameSending
 from greenserve.net.states import Phase, State
@@ -30,6 +32,7 @@ from greenserve.websocket import Close, Deflate, Event, Failure, Message, Messag
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.parking import TIMED_OUT, Waiter
+from greenserve_hub.workers import PoolWorker
 
 if TYPE_CHECKING:
     from greenserve.net.connection import Connection
@@ -284,9 +287,13 @@ class MessageReceiving(FrameSending):
     def _run(self) -> None:
         """Call on_message until nothing is left. On a worker."""
         hub = self._hub
+        worker = cast(PoolWorker, getcurrent())
         try:
             while (queue := self._queue) and (function := self._on_message) is not None:
                 function(self._take_queued(queue))
+                worker.generation += (
+                    1  # what this call has left behind, a Timeout say, is not for the next one
+                )
                 if hub.clock() - hub.now > _TURN:
                     sleep(0)
         except Exception as error:

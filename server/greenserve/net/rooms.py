@@ -55,8 +55,8 @@ class Room:
         self._number = 0  # of the first of these
         self._round: Iterator[WebSocket] = iter(())  # members that this round has not come to
         self._round_gives = 0  # the number up to which all have everything when it is over
-        # What was joined for one member fits others: by the number of the first, and window bits.
-        self._joined: dict[tuple[int, int | None], list[tuple[bytes, int]]] = {}
+        # What was joined for the last member, by window bits, with the number of its first: others miss the same.
+        self._joined: dict[int | None, tuple[int, list[tuple[bytes, int]]]] = {}
 
     def __repr__(self) -> str:
         """For dumps and logs."""
@@ -125,7 +125,7 @@ class Room:
 
     def catch_up(self, ws: WebSocket) -> None:
         """Send this member what it has not got yet. Switches: never."""
-        if not self._waiting:
+        if not self._waiting or ws.closed:
             return
         end = self._number + len(self._waiting)
         begin = self._members.get(ws, end)
@@ -139,29 +139,36 @@ class Room:
                 if sent.skip is not ws:
                     ws.send_shared(sent.frame(bits))
             return
-        joined = self._joined.get((begin, bits))
-        if joined is None:
-            joined = self._joined[begin, bits] = _join([sent.frame(bits) for sent in missed])
+        first, joined = self._joined.get(bits, (-1, []))
+        if first != begin:
+            joined = _join([sent.frame(bits) for sent in missed])
+            self._joined[bits] = begin, joined
         for frames, count in joined:
             ws.send_shared(frames, count)
 
-    def go_on(self, clock: Callable[[], float], until: float) -> None:
-        """Send to those who have not got everything, at least one of them, until then. Switches: never."""
+    def go_on(self, clock: Callable[[], float], until: float) -> int:
+        """Send to those who have not got everything, at least one of them, until then. Switches: never.
+
+        How many bytes wait no more, as all have them.
+        """
         for ws in self._round:
             self.catch_up(ws)
             if clock() >= until:
-                return
+                return 0
         # What was sent before this round began is out.
         out = self._round_gives - self._number
-        self.bytes_waiting -= sum(sent.size for sent in self._waiting[:out])
+        size = sum(sent.size for sent in self._waiting[:out])
+        self.bytes_waiting -= size
         del self._waiting[:out]
         self._number = self._round_gives
         self._joined.clear()
         self._round_gives += len(self._waiting)
         self._round = iter(tuple(self._members) if self._waiting else ())
+        return size
 
-    def drop_unsent(self) -> None:
-        """Who has not got everything yet will not. Switches: never."""
+    def drop_unsent(self) -> int:
+        """Who has not got everything yet will not; how many bytes waited. Switches: never."""
+        size = self.bytes_waiting
         self._number = self._round_gives = self._number + len(self._waiting)
         self._waiting.clear()
         self.bytes_waiting = 0
@@ -169,6 +176,7 @@ class Room:
         self._round = iter(())
         for ws in self._members:
             self._members[ws] = self._number
+        return size
 
 
 def _join(frames: list[bytes]) -> list[tuple[bytes, int]]:

@@ -88,7 +88,11 @@ class SocketReceiving:
         elif self._is_at_end or not bufsize:
             return b""
         else:
-            data = self._receive(bufsize)
+            try:
+                data = self._receive(bufsize)
+            finally:
+                self._watch()
+            return data
         self._watch()
         return data
 
@@ -153,6 +157,7 @@ class SocketReceiving:
         """
         if self._is_closed:
             return -1
+        self._must_be_here()
         if self._alarm is None:
             self._alarm = Alarm()
             self._watch()
@@ -165,13 +170,13 @@ class SocketReceiving:
             return
         if self._ahead or self._is_at_end:
             alarm.set()
-        else:
+        elif not self._stream.descriptor.closed:
             alarm.clear()
             self._stream.when_readable(self._on_readable)
 
     def _on_readable(self) -> None:
         """Something has come while nobody receives, or it may have."""
-        if self._ahead or self._is_at_end or self._is_receiving:
+        if self._ahead or self._is_at_end or self._is_receiving or self._stream.descriptor.closed:
             return
         assert self._alarm is not None
         try:
@@ -194,15 +199,18 @@ class SocketReceiving:
             raise OSError(errno.EBADF, "the socket is closed")
         if flags:
             raise OSError(errno.EOPNOTSUPP, "this socket takes no flags")
+        self._must_be_here()
         hub = self._hub
-        if _thread.get_ident() != hub.thread_id:
-            raise RuntimeError(
-                "environ['werkzeug.socket'] is for green threads of its server, and not for another OS thread"
-            )
         if not self._is_taken:
             self._take()
         if hub.clock() - hub.now > _TURN and self._timeout != 0:
             sleep(0)
+
+    def _must_be_here(self) -> None:
+        if _thread.get_ident() != self._hub.thread_id:
+            raise RuntimeError(
+                "environ['werkzeug.socket'] is for green threads of its server, and not for another OS thread"
+            )
 
     def _take(self) -> None:
         """Have the connection leave HTTP. TakenSocket's."""

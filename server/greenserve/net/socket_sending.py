@@ -16,9 +16,10 @@ from greenserve.errors import PeerGone
 from greenserve.net.paces import Pace
 from greenserve.net.socket_receiving import SocketReceiving, TimedOut
 from greenserve.net.states import State
-from greenserve.net.stream import SEND_STEP, Side
+from greenserve.net.stream import SEND_STEP, Side, Stream
 from greenserve.websocket.boundary import Boundary
 from greenserve_hub.deadlines import NEVER
+from greenserve_hub.greenthreads import spawn_n
 from greenserve_hub.locks import Lock
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class SocketSending(SocketReceiving):
         self._boundary = Boundary()
         self._is_shut = False  # nothing more is sent
         self._is_broken = False  # a piece was interrupted half sent
+        self._is_offered = (
+            False  # TLS has begun a piece, and nobody knows with how much: its user offers it again
+        )
         self._goodbye = b""  # a Close that is to go out
         self._said_goodbye = False
 
@@ -79,9 +83,12 @@ class SocketSending(SocketReceiving):
             sent = self._stream.send_now(data)
         except PeerGone as error:
             raise BrokenPipeError(errno.EPIPE, str(error)) from None
+        self._is_offered = sent < len(data) and type(self._stream) is not Stream
         if data and not sent:
             raise BlockingIOError(errno.EAGAIN, "the client reads slowly")
         self._sent(data[:sent])
+        if self._goodbye:
+            spawn_n(self._drain)
         return sent
 
     def _send_whole(self, data: bytes, until: float | None) -> None:
@@ -97,7 +104,7 @@ class SocketSending(SocketReceiving):
             if self._pace is not None and self._pace.is_over and self._connection.state is State.UPGRADED:
                 self._connection.close()
             raise BrokenPipeError(errno.EPIPE, str(error)) from None
-        self._is_broken = False
+        self._is_broken = self._is_offered = False
         self._sent(data)
 
     def _sent(self, data: bytes) -> None:
@@ -137,10 +144,16 @@ class SocketSending(SocketReceiving):
 
     # A Close of the server's -----------------------------------------------------------------------------
 
+    def _drain(self) -> None:
+        with self._sending:
+            self._say_goodbye()
+
     def _say_goodbye(self) -> None:
         """Send what `_goodbye` is, if this is the place for it. With `_sending` held. Switches: as send."""
         boundary = self._boundary
-        if not self._goodbye or self._is_shut or not boundary.is_between_frames or boundary.closes:
+        if not self._goodbye or self._is_shut or self._is_offered:
+            return
+        if not boundary.is_between_frames or boundary.closes:
             return
         frame, self._goodbye = self._goodbye, b""
         try:

@@ -153,10 +153,6 @@ class TakenSocket(SocketSending):
         self._goodbye = encode_close(code, reason)
         spawn_n(self._drain)
 
-    def _drain(self) -> None:
-        with self._sending:
-            self._say_goodbye()
-
     def lost(self) -> None:
         """See Upgraded."""
         self._is_shut = True

@@ -524,6 +524,24 @@ class TestOnMessageFails:
 
         assert "hub: Timeout" in self._closed_by(fails, tmp_path, caplog)
 
+    def test_a_timeout_that_one_call_has_left_behind_reaches_no_other(self, tmp_path: Path) -> None:
+        got: list[str | bytes] = []
+
+        def handler(ws: WebSocket) -> None:
+            def hear(one: str | bytes) -> None:
+                if one == "one":
+                    Timeout(1.5)
+                sleep(1)
+                got.append(one)
+
+            ws.on_message = hear
+
+        with one_websocket(handler, tmp_path) as (_, _, client):
+            client.tell("one", "two", "three")
+            sleep(5)
+            assert client.leave() == (1000, "")
+        assert got == ["one", "two", "three"]
+
     def test_its_own_sockets_end_is_none(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         def handler(ws: WebSocket) -> None:
             def send_late(one: str | bytes) -> None:

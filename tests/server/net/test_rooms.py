@@ -378,10 +378,10 @@ class TestLittleByLittle:
         ((ws, client),) = _joined(opened, room, 1)
         ((_, second),) = _joined(opened, other, 1)
 
-        def go_on(self: Room, *args: object) -> None:
+        def go_on(self: Room, *args: object) -> Any:
             if self is room:
                 raise ZeroDivisionError
-            real(self, *args)
+            return real(self, *args)
 
         real: Any = Room.go_on
         monkeypatch.setattr(Room, "go_on", go_on)
@@ -439,6 +439,42 @@ class TestBound:
         room.send(bytes(LARGE))
         assert client.message() == bytes(LARGE)
         _all_out(opened)
+
+    def test_what_is_said_of_members_that_are_cut_is_counted_once(
+        self, opened: Sockets, large: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They are cut in the middle of a slice, and their on_close says so to the room, which is behind."""
+        monkeypatch.setattr(broadcasts, "_MOST", 1000)
+        room = Room()
+        ((_, client),) = _joined(opened, room, 1)
+        for _ in range(10):
+            ws, _ = opened.stalled(when_slow="close", max_unsent=1)
+            ws.on_close = lambda: room.send("one has left: " + 400 * "x")
+            room.join(ws)
+        room.send("hello")
+        _all_out(opened)
+        room.send("again")
+        _all_out(opened)
+        assert len(room) == 1
+        assert room.send("still here") == 1
+        heard = [client.message() for _ in range(13)]
+        assert heard == ["hello", "again", *["one has left: " + 400 * "x"] * 10, "still here"]
+
+    def test_what_is_joined_for_members_is_not_kept_for_each(self, opened: Sockets, large: None) -> None:
+        """Each speaks, and gets an answer to that: none has missed what another has."""
+        room = Room()
+        members = _joined(opened, room, 30, max_unsent="10M")
+        most = 0
+        for ws, _ in members:
+            room.send("x" * 1000)
+            ws.send("thank you")
+        while room.is_behind:
+            most = max(most, sum(len(frame) for _, joined in room._joined.values() for frame, _ in joined))
+            sleep(0)
+        assert 25_000 < most < 35_000
+        for i, (_, client) in enumerate(members):
+            wanted = ["x" * 1000] * (i + 1) + ["thank you"] + ["x" * 1000] * (29 - i)
+            assert [client.message() for _ in wanted] == wanted
 
 
 class TestTime:

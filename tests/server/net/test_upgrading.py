@@ -287,6 +287,33 @@ class TestLimit:
             assert one.answer().status == 101
             assert server.stats.websockets == 1
 
+    def test_one_that_waits_so_when_the_server_stops_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gate = Event()
+        send_interim = Upgrading.send_interim
+
+        def slow(connection: Upgrading, data: bytes) -> None:
+            gate.wait()
+            send_interim(connection, data)
+
+        monkeypatch.setattr(Connection, "send_interim", slow)
+        with (
+            in_one_hub(App(), tmp_path) as (server, clock),
+            RawClient(server.address, green=True) as client,
+        ):
+            client.send(handshake("/ws"))
+            sleep(1)
+            stopping = spawn(server.stop, 50)
+            sleep(1)
+            gate.send(None)
+            assert client.answer().status == 101
+            assert client.take(4) == b"\x88\x12\x03\xe9"
+            client.close()
+            began = clock()
+            stopping.wait()
+            assert clock() - began < 50
+
     def test_one_whose_head_nobody_takes_is_forgotten(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
