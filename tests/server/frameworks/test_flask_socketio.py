@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import select
 import signal
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -209,7 +210,7 @@ def test_upgraded_the_server_knows_it(site: Site) -> None:
 def test_a_websocket_that_breaks_is_a_disconnect(site: Site) -> None:
     with _connected(site, WEBSOCKET) as client:
         sid = client.get_sid()
-        client.eio.ws.sock.close()
+        client.eio.ws.sock.shutdown(socket.SHUT_RDWR)  # close() alone waits for the thread that reads it
         eventually(lambda: [sid, "transport close"] in site.get("/ended").json(), "the disconnect event")
 
 

@@ -123,5 +123,6 @@ def test_a_stop_says_so(framework: Any) -> None:
         stopping.start()
         opcode, frame = ws.recv_data_frame(True)  # which answers it
         assert (opcode, frame.data[:2]) == (8, (1001).to_bytes(2))
+        ws.shutdown()
         stopping.join(PATIENCE)
         assert not stopping.is_alive()
