@@ -13,7 +13,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +30,41 @@ EVENTS = ("echoed", "said", "shouted", "counted", "thanks", "news", "message")
 
 
 class _SharedTLSSocket(ssl.SSLSocket):
-    """One that a thread may read from while another sends: before Python 3.13 OpenSSL's session is not guarded."""
+    """One that a thread may read from while another sends or closes it, as these clients do.
 
-    def _lock(self) -> threading.Lock:
-        return self.__dict__.setdefault("own_lock", threading.Lock())
+    Before Python 3.13 OpenSSL's session is not guarded; and what is encrypted while another thread closes the socket
+    would be written to whichever connection has got its number meanwhile.
+    """
+
+    def _lock(self) -> threading.RLock:
+        return self.__dict__.setdefault("own_lock", threading.RLock())
 
     def send(self, *args: Any) -> int:
         with self._lock():
             return super().send(*args)
 
+    def shutdown(self, how: int) -> None:
+        with self._lock():
+            super().shutdown(how)
+
+    def _real_close(self) -> None:
+        with self._lock():
+            with suppress(OSError):
+                self.shutdown(socket.SHUT_RDWR)  # or who waits in select() would not notice
+            super()._real_close()
+
     def recv(self, *args: Any) -> bytes:
         while True:
             with self._lock():
+                if self.fileno() < 0:
+                    return b""
                 if self.pending() or select.select([self], [], [], 0)[0]:
                     return super().recv(*args)
-            if not select.select([self], [], [], self.gettimeout())[0]:
+            try:
+                came = select.select([self], [], [], self.gettimeout())[0]
+            except (ValueError, OSError):  # closed meanwhile
+                continue
+            if not came:
                 raise TimeoutError("timed out")
 
 
