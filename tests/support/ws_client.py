@@ -16,13 +16,25 @@ from typing import Any, Final
 from tests.support.raw import RawClient
 from tests.support.running import in_one_hub
 
-from greenserve import Server, WebSocketWSGI
+from greenserve import Event, Server, WebSocket, WebSocketWSGI
 from greenserve_hub.testing import FakeClock
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 §1.3
 ACCEPT: Final = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 MASK: Final = b"\x37\xfa\x21\x3d"  # RFC 6455 §5.7
+
+
+class Open:
+    """A handler that keeps the WebSocket open until the test lets it go; the test talks for it."""
+
+    def __init__(self) -> None:
+        self.ws: WebSocket
+        self.gate = Event()
+
+    def __call__(self, ws: WebSocket) -> None:
+        self.ws = ws
+        self.gate.wait()
 
 
 def handshake(path: str = "/", *fields: str) -> bytes:

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.running import in_one_hub
 from tests.support.websockets import TEXT, fragments
-from tests.support.ws_client import PING, PONG, Frame, WSClient, closing, frame, message, one_websocket
+from tests.support.ws_client import PING, PONG, Frame, Open, WSClient, closing, frame, message, one_websocket
 
 from greenserve import Event, Timeout, WebSocket, WebSocketClosed, WebSocketWSGI, sleep, spawn, spawn_n
 from greenserve.net.message_receiving import MessageReceiving
+from greenserve.websocket import MessageReader
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.loop import get_hub
+from greenserve_hub.testing import FakeClock
 
 pytestmark = pytest.mark.over_tls_too
 
@@ -45,18 +47,6 @@ class Collector:
             if self.gap:
                 sleep(self.gap)
         self.ended = True
-
-
-class Open:
-    """A handler that keeps the WebSocket open and leaves it to the test."""
-
-    def __init__(self) -> None:
-        self.ws: WebSocket
-        self.gate = Event()
-
-    def __call__(self, ws: WebSocket) -> None:
-        self.ws = ws
-        self.gate.wait()
 
 
 class TestReceive:
@@ -260,7 +250,7 @@ class TestQueue:
 
     def test_a_read_full_of_pings_gives_way(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Or one client would hold the hub until each is answered."""
-        turns = []
+        turns: list[int] = []
         handler = Open()
         with one_websocket(handler, tmp_path) as (_, clock, client):
 
@@ -281,38 +271,22 @@ class TestQueue:
     def test_so_do_messages_that_nobody_will_get(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        turns = []
+        turns: list[int] = []
         handler = Open()
         with one_websocket(handler, tmp_path) as (_, clock, client):
-            reader = type(handler.ws._reader)
-            next_event = reader.next
-
-            def slow_next(self: Any) -> Any:
-                clock.advance(0.002)
-                turns[-1] += 1
-                return next_event(self)
-
             handler.ws.close()
             client.send(message("late") * 100 + closing())
-            monkeypatch.setattr(reader, "next", slow_next)
+            _each_takes_time(monkeypatch, clock, turns)
             while not handler.ws.closed or handler.ws.messages_received < 100:
                 turns.append(0)
                 sleep(0)
             assert max(turns) <= 7
 
     def test_so_do_fragments(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        turns = []
+        turns: list[int] = []
         handler = Open()
         with one_websocket(handler, tmp_path) as (_, clock, client):
-            reader = type(handler.ws._reader)
-            next_event = reader.next
-
-            def slow_next(self: Any) -> Any:
-                clock.advance(0.002)
-                turns[-1] += 1
-                return next_event(self)
-
-            monkeypatch.setattr(reader, "next", slow_next)
+            _each_takes_time(monkeypatch, clock, turns)
             client.send(b"".join(fragments(TEXT, *[b"x"] * 100)))
             got = spawn(handler.ws.receive)
             while not got.dead:
@@ -345,6 +319,18 @@ class TestQueue:
             assert asked[:4] == [0, 16384, 0, 16384]
             assert max(asked) == 120 * 1024
             assert asked[-2:] == [0, 16384]
+
+
+def _each_takes_time(patch: pytest.MonkeyPatch, clock: FakeClock, turns: list[int]) -> None:
+    """Reading an event takes 2 ms; `turns` counts them in its last item."""
+    next_event = MessageReader.next
+
+    def slow_next(self: MessageReader) -> Any:
+        clock.advance(0.002)
+        turns[-1] += 1
+        return next_event(self)
+
+    patch.setattr(MessageReader, "next", slow_next)
 
 
 class TestOnMessage:

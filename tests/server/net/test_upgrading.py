@@ -198,6 +198,19 @@ def _client_of_some_kind(server: Server, chance: random.Random) -> None:
             sleep(chance.random() * step)
 
 
+def _slow_heads(patch: pytest.MonkeyPatch) -> Event:
+    """Until it is sent, answers to handshakes wait as for a client that takes none."""
+    gate = Event()
+    send_interim = Upgrading.send_interim
+
+    def slow(connection: Upgrading, data: bytes) -> None:
+        gate.wait()
+        send_interim(connection, data)
+
+    patch.setattr(Connection, "send_interim", slow)
+    return gate
+
+
 class TestLimit:
     """limit_websockets."""
 
@@ -267,14 +280,7 @@ class TestLimit:
     def test_those_that_wait_for_their_clients_to_take_the_head_count(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        gate = Event()
-        send_interim = Upgrading.send_interim
-
-        def slow(connection: Upgrading, data: bytes) -> None:
-            gate.wait()
-            send_interim(connection, data)
-
-        monkeypatch.setattr(Connection, "send_interim", slow)
+        gate = _slow_heads(monkeypatch)
         with (
             in_one_hub(App(), tmp_path, limit_websockets=1) as (server, _),
             RawClient(server.address, green=True) as one,
@@ -290,14 +296,7 @@ class TestLimit:
     def test_one_that_waits_so_when_the_server_stops_is_told(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        gate = Event()
-        send_interim = Upgrading.send_interim
-
-        def slow(connection: Upgrading, data: bytes) -> None:
-            gate.wait()
-            send_interim(connection, data)
-
-        monkeypatch.setattr(Connection, "send_interim", slow)
+        gate = _slow_heads(monkeypatch)
         with (
             in_one_hub(App(), tmp_path) as (server, clock),
             RawClient(server.address, green=True) as client,

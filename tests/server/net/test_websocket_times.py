@@ -8,23 +8,11 @@ from typing import Any
 
 import pytest
 from tests.support.running import in_one_hub
-from tests.support.ws_client import PING, PONG, Frame, WSClient, closing, frame, message, one_websocket
+from tests.support.ws_client import PING, PONG, Frame, Open, WSClient, closing, frame, message, one_websocket
 
-from greenserve import Event, WebSocket, WebSocketWSGI, sleep, spawn
+from greenserve import WebSocket, WebSocketWSGI, sleep, spawn
 
 pytestmark = pytest.mark.over_tls_too
-
-
-class Open:
-    """A handler that keeps the WebSocket open until the test lets it go; the test talks for it."""
-
-    def __init__(self) -> None:
-        self.ws: WebSocket
-        self.gate = Event()
-
-    def __call__(self, ws: WebSocket) -> None:
-        self.ws = ws
-        self.gate.wait()
 
 
 def _pong(client: WSClient) -> None:

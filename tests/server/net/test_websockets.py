@@ -17,6 +17,7 @@ from tests.support.ws_client import (
     CLOSE,
     PING,
     TEXT,
+    Open,
     WSClient,
     closing,
     frame,
@@ -26,7 +27,6 @@ from tests.support.ws_client import (
 
 from greenserve import (
     Config,
-    Event,
     GreenletExit,
     PeerGone,
     Room,
@@ -45,18 +45,6 @@ from greenserve.net.message_receiving import MessageReceiving
 from greenserve_hub.testing import fake_clock
 
 pytestmark = pytest.mark.over_tls_too
-
-
-class Open:
-    """A handler that keeps the WebSocket open until the test lets it go."""
-
-    def __init__(self) -> None:
-        self.ws: WebSocket
-        self.gate = Event()
-
-    def __call__(self, ws: WebSocket) -> None:
-        self.ws = ws
-        self.gate.wait()
 
 
 def _ends(ws: WebSocket) -> tuple[bool, int | None, str | None]:
