@@ -81,7 +81,7 @@ _NAMES: Final = (
 
 
 def _parse(name: str, value: Any) -> Any:
-    if (name == "origins" and callable(value)) or isinstance(value, Compression):
+    if (name == "origins" and callable(value)) or (name == "compression" and isinstance(value, Compression)):
         return value
     parsed = SETTINGS[f"ws_{name}"].parse(value, f"keyword {name}")
     if name == "compression":

@@ -39,6 +39,5 @@ def in_python(payload: bytes | bytearray, key: bytes) -> bytes:
 
 
 unmask: Final = in_python if in_c is None else in_c
-SHORT: Final = (
-    SHORT_IN_PYTHON if in_c is None else 0
-)  # bytes; below, the big integer is worth the place of a call
+# Bytes: below, the reader has the big integer in place of a call.
+SHORT: Final = SHORT_IN_PYTHON if in_c is None else 0

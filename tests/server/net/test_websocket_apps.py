@@ -95,6 +95,7 @@ class TestWebSocketWSGI:
             ({"max_sise": 1}, ConfigError, "no option max_sise; did you mean max_size"),
             ({"limit": 1}, ConfigError, "no option limit; it has subprotocols, headers, "),
             ({"compression": "maybe"}, ConfigError, "keyword compression"),
+            ({"max_size": Compression()}, ConfigError, "keyword max_size"),
             ({"origins": ["example.com"]}, ConfigError, "'example.com' is no origin"),
             ({"subprotocols": "chat"}, ValueError, "a list of tokens"),
             ({"headers": {"X-A": "1"}}, ValueError, "a list of pairs"),
