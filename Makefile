@@ -2,7 +2,7 @@
 # Python 3.11 or newer needs nothing else.
 #
 #   make run     [BIND=127.0.0.1:8000]   the demo in your browser
-#   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest; HUB=asyncio runs them on that hub
+#   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest; HUB=asyncio runs them on that hub; JOBS=0 in one process
 #   make lint                            ruff, the formatter's check, mypy --strict
 #   make soak    [SOAK_ARGS="--requests 100000"]  a million of everything, and what is left in memory
 #   make fuzz    [TIME=1m]               random input with coverage, against the parsers; FUZZ_ARGS go to tests.fuzz
@@ -20,6 +20,7 @@ BIND ?= 127.0.0.1:8000
 ARGS ?=
 SOAK_ARGS ?=
 HUB ?=
+JOBS ?= auto
 TIME ?= 1m
 FUZZ_ARGS ?=
 BENCH_ARGS ?=
@@ -42,7 +43,7 @@ run: $(VENV)/.stamp-run
 
 .PHONY: test
 test: $(VENV)/.stamp-test
-	$(if $(HUB),GREENSERVE_HUB=$(HUB)) $(VENV)/bin/python -m pytest $(ARGS)
+	$(if $(HUB),GREENSERVE_HUB=$(HUB)) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadscope $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.stamp-lint

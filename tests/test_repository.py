@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.repository
+
 ROOT = Path(__file__).parents[1]
 SOURCES = {"greenserve": ROOT / "server", "greenserve_hub": ROOT / "hub"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -7,6 +7,8 @@ from tests.bench import frames
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, Ping, Request, TextMessage
 
+pytestmark = pytest.mark.repository
+
 SIZES = [0, 1, 125, 126, 65535, 65536]
 
 

@@ -1,9 +1,12 @@
 """The arithmetic under the tables: ratios within rounds, and no target passed that was not measured."""
 
+import pytest
 from tests.bench import tables, targets
 from tests.bench.connections import Crowd
 from tests.bench.openloop import percentile
 from tests.bench.samples import Metric, Results, Sample
+
+pytestmark = pytest.mark.repository
 
 SPEED = Metric("rps@64", "64 connections", "requests/s")
 TIME = Metric("seconds", "seconds", "s", higher=False)

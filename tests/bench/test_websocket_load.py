@@ -12,6 +12,8 @@ from tests.bench import echoes, frames
 from tests.bench.members import Members
 from tests.bench.wrk import LoadFailed
 
+pytestmark = pytest.mark.repository
+
 
 def unmask(frame):
     """The opcode and payload of a client's frame of less than 64 KiB, and what follows; None while it is not whole."""

@@ -9,6 +9,8 @@ from tests.conformance import __main__ as command
 from tests.conformance import autobahn, autobahn_report
 from tests.conformance.autobahn_report import Report
 
+pytestmark = pytest.mark.repository
+
 
 def index(**agents):
     """The suite's index.json: {agent: {case: (behaviour, behaviour at the close)}}."""

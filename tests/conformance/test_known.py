@@ -7,6 +7,8 @@ from tests.conformance import catalogue, known, tables
 from tests.conformance.processes import Outcome
 from tests.conformance.results import Results
 
+pytestmark = pytest.mark.repository
+
 
 def results(**outcomes):
     return Results(

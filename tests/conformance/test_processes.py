@@ -9,6 +9,8 @@ from tests.conformance.processes import Job
 from tests.conformance.results import Results
 from tests.support.times import MS
 
+pytestmark = pytest.mark.repository
+
 MODULE = """
 import os, signal, time, unittest
 

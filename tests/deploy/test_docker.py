@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,8 @@ from tests.deploy.processes import GREENSERVE, ROOT, running
 from tests.support.times import PATIENCE
 
 from greenserve import Config
+
+pytestmark = pytest.mark.repository
 
 TEXT = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
 LAST_STAGE = TEXT[TEXT.rindex("\nFROM ") :]
@@ -81,7 +82,5 @@ def test_process_1_stops_by_sigterm():
         assert requests.get(url, timeout=PATIENCE).status_code == 200
         (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert Path(f"/proc/{child}/status").read_text().split("NSpid:")[1].split("\n")[0].split()[-1] == "1"
-        began = time.monotonic()
         os.kill(int(child), signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
-        assert time.monotonic() - began < 10

@@ -26,7 +26,7 @@ from greenserve import Config, accept_websocket
 
 FOLDER = Path(__file__).parents[2] / "deploy/haproxy"
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-pytestmark = pytest.mark.skipif(HAPROXY is None, reason="needs haproxy")
+pytestmark = [pytest.mark.repository, pytest.mark.skipif(HAPROXY is None, reason="needs haproxy")]
 
 CLIENT = "127.0.0.77"  # Linux's loopback is a whole network, so a client can be told from the proxy
 DEFAULTS = "defaults\n timeout connect 9s\n timeout client 9s\n timeout server 9s\n"

@@ -14,10 +14,13 @@ import requests
 from tests.deploy.processes import ROOT, running
 from tests.support.times import PATIENCE
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("make") and os.path.exists(f"{sys.prefix}/bin/greenserve")),
-    reason="needs make, and greenserve installed in a virtual environment",
-)
+pytestmark = [
+    pytest.mark.repository,
+    pytest.mark.skipif(
+        not (shutil.which("make") and os.path.exists(f"{sys.prefix}/bin/greenserve")),
+        reason="needs make, and greenserve installed in a virtual environment",
+    ),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -83,5 +86,6 @@ def test_make_test_runs_on_the_hub_it_is_told():
         command = ["make", "-n", "test", f"VENV={sys.prefix}", "-o", f"{sys.prefix}/.stamp-test", *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
-    assert line() == f"{sys.prefix}/bin/python -m pytest"
-    assert line("HUB=poll") == f"GREENSERVE_HUB=poll {sys.prefix}/bin/python -m pytest"
+    pytest = f"{sys.prefix}/bin/python -m pytest -n auto --dist loadscope"
+    assert line() == pytest
+    assert line("HUB=poll") == f"GREENSERVE_HUB=poll {pytest}"

@@ -27,7 +27,7 @@ from greenserve import Config
 CONF = Path(__file__).parents[2] / "deploy/nginx/greenserve.conf"
 # Debian puts it where a user's PATH may not look.
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx")
+pytestmark = [pytest.mark.repository, pytest.mark.skipif(NGINX is None, reason="needs nginx")]
 
 CLIENT = "127.0.0.77"  # Linux's loopback is a whole network, so a client can be told from the proxy
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")

@@ -18,6 +18,8 @@ from tests.support.times import PATIENCE
 
 from greenserve import Config
 
+pytestmark = pytest.mark.repository
+
 FOLDER = ROOT / "deploy/systemd"
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
+
+pytestmark = pytest.mark.no_hub
 
 
 def fired(queue: DeadlineQueue, now: float) -> list[object]:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pytest
+
 import greenserve
 import greenserve_hub
 import greenserve_hub.hubs
+
+pytestmark = pytest.mark.no_hub
 
 
 def test_all_is_sorted_and_each_name_is_there():

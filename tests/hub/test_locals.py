@@ -12,6 +12,8 @@ from greenserve_hub import sleep, spawn
 from greenserve_hub.locals import forget_locals, local
 from greenserve_hub.threads import execute
 
+pytestmark = pytest.mark.no_hub
+
 
 def test_each_thread_has_its_own():
     mine = local()

@@ -27,6 +27,8 @@ from greenserve_hub.piles import GreenPile
 from greenserve_hub.pools import GreenPool
 from greenserve_hub.testing import FakeClock
 
+pytestmark = pytest.mark.no_hub
+
 # Each on a line of its own, which is the one to be told.
 WAYS: dict[str, Callable[[Callable[..., object]], object]] = {
     "spawn": lambda fn: spawn(fn),

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from greenserve_hub.telnet import LONGEST_LINE, Key, LineReader
 
+pytestmark = pytest.mark.no_hub
+
 IAC, WILL, WONT, DO, DONT, SB, SE = 255, 251, 252, 253, 254, 250, 240
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.support.times import MS, eventually
+from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve_hub import thread_pools
 from greenserve_hub.crossings import Event
@@ -150,13 +150,13 @@ def test_size(pool: ThreadPool, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [spawn(pool.execute, gate.wait, 10) for _ in range(5)]
     sleep(MS)
     assert pool.threads == 3
-    monkeypatch.setattr(thread_pools, "_REST", 300 * MS)
+    monkeypatch.setattr(thread_pools, "_REST", 10 * PATIENCE)
     pool.size = 1
     gate.set()
-    began = time.monotonic()
     assert [call.wait() for call in calls] == [True] * 5
-    eventually(lambda: pool.threads == 1)
-    assert time.monotonic() - began < 200 * MS, "as their calls end, not after a rest"
+    eventually(lambda: pool.threads == 1, "an end of the others with their calls, and not after a rest")
+    monkeypatch.setattr(thread_pools, "_REST", 20 * MS)
+    assert pool.execute(len, "x") == 1  # and then the one that is left rests for no longer
 
 
 def test_threads_rest_and_end(pool: ThreadPool) -> None:

@@ -31,9 +31,9 @@ def test_what_blocks_an_os_thread_does_not_block_the_hub() -> None:
     began = time.monotonic()
     pool = GreenPool(20)
     for _ in range(20):
-        pool.spawn(threads.execute, time.sleep, 100 * MS)
+        pool.spawn(threads.execute, time.sleep, 500 * MS)
     pool.waitall()
-    assert time.monotonic() - began < 1000 * MS
+    assert time.monotonic() - began < 5000 * MS
 
 
 def test_size_0_calls_on_the_spot() -> None:

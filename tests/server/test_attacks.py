@@ -11,6 +11,8 @@ import pytest
 
 from greenserve.config import SETTINGS
 
+pytestmark = pytest.mark.repository
+
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 HEADER = "| attack | setting | default | what happens | test |"

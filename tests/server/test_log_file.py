@@ -6,7 +6,6 @@ import fcntl
 import io
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,12 +183,15 @@ def test_a_stdout_that_nobody_reads_costs_lines_not_time(troubles: Troubles) -> 
     with piped_stdout() as (reading, _):
         log = LogFile("-", "stdout", troubles)
         line = b"x" * 999 + b"\n"
-        began = time.monotonic()
+        waits: list[int] = []
+        ready = log._ready
+        assert ready is not None
+        log._ready = lambda wait: waits.append(wait) or ready(wait)  # type: ignore[func-returns-value]
         for _ in range(1000):  # far more than a pipe holds
             log.write(line)
-        spent = time.monotonic() - began
         assert log.lost > 500
-        assert spent < 1  # PATIENCE is spent once, not for each line
+        patient = 1000 - log.lost + 1
+        assert waits == [log_file.PATIENCE] * patient + [0] * (1000 - patient)  # once, not for each line
         assert len(troubles) == 1
         assert "nobody reads" in troubles[0]
         lost = log.lost

@@ -159,7 +159,7 @@ class TestWhenItCannotBeWritten:
                 began = time.monotonic()
                 for _ in range(1000):  # far more than a pipe holds
                     errors.write("x" * 999 + "\n")
-                assert time.monotonic() - began < 1000 * MS
+                assert time.monotonic() - began < 5000 * MS  # 10 ms for each line would be 9 s
             monkeypatch.undo()
             os.set_blocking(reading, False)
             while len(os.read(reading, 1 << 16)) == 1 << 16:

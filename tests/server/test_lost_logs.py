@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tests.support.apps import path
 from tests.support.commands import command
 from tests.support.raw import RawClient, ask, request
 from tests.support.running import serving
-from tests.support.times import MS, PATIENCE, eventually
+from tests.support.times import PATIENCE, eventually
 
 from greenserve import Server, log_file
 
@@ -35,22 +34,18 @@ def _lost(server: Server) -> int:
     return server.access_log.lost
 
 
-def _serve(server: Server, count: int) -> float:
-    """So many requests on one connection, all answered: the longest that one took."""
-    longest = 0.0
+def _serve(server: Server, count: int) -> None:
+    """So many requests on one connection, all answered."""
     with RawClient(server.address) as client:
         for _ in range(count):
-            began = time.monotonic()
             assert client.get("/a").body == b"/a"
-            longest = max(longest, time.monotonic() - began)
-    return longest
 
 
 def test_a_disk_that_is_full_from_the_start(caplog: pytest.LogCaptureFixture) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("Linux's full disk")
     with serving(path, access_logfile="/dev/full") as server:
-        assert _serve(server, 50) < 100 * MS
+        _serve(server, 50)
     assert _lost(server) == 50
     (message,) = caplog.messages
     assert message.endswith(f"{_LOST}: No space left on device")
@@ -157,13 +152,9 @@ class TestCommand:
         (tmp_path / "app.py").write_text(_APP)
         with command("-m", "greenserve", "app:app", "--bind", "127.0.0.1:0", folder=tmp_path) as running:
             port = int(running.until(r"listening at http://127\.0\.0\.1:(\d+)")[1])
-            longest = 0.0
             with RawClient(("127.0.0.1", port)) as client:
                 for _ in range(1500):  # of which each leaves some 80 bytes; a pipe holds 64 KiB
-                    began = time.monotonic()
                     assert client.get("/" + "a" * 50).body == b"fine"
-                    longest = max(longest, time.monotonic() - began)
-            assert longest < 500 * MS
             running.signal(signal.SIGTERM)
             assert running.ended() == 0
         assert running.text.count("nobody reads it") == 1

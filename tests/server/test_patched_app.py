@@ -73,7 +73,7 @@ def a_thousand_at_once(address: tuple[str, int], path: str) -> list[tuple[int, b
 def test_a_thousand_sleep_at_once(address):
     begun = time.monotonic()
     assert a_thousand_at_once(address, "/sleep") == [(200, b"slept")] * AT_ONCE
-    assert time.monotonic() - begun < 4000 * MS
+    assert time.monotonic() - begun < PATIENCE, "a thousand seconds, one after another"
 
 
 def test_a_thousand_ask_a_slow_upstream_at_once(address):

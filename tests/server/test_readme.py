@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.support.diagrams import DRAWINGS, ROOT, with_drawings
+
+pytestmark = pytest.mark.repository
 
 
 def test_the_drawn_machines_are_those_of_the_code():

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.soak.growth import growth
+from tests.soak.growth import Memory, growth
 from tests.soak.works import arm_and_cancel, connect_and_close, spawn_and_finish
 from tests.support.running import own_hub
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 
 _kept: list[object] = []
+
+
+def _is_little(left: Memory, most: int) -> bool:
+    return left.objects <= most and left.blocks <= 2 * most
 
 
 def _leaky(count: int) -> None:
@@ -25,11 +29,10 @@ def _leaky(count: int) -> None:
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_nothing_is_left(work: Callable[[int], None], count: int) -> None:
+    most = 100 + count // 200
+    # What tests before this one have left running, or in a cache, may come to its end or be replaced meanwhile: once.
     with own_hub():
-        left = growth(work, count)
-    # What tests before this one have left running, or in a cache, may come to its end or be replaced meanwhile.
-    assert left.objects <= 100 + count // 200
-    assert left.blocks <= 2 * (100 + count // 200)
+        assert any(_is_little(growth(work, count), most) for _ in range(3)), "it grew three times"
 
 
 def test_a_leak_would_be_seen() -> None:

@@ -200,8 +200,8 @@ def test_an_asyncio_loop_for_each_green_thread():
             reader, writer = await asyncio.open_connection(*address)
             line = await reader.readline()
             writer.close()
-            await asyncio.sleep(0.1)
-            return number, line, await asyncio.to_thread(time.sleep, 0.1)
+            await asyncio.sleep(0.3)
+            return number, line, await asyncio.to_thread(time.sleep, 0.3)
         async def serve():
             async def answer(reader, writer):
                 writer.write(b"hello\\n")
@@ -218,7 +218,7 @@ def test_an_asyncio_loop_for_each_green_thread():
         began = time.monotonic()
         greens = [greenserve.spawn(lambda n: asyncio.run(main(n)), n) for n in range(20)]
         assert [green.wait() for green in greens] == [(n, b"hello\\n", None) for n in range(20)]
-        print(time.monotonic() - began < 2)
+        print(time.monotonic() - began < 6)
         serving.kill()
         """
     )

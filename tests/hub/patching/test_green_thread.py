@@ -21,7 +21,7 @@ def test_threads_run_side_by_side_and_are_joined():
         for thread in threads:
             thread.join()
         print(json.dumps([alive, counted, len(idents), any(thread.is_alive() for thread in threads),
-                          threading.active_count(), time.monotonic() - began < 1]))
+                          threading.active_count(), time.monotonic() - began < 5]))
         """
     )
     assert json.loads(said) == [100, 101, 101, False, 1, True]
@@ -167,7 +167,7 @@ def test_executors_timers_barriers_and_queues():
         from concurrent.futures import ThreadPoolExecutor, as_completed
         began = time.monotonic()
         with ThreadPoolExecutor(50) as pool:
-            futures = [pool.submit(lambda n: (time.sleep(0.1), n)[1], n) for n in range(50)]
+            futures = [pool.submit(lambda n: (time.sleep(0.2), n)[1], n) for n in range(50)]
             total = sum(future.result() for future in as_completed(futures))
         fired = threading.Event()
         threading.Timer(0.01, fired.set).start()
@@ -180,7 +180,7 @@ def test_executors_timers_barriers_and_queues():
             box.get(timeout=0.01)
         except queue.Empty:
             got.append("empty")
-        print(json.dumps([total, fired.wait(5), got, time.monotonic() - began < 2]))
+        print(json.dumps([total, fired.wait(5), got, time.monotonic() - began < 5]))
         """
     )
     assert json.loads(said) == [1225, True, ["x", "x", "empty"], True]

@@ -242,7 +242,7 @@ class TestTheServersSettings:
 
     def test_a_stop_ends_who_does_not_agree(self, tmp_path: Path) -> None:
         with (
-            serving_app(APP, tmp_path, "--ws-close-timeout", f"{100 * MS}") as site,
+            serving_app(APP, tmp_path, "--ws-close-timeout", f"{1000 * MS}") as site,
             RawClient(("127.0.0.1", site.port)) as client,
         ):
             client.send(request("/echo", "GET", b"", *_FIELDS)).until(b"\r\n\r\n")

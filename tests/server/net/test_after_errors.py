@@ -52,7 +52,7 @@ def app() -> _App:
 
 
 @pytest.fixture(scope="module")
-def server(app: _App) -> Iterator[Server]:
+def server(app: _App, on_hub: None) -> Iterator[Server]:
     with serving(app, limit_request_body=1000) as server:
         yield server
 

@@ -9,6 +9,8 @@ import pytest
 
 from greenserve.net.alarms import Alarm
 
+pytestmark = pytest.mark.no_hub
+
 KINDS = [
     pytest.param(True, marks=pytest.mark.skipif(not hasattr(os, "eventfd"), reason="no eventfd here")),
     False,

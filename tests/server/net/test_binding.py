@@ -16,6 +16,8 @@ from greenserve import ConfigError
 from greenserve.config.binds import parse_bind
 from greenserve.net.binding import name_and_port, open_listener, prepare, url_of
 
+pytestmark = pytest.mark.no_hub
+
 Open = Callable[..., socket.socket]
 
 

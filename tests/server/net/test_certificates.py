@@ -19,6 +19,8 @@ from greenserve.errors import ConfigError
 from greenserve.net.certificates import Certificate, Certificates, load_certificates
 from greenserve.net.client_hello import server_name_of
 
+pytestmark = pytest.mark.no_hub
+
 DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime.now(datetime.UTC)
 

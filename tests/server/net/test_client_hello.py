@@ -13,6 +13,8 @@ from tests.support.times import MS
 
 from greenserve.net.client_hello import server_name_of
 
+pytestmark = pytest.mark.no_hub
+
 
 def hello(name: str | None = "some.example", version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> bytes:
     outgoing = ssl.MemoryBIO()
@@ -66,10 +68,10 @@ def test_in_several_records(size: int) -> None:
 
 def test_in_too_many_records() -> None:
     assert server_name_of(in_records(HELLO, 1)) == ""
-    began = time.perf_counter()
+    began = time.process_time()
     data = b"\x16\x03\x01\0\0" * 100_000
     assert server_name_of(data) == ""
-    assert time.perf_counter() - began < 100 * MS
+    assert time.process_time() - began < 100 * MS
 
 
 @pytest.mark.parametrize(

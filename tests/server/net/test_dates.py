@@ -6,6 +6,8 @@ import pytest
 
 from greenserve.net.dates import DateLine
 
+pytestmark = pytest.mark.no_hub
+
 
 def test_the_line_of_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [784111777.2]

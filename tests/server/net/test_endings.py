@@ -68,7 +68,7 @@ class _App(Routes):
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server(on_hub: None) -> Iterator[Server]:
     with serving(_App()) as server:
         yield server
 

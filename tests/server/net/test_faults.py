@@ -185,7 +185,8 @@ class _Bench:
 
 def _masked(answer: bytes) -> bytes:
     # The clock of the hub jumps, the date is the wall's.
-    return re.sub(rb"(?<=Date: )[^\r]*", lambda found: b"x" * len(found[0]), answer)
+    # No look-behind: a pattern that begins with letters is looked for in C, and answers have a megabyte.
+    return re.sub(rb"Date: [^\r]*", lambda found: b"x" * len(found[0]), answer)
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)

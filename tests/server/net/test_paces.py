@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from greenserve.net.paces import Pace
 from greenserve_hub.deadlines import NEVER
 
+pytestmark = pytest.mark.no_hub
+
 _MOVES = st.lists(st.tuples(st.floats(0, 20), st.integers(0, 50_000)), max_size=30)
 
 

@@ -18,6 +18,8 @@ from greenserve import Server
 from greenserve.errors import ConfigError, ProtocolError
 from greenserve.net.redirecting import https_location
 
+pytestmark = pytest.mark.no_hub
+
 
 @pytest.mark.parametrize(
     ("target", "host", "location"),

@@ -26,7 +26,7 @@ def _app(environ: Environ, start_response: Start) -> Iterable[bytes]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server(on_hub: None) -> Iterator[Server]:
     with serving(validator(_app)) as server:
         yield server
 

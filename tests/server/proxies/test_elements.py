@@ -156,7 +156,7 @@ def test_any_text_is_read_or_malformed(line):
     ids=range(10),
 )
 def test_the_longest_field_costs_linear_time(line):
-    began = time.perf_counter()
+    began = time.process_time()
     parse_elements(line)
     # A second pass over each rest of 64 KiB would be two thousand million steps.
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

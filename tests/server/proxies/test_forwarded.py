@@ -329,7 +329,7 @@ def test_whatever_the_client_claims_the_last_address_wins(claimed, client):
 )
 @pytest.mark.parametrize("hops", [0, 1 << 30])
 def test_the_longest_field_costs_linear_time(text, hops):
-    began = time.perf_counter()
+    began = time.process_time()
     x(hops, for_=text, proto=text, host=text, port=text, prefix="/" + text)
     forwarded("for=10.0.0.1," * 5000, hops)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
