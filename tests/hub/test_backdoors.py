@@ -127,12 +127,14 @@ class TestInterpreter:
             ("print('a', 'b')", "a b\n"),
             ("import sys; print('e', file=sys.stderr)", "e\n"),
             ("print('\\ud800')", "\\ud800\n"),
-            ("hub().poller.name", f"{get_hub().poller.name!r}\n"),
             ("__name__", "'__console__'\n"),
         ],
     )
     def test_a_line(self, client: Client, line: str, told: str) -> None:
         assert client.say(line) == told
+
+    def test_it_is_in_the_hub_of_its_server(self, client: Client) -> None:
+        assert client.say("hub().poller.name") == f"{get_hub().poller.name!r}\n"
 
     def test_a_statement_of_several_lines(self, client: Client) -> None:
         client.send("def twice(x):\n    return 2 * x\n\n")

@@ -18,9 +18,12 @@ from tests.support.times import MS, PATIENCE
 
 from greenserve_hub.events import Event
 
-# select() stops at descriptor 1023, of which each request has two.
-AT_ONCE = 300 if os.environ.get("GREENSERVE_HUB") == "select" else 1000
-DESCRIPTORS = 3 * AT_ONCE  # of this process: clients, and the upstream's side of the app's calls
+
+def at_once() -> int:
+    """How many requests: select() stops at descriptor 1023, of which each has two."""
+    return 300 if os.environ.get("GREENSERVE_HUB") == "select" else 1000
+
+
 APP = f"""
 import time
 
@@ -45,7 +48,8 @@ def ask():
 @pytest.fixture(autouse=True)
 def _descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, DESCRIPTORS), hard))
+    # Of this process: clients, and the upstream's side of the app's calls.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 3 * at_once()), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -54,7 +58,7 @@ def _descriptors() -> Iterator[None]:
 def address(tmp_path: Path) -> Iterator[tuple[str, int]]:
     """The command's, with APP in its folder."""
     (tmp_path / "flaskapp.py").write_text(APP)
-    arguments = ["-m", "greenserve", "flaskapp:app", "--pool", str(AT_ONCE), "--bind", "127.0.0.1:0"]
+    arguments = ["-m", "greenserve", "flaskapp:app", "--pool", str(at_once()), "--bind", "127.0.0.1:0"]
     with command(*arguments, folder=tmp_path) as running:
         host, port = running.until(r"http://([\d.]+):(\d+)").groups()
         yield host, int(port)
@@ -63,7 +67,7 @@ def address(tmp_path: Path) -> Iterator[tuple[str, int]]:
 def a_thousand_at_once(address: tuple[str, int], path: str) -> list[tuple[int, bytes]]:
     """Ask on a thousand connections, and only then read the answers."""
     with ExitStack() as stack:
-        clients = [stack.enter_context(RawClient(address)) for _ in range(AT_ONCE)]
+        clients = [stack.enter_context(RawClient(address)) for _ in range(at_once())]
         for client in clients:
             client.send(request(path))
         answers = [client.answer() for client in clients]
@@ -72,7 +76,7 @@ def a_thousand_at_once(address: tuple[str, int], path: str) -> list[tuple[int, b
 
 def test_a_thousand_sleep_at_once(address):
     begun = time.monotonic()
-    assert a_thousand_at_once(address, "/sleep") == [(200, b"slept")] * AT_ONCE
+    assert a_thousand_at_once(address, "/sleep") == [(200, b"slept")] * at_once()
     assert time.monotonic() - begun < PATIENCE, "a thousand seconds, one after another"
 
 
@@ -83,11 +87,11 @@ def test_a_thousand_ask_a_slow_upstream_at_once(address):
     def upstream(environ: Environ, start_response: Start) -> Iterable[bytes]:
         """Answers nobody before all thousand have asked."""
         asking.append(environ["REMOTE_PORT"])
-        if len(asking) == AT_ONCE:
+        if len(asking) == at_once():
             everybody.send(True)
         everybody.wait()
         start_response("200 OK", [("Content-Length", "8")])
         return [b"answered"]
 
-    with serving(upstream, pool=AT_ONCE) as slow:
-        assert a_thousand_at_once(address, f"/ask?upstream={slow.url}") == [(200, b"answered")] * AT_ONCE
+    with serving(upstream, pool=at_once()) as slow:
+        assert a_thousand_at_once(address, f"/ask?upstream={slow.url}") == [(200, b"answered")] * at_once()
