@@ -192,6 +192,34 @@ def test_a_coroutine_that_blocks_finds_its_loop_again():
     assert said == "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
 
 
+def test_a_coroutine_that_blocks_leaves_nothing_of_its_loop_to_the_others():
+    said = run(
+        """
+        import asyncio, sys, time
+        closed = []
+        async def numbers(n):
+            try:
+                yield n
+            finally:
+                await asyncio.sleep(0.001)
+                closed.append(n)
+        async def main(n):
+            task, hooks = asyncio.current_task(), sys.get_asyncgen_hooks()
+            async for number in numbers(n):
+                time.sleep(0.001 * (n % 3))  # so that they do not end in the order of their beginnings
+                break
+            assert (asyncio.current_task(), sys.get_asyncgen_hooks()) == (task, hooks)
+            return await asyncio.wait_for(asyncio.sleep(0.001, number), 10)
+        greens = [greenserve.spawn(lambda n: asyncio.run(main(n)), n) for n in range(10)]
+        def looks():
+            time.sleep(0)
+            return asyncio._get_running_loop(), tuple(sys.get_asyncgen_hooks())
+        print(greenserve.spawn(looks).wait(), [green.wait() for green in greens] == sorted(closed))
+        """
+    )
+    assert said == "(None, (None, None)) True\n"
+
+
 def test_an_asyncio_loop_for_each_green_thread():
     said: Any = run(
         """

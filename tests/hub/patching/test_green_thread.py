@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+
+import pytest
 
 from tests.support.patched import run
 
@@ -131,6 +134,27 @@ def test_context_variables_begin_empty_in_a_thread_and_locals_are_its_own():
         """
     )
     assert said == "['none', False] main\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_thread_names_no_os_thread_but_its_own():
+    said = run(
+        """
+        import threading
+        def comm():
+            with open("/proc/self/comm") as file:
+                return file.read()
+        before, seen = comm(), []
+        def named():
+            seen.append(comm())
+            threading.current_thread().name = "another"
+            seen.append(comm())
+        thread = threading.Thread(target=named, name="a thread")
+        thread.start(); thread.join()
+        print(seen == [before, before])
+        """
+    )
+    assert said == "True\n"
 
 
 def test_os_threads_without_a_hub_are_as_they_were():
