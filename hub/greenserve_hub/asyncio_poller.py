@@ -145,6 +145,10 @@ class AsyncioPoller:
             self._due = time.monotonic() + _SHARE
 
     def _tell(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if os.getpid() != self._process:
+            # A coroutine forked: the loop is the parent's, and here asyncio has it run no longer, which Python 3.14 and
+            # later find wrong at the end of the coroutine's step.
+            return
         error = context.get("exception")
         source = context.get("task") or context.get("future") or context.get("handle")
         text = f"{context['message']}{'' if source is None else f': {source!r}'}"

@@ -1,8 +1,8 @@
 """The asyncio loop that runs in this OS thread: put aside while other green threads run, and put back.
 
-Facts: asyncio keeps the loop that runs in a place of the OS thread's, as it does its hooks for async generators and, from
-Python 3.14 on, the task that runs. A green thread that waits meanwhile (in the selector, or in a coroutine that blocks)
-would leave them to the next one, for whom no loop runs. Consequence: it takes them along.
+Facts: asyncio keeps the loop that runs in a place of the OS thread's, as it does its hooks for async generators and,
+from Python 3.14 on, the task that runs. A green thread that waits meanwhile (in the selector, or in a coroutine that
+blocks) would leave them to the next one, for whom no loop runs. Consequence: it takes them along.
 
 Imports asyncio, which takes long: only for those who have it already. It knows neither hub nor greenlets.
 """

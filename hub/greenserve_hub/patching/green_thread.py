@@ -107,7 +107,7 @@ def get_ident() -> int:
 
 
 def set_name(name: str) -> None:
-    """As _thread.set_name of Python 3.14, but that a green thread does not name the OS thread of all. Switches: never."""
+    """As _thread.set_name of Python 3.14; a green thread does not name the OS thread of all. Switches: never."""
     if get_ident() == _thread.get_ident():
         _thread.set_name(name)  # type: ignore[attr-defined]
 

@@ -3,8 +3,8 @@
 Knows nothing of what is put in place: `green` below is the module green_thread.
 
 3.11 and 3.12: a Thread has a lock that C lets go when its thread is over (_set_sentinel). From 3.13 on a Thread has a
-handle (_ThreadHandle), and C waits for those that are no daemons (_shutdown). From 3.14 on a thread gives its name to the
-OS thread that it runs in (set_name).
+handle (_ThreadHandle), and C waits for those that are no daemons (_shutdown). From 3.14 on a thread gives its name to
+the OS thread that it runs in (set_name).
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import json
 import sys
 
 import pytest
-
 from tests.support.patched import run
 
 
