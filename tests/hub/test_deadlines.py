@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,13 @@ def test_fire_in_the_order_of_their_moments_and_then_of_arming():
     assert fired(queue, 2) == ["a", "b1", "b2"]
     assert fired(queue, 3) == ["c"]
     assert fired(queue, 99) == []
+
+
+def test_no_number_is_no_moment():
+    queue = DeadlineQueue()
+    with pytest.raises(ValueError, match="NaN"):
+        deadline(queue, "never", float("nan"))
+    assert fired(queue, NEVER) == []
 
 
 def test_one_that_is_not_armed_never_fires():

@@ -9,6 +9,7 @@ Invariant: get_ident() is the OS thread's own for its main green thread, and the
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from contextvars import Context
@@ -209,7 +210,9 @@ class ThreadHandle:
             raise RuntimeError("thread not started")
         if self.ident == get_ident() and not self._done.is_set():
             raise RuntimeError("Cannot join current thread")
-        self._done.wait(None if timeout is None or timeout < 0 else timeout)
+        self._done.wait(
+            None if timeout is None or timeout < 0 else math.fsum((timeout,))
+        )  # a float of any number
 
     def _set_done(self) -> None:
         if self.ident is None:

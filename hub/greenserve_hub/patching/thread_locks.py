@@ -236,6 +236,8 @@ def _checked(blocking: bool, timeout: float) -> float | None:
     if timeout == -1:
         return None
     seconds = float(timeout)
+    if seconds != seconds:
+        raise ValueError("Invalid value NaN (not a number)")
     if seconds < 0:
         raise ValueError("timeout value must be a non-negative number")
     if seconds > _MOST:

@@ -7,6 +7,7 @@ import select as native
 import selectors
 import socket
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_waits_and_lets_others_run(readable: Callable[..., bool], pair: Pair):
     assert not any(one.dead for one in waiting)
     pair[1].send(b"x")
     assert [one.wait() for one in waiting] == [True] * 3
+
+
+def test_a_timeout_is_any_real_number(readable: Callable[..., bool], pair: Pair):
+    order = []
+    other = spawn(order.append, "another")
+    assert readable(pair[0], Fraction(1, 1000)) is False
+    assert order == ["another"], "it held the hub"
+    other.wait()
+    for wrong in ("1", [], 1j):
+        with pytest.raises(TypeError):
+            readable(pair[0], wrong)
+    with pytest.raises(ValueError, match="NaN"):
+        readable(pair[0], float("nan"))
 
 
 def test_time_runs_out(readable: Callable[..., bool], pair: Pair):

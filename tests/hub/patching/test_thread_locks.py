@@ -227,3 +227,9 @@ def test_is_free_after_a_fork(lock: Lock):
     lock.acquire()
     lock._at_fork_reinit()
     assert lock.acquire(False)
+
+
+def test_a_timeout_is_a_number(lock: Lock):
+    with pytest.raises(ValueError, match="NaN"):
+        lock.acquire(timeout=float("nan"))
+    assert not lock.locked()
