@@ -1,16 +1,17 @@
 """greenserve_hub: green threads for Python, a runtime that knows nothing of HTTP or of the server.
 
-Layers, each of which imports from those before it only: natives, errors, deadlines, asyncio_poller, pollers,
-descriptors, doors, origins · loop (the hub), signals · parking (the one place that waits and wakes) · greenthreads,
-timeouts, readiness, semaphores · locks, events, queues, hubs, locals · workers, maps, pools, piles · crossings,
-thread_pools, proxies, threads · executors, awaitables · dns, selecting · sockets, tls_sockets, files, children ·
-serving · patching · watchdogs, debug, telnet, stdio, backdoors · testing (the kit for tests, not in here). `threads`,
-`dns`, `hubs` and `debug` are used as modules. `from greenserve import ...` gives the same names.
+Layers, each of which imports from those before it only: natives, interpreters, errors, deadlines, running_loops,
+asyncio_poller, pollers, descriptors, doors, origins · loop (the hub), signals · parking (the one place that waits and
+wakes) · greenthreads, timeouts, readiness, semaphores · locks, events, queues, hubs, locals · workers, maps, pools,
+piles · crossings, thread_pools, proxies, threads · executors, awaitables · dns, selecting · sockets, tls_sockets,
+files, children · serving · patching · watchdogs, debug, telnet, stdio, backdoors · testing (the kit for tests, not in
+here). `threads`, `dns`, `hubs` and `debug` are used as modules. `from greenserve import ...` gives the same names.
 """
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
 # First: it looks what was imported before
 import greenserve_hub.natives as _natives  # noqa: F401
+from greenserve_hub.interpreters import warn_without_gil as _warn_without_gil
 
 # The hub, and what can go wrong
 from greenserve_hub.errors import ConcurrentUseError, Deadlock, HubError, IOClosed, WouldBlock
@@ -42,6 +43,8 @@ from greenserve_hub.sockets import GreenSocket, create_connection, socketpair
 
 # Looking inside
 from greenserve_hub.backdoors import backdoor, backdoor_server
+
+_warn_without_gil()
 
 __all__ = [
     "BoundedSemaphore",

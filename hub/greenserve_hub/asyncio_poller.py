@@ -22,7 +22,6 @@ import asyncio
 import ctypes
 import math
 import selectors
-from asyncio.events import _get_running_loop, _set_running_loop
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from greenserve_hub.deadlines import Deadline, DeadlineQueue
 from greenserve_hub.errors import HubError
 from greenserve_hub.natives import os, select, time
+from greenserve_hub.running_loops import get_running_loop, put_aside, put_back
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -96,7 +96,7 @@ class AsyncioPoller:
 
         HubError outside the loop. Switches: never.
         """
-        if _get_running_loop() is not self._loop:
+        if get_running_loop() is not self._loop:
             raise HubError("a green thread can be awaited in the asyncio loop of its own hub only")
         return AskingFuture(self.loop, self, cancel)
 
@@ -131,9 +131,8 @@ class AsyncioPoller:
             # uvloop counts milliseconds. Rounded up: waking early would spin until the deadline.
             end = loop.call_later(math.ceil(seconds * 1000) / 1000, self.interrupt)
         # Somebody's asyncio.run() further up, whose coroutine waits as a green thread does.
-        other = _get_running_loop()
-        if other is not None:
-            _set_running_loop(None)
+        other = get_running_loop()
+        others = None if other is None else put_aside(other)
         try:
             self.running = True
             loop.run_forever()
@@ -141,11 +140,15 @@ class AsyncioPoller:
             self.running = False
             if end is not None:
                 end.cancel()
-            if other is not None:
-                _set_running_loop(other)
+            if others is not None:
+                put_back(others)
             self._due = time.monotonic() + _SHARE
 
     def _tell(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if os.getpid() != self._process:
+            # A coroutine forked: the loop is the parent's, and here asyncio has it run no longer, which Python 3.14 and
+            # later find wrong at the end of the coroutine's step.
+            return
         error = context.get("exception")
         source = context.get("task") or context.get("future") or context.get("handle")
         text = f"{context['message']}{'' if source is None else f': {source!r}'}"

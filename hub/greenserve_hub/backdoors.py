@@ -16,7 +16,6 @@ from codeop import CommandCompiler
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
-from traceback import TracebackException
 from typing import Any, Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -31,6 +30,7 @@ from greenserve_hub.serving import serve
 from greenserve_hub.sockets import GreenSocket
 from greenserve_hub.stdio import stand_in, use_console
 from greenserve_hub.telnet import Key, LineReader
+from greenserve_hub.tracebacks import format_error
 
 # A page in a browser may send to any port of its own machine, and what it sends would be run line by line.
 _HTTP: Final = re.compile(r"[A-Z]+ \S+ HTTP/\d")
@@ -177,8 +177,7 @@ class _Session:
 
     def _tell(self, error: BaseException) -> None:
         trace = error.__traceback__
-        told = TracebackException(type(error), error, None if trace is None else trace.tb_next)
-        self.write("".join(told.format()))
+        self.write(format_error(error, None if trace is None else trace.tb_next))
 
     def display(self, value: object) -> None:
         """As sys.displayhook, with a `_` of its own."""

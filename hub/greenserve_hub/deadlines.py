@@ -46,11 +46,11 @@ class Deadline:
         return self.when != NEVER
 
     def arm(self, when: float) -> None:
-        """Make it due at `when`. Putting it off costs no heap operation. Switches: never."""
+        """Make it due at `when`. Putting it off costs no heap operation. ValueError for NaN. Switches: never."""
         self.when = when
-        if when < self._queued:
-            self._queued = when
+        if not when >= self._queued:  # NaN too, for push() to refuse
             self._queue.push(when, self)
+            self._queued = when
 
     def disarm(self) -> None:
         """Make it due never; it can be armed again. Switches: never."""
@@ -95,6 +95,8 @@ class DeadlineQueue:
 
     def push(self, when: float, deadline: Deadline) -> None:
         """Put an entry into the heap; for Deadline only."""
+        if when != when:
+            raise ValueError("Invalid value NaN (not a number)")  # Python's own words for it
         heappush(self.heap, (when, self.pushed, deadline))
         self.pushed += 1
 

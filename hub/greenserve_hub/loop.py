@@ -182,12 +182,19 @@ class Hub:
     # The turn ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self.closed:
-            try:
-                self._turns()
-            except BaseException:
-                # Ctrl-C between two steps of a turn. A hub that ended by it would leave everybody waiting.
-                self._callback_failed()
+        # On Python 3.15 greenlets that wait are collected, and unwound when their objects have been emptied already. A
+        # hub that nobody refers to stays, until it is closed or its OS thread ends, as it does on older ones.
+        kept: set[Hub] = vars(_current).setdefault("kept", set())
+        kept.add(self)
+        try:
+            while not self.closed:
+                try:
+                    self._turns()
+                except BaseException:
+                    # Ctrl-C between two steps of a turn. A hub that ended by it would leave everybody waiting.
+                    self._callback_failed()
+        finally:
+            kept.discard(self)
 
     def _turns(self) -> None:
         ready = self.ready

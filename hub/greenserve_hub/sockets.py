@@ -64,7 +64,7 @@ class GreenSocket(socket.socket):
         """Seconds that a call may wait; None for ever, 0 not at all. Switches: never."""
         if value is not None:
             value = math.fsum((value,))  # a float of any number, and a TypeError for text
-            if value < 0:
+            if not value >= 0:  # NaN too
                 raise ValueError("Timeout value out of range")
         super().setblocking(False)  # which it is, but this finds a socket that is closed
         self._wait = value

@@ -52,6 +52,13 @@ class GreenSSLSocket(ssl.SSLSocket, GreenSocket):  # type: ignore[misc]  # types
         """As SSLSocket.send. Switches: when there is no room."""
         return self._shaking(super().send, data, flags)
 
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """As SSLSocket.sendfile. Switches: when there is no room."""
+        if self._sslobj is None:  # type: ignore[attr-defined]
+            return GreenSocket.sendfile(self, file, offset, count)
+        # Where the kernel encrypts, Python 3.15 has OpenSSL send the file, and raises when there is no more room.
+        return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+
     def do_handshake(self, block: bool = False) -> None:
         """As SSLSocket.do_handshake. Switches: until it is done."""
         wait = self._wait

@@ -15,13 +15,13 @@ import importlib.util
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from greenserve.errors import AppImportError
+from greenserve_hub.tracebacks import format_error
 
 __all__ = ["import_named", "import_path", "run_users"]
 
@@ -114,7 +114,7 @@ def run_users(call: Callable[[], T], failure: str) -> T:
         while frame is not None and _is_machinery(frame.tb_frame.f_code.co_filename):
             frame = frame.tb_next
         in_user_code = frame is not None or isinstance(error, SyntaxError)
-        details = "".join(traceback.format_exception(error.with_traceback(frame))) if in_user_code else ""
+        details = format_error(error, frame) if in_user_code else ""
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise AppImportError(f"{failure}: {_one_line(what)}", details) from error
 

@@ -23,6 +23,7 @@ from greenserve.errors import ConfigError
 from greenserve.log_file import LogFile
 from greenserve.log_time import local_time
 from greenserve_hub.natives import _thread
+from greenserve_hub.tracebacks import format_error
 
 __all__ = ["ErrorLog", "error_log", "open_error_log", "open_log_file"]
 
@@ -59,8 +60,8 @@ class ErrorLog(logging.Handler):
     def format(self, record: logging.LogRecord) -> str:
         """Print a record: date, time, zone, [pid], level, message, and a traceback below."""
         text = record.getMessage()
-        if record.exc_info:
-            text += "\n" + logging.Formatter().formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            text += "\n" + format_error(record.exc_info[1], record.exc_info[2])
         if record.stack_info:
             text += "\n" + record.stack_info
         if "\n" in text:

@@ -34,7 +34,7 @@ def units(tmp_path) -> list[Path]:
 
 
 def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = ["systemd-analyze", *map(str, arguments)]
+    command = ["systemd-analyze", "--man=no", *map(str, arguments)]  # the pages need not be on this machine
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 

@@ -329,7 +329,12 @@ def test_in_a_patched_program_the_loop_stays_as_it_is(hub):
 
 def run_script(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *arguments],
+        # Forks beside OS threads are what some are about.
+        [
+            sys.executable,
+            *("-W", "error", "-W", "ignore:This process:DeprecationWarning"),
+            *("-c", textwrap.dedent(script), *arguments),
+        ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

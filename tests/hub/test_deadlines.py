@@ -33,6 +33,13 @@ def test_fire_in_the_order_of_their_moments_and_then_of_arming():
     assert fired(queue, 99) == []
 
 
+def test_no_number_is_no_moment():
+    queue = DeadlineQueue()
+    with pytest.raises(ValueError, match="NaN"):
+        deadline(queue, "never", float("nan"))
+    assert fired(queue, NEVER) == []
+
+
 def test_one_that_is_not_armed_never_fires():
     queue = DeadlineQueue()
     idle = deadline(queue, "idle")

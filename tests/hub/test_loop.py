@@ -13,6 +13,7 @@ import weakref
 
 import pytest
 from greenlet import GreenletExit, getcurrent, greenlet
+from tests.support.times import PATIENCE
 
 from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.events import Event
@@ -444,6 +445,28 @@ def test_closed_it_gives_everything_back():
     assert gone() is None
 
 
+def test_dropped_and_not_closed_it_is_left_as_it_stands():
+    script = """
+        import gc, weakref
+        from greenserve_hub import Event, get_hub, sleep, spawn
+        from greenserve_hub.loop import set_hub
+
+        def wait() -> None:
+            try:
+                Event().wait()
+            finally:
+                print("never")
+
+        spawn(wait)
+        sleep()
+        hub = weakref.ref(set_hub(None))
+        sleep()
+        gc.collect()
+        print(hub() is not None)
+    """
+    assert run_script(script) == ("True\n", "", 0)
+
+
 def test_closed_it_calls_nobody_any_more():
     def run() -> list[str]:
         hub, called = get_hub(), []
@@ -485,13 +508,20 @@ def test_a_forked_child_has_a_poller_and_a_door_of_its_own():
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         other.send(b"parent")
         assert event.wait() == b"parent"
+        for one in mine, other:
+            one.close()
         print("both")
     """
+    assert run_script(script) == ("both\n", "", 0)
+
+
+def run_script(script: str) -> tuple[str, str, int]:
+    """What it printed and told, and its status."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
-    assert (done.stdout, done.stderr, done.returncode) == ("both\n", "", 0)
+    return done.stdout, done.stderr, done.returncode

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -71,6 +74,37 @@ def test_both_ends_in_one_hub(contexts: tuple[Context, Context], listener: Green
         spawn(near.send, b"into")
         assert far.recv_into(buffer) == 4
         assert buffer == b"into"
+
+
+class EncryptedByTheKernel:
+    """An SSLSocket's inner half, where the kernel encrypts and has room for a thousand bytes of a file."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._room = 1000
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def uses_ktls_for_send(self) -> bool:
+        return True
+
+    def sendfile(self, fd: int, offset: int, count: int) -> int:
+        room, self._room = self._room, 0
+        if not room:
+            raise ssl.SSLWantWriteError
+        return self._inner.write(os.pread(fd, room, offset))
+
+
+def test_a_file(contexts: tuple[Context, Context], listener: GreenSocket, tmp_path: Path):
+    (tmp_path / "file").write_bytes(LARGE)
+    with connected(contexts, listener) as (near, far), (tmp_path / "file").open("rb") as file:
+        for inner in (near._sslobj, EncryptedByTheKernel(near._sslobj)):
+            near._sslobj = inner
+            with far.makefile("rb") as received:
+                reading = spawn(received.read, len(LARGE) - 1)
+                assert near.sendfile(file, 1) == len(LARGE) - 1
+                assert reading.wait() == LARGE[1:]
 
 
 def test_reading_and_writing_at_once(contexts: tuple[Context, Context], listener: GreenSocket):

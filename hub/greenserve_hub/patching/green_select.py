@@ -6,6 +6,7 @@ patching stays as it was.
 
 from __future__ import annotations
 
+import math
 import selectors
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,6 +19,16 @@ from greenserve_hub.natives import select as native
 from greenserve_hub.natives import time
 from greenserve_hub.patching.versions import SELECTORS
 from greenserve_hub.selecting import HAS_EPOLL, wait_any, wait_on
+
+
+def _number(timeout: float | None) -> float | None:
+    """A timeout as a float: from Python 3.15 on any real number will do. TypeError for what is none, ValueError."""
+    if timeout is None:
+        return None
+    number = math.fsum((timeout,))
+    if number != number:
+        raise ValueError("Invalid value NaN (not a number)")
+    return number
 
 
 def _repeated(ask: Callable[[], Any], wait: Callable[[float | None], bool], timeout: float | None) -> Any:
@@ -41,8 +52,10 @@ def select(
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """As select.select. Switches: always."""
     hub = find_hub()
-    if timeout is not None and not isinstance(timeout, (int, float)) and not hasattr(timeout, "__index__"):
-        raise TypeError("timeout must be a float or None")
+    try:
+        timeout = _number(timeout)
+    except TypeError:
+        raise TypeError("timeout must be a float or None") from None
     if hub is None or (timeout is not None and timeout < 0):
         return native.select(rlist, wlist, xlist, timeout)
     # Lists stay the caller's own: one may be changed by a fileno() that is called while it is read.
@@ -106,10 +119,11 @@ class Poll:
         hub = find_hub()
         if hub is None:
             return self._native.poll(timeout)
-        if timeout is not None:
-            if not isinstance(timeout, (int, float)) or abs(timeout) > 2**31 - 1:
+        number = _number(timeout)
+        if number is not None:
+            if abs(number) > 2**31 - 1:
                 return self._native.poll(timeout)  # which raises what there is to raise
-            timeout = None if timeout < 0 else timeout / 1000
+            number = None if number < 0 else number / 1000
 
         def wait(left: float | None) -> bool:
             return wait_any(hub, self._masks, left)
@@ -118,7 +132,7 @@ class Poll:
             raise RuntimeError("concurrent poll() invocation")
         self._polling = True
         try:
-            found: list[tuple[int, int]] = _repeated(lambda: self._native.poll(0), wait, timeout)
+            found: list[tuple[int, int]] = _repeated(lambda: self._native.poll(0), wait, number)
         finally:
             self._polling = False
         return found
@@ -184,6 +198,7 @@ class Epoll:
         hub = find_hub()
         if hub is None:
             return self._native.poll(timeout, maxevents)
+        timeout = _number(timeout)
         if timeout is not None and timeout < 0:
             timeout = None
 

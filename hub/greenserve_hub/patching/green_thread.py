@@ -9,6 +9,7 @@ Invariant: get_ident() is the OS thread's own for its main green thread, and the
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from contextvars import Context
@@ -106,6 +107,12 @@ def get_ident() -> int:
     return _thread.get_ident() if green.parent is None or type(green) is SignalBody else id(green)
 
 
+def set_name(name: str) -> None:
+    """As _thread.set_name of Python 3.14; a green thread does not name the OS thread of all. Switches: never."""
+    if get_ident() == _thread.get_ident():
+        _thread.set_name(name)  # type: ignore[attr-defined]
+
+
 def start_new_thread(
     function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, /
 ) -> int:
@@ -176,7 +183,7 @@ class Sentinel:
 
 
 class ThreadHandle:
-    """Python 3.13: what threading.Thread knows of its thread."""
+    """From Python 3.13 on: what threading.Thread knows of its thread."""
 
     __slots__ = ("__weakref__", "_done", "_native", "ident")
 
@@ -203,7 +210,9 @@ class ThreadHandle:
             raise RuntimeError("thread not started")
         if self.ident == get_ident() and not self._done.is_set():
             raise RuntimeError("Cannot join current thread")
-        self._done.wait(None if timeout is None or timeout < 0 else timeout)
+        self._done.wait(
+            None if timeout is None or timeout < 0 else math.fsum((timeout,))
+        )  # a float of any number
 
     def _set_done(self) -> None:
         if self.ident is None:
@@ -236,7 +245,7 @@ _alive: dict[ThreadHandle, bool] = {}  # and whether it is a daemon's, for which
 def start_joinable_thread(
     function: Callable[..., object], handle: ThreadHandle | None = None, daemon: bool = True
 ) -> ThreadHandle:
-    """As _thread.start_joinable_thread of Python 3.13. Switches: never."""
+    """As _thread.start_joinable_thread. Switches: never."""
     if not callable(function):
         raise TypeError("thread function must be callable")
     if handle is None:
@@ -248,7 +257,7 @@ def start_joinable_thread(
 
 
 def wait_for_threads() -> None:
-    """As _thread._shutdown of Python 3.13. Switches: until all but the daemons are over."""
+    """As _thread._shutdown. Switches: until all but the daemons are over."""
     while awaited := [handle for handle, daemon in _alive.items() if not daemon]:
         awaited[0].join()
     versions.wait_for_native_threads()
@@ -275,6 +284,7 @@ __all__ = [
     "count",
     "get_ident",
     "local",
+    "set_name",
     "start_joinable_thread",
     "start_new_thread",
     "wait_for_threads",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from greenserve_hub import greenthreads
 from greenserve_hub.loop import find_hub
 from greenserve_hub.natives import time
@@ -12,9 +14,14 @@ def sleep(seconds: float, /) -> None:
     if find_hub() is None:
         time.sleep(seconds)
         return
-    if not seconds >= 0:  # NaN too
+    try:
+        length = math.fsum((seconds,))  # a float of any number, and a TypeError for the rest
+    except TypeError:
+        time.sleep(seconds)  # which says what is wrong
+        return
+    if not length >= 0:  # NaN too
         raise ValueError("sleep length must be non-negative")
-    greenthreads.sleep(seconds)
+    greenthreads.sleep(length)
 
 
 REPLACED = {"time": {"sleep": sleep}}

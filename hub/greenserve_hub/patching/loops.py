@@ -1,9 +1,4 @@
-"""asyncio in a patched program: each green thread may run a loop of its own.
-
-Facts: asyncio keeps the loop that runs in a place of the OS thread's, and a green thread that waits while its loop runs
-(in the selector, or in a coroutine that blocks) leaves it there for the next one, for whom no loop runs. Consequence:
-who waits takes it along.
-"""
+"""asyncio in a patched program: each green thread may run a loop of its own."""
 
 from __future__ import annotations
 
@@ -16,20 +11,20 @@ from greenserve_hub.patching.import_hooks import when_imported
 
 def keep_loops_apart() -> None:
     """From the moment on when asyncio is imported. Switches: never."""
-    when_imported("asyncio.events", _keep_apart)
+    when_imported("asyncio.tasks", _keep_apart)
 
 
-def _keep_apart(events: ModuleType) -> None:
-    get, put = events._get_running_loop, events._set_running_loop
+def _keep_apart(_: ModuleType) -> None:
+    from greenserve_hub.running_loops import get_running_loop, put_aside, put_back
 
     def apart(switch: parking.Switch) -> Any:
-        loop = get()
+        loop = get_running_loop()
         if loop is None:
             return switch()
-        put(None)
+        running = put_aside(loop)
         try:
             return switch()
         finally:
-            put(loop)
+            put_back(running)
 
     parking.apart = apart

@@ -12,6 +12,7 @@ sets the lock free looks at the line once more: neither can miss the other.
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 
 from greenlet import getcurrent, greenlet
@@ -145,8 +146,10 @@ class ThreadRLock:
 
     __slots__ = ("__weakref__", "_block", "_count", "_owner")
 
-    def __init__(self, *_: object, **__: object) -> None:
-        """Not held. Arguments are ignored, as by the native one."""
+    def __init__(self, *ignored: object, **named: object) -> None:
+        """Not held. Arguments are ignored, as by the native one; from Python 3.15 on a TypeError."""
+        if (ignored or named) and sys.version_info >= (3, 15):
+            raise TypeError("RLock() takes no arguments")
         self._block = ThreadLock()
         self._owner: greenlet | None = None
         self._count = 0
@@ -236,6 +239,8 @@ def _checked(blocking: bool, timeout: float) -> float | None:
     if timeout == -1:
         return None
     seconds = float(timeout)
+    if seconds != seconds:
+        raise ValueError("Invalid value NaN (not a number)")
     if seconds < 0:
         raise ValueError("timeout value must be a non-negative number")
     if seconds > _MOST:

@@ -2,8 +2,9 @@
 
 Knows nothing of what is put in place: `green` below is the module green_thread.
 
-3.11 and 3.12: a Thread has a lock that C lets go when its thread is over (_set_sentinel). 3.13: a Thread has a handle
-(_ThreadHandle), and C waits for those that are no daemons (_shutdown).
+3.11 and 3.12: a Thread has a lock that C lets go when its thread is over (_set_sentinel). From 3.13 on a Thread has a
+handle (_ThreadHandle), and C waits for those that are no daemons (_shutdown). From 3.14 on a thread gives its name to
+the OS thread that it runs in (set_name).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from greenlet import getcurrent
 from greenserve_hub.natives import _thread
 
 _HANDLES: Final = sys.version_info >= (3, 13)
+_HANDLE: Final = "_os_thread_handle" if sys.version_info >= (3, 14) else "_handle"  # Thread's, of its handle
 
 # queue.SimpleQueue is in C, over a lock of C; this is the same in Python, over threading's.
 PythonSimpleQueue: Final[Any] = queue._PySimpleQueue  # type: ignore[attr-defined]
@@ -61,14 +63,14 @@ def native_sentinel() -> Any:
 
 
 def start_native(function: Any, daemon: bool) -> Any:
-    """Python 3.13: the handle of an OS thread that runs `function`."""
+    """From Python 3.13 on: the handle of an OS thread that runs `function`."""
     handle = _thread._ThreadHandle()  # type: ignore[attr-defined]
     _thread.start_joinable_thread(function, handle=handle, daemon=daemon)  # type: ignore[attr-defined]
     return handle
 
 
 def wait_for_native_threads() -> None:
-    """Python 3.13: wait for all OS threads but the daemons."""
+    """From Python 3.13 on: wait for all OS threads but the daemons."""
     _thread._shutdown()  # type: ignore[attr-defined]
 
 
@@ -97,12 +99,14 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
             "_make_thread_handle": green.ThreadHandle,
             "_shutdown": green.wait_for_threads,
             "lock": green.ThreadLock,
+            "set_name": green.set_name,
             "start_joinable_thread": green.start_joinable_thread,
         }
         module |= {
             "_LockType": green.ThreadLock,
             "_ThreadHandle": green.ThreadHandle,
             "_make_thread_handle": green.ThreadHandle,
+            "_set_name": green.set_name,
             "_start_joinable_thread": green.start_joinable_thread,
             "_thread_shutdown": green.wait_for_threads,
         }
@@ -122,7 +126,7 @@ def settle_threading(green: Any) -> None:
         one.__module__ = "_thread"  # where users, and pickle, find it from now on
     main: Any = threading.main_thread()
     if _HANDLES:
-        main._handle = green.ThreadHandle(main.ident)
+        setattr(main, _HANDLE, green.ThreadHandle(main.ident))
     else:
         awaited = threading._shutdown_locks  # type: ignore[attr-defined]
         awaited.discard(main._tstate_lock)

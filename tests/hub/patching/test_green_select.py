@@ -7,6 +7,7 @@ import select as native
 import selectors
 import socket
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_waits_and_lets_others_run(readable: Callable[..., bool], pair: Pair):
     assert not any(one.dead for one in waiting)
     pair[1].send(b"x")
     assert [one.wait() for one in waiting] == [True] * 3
+
+
+def test_a_timeout_is_any_real_number(readable: Callable[..., bool], pair: Pair):
+    order = []
+    other = spawn(order.append, "another")
+    assert readable(pair[0], Fraction(1, 1000)) is False
+    assert order == ["another"], "it held the hub"
+    other.wait()
+    for wrong in ("1", [], 1j):
+        with pytest.raises(TypeError):
+            readable(pair[0], wrong)
+    with pytest.raises(ValueError, match="NaN"):
+        readable(pair[0], float("nan"))
 
 
 def test_time_runs_out(readable: Callable[..., bool], pair: Pair):
@@ -190,6 +204,34 @@ def test_a_coroutine_that_blocks_finds_its_loop_again():
         """
     )
     assert said == "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
+
+
+def test_a_coroutine_that_blocks_leaves_nothing_of_its_loop_to_the_others():
+    said = run(
+        """
+        import asyncio, sys, time
+        closed = []
+        async def numbers(n):
+            try:
+                yield n
+            finally:
+                await asyncio.sleep(0.001)
+                closed.append(n)
+        async def main(n):
+            task, hooks = asyncio.current_task(), sys.get_asyncgen_hooks()
+            async for number in numbers(n):
+                time.sleep(0.001 * (n % 3))  # so that they do not end in the order of their beginnings
+                break
+            assert (asyncio.current_task(), sys.get_asyncgen_hooks()) == (task, hooks)
+            return await asyncio.wait_for(asyncio.sleep(0.001, number), 10)
+        greens = [greenserve.spawn(lambda n: asyncio.run(main(n)), n) for n in range(10)]
+        def looks():
+            time.sleep(0)
+            return asyncio._get_running_loop(), tuple(sys.get_asyncgen_hooks())
+        print(greenserve.spawn(looks).wait(), [green.wait() for green in greens] == sorted(closed))
+        """
+    )
+    assert said == "(None, (None, None)) True\n"
 
 
 def test_an_asyncio_loop_for_each_green_thread():

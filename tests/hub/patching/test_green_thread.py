@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import pytest
 from tests.support.patched import run
 
 
@@ -131,6 +133,73 @@ def test_context_variables_begin_empty_in_a_thread_and_locals_are_its_own():
         """
     )
     assert said == "['none', False] main\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_thread_names_no_os_thread_but_its_own():
+    said = run(
+        """
+        import threading
+        def comm():
+            with open("/proc/self/comm") as file:
+                return file.read()
+        before, seen = comm(), []
+        def named():
+            seen.append(comm())
+            threading.current_thread().name = "another"
+            seen.append(comm())
+        thread = threading.Thread(target=named, name="a thread")
+        thread.start(); thread.join()
+        print(seen == [before, before])
+        """
+    )
+    assert said == "True\n"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="a flag of Python 3.14")
+def test_each_green_thread_catches_its_own_warnings(monkeypatch):
+    monkeypatch.setenv("PYTHON_CONTEXT_AWARE_WARNINGS", "1")
+    said = run(
+        """
+        import threading, time, warnings
+        def catches(n):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                for _ in range(3):
+                    time.sleep(0.001 * (1 + n % 3))
+                    warnings.warn(f"by {n}")
+            told.append([str(one.message) for one in caught] == [f"by {n}"] * 3)
+        before, told, pool = list(warnings.filters), [], greenserve.GreenPool()
+        for n in range(9):
+            greenserve.spawn(catches, n)
+            pool.spawn_n(catches, 10 + n)
+            threading.Thread(target=catches, args=(20 + n,)).start()
+        while len(told) < 27:
+            time.sleep(0.001)
+        print(all(told), warnings.filters == before)
+        """
+    )
+    assert said == "True True\n"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="a flag of Python 3.14")
+def test_a_thread_has_the_context_that_it_is_given_or_told_to_inherit(monkeypatch):
+    script = """
+        import contextvars, _thread, threading
+        name, seen = contextvars.ContextVar("name", default="none"), []
+        name.set("main")
+        def see():
+            seen.append(name.get())
+        for given in None, contextvars.copy_context(), contextvars.Context():
+            thread = threading.Thread(target=see, context=given)
+            thread.start(); thread.join()
+        _thread.start_new_thread(see, ())
+        greenserve.sleep(0)
+        print(*seen)
+        """
+    assert run(script) == "none main none none\n"
+    monkeypatch.setenv("PYTHON_THREAD_INHERIT_CONTEXT", "1")
+    assert run(script) == "main main none none\n"
 
 
 def test_os_threads_without_a_hub_are_as_they_were():

@@ -59,9 +59,10 @@ def test_every_beginning_wants_more() -> None:
     assert server_name_of(HELLO + b"anything") == "some.example"
 
 
-@pytest.mark.parametrize("size", [10, 100, 16_000])
-def test_in_several_records(size: int) -> None:
-    data = in_records(HELLO, size)
+@pytest.mark.parametrize("records", [1, 16, 64])
+def test_in_several_records(records: int) -> None:
+    # Since OpenSSL 3.5 a greeting takes 1,500 bytes and more: it has a key that quantum computers do not find.
+    data = in_records(HELLO, -(-len(HELLO) // records))
     assert {server_name_of(data[:count]) for count in range(1, len(data))} == {None}
     assert server_name_of(data) == "some.example"
 

@@ -633,7 +633,8 @@ class TestSending:
                 sock.send(b"more")
             sock.close()
             assert not scene.server.stats.connections
-            with contextlib.suppress(ssl.SSLError):  # no closing alert: it is no orderly end
+            # No closing alert: it is no orderly end. OpenSSL 3.5 wants to say so, to nobody.
+            with contextlib.suppress(ssl.SSLError, BrokenPipeError):
                 assert len(client.rest()) < len(_LARGE)
 
     def test_without_waiting(self, scene: _Scene) -> None:

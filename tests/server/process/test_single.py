@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,25 @@ class TestStart:
             assert process.ended() == 0
             assert process.process.stdout is not None
             assert '"GET /a HTTP/1.1" 200 2' in process.process.stdout.read()
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["-X", "dev"],
+            pytest.param(
+                ["-X", "lazy_imports=all"],
+                marks=pytest.mark.skipif(sys.version_info < (3, 15), reason="an option of Python 3.15"),
+            ),
+        ],
+    )
+    def test_python_itself_has_nothing_to_tell(self, folder: Path, options: list[str]) -> None:
+        arguments = [*options, "-W", "error", "-m", "greenserve", "web:app", "--bind", "127.0.0.1:0"]
+        with command(*arguments, folder=folder) as process:
+            port = int(process.until(r"listening at http://.*:(\d+)$")[1])
+            assert ask(("127.0.0.1", port), request("/a")).body == b"/a"
+            process.signal(signal.SIGTERM)
+            assert process.ended() == 0
+            assert [line for line in process.said if "] info: " not in line] == []
 
     def test_at_each_of_its_addresses(self, folder: Path) -> None:
         binds = ["--bind", "[::1]:0", "--bind", f"unix:{folder}/socket", "--bind", "127.0.0.1:0"]
