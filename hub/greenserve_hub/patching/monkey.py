@@ -23,8 +23,9 @@ from greenserve_hub.natives import LOADED_BEFORE
 from greenserve_hub.patching.loops import keep_loops_apart
 from greenserve_hub.patching.places import Places
 
-# eventlet's keywords, and `signal`. Those in _ASKED_FOR are off unless they are asked for.
+# eventlet's keywords, `signal` and `multiprocessing`. Those in _ASKED_FOR are off unless they are asked for.
 GROUPS: Final = (
+    "multiprocessing",
     "os",
     "select",
     "signal",
@@ -40,6 +41,7 @@ _ASKED_FOR: Final = ("MySQLdb", "builtins")
 _GROUP_OF: Final = {  # which group a module is patched with
     "selectors": "select",
     "ssl": "socket",
+    "_multiprocessing": "multiprocessing",
     "_thread": "thread",
     "threading": "thread",
     "queue": "thread",
@@ -66,11 +68,11 @@ class PatchReport:
 def monkey_patch(**on: bool) -> PatchReport:
     """Make blocking calls of the standard library green, for the whole process. Switches: never.
 
-    Without arguments all of os, select, signal, socket (with ssl), subprocess, thread (with queue and logging), time
-    and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that; `all=True|False`
-    says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be named. TypeError
-    for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when something was imported
-    before greenserve.
+    Without arguments all of multiprocessing, os, select, signal, socket (with ssl), subprocess, thread (with queue and
+    logging), time and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that;
+    `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be
+    named. TypeError for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when
+    something was imported before greenserve.
     """
     return _patch(_chosen(on), warn_of_early=True)
 
@@ -139,6 +141,7 @@ def replacements() -> dict[str, dict[str, Any]]:
 
     found = versions.thread_names(green_thread)
     for name in (
+        "green_multiprocessing",
         "green_os",
         "green_select",
         "green_signal",
@@ -171,6 +174,13 @@ def _signals() -> list[str]:
     return _apply(green_signal)
 
 
+def _multiprocessing() -> list[str]:
+    from greenserve_hub.patching import green_multiprocessing
+
+    green_multiprocessing.follow_imports()
+    return _apply(green_multiprocessing)
+
+
 def _psycopg() -> list[str]:
     from greenserve_hub.patching import databases
 
@@ -194,6 +204,7 @@ def _builtins() -> list[str]:
 
 
 _APPLY: Final[dict[str, Callable[[], list[str]]]] = {
+    "multiprocessing": _multiprocessing,
     "os": _module("green_os"),
     "select": _module("green_select"),
     "signal": _signals,

@@ -35,6 +35,8 @@ if hasattr(selectors, "EpollSelector"):
     SELECTORS["epoll"] = (selectors.EpollSelector, "_selector_cls")
 POPEN_WAIT: Final = "_wait"  # Popen's: (self, timeout) -> returncode
 popen_wait: Final[Any] = getattr(subprocess.Popen, POPEN_WAIT)
+# Where multiprocessing writes to a pipe what a new process is to do, by open().
+OPENS_PIPES_OF_CHILDREN: Final = ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver")
 
 
 def active_threads() -> dict[int, threading.Thread]:
@@ -47,6 +49,12 @@ def condition_parts(condition: threading.Condition) -> tuple[Any, Collection[obj
     """A condition's lock, and who waits for it."""
     inside: Any = condition
     return inside._lock, inside._waiters
+
+
+def use_in_connections(connection: Any, read: Any, write: Any) -> None:
+    """In place of the os.read and os.write that multiprocessing.connection has kept as default arguments."""
+    connection.Connection._recv.__defaults__ = (read,)
+    connection.Connection._send.__defaults__ = (write,)
 
 
 def told_of_thread(fn: object) -> tuple[str, object]:
@@ -82,8 +90,8 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
         "_local": green.local,
         "allocate": green.ThreadLock,
         "allocate_lock": green.ThreadLock,
+        "start_new_thread": green.start_new_thread,  # before its older name: see Places.replace
         "start_new": green.start_new_thread,
-        "start_new_thread": green.start_new_thread,
     }
     module: dict[str, Any] = {
         "Lock": green.ThreadLock,
@@ -118,8 +126,13 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
 
 def settle_threading(green: Any) -> None:
     """What threading.py has made at its import: the main thread, and how it follows threads that others started."""
-    for one in (green.ThreadLock, green.ThreadRLock, green.local):
-        one.__module__ = "_thread"  # where users, and pickle, find it from now on
+    # Where users find them from now on, and pickle: multiprocessing's managers send Lock and RLock to other processes.
+    for one, name in (
+        (green.ThreadLock, "lock" if _HANDLES else "allocate_lock"),
+        (green.ThreadRLock, "RLock"),
+        (green.local, "_local"),
+    ):
+        one.__module__, one.__qualname__ = "_thread", name
     main: Any = threading.main_thread()
     if _HANDLES:
         main._handle = green.ThreadHandle(main.ident)

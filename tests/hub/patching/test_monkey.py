@@ -11,18 +11,24 @@ import greenserve
 from greenserve_hub.patching import monkey
 
 
+ALL = "multiprocessing os select signal socket subprocess thread time psycopg"
+
+
 @pytest.mark.parametrize(
     ("asked", "chosen"),
     [
-        ({}, "os select signal socket subprocess thread time psycopg"),
-        ({"all": True}, "os select signal socket subprocess thread time psycopg"),
-        ({"thread": False}, "os select signal socket subprocess time psycopg"),
+        ({}, ALL),
+        ({"all": True}, ALL),
+        ({"thread": False}, "multiprocessing os select signal socket subprocess time psycopg"),
         ({"socket": True}, "socket"),
         ({"socket": True, "thread": False}, "socket"),
         ({"all": False, "time": True}, "time"),
         ({"all": False}, ""),
         ({"builtins": True}, "builtins"),
-        ({"all": True, "MySQLdb": True}, "os select signal socket subprocess thread time psycopg MySQLdb"),
+        (
+            {"all": True, "MySQLdb": True},
+            "multiprocessing os select signal socket subprocess thread time psycopg MySQLdb",
+        ),
     ],
 )
 def test_which_groups(asked: dict[str, bool], chosen: str):
@@ -30,7 +36,7 @@ def test_which_groups(asked: dict[str, bool], chosen: str):
 
 
 def test_an_unknown_group_is_named():
-    with pytest.raises(TypeError, match="'sockets': choose among all, os, select"):
+    with pytest.raises(TypeError, match="'sockets': choose among all, multiprocessing, os, select"):
         greenserve.monkey_patch(sockets=True)
 
 
