@@ -248,8 +248,10 @@ def start_joinable_thread(
 
 
 def wait_for_threads() -> None:
-    """As _thread._shutdown of Python 3.13. Switches: until all but the daemons are over."""
-    while awaited := [handle for handle, daemon in _alive.items() if not daemon]:
+    """As _thread._shutdown of Python 3.13. Switches: until all but the daemons and this one are over."""
+    # Asked by a thread that has forked, in the child.
+    me = get_ident()
+    while awaited := [handle for handle, daemon in _alive.items() if not daemon and handle.ident != me]:
         awaited[0].join()
     versions.wait_for_native_threads()
 

@@ -25,7 +25,6 @@ from greenserve_hub.patching.places import Places
 
 # eventlet's keywords, `signal` and `multiprocessing`. Those in _ASKED_FOR are off unless they are asked for.
 GROUPS: Final = (
-    "multiprocessing",
     "os",
     "select",
     "signal",
@@ -33,6 +32,7 @@ GROUPS: Final = (
     "subprocess",
     "thread",
     "time",
+    "multiprocessing",
     "psycopg",
     "MySQLdb",
     "builtins",
@@ -68,8 +68,8 @@ class PatchReport:
 def monkey_patch(**on: bool) -> PatchReport:
     """Make blocking calls of the standard library green, for the whole process. Switches: never.
 
-    Without arguments all of multiprocessing, os, select, signal, socket (with ssl), subprocess, thread (with queue and
-    logging), time and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that;
+    Without arguments all of os, select, signal, socket (with ssl), subprocess, thread (with queue and logging), time,
+    multiprocessing and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that;
     `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be
     named. TypeError for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when
     something was imported before greenserve.
@@ -103,10 +103,11 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     locks: list[str] = []
     left: list[str] = []
     keep_loops_apart()
-    if "thread" in new:
+    makers = _makers(new)
+    if makers:
         from greenserve_hub.patching.existing_locks import green_existing
 
-        existing = green_existing()
+        existing = green_existing(makers)
         locks, left = existing.replaced, existing.left
     report = PatchReport(tuple(names), tuple(copies), tuple(locks), tuple(left))
     _warn(report, warn_of_early)
@@ -165,6 +166,20 @@ def _threads() -> list[str]:
     return names
 
 
+def _makers(groups: list[str]) -> dict[type, Callable[[Any], Any]]:
+    """By what the locks of these groups are to be replaced that exist already."""
+    found: dict[type, Callable[[Any], Any]] = {}
+    if "thread" in groups:
+        from greenserve_hub.patching.existing_locks import OF_THREADS
+
+        found.update(OF_THREADS)
+    if "multiprocessing" in groups:
+        from greenserve_hub.patching.green_multiprocessing import EXISTING
+
+        found.update(EXISTING)
+    return found
+
+
 def _signals() -> list[str]:
     from greenserve_hub.patching import green_signal
 
@@ -177,7 +192,7 @@ def _signals() -> list[str]:
 def _multiprocessing() -> list[str]:
     from greenserve_hub.patching import green_multiprocessing
 
-    green_multiprocessing.follow_imports()
+    green_multiprocessing.follow_imports(places.twin_of)
     return _apply(green_multiprocessing)
 
 
@@ -233,13 +248,16 @@ _WORTH_TELLING: Final = frozenset(
     }
     | {"subprocess", "threading", "urllib"}
 )
-_QUIET: Final = sys.stdlib_module_names | {"__main__", "greenserve", "greenserve_hub"}
+_QUIET: Final = sys.stdlib_module_names | {"__main__", "__mp_main__", "greenserve", "greenserve_hub"}
 _NAMED: Final = 12  # at most, in a warning
 
 
 def _warn(report: PatchReport, warn_of_early: bool) -> None:
+    from greenserve_hub.patching.versions import is_starting_a_process
+
     told = []
-    early = _early(report) if warn_of_early else []
+    # A process that multiprocessing starts has imported that before it comes to the program, which can't help it.
+    early = _early(report) if warn_of_early and not is_starting_a_process() else []
     if early:
         more = f" and {len(early) - _NAMED} more" if len(early) > _NAMED else ""
         told.append(

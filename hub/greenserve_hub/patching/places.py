@@ -49,6 +49,10 @@ class Places:
             replaced.append(f"{module.__name__}.{name}")
         return replaced
 
+    def twin_of(self, native: Any) -> Any:
+        """What was put in its place; itself where that is nothing."""
+        return self._twins.get(id(native), native)
+
     def replace_on_class(self, cls: type, name: str, green: Any) -> str:
         """Set an attribute of a class; its dotted name."""
         setattr(cls, name, green)

@@ -75,6 +75,19 @@ class SemLock:
         self._pid = os.getpid()
         return self
 
+    @classmethod
+    def over(cls, native: Any) -> Any:
+        """Ours for a native one made before; that itself where it must stay: it is recursive and held.
+
+        It is the same semaphore, so that whoever waits for it in C goes on waiting for the right thing.
+        """
+        if native.kind == _RECURSIVE:
+            return native if native._count() else cls._of(_as_semaphore(native), recursive=True)
+        self = cls._of(native, recursive=False)
+        if native._is_mine():
+            self._owner = getcurrent()
+        return self
+
     def __repr__(self) -> str:
         """As that of the native one."""
         return f"<{type(self).__module__}.{type(self).__name__} object at {id(self):#x}>"
@@ -290,6 +303,20 @@ class _Wait:
     def _give_back(self) -> None:
         with suppress(ValueError):  # another process has released it more often than acquired
             self._native.release()
+
+
+_opened_twice: list[Any] = []
+
+
+def _as_semaphore(native: Any) -> Any:
+    """The semaphore of a recursive one, for who keeps its owner by himself."""
+    if native.name is not None:
+        with suppress(FileNotFoundError):
+            return Native._rebuild(native.handle, _SEMAPHORE, native.maxvalue, native.name)
+    # One address, which the first to go would close for the other: so both stay.
+    twin = Native._rebuild(native.handle, _SEMAPHORE, native.maxvalue, None)
+    _opened_twice.extend((native, twin))
+    return twin
 
 
 def _end_of(seconds: float | None) -> float | None:

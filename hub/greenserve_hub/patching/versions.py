@@ -57,6 +57,20 @@ def use_in_connections(connection: Any, read: Any, write: Any) -> None:
     connection.Connection._send.__defaults__ = (write,)
 
 
+def registries_of(managers: Any) -> list[dict[str, Any]]:
+    """By name, what each kind of a manager can make: a callable, and more."""
+    kinds = [managers.BaseManager]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return [vars(kind)["_registry"] for kind in kinds if "_registry" in vars(kind)]
+
+
+def is_starting_a_process() -> bool:
+    """Whether this is a process that multiprocessing starts anew, and imports the program for."""
+    module: Any = sys.modules.get("multiprocessing.process")
+    return module is not None and getattr(module.current_process(), "_inheriting", False)
+
+
 def told_of_thread(fn: object) -> tuple[str, object]:
     """What sys.unraisablehook is told of an error in a thread: err_msg and object."""
     message = "Exception ignored in thread started by"

@@ -206,6 +206,7 @@ def test_a_program_that_forks_goes_on_in_both():
             again.start()
             again.join()
             os.write(write, f"{told} {threading.active_count()} {[t.is_alive() for t in others]}".encode())
+            threading._shutdown()  # as multiprocessing does in its children
             if not in_main:
                 return None  # the last thread of a process ends it
             os._exit(0)
