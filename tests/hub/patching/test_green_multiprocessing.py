@@ -12,6 +12,9 @@ from tests.support.times import MS
 METHODS = multiprocessing.get_all_start_methods()
 # The parent's OS threads, which rest for a moment after a wait, have nothing that a child could miss.
 FORKS = ("ignore:This process:DeprecationWarning", "ignore:.*fork:DeprecationWarning")
+TRACEBACKS = (
+    "ignore:Module globals is missing:DeprecationWarning"  # of a program that Python 3.15 imports anew
+)
 
 # A child that is started anew imports this file: either it is patched then, as its parent is, or it is not.
 HEAD = """
@@ -64,7 +67,9 @@ def started(request: pytest.FixtureRequest, tmp_path: Path):
 
     def started(script: str) -> list[str]:
         head = HEAD.format(ms=MS)
-        return run_file(tmp_path / "program.py", head + script, *request.param, filters=FORKS).splitlines()
+        return run_file(
+            tmp_path / "program.py", head + script, *request.param, filters=(*FORKS, TRACEBACKS)
+        ).splitlines()
 
     return started
 
@@ -266,6 +271,7 @@ def test_a_process_is_told_much_while_others_run(started):
     """Through a pipe, which is soon full, while the new process still imports."""
     assert started("""
 def length(text):
+    time.sleep(20 * MS)
     sys.exit(len(text) % 251)
 def main():
     process = context.Process(target=length, args=(1_000_000 * b"x",))
@@ -427,3 +433,19 @@ def test_without_the_keyword_it_stays_as_it_was():
         "builtin_function_or_method",
         "method",
     ]
+
+
+def test_a_copy_that_is_green_where_nothing_is_patched():
+    said = run(
+        """
+        import multiprocessing
+        lock = greenserve.import_patched("multiprocessing.synchronize").Lock(ctx=multiprocessing)
+        lock.acquire()
+        waits = greenserve.spawn(lock.acquire)
+        greenserve.sleep(0.001)
+        lock.release()
+        print(waits.wait(), type(multiprocessing.Lock()._semlock.acquire).__name__)
+        """,
+        patch=False,
+    )
+    assert said == "True builtin_function_or_method\n"

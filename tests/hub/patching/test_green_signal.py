@@ -185,7 +185,8 @@ def test_a_thread_blocks_signals_for_itself_and_what_it_starts():
             pthread_sigmask(99, ())
         except OSError as error:
             print(error.strerror)
-        """
+        """,
+        filters=("ignore:This process:DeprecationWarning",),
     )
     assert said.splitlines() == [
         "was []",
