@@ -19,11 +19,11 @@ from greenserve_hub.patching.versions import OPENS_PIPES_OF_CHILDREN, registries
 REPLACED: dict[str, dict[str, Any]] = {}
 EXISTING: dict[type, Any] = {}  # by what each kind is replaced that was made before
 if hasattr(import_module("_multiprocessing"), "SemLock"):  # not where the system has no named semaphores
-    from greenserve_hub.patching.process_locks import Native, SemLock
+    from greenserve_hub.patching.process_locks import NativeSemLock, SemLock
 
     SemLock.__module__ = "_multiprocessing"
     REPLACED["_multiprocessing"] = {"SemLock": SemLock}
-    EXISTING[Native] = SemLock.over
+    EXISTING[NativeSemLock] = SemLock.over
 
 
 def follow_imports(twin_of: Callable[[Any], Any]) -> None:

@@ -1,16 +1,13 @@
 """SemLock: what multiprocessing's locks, semaphores, conditions, events, barriers and queues stand on, when patched.
 
-Facts: it is a POSIX semaphore in shared memory, which other processes know by name, patched or not. No poller can watch
-it: waiting for it is a call in C that stops an OS thread (sem_wait(3)). Consequence: the kernel's semaphore stays what
-it is, and who must wait has an OS thread wait in his place. One for each semaphore is enough: of the green threads of
-this process one at a time asks the kernel, first come, first served, and the others stand in line for their turn. An OS
-thread without a hub waits by itself, as ever.
+Facts: a SemLock is a POSIX semaphore in shared memory, which other processes use too, patched or not. No poller can
+watch it: waiting for it is a call in C that stops an OS thread (sem_wait(3)). Consequence: the semaphore stays what it
+is, and an OS thread waits in the place of the green one (native_waits.py). One OS thread for each semaphore is enough:
+one green thread of a process waits for the semaphore, first come, first served, and the others wait for their turn. An
+OS thread without a hub waits itself, as ever.
 
-A call in C can't be interrupted either. Who is killed, or runs into a Timeout, goes on at once; his OS thread looks
-once a second whether it is still wanted, and gives back what it got for nobody.
-
-Invariant of the recursive kind: a thread of this process first takes a lock within the process, then the kernel's, and
-whichever level has taken the kernel's gives it back. So a finaliser or a signal handler may come in anywhere.
+Invariant of the recursive kind: a thread takes a lock within the process first and then the semaphore, and the level
+that has taken the semaphore gives it back. So a finalizer or a signal handler may come in anywhere.
 """
 
 from __future__ import annotations
@@ -22,23 +19,16 @@ from typing import Any, ClassVar, Final, Self
 
 from greenlet import getcurrent
 
-from greenserve_hub.crossings import Crossing
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop import find_hub
+from greenserve_hub.native_waits import take
 from greenserve_hub.natives import _thread, os, time
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
-from greenserve_hub.thread_pools import ThreadPool
 
-Native: Final[Any] = import_module("_multiprocessing").SemLock  # this comes before it is patched
+NativeSemLock: Final[Any] = import_module("_multiprocessing").SemLock  # this comes before it is patched
 
 _RECURSIVE, _SEMAPHORE = 0, 1  # kinds, as C has them
-_LOOK: Final = 1.0  # seconds between two looks of an OS thread whether it is still wanted
-_LATE: Final = 1.0  # seconds after which an OS thread is given up that should have answered
-_REST: Final = 0.1  # seconds without work: a process that has OS threads is warned when it forks
 _IN_CALLBACK: Final = 0.1  # seconds
-
-# No bound that could matter: a wait that waits for an OS thread might wait for the one that holds what it wants.
-_os_threads: Final = ThreadPool(100_000, rest=_REST)
 
 
 class SemLock:
@@ -46,7 +36,7 @@ class SemLock:
 
     __slots__ = ("__weakref__", "_inner", "_native", "_owner", "_pid", "_taken_at", "_turn")
 
-    SEM_VALUE_MAX: ClassVar[int] = Native.SEM_VALUE_MAX
+    SEM_VALUE_MAX: ClassVar[int] = NativeSemLock.SEM_VALUE_MAX
 
     _native: Any  # of the kind of a semaphore, whatever we are
     _inner: ThreadRLock | None  # of the recursive kind: the lock within the process
@@ -58,11 +48,13 @@ class SemLock:
     def __new__(cls, kind: int, value: int, maxvalue: int, name: str, unlink: bool) -> Self:
         """A new one of this `name`, which the system forgets at once if `unlink`. FileExistsError."""
         recursive = kind == _RECURSIVE
-        return cls._of(Native(_SEMAPHORE if recursive else kind, value, maxvalue, name, unlink), recursive)
+        return cls._of(
+            NativeSemLock(_SEMAPHORE if recursive else kind, value, maxvalue, name, unlink), recursive
+        )
 
     @classmethod
     def _rebuild(cls, handle: int, kind: int, maxvalue: int, name: str | None, /) -> Self:
-        return cls._of(Native._rebuild(handle, _SEMAPHORE, maxvalue, name), kind == _RECURSIVE)
+        return cls._of(NativeSemLock._rebuild(handle, _SEMAPHORE, maxvalue, name), kind == _RECURSIVE)
 
     @classmethod
     def _of(cls, native: Any, recursive: bool) -> Self:
@@ -244,7 +236,7 @@ class SemLock:
         if not _acquire_within(turn, seconds):
             return False
         try:
-            return bool(native.acquire(False)) or _Wait(native, self).take(_left(end))
+            return bool(native.acquire(False)) or take(native, self, _left(end))
         finally:
             turn.release()
 
@@ -257,54 +249,6 @@ class SemLock:
         raise HubError(f"a callback of the hub can't wait for {self!r}: spawn a green thread for it")
 
 
-class _Wait:
-    """One wait by an OS thread in the place of a green one."""
-
-    __slots__ = ("_crossing", "_native", "_taken", "_undecided")
-
-    def __init__(self, native: Any, subject: object) -> None:
-        self._native = native
-        self._crossing = Crossing("acquire", subject)
-        self._undecided = [None]  # taken by who is first: the OS thread that has an answer, or who gives up
-        self._taken = False
-
-    def take(self, seconds: float | None) -> bool:
-        """Take a token; False after `seconds`. Switches: always."""
-        end = _end_of(seconds)
-        try:
-            _os_threads.submit(lambda: self._run(end))
-            # The OS thread keeps the time, if the system has one to give.
-            self._crossing.park(None if seconds is None else seconds + _LATE)
-        except BaseException:
-            if not self._decide() and self._taken:
-                self._give_back()
-            raise
-        return not self._decide() and self._taken
-
-    def _decide(self) -> bool:
-        try:
-            self._undecided.pop()
-        except IndexError:
-            return False
-        return True
-
-    def _run(self, end: float | None) -> None:
-        while self._undecided:
-            left = _left(end)
-            look = _LOOK if left is None else min(left, _LOOK)
-            self._taken = self._native.acquire(True, look)
-            if self._taken or look == left:
-                break
-        if self._decide():
-            self._crossing.wake()
-        elif self._taken:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        with suppress(ValueError):  # another process has released it more often than acquired
-            self._native.release()
-
-
 _opened_twice: list[Any] = []
 
 
@@ -312,9 +256,9 @@ def _as_semaphore(native: Any) -> Any:
     """The semaphore of a recursive one, for who keeps its owner by himself."""
     if native.name is not None:
         with suppress(FileNotFoundError):
-            return Native._rebuild(native.handle, _SEMAPHORE, native.maxvalue, native.name)
+            return NativeSemLock._rebuild(native.handle, _SEMAPHORE, native.maxvalue, native.name)
     # One address, which the first to go would close for the other: so both stay.
-    twin = Native._rebuild(native.handle, _SEMAPHORE, native.maxvalue, None)
+    twin = NativeSemLock._rebuild(native.handle, _SEMAPHORE, native.maxvalue, None)
     _opened_twice.extend((native, twin))
     return twin
 

@@ -21,6 +21,7 @@ from greenlet import getcurrent
 from greenserve_hub.natives import _thread
 
 _HANDLES: Final = sys.version_info >= (3, 13)
+_HANDLE: Final = "_os_thread_handle" if sys.version_info >= (3, 14) else "_handle"  # Thread's, of its handle
 
 # queue.SimpleQueue is in C, over a lock of C; this is the same in Python, over threading's.
 PythonSimpleQueue: Final[Any] = queue._PySimpleQueue  # type: ignore[attr-defined]
@@ -148,18 +149,36 @@ def settle_threading(green: Any) -> None:
     ):
         one.__module__, one.__qualname__ = "_thread", name
     main: Any = threading.main_thread()
+    for thread in {*active_threads().values(), *threading._dangling} - {main}:  # type: ignore[attr-defined]
+        _settle_end(thread, green)
     if _HANDLES:
-        main._handle = green.ThreadHandle(main.ident)
+        setattr(main, _HANDLE, green.ThreadHandle(main.ident))
     else:
         awaited = threading._shutdown_locks  # type: ignore[attr-defined]
         awaited.discard(main._tstate_lock)
-        main._tstate_lock = green.EndLock()
+        main._tstate_lock = green.End(green.EndLock())
         main._tstate_lock.acquire()
         awaited.add(main._tstate_lock)
     if hasattr(threading, "_DeleteDummyThreadOnDel"):
         threading._DeleteDummyThreadOnDel = _Forgetting
     else:
         threading._DummyThread = _DummyThread  # type: ignore[misc]
+
+
+def _settle_end(thread: Any, green: Any) -> None:
+    """What is waited for at the end of a thread that was made before the patch, and may run by now."""
+    if _HANDLES:
+        native = getattr(thread, _HANDLE)
+        handle = green.ThreadHandle.over(native) if thread._started.is_set() else green.ThreadHandle()
+        setattr(thread, _HANDLE, handle)
+        return
+    lock = thread._tstate_lock
+    if lock is not None:
+        thread._tstate_lock = end = green.End(lock)
+        awaited = threading._shutdown_locks  # type: ignore[attr-defined]
+        if lock in awaited:
+            awaited.remove(lock)
+            awaited.add(end)
 
 
 class _Forgetting:

@@ -15,7 +15,7 @@ import pytest
 from tests.hub.patching.test_thread_locks import in_os_thread
 from tests.support.times import MS, PATIENCE, eventually
 
-from greenserve_hub import HubError, Timeout, get_hub, kill, sleep, spawn
+from greenserve_hub import HubError, Timeout, get_hub, kill, native_waits, sleep, spawn
 from greenserve_hub.patching import process_locks
 from greenserve_hub.patching.process_locks import SemLock
 from greenserve_hub.threads import execute
@@ -186,12 +186,28 @@ def test_no_os_thread_to_be_had_is_a_timeout(monkeypatch: pytest.MonkeyPatch):
         def submit(self, job: object) -> None:
             pass
 
-    monkeypatch.setattr(process_locks, "_os_threads", Busy())
-    monkeypatch.setattr(process_locks, "_LATE", MS)
+    monkeypatch.setattr(native_waits, "_os_threads", Busy())
+    monkeypatch.setattr(native_waits, "_LATE", MS)
     semaphore = make(SEMAPHORE, 0)
     assert semaphore.acquire(True, MS) is False
     semaphore.release()
     assert semaphore.acquire(True, MS) is True
+
+
+def test_without_os_threads_it_looks_now_and_then(monkeypatch: pytest.MonkeyPatch):
+    class Exhausted:
+        def submit(self, job: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(native_waits, "_os_threads", Exhausted())
+    monkeypatch.setattr(native_waits, "_POLL", MS)
+    semaphore = make(SEMAPHORE, 0)
+    assert semaphore.acquire(True, 2 * MS) is False
+    green = spawn(semaphore.acquire)
+    sleep(5 * MS)
+    assert not green.dead
+    semaphore.release()
+    assert green.wait() is True
 
 
 def test_one_that_is_killed_leaves_the_line(lock: SemLock):
@@ -239,21 +255,21 @@ def test_what_an_os_thread_gets_for_nobody_it_gives_back(monkeypatch: pytest.Mon
 
 
 def test_an_os_thread_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(process_locks, "_LOOK", 5 * MS)
-    eventually(lambda: not process_locks._os_threads.threads)
+    monkeypatch.setattr(native_waits, "_LOOK", 5 * MS)
+    eventually(lambda: not native_waits._os_threads.threads)
     green = spawn(make(SEMAPHORE, 0).acquire)
     sleep(MS)
-    assert process_locks._os_threads.threads == 1
+    assert native_waits._os_threads.threads == 1
     kill(green)
-    eventually(lambda: not process_locks._os_threads.threads)
+    eventually(lambda: not native_waits._os_threads.threads)
 
 
 def test_a_hundred_that_wait_need_one_os_thread():
-    eventually(lambda: not process_locks._os_threads.threads)
+    eventually(lambda: not native_waits._os_threads.threads)
     semaphore = make(SEMAPHORE, 0, 200)
     greens = [spawn(semaphore.acquire) for _ in range(100)]
     sleep(10 * MS)
-    assert process_locks._os_threads.threads == 1
+    assert native_waits._os_threads.threads == 1
     for _ in greens:
         semaphore.release()
     assert all(green.wait() for green in greens)
