@@ -17,7 +17,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
-from greenlet import getcurrent
+from greenlet import getcurrent, greenlet
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop import find_hub
@@ -77,7 +77,7 @@ class SemLock:
             return native if native._count() else cls._of(_as_semaphore(native), recursive=True)
         self = cls._of(native, recursive=False)
         if native._is_mine():
-            self._owner = getcurrent()
+            self._owner = _me()
         return self
 
     def __repr__(self) -> str:
@@ -123,7 +123,7 @@ class SemLock:
     def _is_mine(self) -> bool:
         if self._inner is not None:
             return self._inner._is_owned()
-        return self._native._count() > 0 and self._owner is getcurrent()
+        return self._native._count() > 0 and self._owner is _me()
 
     # Acquire and release
 
@@ -139,7 +139,7 @@ class SemLock:
             return self._acquire_recursive(seconds)
         if not self._take(seconds):
             return False
-        self._owner = getcurrent()
+        self._owner = _me()
         return True
 
     def _acquire_recursive(self, seconds: float | None) -> bool:
@@ -223,10 +223,10 @@ class SemLock:
         # Who waits already comes first, as far as it is ours to say.
         if (self._turn is None or not self._turn.locked()) and native.acquire(False):
             return True
-        hub = find_hub()
-        if hub is None:
+        hub, me = find_hub(), _me()
+        if hub is None or me is None:
             return bool(native.acquire(True, seconds))
-        if getcurrent() is hub.greenlet:
+        if me is hub.greenlet:
             return self._take_in_callback(seconds)
         end = _end_of(seconds)
         self._come_home()
@@ -247,6 +247,13 @@ class SemLock:
         if seconds is not None and seconds <= _IN_CALLBACK:
             return False
         raise HubError(f"a callback of the hub can't wait for {self!r}: spawn a green thread for it")
+
+
+def _me() -> greenlet | None:
+    try:
+        return getcurrent()
+    except RuntimeError:
+        return None  # the interpreter is at its end, and nobody else runs
 
 
 _opened_twice: list[Any] = []

@@ -449,3 +449,21 @@ def test_a_copy_that_is_green_where_nothing_is_patched():
         patch=False,
     )
     assert said == "True builtin_function_or_method\n"
+
+
+def test_finalizers_take_locks_at_the_end_of_the_interpreter():
+    said = run(
+        """
+        import multiprocessing
+        context = multiprocessing.get_context("spawn")
+        class Last:
+            locks, write = [context.Lock(), context.Semaphore(2)], greenserve.original("os").write
+            def __del__(self):
+                for lock in self.locks:
+                    with lock:
+                        self.write(1, f"{lock._semlock._is_mine()} ".encode())
+        last = Last()
+        last.itself = last
+        """
+    )
+    assert said == "True True "
