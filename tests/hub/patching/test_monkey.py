@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from tests.support.patched import run
@@ -232,3 +233,29 @@ def test_ours_stay_native():
         """
     )
     assert said == "lock sleep select\n5\n"
+
+
+def test_what_is_patched_is_pickled_by_its_name_and_is_the_native_one_where_nothing_is_patched():
+    sent = run(
+        """
+        import _thread, os, pickle, signal, threading, time
+        ours = [threading.Lock, threading.RLock, threading.local, _thread.start_new_thread]
+        ours += [time.sleep, os.read, signal.signal]
+        data = pickle.dumps(ours)
+        print(data.hex(), pickle.loads(data) == ours)
+        """
+    ).split()
+    assert sent[1] == "True"
+    got = run(
+        """
+        import pickle, sys
+        for one in pickle.loads(bytes.fromhex(sys.argv[1])):
+            print(one.__name__, one.__module__.startswith("greenserve"))
+        """,
+        sent[0],
+        patch=False,
+    )
+    names = ["lock" if sys.version_info >= (3, 13) else "allocate_lock", "RLock", "_local"]
+    assert got.splitlines() == [
+        f"{name} False" for name in [*names, "start_new_thread", "sleep", "read", "signal"]
+    ]
