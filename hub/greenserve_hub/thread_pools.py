@@ -37,9 +37,13 @@ _pools: WeakSet[ThreadPool] = WeakSet()  # for the child of a fork, where none o
 class ThreadPool:
     """At most `size` OS threads that run calls in the order of coming."""
 
-    def __init__(self, size: int) -> None:
-        """Starts no thread yet. `size` 0: calls run at once, in whoever makes them."""
+    def __init__(self, size: int, rest: float | None = None) -> None:
+        """Starts no thread yet. `size` 0: calls run at once, in whoever makes them.
+
+        `rest`: seconds without work after which a thread ends, in place of ten.
+        """
         self._size = _checked(size)
+        self._seconds_of_rest = rest
         self._start_over()
         _pools.add(self)
 
@@ -112,7 +116,7 @@ class ThreadPool:
                 return False
             self._idle += 1
         try:
-            job = jobs.get(timeout=_REST)
+            job = jobs.get(timeout=_REST if self._seconds_of_rest is None else self._seconds_of_rest)
         except Empty:
             with self._lock:
                 self._idle -= 1

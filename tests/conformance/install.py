@@ -5,9 +5,12 @@ left out, and the reason stands under the table.
 """
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.conformance import catalogue
 
 ROOT = Path(__file__).parents[2]
 FLAVOURS = ["unpatched", "greenserve", "gevent", "eventlet"]
@@ -81,7 +84,7 @@ def prepare(python, wanted):
 
 def facts(python, *modules):
     """(version, those of the modules that it has)."""
-    told = run([python, "-c", FACTS, *modules])
+    told = run([python, "-c", FACTS, *modules], env={**os.environ, "PYTHONPATH": str(catalogue.PATH)})
     if told.returncode:
         raise Unusable(f"{python} does not run: {told.stderr.strip()}")
     return json.loads(told.stdout)

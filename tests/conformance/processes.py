@@ -41,7 +41,7 @@ class Outcome:
 class Job:
     """A module for one flavour; `limit(test)` is how long a test may take, `seconds` how long all of them.
 
-    `path`: where the module is, if it is none of CPython's.
+    `path`: where modules are that are none of CPython's.
     """
 
     python: str

@@ -51,6 +51,7 @@ class Runner:
             catalogue.dropped(module),
             limit,
             MODULE_SECONDS,
+            str(catalogue.PATH),
         )
         outcomes = run_all(job)
         run_again(job, outcomes, unpatched)

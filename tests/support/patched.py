@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 from tests.support.times import PATIENCE
 
@@ -18,16 +19,18 @@ def run(
     `before` are imports that come ahead of the patch; warnings are errors but for `filters`.
     """
     head = f"{before}\nimport greenserve\n" + ("greenserve.monkey_patch()\n" if patch else "")
+    return _run(["-c", head + textwrap.dedent(script), *arguments], filters)
+
+
+def run_file(path: Path, script: str, *arguments: str, filters: tuple[str, ...] = ()) -> str:
+    """What the script printed, as a file, which processes that multiprocessing starts can import. It patches itself."""
+    path.write_text(textwrap.dedent(script))
+    return _run([str(path), *arguments], filters)
+
+
+def _run(arguments: list[str], filters: tuple[str, ...]) -> str:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            *(f"-W{one}" for one in filters),
-            "-c",
-            head + textwrap.dedent(script),
-            *arguments,
-        ],
+        [sys.executable, "-W", "error", *(f"-W{one}" for one in filters), *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

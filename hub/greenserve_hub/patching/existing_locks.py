@@ -1,9 +1,9 @@
-"""Locks, locals and simple queues that were made before the patch, replaced where they are kept.
+"""Locks, locals and queues that were made before the patch, replaced where they are kept.
 
 A native lock that a green thread waits for stops all of its OS thread. So every one that nobody holds is replaced, in
-the modules and objects that keep it, by one of ours; a threading.Condition, which keeps its lock's methods, is built
-anew. One that is held belongs to a `with` that is under way and stays, and so does a queue beside which OS threads run,
-any of which may wait for it: these are told by name.
+the modules and objects that keep it, or a method of it, by one of ours; a threading.Condition, which keeps its lock's
+methods, is built anew. One that is held belongs to a `with` that is under way and stays, and so does a queue beside
+which OS threads run, any of which may wait for it: these are told by name.
 
 Only type() is asked what an object is: isinstance() would ask a lazy proxy, which sets something up or raises.
 
@@ -16,9 +16,10 @@ import gc
 import sys
 import threading
 from _queue import SimpleQueue  # `queue` is patched by the time that this is imported
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MemberDescriptorType, ModuleType
-from typing import Any
+from types import BuiltinMethodType, MemberDescriptorType, ModuleType
+from typing import Any, Final
 
 from greenserve_hub.locals import local
 from greenserve_hub.natives import _thread
@@ -30,8 +31,10 @@ _LOCK: Any = type(_thread.allocate_lock())
 _RLOCK: Any = type(_thread.RLock())
 _LOCAL: Any = _thread._local
 _QUEUE: Any = SimpleQueue
-_KINDS = frozenset({_LOCK, _RLOCK, _LOCAL, _QUEUE})
-_NO_OWNERS = (type, tuple, list, set, frozenset, ModuleType, threading.Condition, ThreadLock, ThreadRLock)
+_NO_OWNERS = (
+    *(type, tuple, list, set, frozenset, ModuleType, BuiltinMethodType),
+    *(threading.Condition, ThreadLock, ThreadRLock),
+)
 _OURS = (
     "builtins",
     "greenserve_hub",
@@ -42,6 +45,10 @@ _OURS = (
 )
 
 
+# What a kind is replaced by: called with a native one, gives ours for it, or the native one itself where it must stay.
+Makers = Mapping[type, Callable[[Any], Any]]
+
+
 @dataclass
 class ExistingLocks:
     """What was found: the places where something was replaced, and those that were left as they are."""
@@ -50,33 +57,38 @@ class ExistingLocks:
     left: list[str] = field(default_factory=list)
 
 
-def green_existing() -> ExistingLocks:
-    """Replace all that can be. Walks all objects of the process. Switches: never."""
+def green_existing(makers: Makers) -> ExistingLocks:
+    """Replace all of these kinds that can be. Walks all objects of the process. Switches: never."""
     found = ExistingLocks()
     twins: dict[int, Any] = {}
     kept: list[object] = []  # what stands in `twins` by its id() must not go before
-    for name, owner in _owners():
+    for name, owner in _owners(makers):
         for attribute, value in _attributes(owner):
-            if type(value) not in _KINDS or attribute in INTERPRETERS_LOCKS:
+            native = _native_of(value)
+            if type(native) not in makers or attribute in INTERPRETERS_LOCKS:
                 continue
-            twin = _twin(value, twins)
-            if twin is value:
-                found.left.append(f"{name}.{attribute}")
-            else:
-                kept.append(value)
-                _put(owner, attribute, twin)
-                found.replaced.append(f"{name}.{attribute}")
-    _conditions(twins)
+            twin = _twin(native, twins, makers)
+            if twin is not native:
+                kept.append(native)
+                _put(owner, attribute, twin if value is native else getattr(twin, value.__name__))
+            if value is native:
+                (found.left if twin is native else found.replaced).append(f"{name}.{attribute}")
+    _conditions(twins, makers)
     return found
 
 
-def _owners() -> list[tuple[str, Any]]:
+def _native_of(value: Any) -> Any:
+    """What it is, or is a method of."""
+    return value.__self__ if type(value) is BuiltinMethodType else value
+
+
+def _owners(makers: Makers) -> list[tuple[str, Any]]:
     """Modules (their dictionaries) and objects that keep something of ours to replace, and what to call them."""
     names = {id(vars(one)): name for name, one in tuple(sys.modules.items()) if isinstance(one, ModuleType)}
     owners: list[tuple[str, Any]] = []
     for owner in gc.get_objects():
         if issubclass(type(owner), _NO_OWNERS) or not any(
-            type(one) in _KINDS for one in gc.get_referents(owner)
+            type(_native_of(one)) in makers for one in gc.get_referents(owner)
         ):
             continue
         name = names.get(id(owner)) or _name_of(owner)
@@ -125,41 +137,53 @@ def _put(owner: Any, attribute: str, twin: Any) -> None:
         object.__setattr__(owner, attribute, twin)
 
 
-def _twin(value: Any, twins: dict[int, Any]) -> Any:
-    """Ours for a native one; the native one itself where it must stay."""
-    kind = type(value)
-    twin = twins.get(id(value))
+def _twin(native: Any, twins: dict[int, Any], makers: Makers) -> Any:
+    twin = twins.get(id(native))
     if twin is None:
-        if kind is _LOCK:
-            twin = value if value.locked() else ThreadLock()
-        elif kind is _RLOCK:
-            twin = value if _held(value) else ThreadRLock()
-        elif kind is _LOCAL:
-            twin = local()
-            vars(twin).update(vars(value))
-        elif _thread._count() > threads_of_pools():
-            twin = value
-        else:
-            twin = PythonSimpleQueue()
-            while not value.empty():
-                twin.put(value.get_nowait())
-        twins[id(value)] = twin
+        twin = twins[id(native)] = makers[type(native)](native)
     return twin
 
 
-def _held(lock: Any) -> bool:
-    if lock._is_owned() or not lock.acquire(False):
-        return True
-    lock.release()
-    return False
+def _twin_of_lock(native: Any) -> Any:
+    return native if native.locked() else ThreadLock()
 
 
-def _conditions(twins: dict[int, Any]) -> None:
+def _twin_of_rlock(native: Any) -> Any:
+    if native._is_owned() or not native.acquire(False):
+        return native
+    native.release()
+    return ThreadRLock()
+
+
+def _twin_of_local(native: Any) -> Any:
+    twin = local()
+    vars(twin).update(vars(native))
+    return twin
+
+
+def _twin_of_queue(native: Any) -> Any:
+    if _thread._count() > threads_of_pools():
+        return native
+    twin = PythonSimpleQueue()
+    while not native.empty():
+        twin.put(native.get_nowait())
+    return twin
+
+
+OF_THREADS: Final[Makers] = {
+    _LOCK: _twin_of_lock,
+    _RLOCK: _twin_of_rlock,
+    _LOCAL: _twin_of_local,
+    _QUEUE: _twin_of_queue,
+}
+
+
+def _conditions(twins: dict[int, Any], makers: Makers) -> None:
     for condition in gc.get_objects():
         if issubclass(type(condition), threading.Condition):
             lock, waiters = condition_parts(condition)
-            if type(lock) not in (_LOCK, _RLOCK) or waiters:
+            if type(lock) not in makers or waiters:
                 continue
-            twin = _twin(lock, twins)
+            twin = _twin(lock, twins, makers)
             if twin is not lock:
                 threading.Condition.__init__(condition, twin)

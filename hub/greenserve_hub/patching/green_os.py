@@ -18,6 +18,14 @@ def fdopen(
     return files.open_pipe(fd, mode, buffering, encoding, *rest, **more)
 
 
+def readinto(fd: int, buffer: Any, /) -> int:
+    """As os.readinto of Python 3.14. Switches: when nothing is there."""
+    with memoryview(buffer) as view, view.cast("B") as room:
+        data = files.read(fd, len(room))
+        room[: len(data)] = data
+    return len(data)
+
+
 def system(command: Any) -> int:
     """As os.system. Switches: until the command has ended."""
     return shared.execute(os.system, command)
@@ -27,6 +35,7 @@ REPLACED: dict[str, dict[str, Any]] = {
     "os": {
         "fdopen": fdopen,
         "read": files.read,
+        "readinto": readinto,
         "system": system,
         "wait": children.wait,
         "wait3": children.wait3,

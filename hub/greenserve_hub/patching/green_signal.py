@@ -11,7 +11,7 @@ sigwait and its kin stop the OS thread, as they are made to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any
@@ -126,6 +126,39 @@ def pthread_kill(thread_id: int, signalnum: int) -> None:
     signal.pthread_kill(thread_id, signalnum)
 
 
+_masks_of_main: dict[
+    Hub, set[Any]
+] = {}  # of OS threads that have the mask of another green thread at this moment
+_forked: greenlet | None = None  # in a child: whom it has instead of the main green thread
+
+
+def pthread_sigmask(how: int, mask: Iterable[int], /) -> set[Any]:
+    """As signal.pthread_sigmask. Switches: never.
+
+    The OS thread has the mask of its main green thread. That of another, which may block all signals for itself, holds
+    until it gives way: for what it starts up to then.
+    """
+    hub = find_hub()
+    green = getcurrent()
+    if hub is None or green in (hub.main, hub.greenlet, _forked) or type(green) is SignalBody:
+        return signal.pthread_sigmask(how, mask)
+    numbers = set(mask)
+    real = signal.pthread_sigmask(how, numbers)  # which raises what there is to raise
+    if hub not in _masks_of_main:
+        _masks_of_main[hub] = real
+        hub.call_soon(_unmask, hub)
+    own = green.__dict__
+    before: set[Any] = own.get("_signal_mask", _masks_of_main[hub])
+    changed: dict[int, set[Any]] = {signal.SIG_BLOCK: before | numbers, signal.SIG_UNBLOCK: before - numbers}
+    own["_signal_mask"] = after = changed.get(how, numbers)
+    signal.pthread_sigmask(signal.SIG_SETMASK, after)
+    return before
+
+
+def _unmask(hub: Hub) -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks_of_main.pop(hub))
+
+
 _waking = ExitStack()
 _user_fd = -1
 
@@ -163,6 +196,9 @@ def take_over() -> None:
 
 def after_fork() -> None:
     """Take a wake-up descriptor of its own in the child of a fork: the parent reads the other."""
+    global _forked
+    _forked = getcurrent()
+    _masks_of_main.clear()
     hub = find_hub()
     if hub is not None:
         _waking.close()
@@ -175,6 +211,7 @@ REPLACED: dict[str, dict[str, Any]] = {
         "getsignal": getsignal,
         "pause": pause,
         "pthread_kill": pthread_kill,
+        "pthread_sigmask": pthread_sigmask,
         "set_wakeup_fd": set_wakeup_fd,
         "signal": set_handler,
     }

@@ -22,6 +22,7 @@ from greenserve_hub.crossings import Event
 from greenserve_hub.greenthreads import GreenThread
 from greenserve_hub.locals import forget_locals, local
 from greenserve_hub.loop import Hub, find_hub
+from greenserve_hub.native_waits import take
 from greenserve_hub.natives import _thread
 from greenserve_hub.patching import versions
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
@@ -164,6 +165,49 @@ class EndLock(ThreadLock):
             self._line.pop(0).wake()
 
 
+class End:
+    """Python 3.11 and 3.12: a lock that is held until a thread is over, and waited for green."""
+
+    __slots__ = ("__weakref__", "_interrupted", "_lock")
+
+    def __init__(self, lock: Any) -> None:
+        """Over one of ours, or the native one that C lets go at the end of an OS thread."""
+        self._lock = lock
+        self._interrupted: greenlet | None = None
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As Lock.acquire. Switches: when it is held."""
+        lock = self._lock
+        hub = find_hub()
+        if lock.acquire(False):
+            return True
+        if isinstance(lock, ThreadLock) or hub is None or not blocking or getcurrent() is hub.greenlet:
+            wait = lock.acquire
+            args: tuple[Any, ...] = (blocking, timeout)
+        else:
+            wait, args = take, (lock, self, None if timeout == -1 else timeout)
+        try:
+            return bool(wait(*args))
+        except BaseException:
+            self._interrupted = getcurrent()
+            raise
+
+    def release(self) -> None:
+        """As Lock.release. Switches: never."""
+        self._lock.release()
+
+    def locked(self) -> bool:
+        """Return True if the thread runs. Switches: never."""
+        if self._interrupted is not None and self._interrupted is getcurrent():
+            # Asked by threading.py, which would take it for acquired, let it go, and say that the thread has stopped.
+            self._interrupted = None
+            return False
+        return bool(self._lock.locked())
+
+    def _at_fork_reinit(self) -> None:
+        self._lock._at_fork_reinit()
+
+
 class Sentinel:
     """Python 3.11 and 3.12: a lock that is let go when the thread which asked for it is over."""
 
@@ -171,7 +215,7 @@ class Sentinel:
         """Of the current thread."""
         body = getcurrent()
         if not isinstance(body, ThreadBody):
-            return versions.native_sentinel()
+            return End(versions.native_sentinel())
         lock = ThreadLock()
 
         def over() -> None:
@@ -179,7 +223,7 @@ class Sentinel:
                 lock.release()
 
         body.at_end.append(over)
-        return lock
+        return End(lock)
 
 
 class ThreadHandle:
@@ -197,6 +241,14 @@ class ThreadHandle:
         """As it stands in dumps."""
         return f"<{type(self).__name__} object: ident={self.ident}>"
 
+    @classmethod
+    def over(cls, native: Any) -> ThreadHandle:
+        """The one that stands for a native one, of an OS thread that runs."""
+        self = cls()
+        self._native = native
+        self.ident = native.ident
+        return self
+
     def is_done(self) -> bool:
         """Whether the thread is over. Switches: never."""
         return bool(self._native.is_done()) if self._native is not None else self._done.is_set()
@@ -204,7 +256,7 @@ class ThreadHandle:
     def join(self, timeout: float | None = None, /) -> None:
         """Wait for its end, at most `timeout` seconds. Switches: unless it is over."""
         if self._native is not None:
-            self._native.join(timeout)
+            _join_native(self, self._native, timeout)
             return
         if self.ident is None:
             raise RuntimeError("thread not started")
@@ -239,6 +291,28 @@ class ThreadHandle:
         _alive.pop(self, None)
 
 
+class _Join:
+    """The end of an OS thread, as a lock that is to be had from then on."""
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+
+    def acquire(self, block: bool, timeout: float, /) -> bool:
+        self._native.join(timeout)
+        return bool(self._native.is_done())
+
+    def release(self) -> None:
+        pass
+
+
+def _join_native(handle: ThreadHandle, native: Any, timeout: float | None) -> None:
+    hub = find_hub()
+    if hub is None or getcurrent() is hub.greenlet or native.ident == hub.thread_id or native.is_done():
+        native.join(timeout)
+    else:
+        take(_Join(native), handle, None if timeout is None or timeout < 0 else timeout)
+
+
 _alive: dict[ThreadHandle, bool] = {}  # and whether it is a daemon's, for which the program does not wait
 
 
@@ -257,9 +331,14 @@ def start_joinable_thread(
 
 
 def wait_for_threads() -> None:
-    """As _thread._shutdown. Switches: until all but the daemons are over."""
-    while awaited := [handle for handle, daemon in _alive.items() if not daemon]:
+    """As _thread._shutdown. Switches: until all but the daemons and this one are over."""
+    # Asked by a thread that has forked, in the child.
+    me = get_ident()
+    while awaited := [handle for handle, daemon in _alive.items() if not daemon and handle.ident != me]:
         awaited[0].join()
+    for thread in tuple(versions.active_threads().values()):
+        if not thread.daemon and thread.ident != me and thread.is_alive():
+            thread.join()  # an OS thread, which may have to wait for a green one
     versions.wait_for_native_threads()
 
 
@@ -274,6 +353,7 @@ def after_fork() -> None:
 
 
 __all__ = [
+    "End",
     "EndLock",
     "Sentinel",
     "ThreadBody",

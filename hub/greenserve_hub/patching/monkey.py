@@ -23,7 +23,7 @@ from greenserve_hub.natives import LOADED_BEFORE
 from greenserve_hub.patching.loops import keep_loops_apart
 from greenserve_hub.patching.places import Places
 
-# eventlet's keywords, and `signal`. Those in _ASKED_FOR are off unless they are asked for.
+# eventlet's keywords, `signal` and `multiprocessing`. Those in _ASKED_FOR are off unless they are asked for.
 GROUPS: Final = (
     "os",
     "select",
@@ -32,6 +32,7 @@ GROUPS: Final = (
     "subprocess",
     "thread",
     "time",
+    "multiprocessing",
     "psycopg",
     "MySQLdb",
     "builtins",
@@ -40,6 +41,7 @@ _ASKED_FOR: Final = ("MySQLdb", "builtins")
 _GROUP_OF: Final = {  # which group a module is patched with
     "selectors": "select",
     "ssl": "socket",
+    "_multiprocessing": "multiprocessing",
     "_thread": "thread",
     "threading": "thread",
     "queue": "thread",
@@ -66,11 +68,11 @@ class PatchReport:
 def monkey_patch(**on: bool) -> PatchReport:
     """Make blocking calls of the standard library green, for the whole process. Switches: never.
 
-    Without arguments all of os, select, signal, socket (with ssl), subprocess, thread (with queue and logging), time
-    and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that; `all=True|False`
-    says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be named. TypeError
-    for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when something was imported
-    before greenserve.
+    Without arguments all of os, select, signal, socket (with ssl), subprocess, thread (with queue and logging), time,
+    multiprocessing and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that;
+    `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be
+    named. TypeError for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when
+    something was imported before greenserve.
     """
     return _patch(_chosen(on), warn_of_early=True)
 
@@ -101,10 +103,11 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     locks: list[str] = []
     left: list[str] = []
     keep_loops_apart()
-    if "thread" in new:
+    makers = _makers(new)
+    if makers:
         from greenserve_hub.patching.existing_locks import green_existing
 
-        existing = green_existing()
+        existing = green_existing(makers)
         locks, left = existing.replaced, existing.left
     report = PatchReport(tuple(names), tuple(copies), tuple(locks), tuple(left))
     _warn(report, warn_of_early)
@@ -139,6 +142,7 @@ def replacements() -> dict[str, dict[str, Any]]:
 
     found = versions.thread_names(green_thread)
     for name in (
+        "green_multiprocessing",
         "green_os",
         "green_select",
         "green_signal",
@@ -162,6 +166,20 @@ def _threads() -> list[str]:
     return names
 
 
+def _makers(groups: list[str]) -> dict[type, Callable[[Any], Any]]:
+    """By what the locks of these groups are to be replaced that exist already."""
+    found: dict[type, Callable[[Any], Any]] = {}
+    if "thread" in groups:
+        from greenserve_hub.patching.existing_locks import OF_THREADS
+
+        found.update(OF_THREADS)
+    if "multiprocessing" in groups:
+        from greenserve_hub.patching.green_multiprocessing import EXISTING
+
+        found.update(EXISTING)
+    return found
+
+
 def _signals() -> list[str]:
     from greenserve_hub.patching import green_signal
 
@@ -169,6 +187,13 @@ def _signals() -> list[str]:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=green_signal.after_fork)
     return _apply(green_signal)
+
+
+def _multiprocessing() -> list[str]:
+    from greenserve_hub.patching import green_multiprocessing
+
+    green_multiprocessing.follow_imports(places.twin_of)
+    return _apply(green_multiprocessing)
 
 
 def _psycopg() -> list[str]:
@@ -194,6 +219,7 @@ def _builtins() -> list[str]:
 
 
 _APPLY: Final[dict[str, Callable[[], list[str]]]] = {
+    "multiprocessing": _multiprocessing,
     "os": _module("green_os"),
     "select": _module("green_select"),
     "signal": _signals,
@@ -222,13 +248,16 @@ _WORTH_TELLING: Final = frozenset(
     }
     | {"subprocess", "threading", "urllib"}
 )
-_QUIET: Final = sys.stdlib_module_names | {"__main__", "greenserve", "greenserve_hub"}
+_QUIET: Final = sys.stdlib_module_names | {"__main__", "__mp_main__", "greenserve", "greenserve_hub"}
 _NAMED: Final = 12  # at most, in a warning
 
 
 def _warn(report: PatchReport, warn_of_early: bool) -> None:
+    from greenserve_hub.patching.versions import is_starting_a_process
+
     told = []
-    early = _early(report) if warn_of_early else []
+    # A process that multiprocessing starts has imported that before it comes to the program, which can't help it.
+    early = _early(report) if warn_of_early and not is_starting_a_process() else []
     if early:
         more = f" and {len(early) - _NAMED} more" if len(early) > _NAMED else ""
         told.append(

@@ -20,6 +20,7 @@ from greenserve_hub.patching.monkey import places, replacements
 # What can be patched, each after those that it imports. The rest are copied name by name: their functions are in C, or
 # call what is.
 _STANDARD = (
+    "_multiprocessing",
     "_thread",
     "os",
     "select",

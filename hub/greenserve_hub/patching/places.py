@@ -41,12 +41,17 @@ class Places:
             if native is None or native is green:
                 continue  # not on this system, or done
             natives.setdefault(name, native)
-            if isinstance(green, FunctionType):
-                green.__module__ = module.__name__  # as pickle and users find it
+            if isinstance(green, FunctionType) and green.__module__.startswith("greenserve_hub."):
+                # As users find it, and pickle: a process that is not patched gets its own.
+                green.__module__, green.__qualname__ = module.__name__, name
             self._twins[id(native)] = green
             setattr(module, name, green)
             replaced.append(f"{module.__name__}.{name}")
         return replaced
+
+    def twin_of(self, native: Any) -> Any:
+        """What was put in its place; itself where that is nothing."""
+        return self._twins.get(id(native), native)
 
     def replace_on_class(self, cls: type, name: str, green: Any) -> str:
         """Set an attribute of a class; its dotted name."""

@@ -37,6 +37,8 @@ if hasattr(selectors, "EpollSelector"):
     SELECTORS["epoll"] = (selectors.EpollSelector, "_selector_cls")
 POPEN_WAIT: Final = "_wait"  # Popen's: (self, timeout) -> returncode
 popen_wait: Final[Any] = getattr(subprocess.Popen, POPEN_WAIT)
+# Where multiprocessing writes to a pipe what a new process is to do, by open().
+OPENS_PIPES_OF_CHILDREN: Final = ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver")
 
 
 def active_threads() -> dict[int, threading.Thread]:
@@ -49,6 +51,26 @@ def condition_parts(condition: threading.Condition) -> tuple[Any, Collection[obj
     """A condition's lock, and who waits for it."""
     inside: Any = condition
     return inside._lock, inside._waiters
+
+
+def use_in_connections(connection: Any, read: Any, write: Any) -> None:
+    """In place of the os.read and os.write that multiprocessing.connection has kept as default arguments."""
+    connection.Connection._recv.__defaults__ = (read,)
+    connection.Connection._send.__defaults__ = (write,)
+
+
+def registries_of(managers: Any) -> list[dict[str, Any]]:
+    """By name, what each kind of a manager can make: a callable, and more."""
+    kinds = [managers.BaseManager]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return [vars(kind)["_registry"] for kind in kinds if "_registry" in vars(kind)]
+
+
+def is_starting_a_process() -> bool:
+    """Whether this is a process that multiprocessing starts anew, and imports the program for."""
+    module: Any = sys.modules.get("multiprocessing.process")
+    return module is not None and getattr(module.current_process(), "_inheriting", False)
 
 
 def told_of_thread(fn: object) -> tuple[str, object]:
@@ -84,8 +106,8 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
         "_local": green.local,
         "allocate": green.ThreadLock,
         "allocate_lock": green.ThreadLock,
+        "start_new_thread": green.start_new_thread,  # before its older name: see Places.replace
         "start_new": green.start_new_thread,
-        "start_new_thread": green.start_new_thread,
     }
     module: dict[str, Any] = {
         "Lock": green.ThreadLock,
@@ -122,21 +144,44 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
 
 def settle_threading(green: Any) -> None:
     """What threading.py has made at its import: the main thread, and how it follows threads that others started."""
-    for one in (green.ThreadLock, green.ThreadRLock, green.local):
-        one.__module__ = "_thread"  # where users, and pickle, find it from now on
+    # Where users find them from now on, and pickle: multiprocessing's managers send Lock and RLock to other processes.
+    for one, name in (
+        (green.ThreadLock, "lock" if _HANDLES else "allocate_lock"),
+        (green.ThreadRLock, "RLock"),
+        (green.local, "_local"),
+    ):
+        one.__module__, one.__qualname__ = "_thread", name
     main: Any = threading.main_thread()
+    for thread in {*active_threads().values(), *threading._dangling} - {main}:  # type: ignore[attr-defined]
+        _settle_end(thread, green)
     if _HANDLES:
         setattr(main, _HANDLE, green.ThreadHandle(main.ident))
     else:
         awaited = threading._shutdown_locks  # type: ignore[attr-defined]
         awaited.discard(main._tstate_lock)
-        main._tstate_lock = green.EndLock()
+        main._tstate_lock = green.End(green.EndLock())
         main._tstate_lock.acquire()
         awaited.add(main._tstate_lock)
     if hasattr(threading, "_DeleteDummyThreadOnDel"):
         threading._DeleteDummyThreadOnDel = _Forgetting
     else:
         threading._DummyThread = _DummyThread  # type: ignore[misc]
+
+
+def _settle_end(thread: Any, green: Any) -> None:
+    """What is waited for at the end of a thread that was made before the patch, and may run by now."""
+    if _HANDLES:
+        native = getattr(thread, _HANDLE)
+        handle = green.ThreadHandle.over(native) if thread._started.is_set() else green.ThreadHandle()
+        setattr(thread, _HANDLE, handle)
+        return
+    lock = thread._tstate_lock
+    if lock is not None:
+        thread._tstate_lock = end = green.End(lock)
+        awaited = threading._shutdown_locks  # type: ignore[attr-defined]
+        if lock in awaited:
+            awaited.remove(lock)
+            awaited.add(end)
 
 
 class _Forgetting:

@@ -140,3 +140,64 @@ def test_pause_wakeup_fd_and_pthread_kill():
         """
     )
     assert said.splitlines() == ["[1] 5", "-1", "True True", "-1", "3"]
+
+
+def test_a_thread_blocks_signals_for_itself_and_what_it_starts():
+    said = run(
+        """
+        import os, signal, subprocess, sys, threading, time
+        from signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGUSR1, SIGUSR2, pthread_sigmask
+        names = lambda mask: sorted(signal.Signals(one).name for one in mask)
+        asks = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
+        def blocks():
+            print("was", names(pthread_sigmask(SIG_BLOCK, [SIGUSR1])))
+            print("was", names(pthread_sigmask(SIG_BLOCK, iter([SIGUSR2]))))
+            started = subprocess.Popen([sys.executable, "-c", asks], stdout=subprocess.PIPE, text=True)
+            print("started with", names(map(int, started.communicate()[0].split())))
+            print("was", names(pthread_sigmask(SIG_UNBLOCK, [SIGUSR1])))
+            print("was", names(pthread_sigmask(SIG_SETMASK, ())))
+            print("is", names(pthread_sigmask(SIG_BLOCK, ())))
+        thread = threading.Thread(target=blocks)
+        thread.start(); thread.join()
+        print("main is", names(pthread_sigmask(SIG_BLOCK, ())))
+        def sleeps():
+            pthread_sigmask(SIG_BLOCK, signal.valid_signals())
+            time.sleep(100)
+        threading.Thread(target=sleeps, daemon=True).start()
+        time.sleep(0.001)
+        signal.signal(SIGUSR1, lambda *_: print("came through"))
+        signal.raise_signal(SIGUSR1)
+        pthread_sigmask(SIG_BLOCK, [SIGUSR1])
+        time.sleep(0.001)
+        print("main is", names(pthread_sigmask(SIG_BLOCK, ())))
+        def forks():
+            pid = os.fork()
+            if not pid:
+                pthread_sigmask(SIG_BLOCK, [SIGUSR2])
+                time.sleep(0.001)
+                print("child is", names(pthread_sigmask(SIG_BLOCK, ())), flush=True)
+                os._exit(0)
+            os.waitpid(pid, 0)
+        sys.stdout.flush()
+        thread = threading.Thread(target=forks)
+        thread.start(); thread.join()
+        try:
+            pthread_sigmask(99, ())
+        except OSError as error:
+            print(error.strerror)
+        """,
+        filters=("ignore:This process:DeprecationWarning",),
+    )
+    assert said.splitlines() == [
+        "was []",
+        "was ['SIGUSR1']",
+        "started with ['SIGUSR1', 'SIGUSR2']",
+        "was ['SIGUSR1', 'SIGUSR2']",
+        "was ['SIGUSR2']",
+        "is []",
+        "main is []",
+        "came through",
+        "main is ['SIGUSR1']",
+        "child is ['SIGUSR1', 'SIGUSR2']",
+        "Invalid argument",
+    ]

@@ -275,6 +275,7 @@ def test_a_program_that_forks_goes_on_in_both():
             again.start()
             again.join()
             os.write(write, f"{told} {threading.active_count()} {[t.is_alive() for t in others]}".encode())
+            threading._shutdown()  # as multiprocessing does in its children
             if not in_main:
                 return None  # the last thread of a process ends it
             os._exit(0)
@@ -304,3 +305,100 @@ def test_a_program_that_forks_goes_on_in_both():
         "[] [True, True, True]",
         "[1, 1, 1]",
     ]
+
+
+def test_others_run_while_one_waits_for_the_end_of_an_os_thread():
+    said = run(
+        """
+        import threading, time
+        from greenserve_hub.threads import execute
+        gate = greenserve.original("threading").Event()
+        def in_os_thread():
+            thread = threading.Thread(target=gate.wait)
+            thread.start()
+            return thread
+        thread = execute(in_os_thread)
+        thread.join(0.01)
+        killed = greenserve.spawn(thread.join)
+        waiting = [threading.Thread(target=thread.join) for _ in range(2)]
+        for one in waiting:
+            one.start()
+        time.sleep(0.01)
+        print(thread.is_alive(), [one.is_alive() for one in waiting])
+        killed.kill()
+        gate.set()
+        for one in waiting:
+            one.join()
+        thread.join()
+        print(thread.is_alive(), killed.dead)
+        """
+    )
+    assert said.splitlines() == ["True [True, True]", "False True"]
+
+
+def test_threads_that_were_made_before_the_patch():
+    said = run(
+        """
+        import warnings
+        done, (reader, writer) = [], os.pipe()
+        running = threading.Thread(target=lambda read=os.read: (read(reader, 1), done.append("ran")))
+        running.start()
+        later = threading.Thread(target=lambda: done.append(threading.current_thread() is later))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            greenserve.monkey_patch()
+        joining = threading.Thread(target=running.join)
+        joining.start()
+        greenserve.sleep(0.01)
+        print(running.is_alive(), joining.is_alive())
+        later.start()
+        later.join()
+        os.write(writer, b"x")
+        joining.join()
+        print(running.is_alive(), done)
+        """,
+        patch=False,
+        before="import os, threading",
+    )
+    assert said.splitlines() == ["True True", "False [True, 'ran']"]
+
+
+def test_green_threads_run_while_the_program_waits_for_its_last_os_thread():
+    said = run(
+        """
+        import os, threading, time
+        from greenserve_hub.threads import execute
+        reader, writer = os.pipe()
+        read = greenserve.original("os").read
+        def in_os_thread():
+            threading.Thread(target=lambda: print(read(reader, 1), flush=True), daemon=False).start()
+        execute(in_os_thread)
+        threading.Thread(target=lambda: (time.sleep(0.01), os.write(writer, b"x")), daemon=True).start()
+        """
+    )
+    assert said == "b'x'\n"
+
+
+def test_a_join_that_is_interrupted_says_nothing_of_the_thread():
+    """On 3.11 and 3.12 threading.py, when interrupted, takes a thread's lock for one that it has acquired."""
+    said = run(
+        """
+        import threading
+        gate = threading.Event()
+        thread = threading.Thread(target=gate.wait)
+        thread.start()
+        try:
+            with greenserve.Timeout(0.001):
+                thread.join()
+        except greenserve.Timeout:
+            print(thread.is_alive(), "started" in repr(thread))
+        joining = greenserve.spawn(thread.join)
+        greenserve.sleep(0.001)
+        joining.kill()
+        print(thread.is_alive())
+        gate.set()
+        thread.join()
+        print(thread.is_alive())
+        """
+    )
+    assert said.splitlines() == ["True True", "True", "False"]

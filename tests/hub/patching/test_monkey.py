@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from tests.support.patched import run
@@ -10,19 +11,21 @@ from tests.support.patched import run
 import greenserve
 from greenserve_hub.patching import monkey
 
+ALL = "os select signal socket subprocess thread time multiprocessing psycopg"
+
 
 @pytest.mark.parametrize(
     ("asked", "chosen"),
     [
-        ({}, "os select signal socket subprocess thread time psycopg"),
-        ({"all": True}, "os select signal socket subprocess thread time psycopg"),
-        ({"thread": False}, "os select signal socket subprocess time psycopg"),
+        ({}, ALL),
+        ({"all": True}, ALL),
+        ({"thread": False}, "os select signal socket subprocess time multiprocessing psycopg"),
         ({"socket": True}, "socket"),
         ({"socket": True, "thread": False}, "socket"),
         ({"all": False, "time": True}, "time"),
         ({"all": False}, ""),
         ({"builtins": True}, "builtins"),
-        ({"all": True, "MySQLdb": True}, "os select signal socket subprocess thread time psycopg MySQLdb"),
+        ({"all": True, "MySQLdb": True}, f"{ALL} MySQLdb"),
     ],
 )
 def test_which_groups(asked: dict[str, bool], chosen: str):
@@ -230,3 +233,29 @@ def test_ours_stay_native():
         """
     )
     assert said == "lock sleep select\n5\n"
+
+
+def test_what_is_patched_is_pickled_by_its_name_and_is_the_native_one_where_nothing_is_patched():
+    sent = run(
+        """
+        import _thread, os, pickle, signal, threading, time
+        ours = [threading.Lock, threading.RLock, threading.local, _thread.start_new_thread]
+        ours += [time.sleep, os.read, signal.signal]
+        data = pickle.dumps(ours)
+        print(data.hex(), pickle.loads(data) == ours)
+        """
+    ).split()
+    assert sent[1] == "True"
+    got = run(
+        """
+        import pickle, sys
+        for one in pickle.loads(bytes.fromhex(sys.argv[1])):
+            print(one.__name__, one.__module__.startswith("greenserve"))
+        """,
+        sent[0],
+        patch=False,
+    )
+    names = ["lock" if sys.version_info >= (3, 13) else "allocate_lock", "RLock", "_local"]
+    assert got.splitlines() == [
+        f"{name} False" for name in [*names, "start_new_thread", "sleep", "read", "signal"]
+    ]

@@ -1,0 +1,5 @@
+"""CPython's tests of multiprocessing, as its test_multiprocessing_spawn.test_threads has them."""
+
+from test._test_multiprocessing import install_tests_in_module_dict
+
+install_tests_in_module_dict(globals(), "spawn", only_type="threads")
