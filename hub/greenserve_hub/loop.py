@@ -25,6 +25,7 @@ from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
+from greenserve_hub.tracing import is_traced, trace_apart
 
 if TYPE_CHECKING:
     import socket
@@ -71,6 +72,8 @@ class Hub:
         self.switch = self.greenlet.switch
         self.door = Door()
         self._adopt()
+        if is_traced():
+            trace_apart()
 
     # What green threads and callbacks ask for ------------------------------------------------------------
 

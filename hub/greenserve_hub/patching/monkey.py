@@ -151,11 +151,13 @@ def replacements() -> dict[str, dict[str, Any]]:
 
 
 def _threads() -> list[str]:
-    from greenserve_hub.patching import green_thread, versions
+    from greenserve_hub.patching import green_thread, green_tracing, versions
 
     names = []
     for name, replaced in versions.thread_names(green_thread).items():
         names += places.replace(import_module(name), replaced)
+    names += _apply(green_tracing)
+    green_tracing.follow_profilers()
     versions.settle_threading(green_thread)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=green_thread.after_fork)

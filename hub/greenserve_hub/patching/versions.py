@@ -21,6 +21,7 @@ from greenlet import getcurrent
 from greenserve_hub.natives import _thread
 
 _HANDLES: Final = sys.version_info >= (3, 13)
+_HANDLE: Final = "_os_thread_handle" if sys.version_info >= (3, 14) else "_handle"  # a Thread's
 
 # queue.SimpleQueue is in C, over a lock of C; this is the same in Python, over threading's.
 PythonSimpleQueue: Final[Any] = queue._PySimpleQueue  # type: ignore[attr-defined]
@@ -122,7 +123,7 @@ def settle_threading(green: Any) -> None:
         one.__module__ = "_thread"  # where users, and pickle, find it from now on
     main: Any = threading.main_thread()
     if _HANDLES:
-        main._handle = green.ThreadHandle(main.ident)
+        setattr(main, _HANDLE, green.ThreadHandle(main.ident))
     else:
         awaited = threading._shutdown_locks  # type: ignore[attr-defined]
         awaited.discard(main._tstate_lock)
