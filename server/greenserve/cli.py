@@ -10,7 +10,6 @@ exit code is 0, 2 for configuration, 3 for an app that can't be had.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -20,6 +19,7 @@ from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.loader import enter_folder, load_app
+from greenserve.version import version
 from greenserve_hub.loop import use_hub
 from greenserve_hub.patching.monkey import patch_early
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     options, spec = _parse(argv)
     if options.version:
-        sys.stdout.write(f"greenserve {importlib.metadata.version('greenserve')}\n")
+        sys.stdout.write(f"greenserve {version()}\n")
         return 0
     if options.help:
         _parser().print_help()

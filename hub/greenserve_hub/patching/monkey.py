@@ -126,28 +126,56 @@ def _apply(green: Any) -> list[str]:
     return names
 
 
-def _module(name: str) -> Callable[[], list[str]]:
-    def apply() -> list[str]:
-        return _apply(import_module(f"greenserve_hub.patching.{name}"))
-
-    return apply
-
-
 def replacements() -> dict[str, dict[str, Any]]:
     """Green names by module, whatever is patched by now. Switches: never."""
-    from greenserve_hub.patching import green_thread, versions
+    from greenserve_hub.patching import (
+        green_os,
+        green_select,
+        green_signal,
+        green_socket,
+        green_subprocess,
+        green_thread,
+        green_time,
+        versions,
+    )
 
     found = versions.thread_names(green_thread)
-    for name in (
-        "green_os",
-        "green_select",
-        "green_signal",
-        "green_socket",
-        "green_subprocess",
-        "green_time",
-    ):
-        found |= import_module(f"greenserve_hub.patching.{name}").REPLACED
+    for green in (green_os, green_select, green_signal, green_socket, green_subprocess, green_time):
+        found |= green.REPLACED
     return found
+
+
+# Each is imported by a statement and not by its name: what freezes programs (PyInstaller, Nuitka) reads statements.
+
+
+def _os() -> list[str]:
+    from greenserve_hub.patching import green_os
+
+    return _apply(green_os)
+
+
+def _select() -> list[str]:
+    from greenserve_hub.patching import green_select
+
+    return _apply(green_select)
+
+
+def _sockets() -> list[str]:
+    from greenserve_hub.patching import green_socket
+
+    return _apply(green_socket)
+
+
+def _subprocesses() -> list[str]:
+    from greenserve_hub.patching import green_subprocess
+
+    return _apply(green_subprocess)
+
+
+def _time() -> list[str]:
+    from greenserve_hub.patching import green_time
+
+    return _apply(green_time)
 
 
 def _threads() -> list[str]:
@@ -196,13 +224,13 @@ def _builtins() -> list[str]:
 
 
 _APPLY: Final[dict[str, Callable[[], list[str]]]] = {
-    "os": _module("green_os"),
-    "select": _module("green_select"),
+    "os": _os,
+    "select": _select,
     "signal": _signals,
-    "socket": _module("green_socket"),
-    "subprocess": _module("green_subprocess"),
+    "socket": _sockets,
+    "subprocess": _subprocesses,
     "thread": _threads,
-    "time": _module("green_time"),
+    "time": _time,
     "psycopg": _psycopg,
     "MySQLdb": _mysqldb,
     "builtins": _builtins,
@@ -225,6 +253,12 @@ _WORTH_TELLING: Final = frozenset(
     | {"subprocess", "threading", "urllib"}
 )
 _QUIET: Final = sys.stdlib_module_names | {"__main__", "greenserve", "greenserve_hub"}
+_FREEZERS: Final = (
+    "pyimod",
+    "pyi_rth_",
+    "__startup__",
+    "cx_Freeze_",
+)  # PyInstaller's and cx_Freeze's own modules
 _NAMED: Final = 12  # at most, in a warning
 
 
@@ -253,8 +287,10 @@ def _early(report: PatchReport) -> list[str]:
         if module is not None and any(id(value) in patched for value in tuple(vars(module).values())):
             touched.add(name.partition(".")[0])
     found = touched & {name.partition(".")[0] for name in LOADED_BEFORE}
-    users = found - _QUIET
-    return sorted(users) + sorted(found & _WORTH_TELLING)
+    users = {name for name in found - _QUIET if not name.startswith(_FREEZERS)}
+    # A frozen program starts with what its freezer has imported: no line of the user's could come before that.
+    standard = set() if getattr(sys, "frozen", False) else found & _WORTH_TELLING
+    return sorted(users) + sorted(standard)
 
 
 def _outside() -> int:

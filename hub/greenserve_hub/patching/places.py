@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from importlib.abc import SourceLoader
+from importlib.machinery import BuiltinImporter, ExtensionFileLoader, FrozenImporter
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -63,7 +63,7 @@ class Places:
                 or name.partition(".")[0] in _UNTOUCHED
             ):
                 continue
-            if name != "__main__" and not isinstance(getattr(module, "__loader__", None), SourceLoader):
+            if name != "__main__" and not _is_in_python(module):
                 continue
             for attribute, value in tuple(vars(module).items()):
                 twin = self._twins.get(id(value))
@@ -71,3 +71,11 @@ class Places:
                     vars(module)[attribute] = twin
                     replaced.append(f"{name}.{attribute}")
         return replaced
+
+
+def _is_in_python(module: ModuleType) -> bool:
+    # Whatever has loaded it: a file, with or without its source, an archive, or what a frozen program brings.
+    loader = getattr(module, "__loader__", None)
+    if loader is None or loader is BuiltinImporter or loader is FrozenImporter:
+        return False
+    return not isinstance(loader, ExtensionFileLoader)

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any, TextIO, cast
 
 from greenserve.access_log import AccessLog, open_access_log
@@ -40,6 +39,7 @@ from greenserve.net.unsent import Unsent
 from greenserve.net.upgraded import UpgradeRecord
 from greenserve.net.websocket_options import WebSocketOptions
 from greenserve.proxies import Trust
+from greenserve.version import version
 from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
@@ -92,7 +92,7 @@ class Server:
             config.header_map == "refuse",
         )
         self.timeouts = Timeouts(config)
-        software = f"greenserve/{version('greenserve')}"
+        software = f"greenserve/{version()}"
         server_line = "Server: greenserve\r\n" if config.server_header else ""
         self.service = Service(
             app,
