@@ -19,6 +19,7 @@ from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.loader import enter_folder, load_app
+from greenserve.process_check import check_process
 from greenserve.version import version
 from greenserve_hub.loop import use_hub
 from greenserve_hub.patching.monkey import patch_early
@@ -64,8 +65,10 @@ def _run(argv: Sequence[str]) -> int:
         raise ConfigError("no app: name it as module:attr, or see greenserve --help")
     enter_folder(loaded.config.chdir, loaded.origins["chdir"])
     if loaded.config.monkey_patch:
+        check_process()
         patch_for(loaded.config.hub)
     app = load_app(spec)
+    check_process()
     if options.check_config:
         from greenserve.net.tls import open_tls
 

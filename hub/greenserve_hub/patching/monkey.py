@@ -21,6 +21,7 @@ from typing import Any, Final
 from greenserve_hub.loop import get_hub
 from greenserve_hub.natives import LOADED_BEFORE
 from greenserve_hub.patching.loops import keep_loops_apart
+from greenserve_hub.patching.other_runtimes import choose_threads, refuse_others
 from greenserve_hub.patching.places import Places
 
 # eventlet's keywords, and `signal`. Those in _ASKED_FOR are off unless they are asked for.
@@ -69,8 +70,8 @@ def monkey_patch(**on: bool) -> PatchReport:
     Without arguments all of os, select, signal, socket (with ssl), subprocess, thread (with queue and logging), time
     and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that; `all=True|False`
     says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be named. TypeError
-    for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when something was imported
-    before greenserve.
+    for other names, HubError where eventlet or gevent has patched the process. A second call does what is left to be
+    done. MonkeyPatchWarning, once, when something was imported before greenserve.
     """
     return _patch(_chosen(on), warn_of_early=True)
 
@@ -92,6 +93,7 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     new = [group for group in groups if group not in _done]
     if not new:
         return PatchReport()
+    refuse_others()
     get_hub()  # what makes this OS thread one of green threads
     _done.update(new)
     names: list[str] = []
@@ -101,6 +103,7 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     locks: list[str] = []
     left: list[str] = []
     keep_loops_apart()
+    choose_threads()
     if "thread" in new:
         from greenserve_hub.patching.existing_locks import green_existing
 
@@ -115,6 +118,14 @@ def is_monkey_patched(module: str | ModuleType) -> bool:
     """Whether a group, or a module by name or itself, is patched. Switches: never."""
     name = module if isinstance(module, str) else module.__name__
     return _GROUP_OF.get(name, name) in _done
+
+
+def lost_modules() -> list[str]:
+    """Patched modules that somebody has dropped from sys.modules, so that others import unpatched ones.
+
+    Switches: never.
+    """
+    return places.lost()
 
 
 def _apply(green: Any) -> list[str]:
@@ -253,12 +264,7 @@ _WORTH_TELLING: Final = frozenset(
     | {"subprocess", "threading", "urllib"}
 )
 _QUIET: Final = sys.stdlib_module_names | {"__main__", "greenserve", "greenserve_hub"}
-_FREEZERS: Final = (
-    "pyimod",
-    "pyi_rth_",
-    "__startup__",
-    "cx_Freeze_",
-)  # PyInstaller's and cx_Freeze's own modules
+_FREEZERS: Final = ("pyimod", "pyi_rth_")  # modules of PyInstaller's own
 _NAMED: Final = 12  # at most, in a warning
 
 

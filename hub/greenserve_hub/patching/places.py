@@ -30,11 +30,13 @@ class Places:
     def __init__(self) -> None:
         """Nothing replaced."""
         self.natives: dict[str, dict[str, Any]] = {}  # module → name → what was there
+        self._modules: dict[str, ModuleType] = {}
         self._twins: dict[int, Any] = {}
 
     def replace(self, module: ModuleType, names: dict[str, Any]) -> list[str]:
         """Put these into a module; the dotted names that are new there."""
         natives = self.natives.setdefault(module.__name__, {})
+        self._modules[module.__name__] = module
         replaced = []
         for name, green in names.items():
             native = getattr(module, name, None)
@@ -47,6 +49,10 @@ class Places:
             setattr(module, name, green)
             replaced.append(f"{module.__name__}.{name}")
         return replaced
+
+    def lost(self) -> list[str]:
+        """The patched modules that an import does not find any more, but another copy."""
+        return sorted(name for name, module in self._modules.items() if sys.modules.get(name) is not module)
 
     def replace_on_class(self, cls: type, name: str, green: Any) -> str:
         """Set an attribute of a class; its dotted name."""

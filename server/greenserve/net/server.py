@@ -38,6 +38,7 @@ from greenserve.net.tls import TLS, open_tls
 from greenserve.net.unsent import Unsent
 from greenserve.net.upgraded import UpgradeRecord
 from greenserve.net.websocket_options import WebSocketOptions
+from greenserve.process_check import check_process
 from greenserve.proxies import Trust
 from greenserve.version import version
 from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
@@ -76,8 +77,9 @@ class Server:
         `errors` is what apps get as wsgi.errors, sys.stderr by default. `ssl_context` takes the place of `certfile`
         and all that goes with it.
 
-        Raises ConfigError for a setting that is unknown or wrong.
+        Raises ConfigError for a setting that is unknown or wrong, and where eventlet or gevent has patched the process.
         """
+        check_process()
         if config is not None and settings:
             raise ConfigError(f"give a Config or settings, not both: {', '.join(settings)}")
         self.config = config or Config.from_settings(**settings)
