@@ -65,6 +65,31 @@ def trace_others(greens: Iterable[greenlet], kind: int, function: Any) -> None:
         kept.of.update((green, (function, -1)) for green in greens)
 
 
+def trace_everybody(greens: Iterable[greenlet], function: Any) -> None:
+    """Set the trace function of these, which wait, and of all that begin from now on. Switches: never."""
+    trace_others(greens, TRACE, function)
+    _current.exchange.kinds[TRACE].everybodys = function
+
+
+def is_everybody_traced() -> bool:
+    """Whether trace_everybody() is in force. Switches: never."""
+    exchange = getattr(_current, "exchange", None)
+    return exchange is not None and exchange.kinds[TRACE].everybodys is not None
+
+
+def stop_tracing() -> None:
+    """If the current trace function is everybody's, it is the current one's alone from now on. Switches: never."""
+    if not is_everybody_traced():
+        return
+    kept: _Kept = _current.exchange.kinds[TRACE]
+    function = kept.everybodys
+    if sys.gettrace() == function:
+        kept.everybodys = None
+        for green, (its, _) in tuple(kept.of.items()):
+            if its == function:
+                del kept.of[green]
+
+
 class _Exchange:
     """What greenlet calls after each switch of an OS thread, in the green thread that goes on."""
 
@@ -82,7 +107,7 @@ class _Exchange:
         for kept in self.kinds:
             kept.exchange(*args, frame)
         called: object = greenlets.gettrace()
-        if called is self and not is_traced() and not any(kept.of for kept in self.kinds):
+        if called is self and not is_traced() and not any(kept.of or kept.everybodys for kept in self.kinds):
             greenlets.settrace(self._before)
             _current.exchange = None
 
@@ -99,6 +124,7 @@ class _Kept:
         self, get: Callable[[], Any], put: Callable[[Any], None], for_new: Callable[[], Any]
     ) -> None:
         self.of: WeakKeyDictionary[greenlet, tuple[Any, int]] = WeakKeyDictionary()  # and what `pauses` was
+        self.everybodys: Any = None  # also of those that begin
         self.pauses = 0  # how often nothing of this kind may have been traced
         self._get = get
         self._put = put
@@ -125,6 +151,8 @@ class _Kept:
             self._put_back(own)
 
     def _first(self, green: greenlet, now: Any) -> Any:
+        if self.everybodys is not None:
+            return self.everybodys
         # coverage's, where it was told to tell greenlets from each other, is one for all.
         if getattr(now, "concur_id_func", None) is not None:
             return now

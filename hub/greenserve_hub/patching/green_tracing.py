@@ -1,6 +1,10 @@
 """sys.settrace and its kin for a patched program: each green thread has its own (see tracing.py).
 
-Invariant: no Python code of ours runs once a function is set: a profile function would see it return.
+A debugger that attaches to the process (`python -m pdb -p PID`) runs a script in whatever green thread it finds, or in
+the hub. What it sets there is everybody's, or its breakpoints would not be met.
+
+Invariant: no Python code of ours runs once a function is set, nor is called and does not return while one is: a profile
+function would see that.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ import gc
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -32,6 +37,38 @@ class _Setter:
         if find_hub() is not None:
             tracing.trace_apart()
         return self._native
+
+
+class _TraceSetter(_Setter):
+    """sys.settrace: everybody's, where a script that was sent here calls it, until one of them ends it."""
+
+    @property
+    def __call__(self) -> Callable[[Any], None]:
+        """As _Setter has it, or _set_for_everybody()."""
+        hub = find_hub()
+        if hub is None:
+            return self._native
+        if tracing.is_everybody_traced() or _is_sent(hub):
+            return self._set_for_everybody
+        return super().__call__
+
+    def _set_for_everybody(self, function: Any) -> None:
+        hub = find_hub()
+        if function is None:
+            tracing.stop_tracing()
+        elif hub is not None and _is_sent(hub):
+            tracing.trace_everybody(_others(hub), function)
+        self._native(function)
+
+
+def _is_sent(hub: Hub) -> bool:
+    # sys.remote_exec() runs scripts as __main__, whose own body runs in the main green thread and nowhere else.
+    frame: FrameType | None = None if getcurrent() is hub.main else sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _set_hook(set_native: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -90,7 +127,7 @@ def _root(green: greenlet) -> greenlet:
 
 
 REPLACED: dict[str, dict[str, Any]] = {
-    "sys": {"setprofile": _Setter(sys.setprofile), "settrace": _Setter(sys.settrace)},
+    "sys": {"setprofile": _Setter(sys.setprofile), "settrace": _TraceSetter(sys.settrace)},
     "threading": {
         "setprofile": _set_hook(threading.setprofile),
         "settrace": _set_hook(threading.settrace),

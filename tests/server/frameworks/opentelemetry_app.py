@@ -1,4 +1,4 @@
-"""The same requests below OpenTelemetry's instrumentation of Flask and below its WSGI middleware, as their docs have it."""
+"""The same requests below OpenTelemetry's instrumentation of Flask and below its WSGI middleware, as in their docs."""
 
 from __future__ import annotations
 

@@ -39,7 +39,10 @@ def test_opentelemetry_spans_hang_together_as_the_requests_do(app, tmp_path):
     with serving_app(f"tests.server.frameworks.opentelemetry_app:{app}", tmp_path) as site:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             answers = pool.map(
-                lambda n: ask(site, f"/work/{n}", {"traceparent": "00-%032x-%016x-01" % sent[n]}).text, sent
+                lambda n: (
+                    ask(site, f"/work/{n}", {"traceparent": "00-{:032x}-{:016x}-01".format(*sent[n])}).text
+                ),
+                sent,
             )
             assert set(answers) == {"worked\nsent\n"}
         spans = site.get("/spans").json()
