@@ -48,7 +48,7 @@ class _TraceSetter(_Setter):
         hub = find_hub()
         if hub is None:
             return self._native
-        if tracing.is_everybody_traced() or _is_sent(hub):
+        if tracing.is_everybody_traced() or _is_sent():
             return self._set_for_everybody
         return super().__call__
 
@@ -56,16 +56,16 @@ class _TraceSetter(_Setter):
         hub = find_hub()
         if function is None:
             tracing.stop_tracing()
-        elif hub is not None and _is_sent(hub):
+        elif hub is not None and _is_sent():
             tracing.trace_everybody(_others(hub), function)
         self._native(function)
 
 
-def _is_sent(hub: Hub) -> bool:
-    # sys.remote_exec() runs scripts as __main__, whose own body runs in the main green thread and nowhere else.
-    frame: FrameType | None = None if getcurrent() is hub.main else sys._getframe(1)
+def _is_sent() -> bool:
+    # What sys.remote_exec() runs is the body of a module that has no name.
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__":
+        if frame.f_code.co_name == "<module>" and "__name__" not in frame.f_globals:
             return True
         frame = frame.f_back
     return False
