@@ -10,6 +10,7 @@ does not read reaches nobody else.
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from codeop import CommandCompiler
@@ -24,13 +25,15 @@ from greenserve_hub.debug import format_threads
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads import kill, spawn_n
 from greenserve_hub.locks import Lock
-from greenserve_hub.loop import find_hub, get_hub
+from greenserve_hub.loop import Hub, find_hub, get_hub
 from greenserve_hub.natives import os, socket
 from greenserve_hub.serving import serve
 from greenserve_hub.sockets import GreenSocket
 from greenserve_hub.stdio import stand_in, use_console
 from greenserve_hub.telnet import Key, LineReader
 from greenserve_hub.tracebacks import format_error
+
+names_at_attach: dict[str, Any] = {}  # for call_back(): what the program has to show
 
 # A page in a browser may send to any port of its own machine, and what it sends would be run line by line.
 _HTTP: Final = re.compile(r"[A-Z]+ \S+ HTTP/\d")
@@ -77,6 +80,23 @@ def backdoor(conn_addr: tuple[socket.socket, Any], locals: Mapping[str, Any] | N
         sock = GreenSocket(sock.family, sock.type, sock.proto, sock.detach())
     with sock:
         _Session(sock, locals or {}).run()
+
+
+def call_back(path: str) -> None:
+    """Serve one connection, to the unix socket at `path`, in a green thread of its own. Switches: never.
+
+    For whoever has this process run a script (greenserve.attach), in whatever OS thread and green thread that is.
+    """
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(path)  # somebody listens there: it does not block
+    hubs = [one for one in gc.get_objects() if type(one) is Hub and not one.closed]
+    if not hubs:
+        with sock:
+            sock.sendall(b"no hub runs in this process: no green thread has waited yet\n")
+        return
+    here = find_hub()
+    hub = here if here is not None else hubs[0]
+    hub.call_from_thread(spawn_n, backdoor, (sock, path), names_at_attach)
 
 
 def check_local(sock: socket.socket, allow_remote: bool) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
+from greenserve_hub.tracing import is_traced, trace_apart
 
 if TYPE_CHECKING:
     import socket
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 # epoll_wait(2) and poll(2) take milliseconds in an int: 24 days at most, and waking daily costs nothing.
 _LONGEST_WAIT = 86400.0
+# What sys.remote_exec() gives a process to do (a debugger that attaches), Python 3.14's main thread sees when it runs.
+_GLANCE = 1.0 if sys.version_info >= (3, 14) and sys.is_remote_debug_enabled() else None
 
 ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
 
@@ -62,6 +66,10 @@ class Hub:
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
         self.closed = False
+        is_main = self.thread_id == threading.main_thread().ident
+        self._idle = (
+            _GLANCE if is_main and clock is time.monotonic else None
+        )  # the longest wait, where there is one
         self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog, as `steps`
         self.steps: Iterator[object] = iter(())  # what is left of this part of the turn
         self.main = getcurrent()
@@ -71,6 +79,8 @@ class Hub:
         self.switch = self.greenlet.switch
         self.door = Door()
         self._adopt()
+        if is_traced():
+            trace_apart()
 
     # What green threads and callbacks ask for ------------------------------------------------------------
 
@@ -241,9 +251,9 @@ class Hub:
                 if self._is_deadlocked():
                     self._tell_deadlock()
                     return ()
-                seconds = None
+                seconds = self._idle
             else:
-                seconds = max(0, min(moment - self.clock(), _LONGEST_WAIT))
+                seconds = max(0, min(moment - self.clock(), self._idle or _LONGEST_WAIT))
             self.waiting = True
             events = self.poller.poll(seconds)
             self.now = self.clock()

@@ -27,12 +27,15 @@ __all__ = ["import_named", "import_path", "run_users"]
 
 T = TypeVar("T")
 
-_OURS = str(Path(__file__).parent) + os.sep
-
 
 def _put_first(folder: str) -> None:
     if folder not in sys.path:
         sys.path.insert(0, folder)
+
+
+# As frames have it, which in a frozen program is not where `__file__` is.
+_OURS = os.path.dirname(_put_first.__code__.co_filename) + os.sep
+_IMPORTLIB = importlib.import_module.__code__.co_filename
 
 
 def import_named(name: str) -> ModuleType:
@@ -120,7 +123,7 @@ def run_users(call: Callable[[], T], failure: str) -> T:
 
 
 def _is_machinery(filename: str) -> bool:
-    return filename == importlib.__file__ or filename.startswith((_OURS, "<frozen importlib"))
+    return filename == _IMPORTLIB or filename.startswith((_OURS, "<frozen importlib"))
 
 
 def _one_line(text: str) -> str:

@@ -10,7 +10,6 @@ exit code is 0, 2 for configuration, 3 for an app that can't be had.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -20,6 +19,8 @@ from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.loader import enter_folder, load_app
+from greenserve.process_check import check_process
+from greenserve.version import version
 from greenserve_hub.loop import use_hub
 from greenserve_hub.patching.monkey import patch_early
 
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     options, spec = _parse(argv)
     if options.version:
-        sys.stdout.write(f"greenserve {importlib.metadata.version('greenserve')}\n")
+        sys.stdout.write(f"greenserve {version()}\n")
         return 0
     if options.help:
         _parser().print_help()
@@ -64,8 +65,10 @@ def _run(argv: Sequence[str]) -> int:
         raise ConfigError("no app: name it as module:attr, or see greenserve --help")
     enter_folder(loaded.config.chdir, loaded.origins["chdir"])
     if loaded.config.monkey_patch:
+        check_process()
         patch_for(loaded.config.hub)
     app = load_app(spec)
+    check_process()
     if options.check_config:
         from greenserve.net.tls import open_tls
 

@@ -11,13 +11,14 @@ import runpy
 import sys
 from pathlib import Path
 
+from greenserve_hub.errors import HubError
 from greenserve_hub.patching.monkey import patch_early
 
 _USAGE = "usage: python -m greenserve.patched [-m MODULE | SCRIPT] [ARGUMENTS...]\n"
 
 
 def main() -> int:
-    """Run the program; 2 when there is none."""
+    """Run the program; 2 when there is none, or the process cannot be patched."""
     arguments = sys.argv[1:]
     by_name = arguments[:1] == ["-m"]
     del arguments[: int(by_name)]
@@ -27,7 +28,11 @@ def main() -> int:
     if not by_name and not os.path.exists(arguments[0]):
         sys.stderr.write(f"greenserve.patched: can't open {arguments[0]}: {os.strerror(errno.ENOENT)}\n")
         return 2
-    patch_early()
+    try:
+        patch_early()
+    except HubError as error:
+        sys.stderr.write(f"greenserve.patched: {error}\n")
+        return 2
     sys.argv = arguments
     if by_name:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)

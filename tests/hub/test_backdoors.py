@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.patched import run
 from tests.support.times import PATIENCE
 
-from greenserve_hub.backdoors import backdoor, backdoor_server
+from greenserve_hub.backdoors import backdoor, backdoor_server, call_back, names_at_attach
 from greenserve_hub.errors import HubError
 from greenserve_hub.events import Event
 from greenserve_hub.greenthreads import GreenletExit, GreenThread, kill, sleep, spawn
@@ -367,6 +368,59 @@ class TestServer:
             wait_all_blocked()
             assert not green.dead
             _end(green)
+
+
+class TestCallingBack:
+    """What a script that another process has sent here does: python -m greenserve.attach."""
+
+    @pytest.mark.parametrize("where", ["hub", "green thread"])
+    def test_from_wherever_the_script_arrives(self, where: str, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setitem(names_at_attach, "answer", 42)
+        path = str(tmp_path / "socket")
+        with listen(path, socket.AF_UNIX) as sock:
+            if where == "hub":
+                get_hub().call_soon(call_back, path)
+            else:
+                spawn(call_back, path)
+            connection, _ = sock.accept()
+            with connection:
+                client = Client(connection)
+                assert client.say("answer") == "42\n"
+                assert client.say("from greenserve_hub import sleep; sleep(0)") == ""
+                client.send("exit()\n")
+                assert client.rest() == ""
+
+    def test_from_an_os_thread_without_a_hub_to_the_one_there_is(self, tmp_path: Path) -> None:
+        said = run(
+            """
+            import socket, sys
+            from greenserve_hub import get_hub, threads
+            from greenserve_hub.backdoors import call_back
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.bind(sys.argv[1]); sock.listen()
+                get_hub()
+                threads.execute(call_back, sys.argv[1])
+                with greenserve.GreenSocket(sock.family, sock.type, 0, sock.dup().detach()) as green:
+                    peer = green.accept()[0]
+                with peer:
+                    peer.sendall(b"40 + 2\\nexit()\\n")
+                    said = b""
+                    while data := peer.recv(4096):
+                        said += data
+                print(said.decode())
+            """,
+            str(tmp_path / "one"),
+            patch=False,
+        )
+        assert "\n>>> 42\n>>> " in said
+        code = "from greenserve_hub.backdoors import call_back; import sys; call_back(sys.argv[1])"
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(str(tmp_path / "two"))
+            sock.listen()
+            subprocess.run([sys.executable, "-c", code, str(tmp_path / "two")], check=True, timeout=PATIENCE)
+            peer, _ = sock.accept()
+            with peer:
+                assert peer.recv(4096) == b"no hub runs in this process: no green thread has waited yet\n"
 
 
 @contextmanager

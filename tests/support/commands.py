@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.times import PATIENCE
 
@@ -21,12 +22,19 @@ ROOT = Path(__file__).parents[2]
 class Command:
     """A running program, whose lines on stderr are read as they come."""
 
-    def __init__(self, *arguments: str, folder: Path, pass_fds: tuple[int, ...] = (), limit: int = 0) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        pass_fds: tuple[int, ...] = (),
+        limit: int = 0,
+        program: str = sys.executable,
+    ) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("GREENSERVE_")}
         env["PYTHONPATH"] = os.pathsep.join(str(ROOT / part) for part in ("server", "hub", ""))
         if "GREENSERVE_HUB" in os.environ:
             env["GREENSERVE_HUB"] = os.environ["GREENSERVE_HUB"]
-        command = [sys.executable, *arguments]
+        command = [program, *arguments]
         if limit:
             command = ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
@@ -83,11 +91,9 @@ class Command:
 
 
 @contextmanager
-def command(
-    *arguments: str, folder: Path, pass_fds: tuple[int, ...] = (), limit: int = 0
-) -> Iterator[Command]:
-    """`python ...` in `folder`; killed at the end if it still runs."""
-    running = Command(*arguments, folder=folder, pass_fds=pass_fds, limit=limit)
+def command(*arguments: str, folder: Path, **options: Any) -> Iterator[Command]:
+    """`python ...`, or another program, in `folder`; killed at the end if it still runs."""
+    running = Command(*arguments, folder=folder, **options)
     try:
         yield running
     finally:

@@ -38,6 +38,8 @@ class SignalBody(greenlet):
 class ThreadBody(GreenThread[object]):
     """What runs as a thread. Its errors are told as those of threads are; it begins with an empty context."""
 
+    begins_untraced = True  # for tracing.py: threading.Thread sets what threading.settrace() was given itself
+
     def __init__(
         self, hub: Hub, fn: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:

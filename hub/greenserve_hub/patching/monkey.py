@@ -21,6 +21,7 @@ from typing import Any, Final
 from greenserve_hub.loop import get_hub
 from greenserve_hub.natives import LOADED_BEFORE
 from greenserve_hub.patching.loops import keep_loops_apart
+from greenserve_hub.patching.other_runtimes import choose_threads, refuse_others
 from greenserve_hub.patching.places import Places
 
 # eventlet's keywords, `signal` and `multiprocessing`. Those in _ASKED_FOR are off unless they are asked for.
@@ -71,8 +72,8 @@ def monkey_patch(**on: bool) -> PatchReport:
     Without arguments all of os, select, signal, socket (with ssl), subprocess, thread (with queue and logging), time,
     multiprocessing and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that;
     `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be
-    named. TypeError for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when
-    something was imported before greenserve.
+    named. TypeError for other names, HubError where eventlet or gevent has patched the process. A second call does
+    what is left to be done. MonkeyPatchWarning, once, when something was imported before greenserve.
     """
     return _patch(_chosen(on), warn_of_early=True)
 
@@ -94,6 +95,7 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     new = [group for group in groups if group not in _done]
     if not new:
         return PatchReport()
+    refuse_others()
     get_hub()  # what makes this OS thread one of green threads
     _done.update(new)
     names: list[str] = []
@@ -103,6 +105,7 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     locks: list[str] = []
     left: list[str] = []
     keep_loops_apart()
+    choose_threads()
     makers = _makers(new)
     if makers:
         from greenserve_hub.patching.existing_locks import green_existing
@@ -120,6 +123,14 @@ def is_monkey_patched(module: str | ModuleType) -> bool:
     return _GROUP_OF.get(name, name) in _done
 
 
+def lost_modules() -> list[str]:
+    """Patched modules that somebody has dropped from sys.modules, so that others import unpatched ones.
+
+    Switches: never.
+    """
+    return places.lost()
+
+
 def _apply(green: Any) -> list[str]:
     names = []
     for name, replaced in getattr(green, "REPLACED", {}).items():
@@ -129,37 +140,75 @@ def _apply(green: Any) -> list[str]:
     return names
 
 
-def _module(name: str) -> Callable[[], list[str]]:
-    def apply() -> list[str]:
-        return _apply(import_module(f"greenserve_hub.patching.{name}"))
-
-    return apply
-
-
 def replacements() -> dict[str, dict[str, Any]]:
     """Green names by module, whatever is patched by now. Switches: never."""
-    from greenserve_hub.patching import green_thread, versions
+    from greenserve_hub.patching import (
+        green_multiprocessing,
+        green_os,
+        green_select,
+        green_signal,
+        green_socket,
+        green_subprocess,
+        green_thread,
+        green_time,
+        versions,
+    )
 
     found = versions.thread_names(green_thread)
-    for name in (
-        "green_multiprocessing",
-        "green_os",
-        "green_select",
-        "green_signal",
-        "green_socket",
-        "green_subprocess",
-        "green_time",
+    for green in (
+        green_multiprocessing,
+        green_os,
+        green_select,
+        green_signal,
+        green_socket,
+        green_subprocess,
+        green_time,
     ):
-        found |= import_module(f"greenserve_hub.patching.{name}").REPLACED
+        found |= green.REPLACED
     return found
 
 
+# Each is imported by a statement and not by its name: what freezes programs (PyInstaller, Nuitka) reads statements.
+
+
+def _os() -> list[str]:
+    from greenserve_hub.patching import green_os
+
+    return _apply(green_os)
+
+
+def _select() -> list[str]:
+    from greenserve_hub.patching import green_select
+
+    return _apply(green_select)
+
+
+def _sockets() -> list[str]:
+    from greenserve_hub.patching import green_socket
+
+    return _apply(green_socket)
+
+
+def _subprocesses() -> list[str]:
+    from greenserve_hub.patching import green_subprocess
+
+    return _apply(green_subprocess)
+
+
+def _time() -> list[str]:
+    from greenserve_hub.patching import green_time
+
+    return _apply(green_time)
+
+
 def _threads() -> list[str]:
-    from greenserve_hub.patching import green_thread, versions
+    from greenserve_hub.patching import green_thread, green_tracing, versions
 
     names = []
     for name, replaced in versions.thread_names(green_thread).items():
         names += places.replace(import_module(name), replaced)
+    names += _apply(green_tracing)
+    green_tracing.follow_profilers()
     versions.settle_threading(green_thread)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=green_thread.after_fork)
@@ -220,13 +269,13 @@ def _builtins() -> list[str]:
 
 _APPLY: Final[dict[str, Callable[[], list[str]]]] = {
     "multiprocessing": _multiprocessing,
-    "os": _module("green_os"),
-    "select": _module("green_select"),
+    "os": _os,
+    "select": _select,
     "signal": _signals,
-    "socket": _module("green_socket"),
-    "subprocess": _module("green_subprocess"),
+    "socket": _sockets,
+    "subprocess": _subprocesses,
     "thread": _threads,
-    "time": _module("green_time"),
+    "time": _time,
     "psycopg": _psycopg,
     "MySQLdb": _mysqldb,
     "builtins": _builtins,
@@ -249,6 +298,7 @@ _WORTH_TELLING: Final = frozenset(
     | {"subprocess", "threading", "urllib"}
 )
 _QUIET: Final = sys.stdlib_module_names | {"__main__", "__mp_main__", "greenserve", "greenserve_hub"}
+_FREEZERS: Final = ("pyimod", "pyi_rth_")  # modules of PyInstaller's own
 _NAMED: Final = 12  # at most, in a warning
 
 
@@ -280,8 +330,10 @@ def _early(report: PatchReport) -> list[str]:
         if module is not None and any(id(value) in patched for value in tuple(vars(module).values())):
             touched.add(name.partition(".")[0])
     found = touched & {name.partition(".")[0] for name in LOADED_BEFORE}
-    users = found - _QUIET
-    return sorted(users) + sorted(found & _WORTH_TELLING)
+    users = {name for name in found - _QUIET if not name.startswith(_FREEZERS)}
+    # A frozen program starts with what its freezer has imported: no line of the user's could come before that.
+    standard = set() if getattr(sys, "frozen", False) else found & _WORTH_TELLING
+    return sorted(users) + sorted(standard)
 
 
 def _outside() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from importlib.abc import SourceLoader
+from importlib.machinery import BuiltinImporter, ExtensionFileLoader, FrozenImporter
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -30,11 +30,13 @@ class Places:
     def __init__(self) -> None:
         """Nothing replaced."""
         self.natives: dict[str, dict[str, Any]] = {}  # module → name → what was there
+        self._modules: dict[str, ModuleType] = {}
         self._twins: dict[int, Any] = {}
 
     def replace(self, module: ModuleType, names: dict[str, Any]) -> list[str]:
         """Put these into a module; the dotted names that are new there."""
         natives = self.natives.setdefault(module.__name__, {})
+        self._modules[module.__name__] = module
         replaced = []
         for name, green in names.items():
             native = getattr(module, name, None)
@@ -53,6 +55,10 @@ class Places:
         """What was put in its place; itself where that is nothing."""
         return self._twins.get(id(native), native)
 
+    def lost(self) -> list[str]:
+        """The patched modules that an import does not find any more, but another copy."""
+        return sorted(name for name, module in self._modules.items() if sys.modules.get(name) is not module)
+
     def replace_on_class(self, cls: type, name: str, green: Any) -> str:
         """Set an attribute of a class; its dotted name."""
         setattr(cls, name, green)
@@ -68,7 +74,7 @@ class Places:
                 or name.partition(".")[0] in _UNTOUCHED
             ):
                 continue
-            if name != "__main__" and not isinstance(getattr(module, "__loader__", None), SourceLoader):
+            if name != "__main__" and not _is_in_python(module):
                 continue
             for attribute, value in tuple(vars(module).items()):
                 twin = self._twins.get(id(value))
@@ -76,3 +82,11 @@ class Places:
                     vars(module)[attribute] = twin
                     replaced.append(f"{name}.{attribute}")
         return replaced
+
+
+def _is_in_python(module: ModuleType) -> bool:
+    # Whatever has loaded it: a file, with or without its source, an archive, or what a frozen program brings.
+    loader = getattr(module, "__loader__", None)
+    if loader is None or loader is BuiltinImporter or loader is FrozenImporter:
+        return False
+    return not isinstance(loader, ExtensionFileLoader)

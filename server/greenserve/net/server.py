@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any, TextIO, cast
 
 from greenserve.access_log import AccessLog, open_access_log
@@ -39,7 +38,9 @@ from greenserve.net.tls import TLS, open_tls
 from greenserve.net.unsent import Unsent
 from greenserve.net.upgraded import UpgradeRecord
 from greenserve.net.websocket_options import WebSocketOptions
+from greenserve.process_check import check_process
 from greenserve.proxies import Trust
+from greenserve.version import version
 from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
@@ -76,8 +77,9 @@ class Server:
         `errors` is what apps get as wsgi.errors, sys.stderr by default. `ssl_context` takes the place of `certfile`
         and all that goes with it.
 
-        Raises ConfigError for a setting that is unknown or wrong.
+        Raises ConfigError for a setting that is unknown or wrong, and where eventlet or gevent has patched the process.
         """
+        check_process()
         if config is not None and settings:
             raise ConfigError(f"give a Config or settings, not both: {', '.join(settings)}")
         self.config = config or Config.from_settings(**settings)
@@ -92,7 +94,7 @@ class Server:
             config.header_map == "refuse",
         )
         self.timeouts = Timeouts(config)
-        software = f"greenserve/{version('greenserve')}"
+        software = f"greenserve/{version()}"
         server_line = "Server: greenserve\r\n" if config.server_header else ""
         self.service = Service(
             app,

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from greenserve.config import Config
 from greenserve.config.binds import parse_bind
 from greenserve.errors import ConfigError
 from greenserve.net import Server
 from greenserve.net.binding import file_of, open_listener, remove_file
-from greenserve_hub.backdoors import check_local, place_of, serve_backdoor
+from greenserve_hub.backdoors import check_local, names_at_attach, place_of, serve_backdoor
 from greenserve_hub.debug import dump_on_signal
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads import GreenletExit, kill, spawn
@@ -33,9 +35,12 @@ _MODE = 0o600  # who may connect may do anything that the process may
 def debugging(server: Server, hub: Hub) -> Iterator[None]:
     """While inside, what block_threshold, dump_signal and backdoor ask for is there. Raises ConfigError."""
     config = server.config
+    names = {"server": server, "pool": lambda: server.dispatcher.pool}
+    names_at_attach.update(names)
     with contextlib.ExitStack() as stack:
+        stack.callback(names_at_attach.clear)
         if config.backdoor != "off":
-            stack.enter_context(_backdoor(server))
+            stack.enter_context(_backdoor(config, names))
         if config.dump_signal != "off":
             stack.enter_context(_dump(signal.Signals[f"SIG{config.dump_signal.upper()}"]))
         if config.block_threshold:
@@ -63,8 +68,7 @@ def _dump(number: signal.Signals) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _backdoor(server: Server) -> Iterator[None]:
-    config = server.config
+def _backdoor(config: Config, names: Mapping[str, Any]) -> Iterator[None]:
     sock = open_listener(parse_bind(config.backdoor), _BACKLOG, False, _MODE)
     with sock:
         try:
@@ -73,7 +77,6 @@ def _backdoor(server: Server) -> Iterator[None]:
             raise ConfigError(f"backdoor = {config.backdoor}: {error}") from None
         file = file_of(sock)
         log.info("backdoor at %s", place_of(sock))
-        names = {"server": server, "pool": lambda: server.dispatcher.pool}
         green = spawn(serve_backdoor, sock, names)
         try:
             yield

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import py_compile
 import sys
+import textwrap
+import zipfile
 
 import pytest
 from tests.support.patched import run
@@ -64,6 +67,33 @@ def test_one_group_and_then_the_rest():
         "[True, True, True, True, True, False, False]",
         "True",
     ]
+
+
+@pytest.mark.parametrize("form", ["source", "compiled", "zipped"])
+def test_names_are_replaced_however_their_module_came(form, tmp_path):
+    source = tmp_path / "holder.py"
+    source.write_text("from time import sleep\n")
+    where = tmp_path
+    if form == "compiled":
+        py_compile.compile(str(source), cfile=str(tmp_path / "holder.pyc"))
+        source.unlink()
+    elif form == "zipped":
+        where = tmp_path / "all.zip"
+        with zipfile.ZipFile(where, "w") as archive:
+            archive.write(source, "holder.py")
+    said = run(
+        """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import holder, time
+        greenserve.monkey_patch()
+        print(holder.__file__, holder.sleep is time.sleep)
+        """,
+        str(where),
+        patch=False,
+    )
+    assert said.endswith(" True\n")
+    assert str(where) in said
 
 
 def test_names_that_modules_hold_already_are_replaced():
@@ -259,3 +289,19 @@ def test_what_is_patched_is_pickled_by_its_name_and_is_the_native_one_where_noth
     assert got.splitlines() == [
         f"{name} False" for name in [*names, "start_new_thread", "sleep", "read", "signal"]
     ]
+
+
+def test_what_a_freezer_has_imported_is_not_told():
+    # -W error: a warning would be raised.
+    said = run(
+        "print(holder.sleep is time.sleep, greenserve.is_monkey_patched(time))",
+        before=textwrap.dedent(
+            """
+            import sys, time, socket, threading
+            sys.frozen = True
+            holder = sys.modules["pyimod02_importers"] = type(sys)("pyimod02_importers")
+            holder.sleep, holder.__loader__ = time.sleep, object()
+            """
+        ),
+    )
+    assert said == "True True\n"

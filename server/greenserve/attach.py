@@ -1,0 +1,134 @@
+"""`python -m greenserve.attach PID`: an interpreter in a process that runs already, begun with a backdoor or not.
+
+Facts: from Python 3.14 on sys.remote_exec() has another process run a file, if the kernel lets the caller look into
+that process, as it does for its own user and for root. Decision: the file has the process connect to a unix socket in
+a folder that only its user can enter; whoever connects must be that very process. Then it is the backdoor of
+greenserve_hub, in a green thread of its own: nobody else waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_USAGE = "usage: python -m greenserve.attach PID\n"
+_PATIENCE = (
+    10.0  # seconds; an idle process looks up each second, and a busy one as soon as it runs Python again
+)
+_SCRIPT = """\
+import socket, sys
+if "greenserve_hub.loop" in sys.modules:
+    from greenserve_hub.backdoors import call_back
+    call_back({path!r})
+else:
+    with socket.socket(socket.AF_UNIX) as here:
+        here.connect({path!r})
+        here.sendall(b"this process has not imported greenserve\\n")
+"""
+
+
+class _CannotAttach(Exception):
+    """One line that says why, and what to do."""
+
+
+def main() -> int:
+    """Run the command; 2 where it cannot attach."""
+    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
+        sys.stderr.write(_USAGE)
+        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
+    try:
+        with _connection(int(sys.argv[1])) as connection:
+            _talk(connection)
+    except _CannotAttach as error:
+        sys.stderr.write(f"greenserve.attach: {error}\n")
+        return 2
+    return 0
+
+
+@contextmanager
+def _connection(pid: int) -> Iterator[socket.socket]:
+    """The process, connected."""
+    if sys.version_info < (3, 14):
+        raise _CannotAttach(
+            "this needs Python 3.14, here and in the process: start the server with --backdoor unix:PATH instead"
+        )
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        place, script = Path(folder, "socket"), Path(folder, "script.py")
+        listener.bind(os.fspath(place))
+        listener.listen(1)
+        script.write_text(_SCRIPT.format(path=os.fspath(place)))
+        _hand_over(pid, place, script, folder)
+        try:
+            sys.remote_exec(pid, os.fspath(script))
+        except PermissionError:
+            raise _CannotAttach(
+                f"the kernel lets this user not look into process {pid}: be its user, or root; ptrace(2) has the rules"
+            ) from None
+        except (OSError, RuntimeError) as error:  # no such process; no Python, or another version of it
+            raise _CannotAttach(f"process {pid}: {error}") from None
+        listener.settimeout(_PATIENCE)
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            raise _CannotAttach(
+                f"process {pid} has not answered within {_PATIENCE:.0f} s: its main thread is inside C code, or it is "
+                f"in a container and does not see {folder}"
+            ) from None
+    with connection:
+        _check(connection, pid)
+        yield connection
+
+
+def _hand_over(pid: int, *files: str | Path) -> None:
+    # Root's files are not for the process's user to read. The folder comes last: until then nobody puts a link there.
+    with contextlib.suppress(OSError):
+        owner = os.stat(f"/proc/{pid}").st_uid
+        if owner != os.geteuid():
+            for file in files:
+                os.chown(file, owner, -1, follow_symlinks=False)
+
+
+def _check(connection: socket.socket, pid: int) -> None:
+    """Raise unless that process has connected; where the kernel does not tell, the folder's mode has to do."""
+    if hasattr(socket, "SO_PEERCRED"):
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        caller = struct.unpack("3i", credentials)[0]
+        if caller not in (pid, 0):  # 0: of a namespace of its own, which has no number here
+            raise _CannotAttach(f"process {caller} has connected in the place of {pid}")
+
+
+def _talk(connection: socket.socket) -> None:
+    """Send what is typed and show what comes, until the process ends it; Ctrl-C interrupts what runs there."""
+    inputs = [connection, sys.stdin]
+    while True:
+        try:
+            ready, _, _ = select.select(inputs, [], [])
+            if connection in ready:
+                data = connection.recv(65536)
+                if not data:
+                    return
+                sys.stdout.buffer.write(data)
+                sys.stdout.flush()
+            if sys.stdin in ready:
+                line = os.read(sys.stdin.fileno(), 65536)
+                if line:
+                    connection.sendall(line)
+                else:
+                    connection.shutdown(socket.SHUT_WR)
+                    inputs.remove(sys.stdin)
+        except KeyboardInterrupt:
+            connection.sendall(b"\x03")
+        except OSError:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())
