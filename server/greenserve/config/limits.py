@@ -220,6 +220,15 @@ class LimitSettings:
         protects="reading a long upload that nobody wants",
         precedent="Go net/http 256K",
     )
+    chunked_bodies: str = setting(
+        "auto",
+        kinds.choice("auto", "stream", "buffer"),
+        group=LIMITS,
+        help="a body in chunks: stream it to the app, or buffer it and give CONTENT_LENGTH; auto buffers for apps of "
+        "Django, Bottle, CherryPy and web.py, which would read nothing",
+        protects="apps that read by CONTENT_LENGTH alone taking a body in chunks for an empty one",
+        precedent="waitress, nginx buffer",
+    )
     header_map: str = setting(
         "drop",
         kinds.choice("drop", "refuse"),

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from typing import Any, TextIO, cast
 
 from greenserve.access_log import AccessLog, open_access_log
+from greenserve.app_frameworks import reads_by_length
 from greenserve.config import BindAddress, Config
 from greenserve.errors import ConfigError
 from greenserve.http1 import HeadLimits
@@ -40,7 +41,7 @@ from greenserve.net.unsent import Unsent
 from greenserve.net.upgraded import UpgradeRecord
 from greenserve.net.websocket_options import WebSocketOptions
 from greenserve.proxies import Trust
-from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
+from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication, with_lengths
 from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads import GreenThread, kill, sleep, spawn, spawn_n
@@ -94,6 +95,9 @@ class Server:
         self.timeouts = Timeouts(config)
         software = f"greenserve/{version('greenserve')}"
         server_line = "Server: greenserve\r\n" if config.server_header else ""
+        bodies = config.chunked_bodies
+        if bodies == "buffer" or (bodies == "auto" and reads_by_length(app)):
+            app = with_lengths(app)
         self.service = Service(
             app,
             DateLine(),

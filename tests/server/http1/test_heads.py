@@ -377,8 +377,17 @@ class TestTransferEncoding:
 
     @pytest.mark.parametrize(
         "coding",
-        ["chunked, gzip", "chunked, chunked", "chunked,", "\x0bchunked", "chunked\x0b", "\0chunked"]
-        + ["", " ", "\t"],
+        [
+            "chunked, gzip",
+            "chunked, chunked",
+            "chunked,",
+            "\x0bchunked",
+            "chunked\x0b",
+            "\0chunked",
+            "",
+            " ",
+            "\t",
+        ],
     )
     def test_6_1_chunked_that_is_not_last_or_malformed_is_400(self, coding: str) -> None:
         assert status("POST / HTTP/1.1", f"Transfer-Encoding: {coding}") == 400
