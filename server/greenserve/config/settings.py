@@ -23,6 +23,7 @@ from greenserve.config.listening import ListeningSettings
 from greenserve.config.proxies import ProxySettings
 from greenserve.config.registry import Given, Setting, choose, environment, refuse_unknown, settings_of
 from greenserve.config.running import RunningSettings
+from greenserve.config.variables import refuse_unknown_variables
 from greenserve.config.websockets import WebSocketSettings
 from greenserve.errors import ConfigError
 
@@ -47,13 +48,15 @@ class Config(
     def from_settings(cls, environ: Mapping[str, str] | None = None, /, **given: Any) -> Self:
         """Build the Config of an embedded server: keywords, then environment, then defaults.
 
-        Raises ConfigError for an unknown keyword or a bad value. No file is read, and the access log
+        Raises ConfigError for an unknown keyword or variable, or a bad value. No file is read, and the access log
         is off unless asked for.
         """
+        environ = os.environ if environ is None else environ
         refuse_unknown(given, SETTINGS, "keyword")
+        refuse_unknown_variables(environ, SETTINGS)
         layers = [
             {name: Given(value, f"keyword {name}") for name, value in given.items()},
-            environment(SETTINGS.values(), os.environ if environ is None else environ),
+            environment(SETTINGS.values(), environ),
             {s.name: Given(s.embedded, "default") for s in SETTINGS.values()},
         ]
         chosen = list(choose(SETTINGS, layers))

@@ -168,6 +168,19 @@ def name_and_port(sock: socket.socket, scheme: str = "http") -> tuple[str, str]:
     return name[0], str(name[1])
 
 
+def reach_of(sock: socket.socket) -> str:
+    """Where else it is found, where url_of() can name one place of many; for the log."""
+    address = sock.getsockname()[0] if sock.family in (socket.AF_INET, socket.AF_INET6) else ""
+    if address == "0.0.0.0":
+        return " and at all other IPv4 addresses of this machine (0.0.0.0)"
+    if address == "::":
+        both = not sock.getsockopt(
+            socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+        )  # a socket that was handed over, say
+        return f" and at all other {'' if both else 'IPv6 '}addresses of this machine ([::])"
+    return ""
+
+
 def url_of(sock: socket.socket, scheme: str = "http") -> str:
     """Where a client on this machine finds it."""
     name = sock.getsockname()

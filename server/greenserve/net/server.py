@@ -312,6 +312,11 @@ class Server:
         return [listener.url for listener in self.listeners]
 
     @property
+    def places(self) -> list[str]:
+        """The same, and where each says less than all: for the log."""
+        return [listener.url + listener.reach for listener in self.listeners]
+
+    @property
     def redirect_urls(self) -> list[str]:
         """Where clients are sent on to `url`, in the order of `redirect_bind`."""
         return [listener.url for listener in self._redirectors]

@@ -54,8 +54,8 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
             server.start()
             with _signals(hub, server):
                 # Said when the signals are taken: who reads it may send one at once.
-                for url in server.urls:
-                    log.info("listening at %s", url)
+                for place in server.places:
+                    log.info("listening at %s", place)
                 for url in server.redirect_urls:
                     log.info("redirecting %s to https", url)
                 log.info(
