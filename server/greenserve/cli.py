@@ -4,7 +4,7 @@ It turns the command line into a Config and an app and hands both to the process
 from the registry. Called by the `greenserve` script and by `python -m greenserve`.
 
 Invariant: what is wrong with a setting or an app is said before anything is bound, in one line; the
-exit code is 0, 2 for configuration, 3 for an app that can't be had.
+exit code is 0, 2 for configuration, 3 for an app that can't be had, 4 where the next try may succeed.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from greenserve.errors import ConfigError
 from greenserve.logs import open_error_log
 from greenserve.net import Server
 from greenserve.process.debugging import debugging
+from greenserve.process.notifying import notify
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.greenthreads import spawn_n
@@ -63,6 +64,7 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
                     os.getpid(),
                     os.getpid(),
                 )
+                notify("READY=1", f"STATUS=serving at {', '.join(server.urls)}")
                 server.wait()
         log.info("stopped")
         return 0
@@ -85,6 +87,7 @@ def _signals(hub: Hub, server: Server) -> Iterator[None]:
                 running,
                 server.config.graceful_timeout,
             )
+            notify("STOPPING=1", f"STATUS=stopping, {running} requests run")
             server.stop()
         elif name == "SIGINT":
             log.info("SIGINT while stopping: stopping at once")

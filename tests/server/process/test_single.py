@@ -99,11 +99,11 @@ class TestStart:
                 process.signal(signal.SIGTERM)
                 assert process.ended() == 0
 
-    def test_a_port_in_use_is_one_line_and_exit_2(self, folder: Path) -> None:
+    def test_a_port_in_use_is_one_line_and_exit_4(self, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             bind = f"127.0.0.1:{taken.getsockname()[1]}"
             with command("-m", "greenserve", "web:app", "--bind", bind, folder=folder) as process:
-                assert process.ended() == 2
+                assert process.ended() == 4
         assert process.said == [
             f"greenserve: cannot listen at {bind}: something listens there already; "
             "stop it, or choose another --bind (port 0 takes a free one)\n"
