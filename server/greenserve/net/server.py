@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any, TextIO, cast
+from types import TracebackType
+from typing import Any, Self, TextIO, cast
 
 from greenserve.access_log import AccessLog, open_access_log
 from greenserve.app_frameworks import reads_by_length
@@ -293,6 +294,18 @@ class Server:
             threads.execute(self.reload_certificates)
         except ConfigError as error:
             log.error("the certificates can't be reloaded, those of before stay: %s", error)
+
+    def __enter__(self) -> Self:
+        """Start, unless it has been."""
+        if not self._started:
+            self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop gracefully."""
+        self.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks."""
