@@ -281,21 +281,21 @@ class TestUnpatched:
 
     def test_an_app_that_sleeps_is_told_of_once(self, caplog: pytest.LogCaptureFixture) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            time.sleep(0.3)
+            time.sleep(400 * MS)
             return path(environ, start_response)
 
         with serve(app, block_threshold=0.05) as server:
             for _ in range(2):
                 assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
         (told,) = [message for message in caplog.messages if self._HELD in message]
-        assert "time.sleep(0.3)" in told
+        assert "time.sleep(400 * MS)" in told
         assert "nothing in this program is patched" in told
         assert "greenserve.monkey_patch()" in told
         assert "(told once)" in told
 
     def test_nobody_is_told_where_nobody_watches(self, caplog: pytest.LogCaptureFixture) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            time.sleep(0.3)
+            time.sleep(400 * MS)
             return path(environ, start_response)
 
         with serve(app, block_threshold="off") as server:
@@ -347,7 +347,7 @@ class TestUnpatched:
         """Of another server, by the app, and of this one, by others."""
 
         def slow(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            time.sleep(0.3)
+            time.sleep(400 * MS)
             return path(environ, start_response)
 
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:

@@ -21,13 +21,16 @@ from typing import Any, Final
 
 from greenserve.net import Server
 from greenserve_hub.natives import socket as native
+from greenserve_hub.natives import time
 from greenserve_hub.patching import is_monkey_patched
+from greenserve_hub.sockets import GreenSocket
 
 __all__ = ["Holds", "advice", "call_of_own_url"]
 
 log = logging.getLogger("greenserve.error")
 
 _DEPTH: Final = 8  # frames, from the innermost, that a library in Python has around its wait
+_LOOK_AGAIN: Final = 0.1  # seconds
 _EXECUTE: Final = "greenserve.threads.execute()"
 _WORD: Final = re.compile(r"\w+")
 _SQLITE: Final = (
@@ -76,7 +79,7 @@ class Holds:
     """Tells of the holds of one server's hub: what a Watchdog reports to."""
 
     def __init__(self, server: Server, *, once: bool = False) -> None:
-        """`once`: the first is told of and no other, where the log is another program's."""
+        """`once`, where the log is another program's: the first call that waits is told of, and nothing else."""
         self._server = server
         self._once = once
         self._told = False
@@ -84,10 +87,16 @@ class Holds:
     def tell(self, seconds: float, stack: str) -> None:
         """Log who holds the hub and what helps. In the watchdog's OS thread."""
         frame = sys._current_frames().get(self._server.hub.thread_id)
-        sock = None if _is_patched() else call_of_own_url(frame, self._comes_to_it)
         helpful = advice(frame)
+        sock = None if _is_patched() else call_of_own_url(frame, self._comes_to_it)
+        place = _place(frame)
         del frame  # what it holds must not end in this OS thread
-        if sock is not None:
+        waits = False
+        if self._once or sock is not None:
+            # For a while at the same instruction: it waits in a call, and is no busy code, nor one on a busy machine.
+            time.sleep(_LOOK_AGAIN)
+            waits = place == _place(sys._current_frames().get(self._server.hub.thread_id))
+        if sock is not None and waits:
             # Who reads from it gets the end, as if the server had gone; nobody else could ever wake this OS thread.
             with contextlib.suppress(OSError):
                 _socket.socket.shutdown(sock, _socket.SHUT_RDWR)
@@ -96,17 +105,18 @@ class Holds:
                 stack,
                 _UNPATCHED,
             )
-        elif not (self._once and self._told):
-            log.warning(
-                "a green thread holds the hub, and nothing else has run for %.0f ms:\n%s%s%s",
-                seconds * 1000,
-                stack,
-                helpful,
-                " (told once)" if self._once else "",
-            )
+        elif not self._once:
+            self._warn(seconds, f"{stack}{helpful}")
+        elif waits and not self._told:
             self._told = True
+            self._warn(seconds, f"{stack}{helpful} (told once)")
         if self._once:
             _forget_this_thread()
+
+    def _warn(self, seconds: float, text: str) -> None:
+        log.warning(
+            "a green thread holds the hub, and nothing else has run for %.0f ms:\n%s", seconds * 1000, text
+        )
 
     def _comes_to_it(self, address: Any) -> bool:
         """Whether a connection to `address`, as getpeername() tells it, comes to this server and to no other."""
@@ -126,6 +136,10 @@ def _forget_this_thread() -> None:
         active: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]
         if isinstance(active.get(_thread.get_ident()), threading._DummyThread):
             del active[_thread.get_ident()]
+
+
+def _place(frame: FrameType | None) -> tuple[int, int] | None:
+    return None if frame is None else (id(frame), frame.f_lasti)
 
 
 def _is_patched() -> bool:
@@ -163,7 +177,7 @@ def call_of_own_url(frame: FrameType | None, is_ours: Callable[[Any], bool]) -> 
     """
     for one, _ in zip(_outwards(frame), range(_DEPTH), strict=False):
         for _, value in _variables(one):
-            if isinstance(value, native.socket | socket.socket):
+            if isinstance(value, native.socket | socket.socket) and not isinstance(value, GreenSocket):
                 try:
                     peer = value.getpeername()
                 except OSError:
