@@ -153,6 +153,15 @@ class LimitSettings:
         protects="work for clients that have given up, when the pool is full",
         precedent="mod_wsgi 45s",
     )
+    event_stream_retry: float = setting(
+        0.0,
+        kinds.duration(off="503, after which an EventSource never asks again"),
+        group=TIMEOUTS,
+        help="an EventSource for which there is no slot comes back after about this long: it gets 200 and an empty "
+        "stream in place of 503",
+        protects="event streams that end for good when the server was full, or restarting, once",
+        precedent="none: HTML's EventSource takes any status but 200 for its end",
+    )
     request_timeout: float = setting(
         300.0,
         kinds.duration(off="no deadline"),
