@@ -131,7 +131,7 @@ class Holds:
 
 
 def _forget_this_thread() -> None:
-    """Leave nothing in threading.enumerate(): before 3.12 it keeps for ever whoever has logged there."""
+    """Leave nothing in threading.enumerate(): before 3.13 it keeps for ever whoever has logged there."""
     with threading._active_limbo_lock:  # type: ignore[attr-defined]  # private
         active: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]
         if isinstance(active.get(_thread.get_ident()), threading._DummyThread):
