@@ -117,11 +117,21 @@ def run_users(call: Callable[[], T], failure: str, *, may_pass: bool = False) ->
         while frame is not None and _is_machinery(frame.tb_frame.f_code.co_filename):
             frame = frame.tb_next
         in_user_code = frame is not None or isinstance(error, SyntaxError)
-        details = "".join(traceback.format_exception(error.with_traceback(frame))) if in_user_code else ""
+        details = _formatted(error.with_traceback(frame)) if in_user_code else ""
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         is_bug = not isinstance(error, Exception) or isinstance(error, ImportError | SyntaxError)
         may_pass = may_pass and in_user_code and not is_bug
         raise AppImportError(f"{failure}: {_one_line(what)}", details, may_pass=may_pass) from error
+
+
+def _formatted(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        # CPython 3.15 imports the package of a module that was not found once more, to say more of it, and lets what
+        # that raises pass.
+        lines = traceback.format_tb(error.__traceback__)
+        return "".join(["Traceback (most recent call last):\n", *lines, f"{type(error).__name__}: {error}\n"])
 
 
 def _is_machinery(filename: str) -> bool:
