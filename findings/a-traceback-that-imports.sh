@@ -3,8 +3,8 @@
 #
 # Seen with CPython 3.15 (Debian sid): traceback.format_exception() of a ModuleNotFoundError looks whether there is an extension module for
 # another Python, and imports the parent package for that. Where the package failed to import, because of that very module say, its code
-# runs once more, and the error is raised out of format_exception(); so out of logging.exception() into its "--- Logging error ---", and out of
-# pytest as an INTERNALERROR. The interpreter's own report of the same error is as it was. 3.11, 3.13 and 3.14 import nothing.
+# runs once more, and the error is raised out of format_exception(), and out of pytest as an INTERNALERROR. The interpreter's own report of the
+# same error is as it was. 3.11, 3.13 and 3.14 import nothing.
 # Whoever formats tracebacks of others' code, as servers do, has to catch that; greenserve prints the stack without it.
 PYTHON=${PYTHON:-python3.15}
 . "$(dirname "$0")/lib.sh"
