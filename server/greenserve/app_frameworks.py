@@ -17,18 +17,7 @@ __all__ = ["reads_by_length"]
 _BY_LENGTH = ("bottle", "cherrypy", "django", "web.application")
 _MOST = 100  # objects that are looked at
 # Where middleware keeps the app that it is around.
-_NAMES = (
-    "app",
-    "_app",
-    "application",
-    "_application",
-    "wsgi_app",
-    "wrapped",
-    "handler",
-    "mounts",
-    "apps",
-    "apps_map",
-)
+_NAMES = ("app", "_app", "application", "_application", "wsgi_app", "wrapped", "handler", "mounts", "apps")
 
 
 def reads_by_length(app: object) -> bool:
