@@ -33,16 +33,18 @@ class EmbeddedServer(Server):
 
     _thread: threading.Thread | None = None
     _failure: BaseException | None = None
+    _has_listened = False
 
     def start(self) -> None:
         """Listen, begin to accept and return. Raises ConfigError when an address can't be had."""
         if self._started:
             raise ConfigError("a server starts once: make another")
         self._process = os.getpid()
-        atexit.register(self._at_exit)
         if is_monkey_patched("thread") and find_hub() is not None:
             super().start()
+            atexit.register(self._at_exit)
         else:
+            atexit.register(self._at_exit)
             self._start_thread()
 
     def _start_thread(self) -> None:
@@ -52,8 +54,6 @@ class EmbeddedServer(Server):
         started.wait()
         if not self._has_listened:
             self._join()
-
-    _has_listened = False
 
     def _live(self, started: threading.Event) -> None:
         hub = use_hub(self.config.hub)

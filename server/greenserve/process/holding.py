@@ -1,7 +1,7 @@
 """What helps where code holds the hub, by what it is in the midst of; and the end of a call that waits for itself.
 
-Looks at the frames of another OS thread, which runs on meanwhile: what it finds is a guess, and an error of its own is
-none of anybody's. Called by debugging.py and embedded.py from the watchdog's thread.
+Looks at the frames of another OS thread, which runs on meanwhile: what it finds is a guess. Called by
+debugging.py and embedded.py from the watchdog's thread.
 """
 
 from __future__ import annotations
@@ -87,8 +87,10 @@ class Holds:
     def tell(self, seconds: float, stack: str) -> None:
         """Log who holds the hub and what helps. In the watchdog's OS thread."""
         frame = sys._current_frames().get(self._server.hub.thread_id)
-        helpful = advice(frame)
-        sock = None if _is_patched() else call_of_own_url(frame, self._comes_to_it)
+        helpful, sock = _ELSE, None
+        with contextlib.suppress(Exception):  # what variables hold may answer oddly, or change meanwhile
+            helpful = advice(frame)
+            sock = None if _is_patched() else call_of_own_url(frame, self._comes_to_it)
         place = _place(frame)
         del frame  # what it holds must not end in this OS thread
         waits = False
