@@ -1,6 +1,7 @@
 """With which framework an app is made, as far as its server has to know.
 
-Looks at the app and through the middleware around it, without calling anything. Called by net/server.py.
+Looks at the app and through the middleware around it, without calling anything. Called by net/server.py and
+process/single.py.
 
 Invariant: what can't be found out counts as unknown, and is no error.
 """
@@ -8,13 +9,19 @@ Invariant: what can't be found out counts as unknown, and is no error.
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from collections.abc import Iterator, Mapping
 
-__all__ = ["reads_by_length"]
+__all__ = ["reads_by_length", "unseen_by_length"]
 
-# They read as many bytes as CONTENT_LENGTH says, and none where it says nothing.
-_BY_LENGTH = ("bottle", "cherrypy", "django", "web.application")
+# They read as many bytes as CONTENT_LENGTH says, and none where it says nothing. With the module that serves apps.
+_BY_LENGTH = {
+    "bottle": "bottle",
+    "cherrypy": "cherrypy",
+    "django": "django.core.handlers.wsgi",
+    "web.application": "web.application",
+}
 _MOST = 100  # objects that are looked at
 # Where middleware keeps the app that it is around.
 _NAMES = ("app", "_app", "application", "_application", "wsgi_app", "wrapped", "handler", "mounts", "apps")
@@ -35,6 +42,12 @@ def reads_by_length(app: object) -> bool:
             return True
         ahead += _inside(one)
     return False
+
+
+def unseen_by_length(app: object) -> str:
+    """Give the name of such a framework that is loaded, and not found in the app; "" for none."""
+    loaded = [name for name, module in _BY_LENGTH.items() if module in sys.modules]
+    return loaded[0] if loaded and not reads_by_length(app) else ""
 
 
 def _inside(one: object) -> Iterator[object]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
+from greenserve.app_frameworks import unseen_by_length
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.logs import open_error_log
@@ -65,9 +66,20 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
                     os.getpid(),
                 )
                 notify("READY=1", f"STATUS=serving at {', '.join(server.urls)}")
+                _tell_of_bodies(app, config)
                 server.wait()
         log.info("stopped")
         return 0
+
+
+def _tell_of_bodies(app: WSGIApplication, config: Config) -> None:
+    """Say so where a framework may be hidden that would take bodies in chunks for empty ones."""
+    if config.chunked_bodies == "auto" and (name := unseen_by_length(app)):
+        log.info(
+            "%s is loaded, but could not be found in the app: if the app reads bodies by CONTENT_LENGTH alone, give "
+            "--chunked-bodies buffer, else stream",
+            name,
+        )
 
 
 @contextlib.contextmanager

@@ -223,8 +223,6 @@ class Exchange(Answering):
             if self.input.is_unusable:
                 # Nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1).
                 self.keep_alive = False
-            elif self.head.chunked and not self.input.received and 200 <= self.status < 300:
-                self._tell_unread()
             self.input.end()
 
     def _drop(self, result: object) -> None:
@@ -240,17 +238,6 @@ class Exchange(Answering):
             except BaseException as error:
                 _pass_on_interrupt(error)
                 log.exception("post-hook %r of %s %s failed", hook, self.head.method, self.head.target)
-
-    def _tell_unread(self) -> None:
-        if not self.service.told_unread and self.input.has_content:
-            self.service.told_unread = True
-            log.warning(
-                "%s %s was answered %d without a look at its body, which came in chunks and so without a length: if "
-                "the app reads by CONTENT_LENGTH alone, give --chunked-bodies buffer (told once)",
-                self.head.method,
-                self.head.target,
-                self.status,
-            )
 
     # When it went wrong ------------------------------------------------------------------------------------
 

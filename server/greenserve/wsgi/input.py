@@ -139,11 +139,6 @@ class RequestInput:
         """
         return self.failed is not None or self._continue is not None
 
-    @property
-    def has_content(self) -> bool:
-        """Whether content has come, as far as can be told without reading it."""
-        return self._ahead[:1] != b"0" and not self._framing.done
-
     def has_more_than(self, limit: int) -> bool:
         """Whether more than `limit` bytes of the body are still to come, as far as that is known."""
         return self._framing.wants() - len(self._ahead) > limit

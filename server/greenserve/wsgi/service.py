@@ -17,7 +17,6 @@ class Service:
         "keep_alive",
         "sendfile",
         "server_line",
-        "told_unread",
         "websocket_options",
     )
 
@@ -38,5 +37,4 @@ class Service:
         self.sendfile = sendfile
         self.discard_limit = discard_limit  # bytes of unread body that do not cost the connection
         self.websocket_options = websocket_options  # what environ["greenserve.websocket"] is
-        self.told_unread = False  # whether the log has said that an app reads nothing of a body in chunks
         self.keep_alive = keep_alive  # False: answers say Connection: close

@@ -6,7 +6,6 @@ import hashlib
 from typing import Any
 
 import pytest
-from tests.support.apps import echo
 from tests.support.links import FakeLink, body, exchange, fields
 
 from greenserve.http1 import chunk
@@ -98,30 +97,3 @@ def test_100_continue_is_sent_before_it_is_waited_for() -> None:
     )
     assert link.sent[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert link.sent[1].endswith(b"\r\n\r\nabc")
-
-
-class TestUnread:
-    """An app that seems to take a body in chunks for an empty one is told of, once."""
-
-    def test_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        x = exchange(_by_length, "POST /a HTTP/1.1", _CHUNKED, link=FakeLink(chunk(b"abc")), validated=False)
-        (told,) = caplog.messages
-        assert "POST /a" in told
-        assert "--chunked-bodies buffer" in told
-        assert x.service.told_unread
-
-    @pytest.mark.parametrize(
-        ("app", "incoming"),
-        [(echo, [chunk(b"abc"), b"0\r\n\r\n"]), (with_lengths(_by_length), [chunk(b"abc"), b"0\r\n\r\n"])],
-    )
-    def test_not_of_those_that_read(self, app: Any, incoming: Any, caplog: pytest.LogCaptureFixture) -> None:
-        exchange(app, "POST /a HTTP/1.1", _CHUNKED, link=FakeLink(*incoming), validated=False)
-        assert not caplog.messages
-
-    def test_not_of_those_that_refuse(self, caplog: pytest.LogCaptureFixture) -> None:
-        def app(environ: Any, start_response: Any) -> list[bytes]:
-            start_response("401 Unauthorized", [])
-            return [b""]
-
-        exchange(app, "POST /a HTTP/1.1", _CHUNKED, link=FakeLink(chunk(b"abc")), validated=False)
-        assert not caplog.messages
