@@ -7,7 +7,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY server server
 COPY hub hub
 # A virtual environment is one folder to copy: pip's cache and the sources stay behind in this stage.
-RUN python -m venv /opt/greenserve && /opt/greenserve/bin/pip install --no-cache-dir '.[speedups]'
+RUN python -m venv /opt/greenserve && /opt/greenserve/bin/pip install --no-cache-dir '.[speedups,demo]'
 
 FROM python:3.11-slim
 COPY --from=build /opt/greenserve /opt/greenserve

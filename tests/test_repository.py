@@ -275,6 +275,37 @@ def test_every_hard_dependency_has_its_reason():
     assert all(re.search(r'",\s+# \w+', line) for line in listed)
 
 
+def _names_of(requirements: list[str]) -> set[str]:
+    return {re.match(r"[\w.-]+", one)[0].lower() for one in requirements}
+
+
+def _imported_by(*folders: str) -> set[str]:
+    """The first names of all imports, wherever they stand."""
+    found = set()
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    found.update(alias.name.partition(".")[0] for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_every_dependency_is_one_of_code_that_there_is():
+    assert _names_of(PROJECT["dependencies"]) <= _imported_by("server", "hub")
+    extras = dict(PROJECT["optional-dependencies"])
+    assert _names_of(extras.pop("demo")) <= _imported_by("apps")
+    for tools in ("bench", "test", "fuzz", "lint"):
+        extras.pop(tools)
+    for requirements in extras.values():
+        assert _names_of(requirements) <= _imported_by("server", "hub")
+    # And none of what is imported comes along with something else by chance.
+    ours = _names_of(PROJECT["dependencies"]) | {name for one in extras.values() for name in _names_of(one)}
+    own = {"greenserve", "greenserve_hub", "pytest"}  # the plugin is pytest's to import
+    assert _imported_by("server", "hub") <= sys.stdlib_module_names | ours | own
+
+
 # The wheel
 
 

@@ -9,6 +9,8 @@ const WHY = { restart: "The server restarts", lost: "Not connected", silent: "Th
 const tab = random();
 let name = "", room = "", newest = 0, unread = 0;
 let welcomed = false;               // since the last change of room: until then what is heard is of the old one
+let online = false;                 // else who is here is only known of before
+let rooms = [];                     // [name, how many are there], as the server tells them
 let atEnd = true;                   // of the log
 const people = new Map();           // number → name
 const shown = new Set();            // the keys of the messages in the log
@@ -23,14 +25,20 @@ const page = {
     if ($("state").textContent !== texts[state]) $("state").textContent = texts[state];  // or it is read out again
     $("state").dataset.state = state;
     $("retry").hidden = state !== "waiting";
+    if (online !== (state === "open")) {
+      online = !online;
+      showPeople();
+    }
     showUnsent();
   },
 
   heard(message) {
     if (message.type === "welcome") welcome(message);
     else if (message.type === "error") refuse(message);
-    else if (message.type === "rooms") showRooms(message.rooms);
-    else if (!welcomed) return;
+    else if (message.type === "rooms") {
+      rooms = message.rooms;
+      showRooms();
+    } else if (!welcomed) return;
     else if (message.type === "message") follow(() => showMessage(message));
     else if (message.type === "joined") {
       people.set(message.number, message.name);
@@ -59,8 +67,8 @@ function welcome(message) {
   }
   people.clear();
   for (const [number, one] of message.people) people.set(number, number === message.you ? `${one} (you)` : one);
+  rooms = message.rooms;
   showPeople();
-  showRooms(message.rooms);
   $("rooms").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   // What is caught up with is not read out as if it were said now.
   $("log").ariaBusy = "true";
@@ -148,15 +156,18 @@ function showPeople() {
     item.dir = "auto";
     return item;
   }));
-  $("people-title").textContent = `Here now: ${people.size}`;
+  $("people-title").textContent = online ? `Here now: ${people.size}` : people.size ? `Here before: ${people.size}` : "Here";
+  showRooms();
 }
 
-function showRooms(rooms) {
+function showRooms() {
   const focused = $("rooms").contains(document.activeElement) ? document.activeElement.hash : null;
   $("rooms").replaceChildren(...rooms.map(([one, count]) => {
     const item = element("li", "", ""), link = element("a", "", one);
     link.href = "#" + encodeURIComponent(one);
-    link.append(element("span", "hidden", ", here: "), element("span", "count", String(count)));
+    // The server counts once a second; of this room the list is known at once, and must not say otherwise.
+    const here = welcomed && one === room ? people.size : count;
+    if (online) link.append(element("span", "hidden", ", here: "), element("span", "count", String(here)));
     if (one === room) link.ariaCurrent = "page";
     item.append(link);
     return item;

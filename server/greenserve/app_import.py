@@ -106,8 +106,11 @@ def _import_file(file: Path) -> ModuleType:
     return module
 
 
-def run_users(call: Callable[[], T], failure: str) -> T:
-    """Run the user's code; turn what it raises into an AppImportError with its traceback."""
+def run_users(call: Callable[[], T], failure: str, *, may_pass: bool = False) -> T:
+    """Run the user's code; turn what it raises into an AppImportError with its traceback.
+
+    `may_pass`: an error may come from what the code has found, a database that is not up yet, rather than from itself.
+    """
     try:
         return call()
     except KeyboardInterrupt:
@@ -119,7 +122,9 @@ def run_users(call: Callable[[], T], failure: str) -> T:
         in_user_code = frame is not None or isinstance(error, SyntaxError)
         details = format_error(error, frame) if in_user_code else ""
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise AppImportError(f"{failure}: {_one_line(what)}", details) from error
+        is_bug = not isinstance(error, Exception) or isinstance(error, ImportError | SyntaxError)
+        may_pass = may_pass and in_user_code and not is_bug
+        raise AppImportError(f"{failure}: {_one_line(what)}", details, may_pass=may_pass) from error
 
 
 def _is_machinery(filename: str) -> bool:

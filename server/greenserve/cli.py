@@ -4,17 +4,19 @@ It turns the command line into a Config and an app and hands both to the process
 from the registry. Called by the `greenserve` script and by `python -m greenserve`.
 
 Invariant: what is wrong with a setting or an app is said before anything is bound, in one line; the
-exit code is 0, 2 for configuration, 3 for an app that can't be had.
+exit code is 0, 2 for configuration, 3 for an app that can't be had, 4 where the next try may succeed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from greenserve.config import SETTINGS, load_config
+from greenserve.config.binds import parse_bind
 from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
 from greenserve.errors import AppImportError, ConfigError
@@ -28,7 +30,7 @@ __all__ = ["main"]
 
 _ABOUT = """\
 Serve a WSGI app on green threads. APP is module:attr, module:factory(), a module with application,
-app or create_app, or the path of a file."""
+app or create_app, or the path of a file; it may stand in the configuration as `app` instead."""
 
 _SOURCES = """\
 Each setting is also an environment variable (GREENSERVE_HEAD_TIMEOUT=5s) and a key in greenserve.toml
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    options, spec = _parse(argv)
+    options = _parse(argv)
     if options.version:
         sys.stdout.write(f"greenserve {version()}\n")
         return 0
@@ -61,8 +63,9 @@ def _run(argv: Sequence[str]) -> int:
     if options.print_config:
         sys.stdout.write(show_config(loaded))
         return 0
-    if spec is None:
+    if loaded.app is None:
         raise ConfigError("no app: name it as module:attr, or see greenserve --help")
+    spec = str(loaded.app.value)
     enter_folder(loaded.config.chdir, loaded.origins["chdir"])
     if loaded.config.monkey_patch:
         check_process()
@@ -115,18 +118,34 @@ class _Give(argparse.Action):
         namespace.given[self.dest] = Given(value, f"flag {option}")
 
 
-def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, str | None]:
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     # APP is no argument of the parser, for argparse loses an optional one that follows flags.
     options, rest = parser.parse_known_args(argv, argparse.Namespace(given={}))
     apps = [word for word in rest if word != "--"]
     for word in apps:
         if word.startswith("-"):
-            flag = word.partition("=")[0]
-            raise ConfigError(f"unknown flag {flag}{closest(flag, _flags())}")
+            flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+            raise ConfigError(f"unknown flag {flag}{closest(flag, _flags(), _flag_of)}")
     if len(apps) > 1:
-        raise ConfigError(f"one app at a time, not {' and '.join(apps[:3])}")
-    return options, apps[0] if apps else None
+        raise ConfigError(f"one app at a time, not {' and '.join(apps[:3])}{_meant_by(apps)}")
+    if apps:
+        options.given["app"] = Given(apps[0], "argument APP")
+    return options
+
+
+def _flag_of(name: str) -> str:
+    return SETTINGS[name].flag
+
+
+def _meant_by(words: Sequence[str]) -> str:
+    """Help those who give an address as the last word, as Django's runserver takes it, or a subcommand."""
+    if words[0] in ("run", "runserver", "serve", "start"):
+        return f"; there is no subcommand: greenserve {words[1]}"
+    for word in words:
+        with contextlib.suppress(ValueError):
+            return f"; to listen there, give --bind {parse_bind(f'127.0.0.1:{word}' if word.isdigit() else word)}"
+    return ""
 
 
 def _flags() -> list[str]:

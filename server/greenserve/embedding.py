@@ -11,92 +11,55 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.loader import check_wsgi, enter_folder, load_app
 from greenserve.net import Server
+from greenserve.process.embedded import EmbeddedServer
 from greenserve.process.single import run as run_process
 from greenserve.wsgi import WSGIApplication
-from greenserve_hub.greenthreads import kill
-from greenserve_hub.loop import Hub, find_hub, get_hub, use_hub
-from greenserve_hub.patching import is_monkey_patched
+from greenserve_hub.loop import get_hub
+from greenserve_hub.sockets import GreenSocket
 
 
-@contextmanager
 def serve(
     app: WSGIApplication | str,
-    bind: str | Sequence[str] = "127.0.0.1:0",
-    *,
+    bind: str | int | tuple[str, int] | Sequence[str] | None = None,
+    *more: object,
     ssl_context: ssl.SSLContext | None = None,
     **settings: Any,
-) -> Iterator[Server]:
-    """Serve in an OS thread and hub of its own while the `with` block runs; the Server accepts when it begins.
+) -> Server:
+    """Start to serve in an OS thread and hub of its own, and return the Server, which accepts already.
 
     In a program whose threads are patched it runs in the current hub, with all the others.
-    `app` is a WSGI app or a "module:attr". `ssl_context` has it speak TLS, as `certfile` does; it is taken as it is.
-    Leaving the block stops gracefully, for at most `graceful_timeout` s.
-    `chdir`, `error_logfile`, `log_level`, `threadpool_size`, `block_threshold`, `dump_signal` and `backdoor` are for
-    run() and the command, which own their process; `monkey_patch` is for the command alone. Raises ConfigError for
-    settings and addresses that won't do.
+
+    It is a context manager too, whose block's end stops it, gracefully, for at most `graceful_timeout` s; else stop()
+    does. `app` is a WSGI app or a "module:attr". `bind` is an address, several, a port, or (host, port); `host` and
+    `port` may stand in its place. Port 0, which is taken where none is given, is a free one: see Server.url.
+    `ssl_context` has it speak TLS, as `certfile` does; it is taken as it is. `chdir`, `error_logfile`, `log_level`,
+    `threadpool_size`, `dump_signal` and `backdoor` are for run() and the command, which own their process;
+    `monkey_patch` is for the command alone. Raises ConfigError for settings and addresses that won't do.
     """
+    if more or isinstance(app, socket.socket | GreenSocket):
+        raise ConfigError(
+            "greenserve.serve() takes a WSGI app; eventlet's serve(sock, handle) is greenserve_hub.serve(sock, handle) "
+            "here, and its wsgi.server(sock, app) is greenserve.wsgi_server(sock, app)"
+        )
     if isinstance(app, str):
         app = load_app(app)
     check_wsgi(app)
-    server = Server(app, Config.from_settings(bind=bind, **settings), ssl_context=ssl_context)
-    if is_monkey_patched("thread") and find_hub() is not None:
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-        return
-    started = threading.Event()
-    failure: list[BaseException] = []
-
-    def live() -> None:
-        hub = use_hub(server.config.hub)
-        try:
-            try:
-                server.start()
-            except BaseException as error:
-                failure.append(error)
-                return
-            finally:
-                started.set()
-            try:
-                server.wait()
-                _end_others(hub)
-            except BaseException as error:
-                failure.append(error)
-        finally:
-            server.release()
-            hub.close()
-
-    thread = threading.Thread(target=live, name="greenserve", daemon=True)
-    thread.start()
-    started.wait()
-    if failure:
-        thread.join()
-        raise failure[0]
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join()
-        if failure:
-            raise failure[0]
-
-
-def _end_others(hub: Hub) -> None:
-    """End what apps have left running: once its thread is over, nothing could ever wake it, or free it."""
-    for _ in range(3):  # what they do in their finally clauses may take turns too
-        for green in tuple(hub.parked):
-            kill(green)
+    if bind is not None:
+        settings["bind"] = bind
+    elif settings.keys() & {"host", "port"}:
+        settings.setdefault("port", 0)
+    else:
+        settings["bind"] = "127.0.0.1:0"
+    server = EmbeddedServer(app, Config.from_settings(**settings), ssl_context=ssl_context)
+    server.start()
+    return server
 
 
 def run(app: WSGIApplication | str, **settings: Any) -> int:

@@ -8,8 +8,8 @@
     ├── PeerGone                        the peer left: answer nothing, log at debug; a ConnectionError too
     │   └── WebSocketClosed(code, reason)   … or this side did: nothing can be sent any more
     ├── AppError                        the app broke WSGI: 500 and a loud log
-    └── ConfigError                     one clear line, exit 2
-        └── AppImportError              the app can't be had: exit 3, with the user's own traceback
+    └── ConfigError                     one clear line, exit 2; exit 4 where it may pass by itself
+        └── AppImportError              the app can't be had: exit 3 or 4, with the user's own traceback
 
 It imports nothing, so that every layer may raise these. An error that enforces a rule cites it in
 its text: "Content-Length with Transfer-Encoding (RFC 9112 §6.1)".
@@ -28,6 +28,9 @@ __all__ = [
     "ServeError",
     "WebSocketClosed",
 ]
+
+
+RETRY = 4  # the exit code where whoever has started the command may just start it again
 
 
 class ServeError(Exception):
@@ -84,6 +87,12 @@ class ConfigError(ServeError):
 
     exit_code = 2
 
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        """Take the clear line. `may_pass`: the next start may well succeed, with nothing mended: a port was in use."""
+        super().__init__(message)
+        if may_pass:
+            self.exit_code = RETRY
+
 
 class AppImportError(ConfigError):
     """The app can't be imported or is no WSGI app.
@@ -93,7 +102,7 @@ class AppImportError(ConfigError):
 
     exit_code = 3
 
-    def __init__(self, message: str, details: str = "") -> None:
+    def __init__(self, message: str, details: str = "", *, may_pass: bool = False) -> None:
         """Take the clear line and, where the user's code raised, its traceback as text."""
-        super().__init__(message)
+        super().__init__(message, may_pass=may_pass)
         self.details = details

@@ -81,7 +81,8 @@ def _find(module: ModuleType, where: str) -> WSGIApplication:
         if inspect.ismodule(value):
             continue  # a package's submodule app.py, not an app
         if name == "create_app" and callable(value):
-            return check_wsgi(run_users(value, f"{where}:create_app() failed"), f"{where}:create_app()")
+            made = run_users(value, f"{where}:create_app() failed", may_pass=True)
+            return check_wsgi(made, f"{where}:create_app()")
         return check_wsgi(value, f"{where}:{name}")
     hint = "".join(f"; {where}.{name} is a module" for name in there)
     raise AppImportError(f"{where} has no {', '.join(NAMES[:-1])} or {NAMES[-1]}{hint or _has(module, '')}")
@@ -113,7 +114,7 @@ def _evaluate(module: ModuleType, path: str, expression: str, spec: str) -> Any:
         return value
     if not callable(value):
         raise AppImportError(f"{spec}: {'.'.join(names)} is {kind_of(value)}, which can't be called")
-    return run_users(lambda: value(*arguments, **keywords), f"{spec} failed")
+    return run_users(lambda: value(*arguments, **keywords), f"{spec} failed", may_pass=True)
 
 
 def _member(owner: object, name: str) -> Any:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import hashlib
 import json
 import re
 import shutil
 import subprocess
+import threading
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -116,6 +119,23 @@ def test_shows_a_request(server):
     assert rows["SERVER_PROTOCOL"] == "HTTP/1.1"
     assert rows["greenserve.posthooks"] == "available"
     assert int(rows["green thread"], 16)
+    assert int(rows["OS thread"]) > 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_counts_os_threads_and_no_dummies():
+    """threading makes a dummy for each green thread, and each OS thread made in C, that asks who it is."""
+    ended = _thread.allocate_lock()
+    ended.acquire()
+
+    def ask():
+        threading.current_thread()
+        ended.release()
+
+    before = live.os_threads()
+    _thread.start_new_thread(ask, ())
+    ended.acquire()
+    eventually(lambda: live.os_threads() == before, "as many as before")
 
 
 # Uploads

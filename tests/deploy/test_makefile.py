@@ -44,6 +44,14 @@ def test_make_run_starts_the_demo_and_ends_by_ctrl_c():
     assert "stopped" in said
 
 
+def test_make_run_installs_what_the_demo_needs():
+    """In a fresh clone nothing else does: the server needs no WebOb."""
+    command = ["make", "-n", "run", f"VENV={ROOT}/.venv-none"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert "install --quiet -e '.[demo]'" in done.stdout
+    assert "'.[speedups,demo]'" in (ROOT / "Dockerfile").read_text()
+
+
 def test_make_run_says_that_the_port_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 from tests.deploy.processes import GREENSERVE, ROOT, running
+from tests.deploy.user_manager import UserManager, user_manager
 from tests.support.certificates import authority_file, issue_pair
 from tests.support.times import PATIENCE
 
@@ -113,3 +116,98 @@ def test_serves_a_socket_passed_as_descriptor_3_and_stops_by_sigterm():
             assert requests.get(url, timeout=PATIENCE).text == "Hello, world!\n"
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
+
+
+_WEB = """
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"served"]
+
+def make():
+    open("database").close()
+    return app
+"""
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("web")
+    (folder / "gs_web.py").write_text(_WEB)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def manager(folder, port, tmp_path_factory) -> Iterator[UserManager]:
+    units = tmp_path_factory.mktemp("units")
+    text = (FOLDER / "greenserve.service").read_text()
+    text = re.sub(
+        r"^(DynamicUser|StateDirectory|Protect|Private|ProcSubset)\w*=.*\n", "", text, flags=re.MULTILINE
+    )
+    path = os.pathsep.join(str(ROOT / part) for part in ("server", "hub"))
+    text = text.replace("/srv/myapp/venv/bin/greenserve", " ".join(GREENSERVE))
+    text = text.replace(
+        "WorkingDirectory=/srv/myapp", f"WorkingDirectory={folder}\nEnvironment=PYTHONPATH={path}"
+    )
+    text = text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    for name, app in (("web", "gs_web:app"), ("factory", "gs_web:make()"), ("none", "gs_none:app")):
+        (units / f"{name}.service").write_text(text.replace("myapp:app", app))
+    (units / "typo.service").write_text(text.replace("myapp:app", "--poool 3 gs_web:app"))
+    with user_manager(units) as manager:
+        yield manager
+
+
+def _tried_again(shown: dict[str, str]) -> bool:
+    return int(shown["NRestarts"]) > 0 and shown["ExecMainStatus"] == "4"
+
+
+def _runs(shown: dict[str, str]) -> bool:
+    return shown["SubState"] == "running"
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(shutil.which, ("systemctl", "unshare", "nsenter"))),
+    reason="needs root, systemd, unshare and nsenter",
+)
+class TestRuns:
+    """The service as it is shipped, in a real systemd, but for what only the machine's own systemd can lock away."""
+
+    def served(self, port: int) -> str:
+        return requests.get(f"http://127.0.0.1:{port}/", timeout=PATIENCE).text
+
+    def test_it_is_started_when_it_serves_and_stops(self, manager, port):
+        done = manager.systemctl("start", "web")
+        assert done.returncode == 0, done.stderr
+        assert self.served(port) == "served"
+        shown = manager.shown("web")
+        assert (shown["SubState"], shown["StatusText"]) == ("running", f"serving at http://127.0.0.1:{port}")
+        assert manager.systemctl("stop", "web").returncode == 0
+        shown = manager.shown("web")
+        assert (shown["SubState"], shown["Result"], shown["ExecMainStatus"]) == ("dead", "success", "0")
+
+    def test_a_port_in_use_is_tried_until_it_is_free(self, manager, port):
+        with socket.create_server(("127.0.0.1", port)):
+            assert manager.systemctl("start", "web").returncode != 0
+            manager.becomes("web", _tried_again)
+        manager.becomes("web", _runs)
+        assert self.served(port) == "served"
+        manager.systemctl("stop", "web")
+
+    def test_a_factory_that_fails_is_tried_until_it_does_not(self, manager, port, folder):
+        assert manager.systemctl("start", "factory").returncode != 0
+        manager.becomes("factory", _tried_again)
+        (folder / "database").touch()
+        manager.becomes("factory", _runs)
+        assert self.served(port) == "served"
+        manager.systemctl("stop", "factory")
+
+    @pytest.mark.parametrize(("unit", "code"), [("typo", "2"), ("none", "3")])
+    def test_what_no_next_try_can_mend_is_not_tried(self, manager, unit, code):
+        assert manager.systemctl("start", unit).returncode != 0
+        shown = manager.shown(unit)
+        assert (shown["SubState"], shown["ExecMainStatus"], shown["NRestarts"]) == ("failed", code, "0")

@@ -127,6 +127,7 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "backdoor": "[::1]:1",
         "chdir": str(folder),
         "hub": "poll",
+        "chunked_bodies": "buffer",
         "header_map": "refuse",
         "redirect_bind": "127.0.0.1:2",
         "client_cert": "optional",
@@ -147,6 +148,27 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
     assert main(argv) == 0
     config = served[0][1]
     assert [name for name, entry in SETTINGS.items() if getattr(config, name) == entry.default] == []
+
+
+def test_the_app_may_stand_in_the_file_or_a_variable(
+    served: list[tuple[Any, Config]],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "greenserve.toml").write_text('app = "gs_cli_app:app"\npool = 3\n')
+    assert main([]) == 0
+    assert main(["--check-config"]) == 0
+    assert "gs_cli_app:app are fine" in capsys.readouterr().out
+    monkeypatch.setenv("GREENSERVE_APP", "gs_cli_none:app")
+    assert main([]) == 3
+    assert main(["gs_cli_app"]) == 0
+    assert [config.pool for _, config in served] == [3, 3]
+    capsys.readouterr()
+    assert main(["--print-config"]) == 0
+    printed = capsys.readouterr().out
+    assert tomllib.loads(printed)["app"] == "gs_cli_none:app"
+    assert "# env GREENSERVE_APP" in printed
 
 
 def test_chdir_comes_before_the_import(served: list[tuple[Any, Config]], folder: Path) -> None:
@@ -172,6 +194,17 @@ def test_the_servers_exit_code_is_the_commands(
         (["--no-sendfil", "a:b"], "unknown flag --no-sendfil; did you mean --no-sendfile?"),
         (["--check-confg", "a:b"], "unknown flag --check-confg; did you mean --check-config?"),
         (["-x"], "unknown flag -x; greenserve --help lists all"),
+        (["--port", "80", "a:b"], "unknown flag --port: --bind takes both, as HOST:PORT: 0.0.0.0:8000"),
+        (["-w", "4", "a:b"], "unknown flag -w: greenserve runs one process"),
+        (["-w4", "a:b"], "unknown flag -w: greenserve runs one process"),
+        (["--timeout=3"], "unknown flag --timeout: --request-timeout ends one request"),
+        (["a:b", "8000"], "one app at a time, not a:b and 8000; to listen there, give --bind 127.0.0.1:8000"),
+        (["a:b", "[::1]:8"], "one app at a time, not a:b and [::1]:8; to listen there, give --bind [::1]:8"),
+        (["runserver", "a"], "one app at a time, not runserver and a; there is no subcommand: greenserve a"),
+        (
+            ["-c", "gunicorn.conf.py", "a:b"],
+            "--config gunicorn.conf.py: that is Python, and greenserve reads TOML",
+        ),
         (["--head", "3", "a:b"], "unknown flag --head"),  # no abbreviations: they break with new flags
         (["a:b", "--pool"], "argument --pool: expected one argument"),
         (["--pool", "0", "a:b"], "pool = '0' (flag --pool): too small; allowed: a whole number, at least 1"),

@@ -10,8 +10,11 @@ import socket
 import ssl
 import sys
 import threading
+import time
+import urllib.request
 import weakref
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ import pytest
 import requests
 from tests.support.apps import Environ, Start, path
 from tests.support.certificates import client_context, issue
+from tests.support.commands import command
 from tests.support.raw import RawClient, ask, request
 from tests.support.running import Gate, becomes_quiet, open_files, own_hub
 from tests.support.times import MS, PATIENCE
@@ -106,6 +110,255 @@ class TestServe:
         monkeypatch.setenv("GREENSERVE_BACKLOG", "9")
         with serve(path, pool=5) as server:
             assert (server.config.pool, server.config.backlog, server.config.access_logfile) == (5, 9, "off")
+
+
+class TestWithoutABlock:
+    """serve() starts at the call; what it returns is a Server."""
+
+    def test_it_serves_until_it_is_stopped(self) -> None:
+        before = open_files(), threading.enumerate()
+        server = serve(path)
+        assert isinstance(server, Server)
+        assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+        assert server.stats.requests == 1
+        assert not server.wait(0)
+        server.stop()
+        assert server.wait(0)
+        server.stop()  # repeatable
+        assert (open_files(), threading.enumerate()) == before
+        with pytest.raises(ConnectionRefusedError):
+            RawClient(server.address)
+
+    def test_it_can_be_given_to_a_block_later(self) -> None:
+        server = serve(path)
+        with server as same:
+            assert same is server
+            assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+        assert server.wait(0)
+
+    def test_it_starts_once(self) -> None:
+        with serve(path) as server:
+            with pytest.raises(ConfigError, match="starts once"):
+                server.start()
+            assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+
+    def test_a_request_may_stop_it(self) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            spawn(server.stop)
+            return path(environ, start_response)
+
+        server = serve(app)
+        assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+        assert server.wait(PATIENCE)
+        server.stop()
+        assert "greenserve" not in [thread.name for thread in threading.enumerate()]
+
+    def test_its_errors_are_raised_by_the_call(self) -> None:
+        before = open_files(), threading.enumerate()
+        with pytest.raises(ConfigError, match="no such address"):
+            serve(path, bind="192.0.2.1:80")
+        assert (open_files(), threading.enumerate()) == before
+
+    def test_a_server_in_this_hub_is_a_context_manager_too(self) -> None:
+        with own_hub():
+            with Server(path, bind="127.0.0.1:0") as server, RawClient(server.address, green=True) as client:
+                assert client.get("/a").body == b"/a"
+            assert server.wait(0)
+
+    _PROGRAM = """
+import greenserve
+{patch}
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"x"]
+
+server = greenserve.serve(app)
+{use}
+"""
+
+    @pytest.mark.parametrize("patch", ["", "greenserve.monkey_patch()"])
+    def test_a_program_that_ends_at_once_is_told_so(self, tmp_path: Path, patch: str) -> None:
+        (tmp_path / "program.py").write_text(self._PROGRAM.format(patch=patch, use=""))
+        with command("program.py", folder=tmp_path) as process:
+            assert process.ended() == 0
+        (line,) = process.said
+        assert (
+            "ends with its program, before anybody has connected: wait() serves until it is stopped" in line
+        )
+
+    @pytest.mark.parametrize("patch", ["", "greenserve.monkey_patch()"])
+    @pytest.mark.parametrize("end", ["", "server.stop()", "import os; os.fork() or os._exit(0); os.wait()"])
+    def test_one_that_has_used_it_ends_without_a_word(self, tmp_path: Path, patch: str, end: str) -> None:
+        use = f"import urllib.request\nassert urllib.request.urlopen(server.url).read() == b'x'\n{end}"
+        (tmp_path / "program.py").write_text(self._PROGRAM.format(patch=patch, use=use))
+        with command("-W", "ignore", "program.py", folder=tmp_path) as process:
+            assert process.ended() == 0
+        assert process.said == []
+
+
+class TestAddresses:
+    """Where it listens, as programs like to say it."""
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {},
+            {"bind": "127.0.0.1:0"},
+            {"bind": 0},
+            {"bind": ("127.0.0.1", 0)},
+            {"bind": [("127.0.0.1", 0)]},
+            {"port": 0},
+            {"host": "127.0.0.1"},
+            {"host": "127.0.0.1", "port": 0},
+            {"host": "127.0.0.1", "port": "0"},
+        ],
+    )
+    def test_of_ipv4(self, given: dict[str, Any]) -> None:
+        with serve(path, **given) as server:
+            assert server.address == ("127.0.0.1", server.port)
+            assert server.port > 0
+
+    @pytest.mark.parametrize(
+        "given", [{"host": "::1"}, {"host": "[::1]"}, {"bind": ("::1", 0)}, {"bind": ("::1", 0, 0, 0)}]
+    )
+    def test_of_ipv6(self, given: dict[str, Any]) -> None:
+        with serve(path, **given) as server:
+            assert server.address == ("::1", server.port)
+
+    def test_several(self, tmp_path: Path) -> None:
+        with serve(path, [("127.0.0.1", 0), 0, f"unix:{tmp_path}/socket"]) as server:
+            assert len(server.urls) == 3
+
+    def test_a_port_that_is_known(self) -> None:
+        with serve(path) as server:
+            port = server.port
+        for given in ({"bind": port}, {"port": port}, {"host": "localhost", "port": port}):
+            with serve(path, **given) as server:
+                assert server.port == port
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"bind": ":0", "port": 1}, "give bind, or host and port, not both"),
+            ({"bind": ":0", "host": "x"}, "give bind, or host and port, not both"),
+            ({"port": "many"}, "a port is a number from 0 to 65535"),
+            ({"port": 65536}, "a port is a number from 0 to 65535"),
+            ({"host": "a b"}, "is not a host name"),
+            ({"bind": 3.5}, "not an address"),
+            ({"bind": True}, "not an address"),
+        ],
+    )
+    def test_what_is_none(self, given: dict[str, Any], said: str) -> None:
+        with pytest.raises(ConfigError, match=said):
+            serve(path, **given)
+
+    def test_run_and_server_take_them_too(self) -> None:
+        assert greenserve.Config.from_settings({}, port=81).bind == ("127.0.0.1:81",)
+        assert greenserve.Config.from_settings({}, host="0.0.0.0").bind == ("0.0.0.0:8000",)
+        assert greenserve.Config.from_settings({}, bind=81).bind == ("127.0.0.1:81",)
+        assert Server(path, port=82).config.bind == ("127.0.0.1:82",)
+
+
+def test_eventlets_serve_is_told_where_it_is() -> None:
+    def handle(sock: Any, address: Any) -> None: ...
+
+    with listen(("127.0.0.1", 0)) as sock, socket.create_server(("127.0.0.1", 0)) as plain:
+        for call in (
+            lambda: serve(sock, handle),
+            lambda: serve(plain, handle, 100),
+            lambda: serve(sock, handle, concurrency=100),
+        ):
+            with pytest.raises(
+                ConfigError, match=r"greenserve_hub\.serve\(sock, handle\).*greenserve\.wsgi_server"
+            ):
+                call()  # type: ignore[no-untyped-call]
+
+
+class TestUnpatched:
+    """In a program that is not patched a call that waits holds all others: that is said, and none waits for itself."""
+
+    _HELD = "a green thread holds the hub"
+
+    def test_an_app_that_sleeps_is_told_of_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            time.sleep(400 * MS)
+            return path(environ, start_response)
+
+        with serve(app, block_threshold=0.05) as server:
+            for _ in range(2):
+                assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+        (told,) = [message for message in caplog.messages if self._HELD in message]
+        assert "time.sleep(400 * MS)" in told
+        assert "nothing in this program is patched" in told
+        assert "greenserve.monkey_patch()" in told
+        assert "(told once)" in told
+
+    def test_nobody_is_told_where_nobody_watches(self, caplog: pytest.LogCaptureFixture) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            time.sleep(400 * MS)
+            return path(environ, start_response)
+
+        with serve(app, block_threshold="off") as server:
+            assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
+        assert caplog.messages == []
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1"])
+    @pytest.mark.parametrize("client", ["requests", "urllib", "socket"])
+    def test_an_app_that_calls_its_own_url_is_not_held_for_ever(
+        self, host: str, client: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def call() -> object:
+            if client == "requests":
+                return requests.get(f"{server.url}/inner", timeout=10 * PATIENCE)
+            if client == "urllib":
+                return urllib.request.urlopen(f"{server.url}/inner").read()
+            with socket.create_connection(server.address) as sock:
+                sock.sendall(request("/inner"))
+                if not sock.recv(100):
+                    raise ConnectionError("closed")
+                return None
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            if environ["PATH_INFO"] == "/outer":
+                try:
+                    call()
+                except OSError as error:  # requests' and urllib's are
+                    environ["PATH_INFO"] = f"/cut off: {type(error).__name__}"
+            return path(environ, start_response)
+
+        with serve(app, host=host) as server:
+            assert requests.get(f"{server.url}/outer", timeout=PATIENCE).text.startswith("/cut off")
+            assert requests.get(f"{server.url}/after", timeout=PATIENCE).text == "/after"
+        told = [message for message in caplog.messages if "calls its own server" in message]
+        assert len(told) == 1
+        assert "greenserve.threads.execute()" in told[0]
+
+    def test_an_os_thread_may_make_the_call(self) -> None:
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            if environ["PATH_INFO"] == "/outer":
+                answer = greenserve.threads.execute(requests.get, f"{server.url}/inner", timeout=PATIENCE)
+                environ["PATH_INFO"] = f"/outer{answer.text}"
+            return path(environ, start_response)
+
+        with serve(app) as server:
+            assert requests.get(f"{server.url}/outer", timeout=PATIENCE).text == "/outer/inner"
+
+    def test_nobody_elses_call_is_cut(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Of another server, by the app, and of this one, by others."""
+
+        def slow(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            time.sleep(400 * MS)
+            return path(environ, start_response)
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            environ["PATH_INFO"] = requests.get(f"{other.url}/other", timeout=PATIENCE).text
+            return path(environ, start_response)
+
+        with serve(slow) as other, serve(app) as server, ThreadPoolExecutor(4) as pool:
+            urls = [f"{server.url}/a"] * 2 + [f"{other.url}/other"] * 2
+            found = list(pool.map(lambda url: requests.get(url, timeout=PATIENCE).text, urls))
+        assert found == ["/other"] * 4
+        assert not [message for message in caplog.messages if "calls its own server" in message]
 
 
 class TestErrors:

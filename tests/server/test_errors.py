@@ -21,6 +21,8 @@ def test_a_protocol_error_carries_its_status_and_the_rule() -> None:
 @pytest.mark.parametrize(("kind", "code"), [(errors.ConfigError, 2), (errors.AppImportError, 3)])
 def test_exit_codes(kind: type[errors.ConfigError], code: int) -> None:
     assert kind("x").exit_code == code
+    assert kind("x", may_pass=True).exit_code == 4
+    assert kind.exit_code == code
 
 
 def test_an_import_error_is_a_config_error_with_the_users_traceback() -> None:

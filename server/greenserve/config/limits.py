@@ -153,6 +153,15 @@ class LimitSettings:
         protects="work for clients that have given up, when the pool is full",
         precedent="mod_wsgi 45s",
     )
+    event_stream_retry: float = setting(
+        0.0,
+        kinds.duration(off="503, after which an EventSource never asks again"),
+        group=TIMEOUTS,
+        help="an EventSource for which there is no slot comes back after about this long: it gets 200 and an empty "
+        "stream in place of 503",
+        protects="event streams that end for good when the server was full, or restarting, once",
+        precedent="none: HTML's EventSource takes any status but 200 for its end",
+    )
     request_timeout: float = setting(
         300.0,
         kinds.duration(off="no deadline"),
@@ -219,6 +228,15 @@ class LimitSettings:
         help="body that the app left unread, thrown away to keep the connection",
         protects="reading a long upload that nobody wants",
         precedent="Go net/http 256K",
+    )
+    chunked_bodies: str = setting(
+        "auto",
+        kinds.choice("auto", "stream", "buffer"),
+        group=LIMITS,
+        help="a body in chunks: stream it to the app, or buffer it and give CONTENT_LENGTH; auto buffers for apps of "
+        "Django, Bottle, CherryPy and web.py, which would read nothing",
+        protects="apps that read by CONTENT_LENGTH alone taking a body in chunks for an empty one",
+        precedent="waitress, nginx buffer",
     )
     header_map: str = setting(
         "drop",

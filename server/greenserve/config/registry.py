@@ -11,10 +11,11 @@ source and what is allowed, on one line.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
+from greenserve.config.foreign import advice
 from greenserve.config.kinds import Kind
 from greenserve.errors import ConfigError
 
@@ -117,10 +118,15 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> No
             raise ConfigError(f"unknown setting {name} ({where}){closest(name.replace('-', '_'), known)}")
 
 
-def closest(name: str, known: Iterable[str]) -> str:
-    """Give the end of an "unknown …" line: the known name that is closest, or where all are."""
+def closest(name: str, known: Iterable[str], spell: Callable[[str], str] = str, prefix: str = "") -> str:
+    """Give the end of an "unknown …" line: what to do where another server calls a setting so, else the closest name.
+
+    `known` are the names as the reader would write them, but for `prefix`; `spell` writes that of a setting so.
+    """
+    if helpful := advice(name.lstrip("-"), spell):
+        return f": {helpful}"
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else "; greenserve --help lists all"
+    return f"; did you mean {prefix}{close[0]}?" if close else "; greenserve --help lists all"
 
 
 def choose(settings: Mapping[str, Setting], layers: Iterable[Layer]) -> Iterator[tuple[str, Any, str]]:

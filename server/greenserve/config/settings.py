@@ -23,6 +23,7 @@ from greenserve.config.listening import ListeningSettings
 from greenserve.config.proxies import ProxySettings
 from greenserve.config.registry import Given, Setting, choose, environment, refuse_unknown, settings_of
 from greenserve.config.running import RunningSettings
+from greenserve.config.variables import refuse_unknown_variables
 from greenserve.config.websockets import WebSocketSettings
 from greenserve.errors import ConfigError
 
@@ -47,13 +48,18 @@ class Config(
     def from_settings(cls, environ: Mapping[str, str] | None = None, /, **given: Any) -> Self:
         """Build the Config of an embedded server: keywords, then environment, then defaults.
 
-        Raises ConfigError for an unknown keyword or a bad value. No file is read, and the access log
+        `host` and `port` may stand in place of `bind`, which may also be a port or (host, port).
+
+        Raises ConfigError for an unknown keyword or variable, or a bad value. No file is read, and the access log
         is off unless asked for.
         """
+        environ = os.environ if environ is None else environ
+        _set_bind(given)
         refuse_unknown(given, SETTINGS, "keyword")
+        refuse_unknown_variables(environ, SETTINGS)
         layers = [
             {name: Given(value, f"keyword {name}") for name, value in given.items()},
-            environment(SETTINGS.values(), os.environ if environ is None else environ),
+            environment(SETTINGS.values(), environ),
             {s.name: Given(s.embedded, "default") for s in SETTINGS.values()},
         ]
         chosen = list(choose(SETTINGS, layers))
@@ -70,6 +76,38 @@ class Config(
     def redirect_addresses(self) -> tuple[BindAddress, ...]:
         """`redirect_bind`, parsed."""
         return tuple(parse_bind(text) for text in self.redirect_bind)
+
+
+def _set_bind(given: dict[str, Any]) -> None:
+    """Write as text what a program may give as numbers."""
+    if given.keys() & {"host", "port"}:
+        if "bind" in given:
+            raise ConfigError("give bind, or host and port, not both (keyword bind)")
+        given["bind"] = _joined(given.pop("host", "127.0.0.1"), given.pop("port", 8000))
+    elif "bind" in given:
+        bind = given["bind"]
+        if isinstance(bind, list | tuple) and not _is_pair(bind):
+            given["bind"] = [_as_text(one) for one in bind]
+        else:
+            given["bind"] = _as_text(bind)
+
+
+def _is_pair(value: object) -> bool:
+    """Return True for an address of the socket module, (host, port); IPv6 has two numbers more."""
+    return isinstance(value, tuple) and len(value) in (2, 4) and all(type(one) is int for one in value[1:])
+
+
+def _as_text(address: object) -> object:
+    if type(address) is int:
+        return f"127.0.0.1:{address}"
+    if isinstance(address, tuple) and _is_pair(address):
+        return _joined(*address[:2])
+    return address
+
+
+def _joined(host: object, port: object) -> str:
+    text = str(host)
+    return f"[{text}]:{port}" if ":" in text and text[0] != "[" else f"{text}:{port}"
 
 
 SETTINGS: Mapping[str, Setting] = settings_of(Config)

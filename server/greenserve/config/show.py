@@ -20,14 +20,19 @@ _COLUMN = 42  # where the sources begin, unless a value is longer
 def show_config(loaded: Loaded) -> str:
     """Give the configuration as TOML, one setting a line, each with its source as a comment."""
     lines = [] if loaded.file is None else [f"# file: {loaded.file}"]
+    if loaded.app is not None:
+        lines.append(_line("app", _quoted(str(loaded.app.value)), loaded.app.origin))
     group = ""
     for name, entry in SETTINGS.items():
         if entry.group != group:
             group = entry.group
             lines += ["", f"# {group}"]
-        value = f"{name} = {_toml(entry, getattr(loaded.config, name))}"
-        lines.append(f"{value:<{_COLUMN}} # {loaded.origins[name]}")
+        lines.append(_line(name, _toml(entry, getattr(loaded.config, name)), loaded.origins[name]))
     return "\n".join(lines).strip() + "\n"
+
+
+def _line(name: str, value: str, origin: str) -> str:
+    return f"{f'{name} = {value}':<{_COLUMN}} # {origin}"
 
 
 def _toml(entry: Setting, value: Any) -> str:

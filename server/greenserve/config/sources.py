@@ -1,4 +1,4 @@
-"""Configuration for the command: flags beat variables beat the file beats the defaults.
+"""Configuration for the command, and which app it serves: flags beat variables beat the file beats the defaults.
 
 Reads `greenserve.toml`, or `[tool.greenserve]` of `pyproject.toml`, in the current folder (or the
 file that `--config` names) and hands the layers to the registry. Called by cli.py; an embedded
@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greenserve.config.kinds import text
+from greenserve.config.python_files import refuse_python
 from greenserve.config.registry import Given, choose, environment, refuse_unknown
 from greenserve.config.settings import SETTINGS, Config, check_together
+from greenserve.config.variables import APP, refuse_unknown_variables
 from greenserve.errors import ConfigError
 
 __all__ = ["Loaded", "load_config"]
@@ -28,11 +31,12 @@ PROJECT_FILE = "pyproject.toml"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A Config, where each of its values came from, and the file that was read, if any."""
+    """A Config, where each of its values came from, the file that was read, if any, and which app is to be served."""
 
     config: Config
     origins: Mapping[str, str]
     file: Path | None
+    app: Given | None = None
 
 
 def load_config(
@@ -42,15 +46,34 @@ def load_config(
     folder: str | os.PathLike[str] = ".",
     environ: Mapping[str, str] | None = None,
 ) -> Loaded:
-    """Merge flags, environment, file and defaults; raise ConfigError with one clear line."""
+    """Merge flags, environment, file and defaults; raise ConfigError with one clear line.
+
+    Besides settings `flags` may have the command's argument, as `app`.
+    """
     environ = os.environ if environ is None else environ
+    refuse_unknown_variables(environ, SETTINGS)
+    variables = environment(SETTINGS.values(), environ)
+    if environ.get(APP):
+        variables["app"] = Given(environ[APP], f"env {APP}")
     path, table = _read_file(Path(folder), None if file is None else Path(file))
-    layers = [flags or {}, environment(SETTINGS.values(), environ), table, _of_others(environ)]
+    layers = [flags or {}, variables, table, _of_others(environ)]
     chosen = list(choose(SETTINGS, layers))
     values = {name: value for name, value, _ in chosen}
     origins = {name: origin for name, _, origin in chosen}
     check_together(values, origins)
-    return Loaded(Config(**values), origins, path)
+    app = next((layer["app"] for layer in layers if "app" in layer), None)
+    if app is not None:
+        _check_app(app)
+    return Loaded(Config(**values), origins, path, app)
+
+
+def _check_app(app: Given) -> None:
+    try:
+        text().parse(app.value)
+    except ValueError as error:
+        raise ConfigError(
+            f"app = {app.value!r} ({app.origin}): {error}; allowed: module:app, module:factory() or the path of a file"
+        ) from None
 
 
 def _of_others(environ: Mapping[str, str]) -> dict[str, Given]:
@@ -67,6 +90,7 @@ def _of_others(environ: Mapping[str, str]) -> dict[str, Given]:
 def _read_file(folder: Path, named: Path | None) -> tuple[Path | None, dict[str, Given]]:
     if named is not None:
         candidates = [folder / named]
+        refuse_python(named, candidates[0])
         if not candidates[0].is_file():
             raise ConfigError(f"--config {named}: no such file")
     else:
@@ -75,7 +99,7 @@ def _read_file(folder: Path, named: Path | None) -> tuple[Path | None, dict[str,
         shown = str(named or path.name)
         table, prefix = _table(path, shown)
         if table is not None:
-            refuse_unknown(table, SETTINGS, shown)
+            refuse_unknown(table, [*SETTINGS, "app"], shown)
             return path, {name: Given(value, f"{shown}: {prefix}{name}") for name, value in table.items()}
     if named is not None:
         raise ConfigError(f"--config {named}: has no [tool.greenserve]")

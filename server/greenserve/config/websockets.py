@@ -50,7 +50,7 @@ class WebSocketSettings:
         200,
         kinds.count(least=0),
         group=WEBSOCKETS,
-        help="what a message may grow by inflation, where it is longer than 1 MiB; more is 1009; 0: anything",
+        help="what a message may grow by inflation, where it is longer than 4 MiB; more is 1009; 0: anything",
         protects="deflate bombs: a thousand times the memory that was sent",
         precedent="Apache DeflateInflateRatioLimit 200",
     )

@@ -26,11 +26,15 @@ _HEAD_END: Final = b"\r\n\r\n"
 _EMPTY_LINES: Final = 4  # before a request; RFC 9112 §2.2 asks for one
 _NO_CALLBACKS: Final = object()
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
-_METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]{0,31}")
+_LONGEST_METHOD: Final = 32  # bytes
+_METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]{0,%d}" % (_LONGEST_METHOD - 1))
 _RESERVED: Final = b"PRI"  # no method, but how HTTP/2 begins (RFC 9113 §11.6)
 _REQUEST_LINE: Final = re.compile(rb"[^ ]+ [^ ]+ [A-Z]+/[0-9]\.[0-9]\r\n")
 _VERSION: Final = re.compile(rb" HTTP/(\d\.\d)(?:\r\n|\Z)")
 _CODING: Final = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_SPACE_BEHIND_CODING: Final = re.compile(
+    rb"(\r\ntransfer-encoding:[ \t]*+chunked)[ \t]++(?=\r\n)", re.IGNORECASE
+)
 
 
 def read_whole_head(data: bytes, limits: HeadLimits) -> tuple[RequestHead, bytes] | None:
@@ -48,9 +52,10 @@ def read_whole_head(data: bytes, limits: HeadLimits) -> tuple[RequestHead, bytes
         pass  # llhttp's word for: the head is over, another protocol may follow. That is for the app to say.
     except HttpParserError as error:
         method = raw.partition(b" ")[0]
-        if not _is_unknown(method):
-            raise _explain(error, raw) from None
-        _check(HttpRequestParser(_NO_CALLBACKS), b"GET" + raw[len(method) :], raw)
+        if _is_unknown(method):
+            _check(HttpRequestParser(_NO_CALLBACKS), b"GET" + raw[len(method) :], raw)
+        else:
+            _judge(error, raw)
     return make_head(raw.decode("latin-1"), limits), rest
 
 
@@ -83,8 +88,8 @@ class HeadReader:
             known = 0
         end = raw.find(_HEAD_END, max(0, known - 3)) + 4
         if end < 4:
+            self._check_grammar(raw, known, len(raw))  # first: a method too long is no target too long
             self._check_unfinished(raw)
-            self._check_grammar(raw, known, len(raw))
             self._check_line(raw)
             return None
         rest = bytes(raw[end:])
@@ -124,6 +129,8 @@ class HeadReader:
         # llhttp would skip any number of lone CR and LF.
         if (space or method not in (b"", b"\r")) and not _TOKEN.fullmatch(method):
             raise _not_http(raw)
+        if len(method) > _LONGEST_METHOD:
+            raise _unknown_method()
         if not space:
             return
         self._parser = HttpRequestParser(_NO_CALLBACKS)
@@ -138,7 +145,21 @@ def _check(parser: HttpRequestParser, shown: bytes | bytearray, raw: bytes | byt
     except HttpParserUpgrade:
         pass  # as above
     except HttpParserError as error:
-        raise _explain(error, bytes(raw)) from None
+        _judge(error, bytes(raw))
+
+
+def _judge(error: HttpParserError, raw: bytes) -> None:
+    """Raise what llhttp's error means, unless it has refused what is in order: a tab behind `chunked`.
+
+    Whitespace around a value is none of it (RFC 9110 §5.5), but llhttp takes only spaces there. It says so at the
+    head's end, so the whole head is here and is looked at once more, without it.
+    """
+    method = raw.partition(b" ")[0]
+    trimmed, count = _SPACE_BEHIND_CODING.subn(rb"\1", raw)
+    if not count or raw[-4:] != _HEAD_END:
+        raise _explain(error, raw) from None
+    shown = b"GET" + trimmed[len(method) :] if _is_unknown(method) else trimmed
+    _check(HttpRequestParser(_NO_CALLBACKS), shown, trimmed)
 
 
 def _is_unknown(method: bytes | bytearray) -> bool:
@@ -160,7 +181,7 @@ def _explain(error: HttpParserError, raw: bytes) -> ProtocolError:
         return ProtocolError(505, "HTTP version not supported (RFC 9110 §15.6.6)")
     if isinstance(error, HttpParserInvalidMethodError) or word == _RESERVED:
         if space and _TOKEN.fullmatch(word):
-            return ProtocolError(501, "method not implemented: up to 32 of A-Z, 0-9, - and _ (RFC 9110 §9.1)")
+            return _unknown_method()
         return _not_http(raw)
     text = str(error)
     if "Transfer-Encoding" in text:
@@ -170,6 +191,12 @@ def _explain(error: HttpParserError, raw: bytes) -> ProtocolError:
         if codings:
             return coding_error(b", ".join(codings).decode("latin-1"))
     return ProtocolError(400, f"{text} (RFC 9112 §3, §5)")
+
+
+def _unknown_method() -> ProtocolError:
+    return ProtocolError(
+        501, f"method not implemented: up to {_LONGEST_METHOD} of A-Z, 0-9, - and _ (RFC 9110 §9.1)"
+    )
 
 
 def _not_http(raw: bytes | bytearray) -> ProtocolError:

@@ -237,6 +237,8 @@ def _check_has_length(head: RequestHead) -> None:
 def coding_error(coding: str) -> ProtocolError:
     """Why a Transfer-Encoding that is not just `chunked` is refused."""
     names = [part.strip(" \t").lower() for part in coding.split(",")]
+    if not any(names):
+        return ProtocolError(400, "an empty Transfer-Encoding (RFC 9112 §6.1)")
     if names.count("chunked") > 1 or ("chunked" in names and names[-1] != "chunked"):
         return ProtocolError(400, "chunked must be the last coding, once (RFC 9112 §6.1)")
     return ProtocolError(501, "only the transfer coding chunked is implemented (RFC 9112 §6.1)")

@@ -24,6 +24,16 @@ _ADVICE: Final = {
     errno.ENOENT: "the folder does not exist; create it first",
 }
 
+# What is so now may be otherwise in a moment, with nobody's doing: the port's owner stops, the address comes up.
+_MAY_PASS: Final = {
+    errno.EADDRINUSE,
+    errno.EADDRNOTAVAIL,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOBUFS,
+    errno.ENOMEM,
+}
+
 # Bytes that the kernel holds for a connection beyond what is under way. Larger answers cost us more turns: one of 1 MiB
 # some 0.7 ms of CPU on loopback instead of 0.3. A client that doesn't read costs the kernel 180 KiB, not 1.4 MB.
 _UNSENT: Final = 128 * 1024
@@ -46,7 +56,9 @@ def open_listener(address: BindAddress, backlog: int, reuse_port: bool, socket_m
             raise
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
-        raise ConfigError(f"cannot listen at {address}: {advice}") from error
+        raise ConfigError(
+            f"cannot listen at {address}: {advice}", may_pass=error.errno in _MAY_PASS
+        ) from error
     return prepare(sock)
 
 
@@ -85,7 +97,8 @@ def _bind_tcp(address: BindAddress, reuse_port: bool) -> socket.socket:
         found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise ConfigError(
-            f"cannot listen at {address}: the name {address.host!r} is unknown ({error.strerror})"
+            f"cannot listen at {address}: the name {address.host!r} is unknown ({error.strerror})",
+            may_pass=error.errno == socket.EAI_AGAIN,
         ) from error
     # A name may stand for several; IPv4 first, as clients of "localhost" expect where both are there.
     family, kind, protocol, _, target = min(found, key=lambda entry: entry[0] != socket.AF_INET)
@@ -134,9 +147,12 @@ def _remove_stale(address: BindAddress) -> None:
         except ConnectionRefusedError:
             os.unlink(address.path)
         except OSError as error:
-            raise ConfigError(f"cannot listen at {address}: {error.strerror or error}") from error
+            raise ConfigError(
+                f"cannot listen at {address}: {error.strerror or error}",
+                may_pass=isinstance(error, TimeoutError | BlockingIOError),  # somebody is there, and busy
+            ) from error
         else:
-            raise ConfigError(f"cannot listen at {address}: {_ADVICE[errno.EADDRINUSE]}")
+            raise ConfigError(f"cannot listen at {address}: {_ADVICE[errno.EADDRINUSE]}", may_pass=True)
 
 
 def file_of(sock: socket.socket) -> tuple[str, int] | None:
@@ -166,6 +182,19 @@ def name_and_port(sock: socket.socket, scheme: str = "http") -> tuple[str, str]:
     if sock.family == socket.AF_UNIX:
         return "localhost", "443" if scheme == "https" else "80"
     return name[0], str(name[1])
+
+
+def reach_of(sock: socket.socket) -> str:
+    """Where else it is found, where url_of() can name one place of many; for the log."""
+    address = sock.getsockname()[0] if sock.family in (socket.AF_INET, socket.AF_INET6) else ""
+    if address == "0.0.0.0":
+        return " and at all other IPv4 addresses of this machine (0.0.0.0)"
+    if address == "::":
+        both = not sock.getsockopt(
+            socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+        )  # a socket that was handed over, say
+        return f" and at all other {'' if both else 'IPv6 '}addresses of this machine ([::])"
+    return ""
 
 
 def url_of(sock: socket.socket, scheme: str = "http") -> str:

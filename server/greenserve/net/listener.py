@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from greenserve.net.binding import file_of, name_and_port, remove_file, url_of
+from greenserve.net.binding import file_of, name_and_port, reach_of, remove_file, url_of
 from greenserve.net.connection import Connection
 from greenserve.net.faults import OF_THE_MACHINE, OF_THE_PEER, advice
 from greenserve.net.stream import Stream
@@ -62,6 +62,7 @@ class Listener:
         self.environ: dict[str, Any] = base_environ(scheme, name, port, software, errors)
         self._tls_environs: dict[tuple[str, ...], dict[str, Any]] = {}
         self.url = url_of(sock, scheme)
+        self.reach = reach_of(sock)
         self._file = file_of(sock)
         self._is_closed = False
         self._pause = _FIRST_PAUSE

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from greenserve.config import Config
 from greenserve.errors import PeerGone, ProtocolError
+from greenserve.net.complaints import Complaints
 from greenserve.net.stream import HEAD_SIZE, Stream
 from greenserve.proxies import ProxyHeader, ProxyReader, Trust
 from greenserve.wsgi import Peer
 from greenserve_hub.loop import Hub
 
 log = logging.getLogger("greenserve.error")
-
-_PAUSE: Final = 10.0  # seconds between two lines of the log that say the same of different connections
 
 
 class Prefaces:
@@ -32,8 +31,8 @@ class Prefaces:
         """As configured."""
         self.versions = config.proxy_protocol
         self._trust = Trust(config.proxy_allow_from)
-        self._strangers = _Complaints(hub, logging.INFO)
-        self._errors = _Complaints(hub, logging.WARNING)
+        self._strangers = Complaints(hub.clock, logging.INFO)
+        self._errors = Complaints(hub.clock, logging.WARNING)
 
     def admits(self, peer: str) -> bool:
         """Whether a peer may send a header; if not, the log is told."""
@@ -62,28 +61,6 @@ class Prefaces:
             environ["wsgi.url_scheme"] = "https"
             environ["HTTPS"] = "on"
         return environ
-
-
-class _Complaints:
-    """Lines for the log, at most one in a while: a flood of connections must not become one of lines."""
-
-    def __init__(self, hub: Hub, level: int) -> None:
-        self._hub = hub
-        self._level = level
-        self._next = 0.0
-        self._untold = 0
-
-    def tell(self, message: str, *args: object) -> None:
-        now = self._hub.clock()
-        if now < self._next:
-            self._untold += 1
-            return
-        self._next = now + _PAUSE
-        if self._untold:
-            message = f"{message} (and %d more)"
-            args = *args, self._untold
-        self._untold = 0
-        log.log(self._level, message, *args)
 
 
 class Preface:

@@ -15,9 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
-from typing import Any, TextIO, cast
+from types import TracebackType
+from typing import Any, Self, TextIO, cast
 
 from greenserve.access_log import AccessLog, open_access_log
+from greenserve.app_frameworks import reads_by_length
 from greenserve.config import BindAddress, Config
 from greenserve.errors import ConfigError
 from greenserve.http1 import HeadLimits
@@ -41,7 +43,7 @@ from greenserve.net.websocket_options import WebSocketOptions
 from greenserve.process_check import check_process
 from greenserve.proxies import Trust
 from greenserve.version import version
-from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
+from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication, with_lengths
 from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads import GreenThread, kill, sleep, spawn, spawn_n
@@ -96,6 +98,9 @@ class Server:
         self.timeouts = Timeouts(config)
         software = f"greenserve/{version()}"
         server_line = "Server: greenserve\r\n" if config.server_header else ""
+        bodies = config.chunked_bodies
+        if bodies == "buffer" or (bodies == "auto" and reads_by_length(app)):
+            app = with_lengths(app)
         self.service = Service(
             app,
             DateLine(),
@@ -292,6 +297,18 @@ class Server:
         except ConfigError as error:
             log.error("the certificates can't be reloaded, those of before stay: %s", error)
 
+    def __enter__(self) -> Self:
+        """Start, unless it has been."""
+        if not self._started:
+            self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop gracefully."""
+        self.stop()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks."""
         if self._ended.is_set():
@@ -308,6 +325,11 @@ class Server:
     def urls(self) -> list[str]:
         """Where clients on this machine find it, in the order of `bind`."""
         return [listener.url for listener in self.listeners]
+
+    @property
+    def places(self) -> list[str]:
+        """The same, and where each says less than all: for the log."""
+        return [listener.url + listener.reach for listener in self.listeners]
 
     @property
     def redirect_urls(self) -> list[str]:

@@ -79,13 +79,23 @@ def _accept(
     headers: Sequence[tuple[str, str]],
     options: WebSocketOptions,
 ) -> WebSocket:
-    handshake = shake_hands(
-        environ,
-        subprotocols=subprotocols,
-        origins=options.origins,
-        compression=options.compression,
-        headers=headers,
-    )
+    try:
+        handshake = shake_hands(
+            environ,
+            subprotocols=subprotocols,
+            origins=options.origins,
+            compression=options.compression,
+            headers=headers,
+        )
+    except HandshakeError as error:
+        if (
+            error.status == 403
+        ):  # its Origin: a page of our own, maybe, and whoever runs the server has to know
+            host = environ.get("HTTP_HOST", "")
+            options.refusals.tell(
+                "no WebSocket at %.100a of %.100a: %s", environ["PATH_INFO"], host, error.reason
+            )
+        raise
 
     def make(connection: Connection, ahead: bytes) -> WebSocket:
         return WebSocket(connection, ahead, handshake, environ, options)

@@ -5,6 +5,7 @@ Made once for a server and once for each WebSocketWSGI that has its own; shared 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -12,8 +13,10 @@ from typing import Any, Final, Self
 
 from greenserve.config import SETTINGS, Config
 from greenserve.errors import ConfigError
+from greenserve.net.complaints import Complaints
 from greenserve.websocket import Compression, Origins, ReadLimits
 from greenserve_hub.deadlines import NEVER
+from greenserve_hub.natives import time
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class WebSocketOptions:
     close_timeout: float
     compression: Compression | None
     origins: Origins
+    refusals: Complaints  # the log's lines about Origins, of all handlers of a server
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -45,6 +49,7 @@ class WebSocketOptions:
             config.ws_close_timeout or NEVER,
             Compression() if config.ws_compression else None,
             config.ws_origins,
+            Complaints(time.monotonic, logging.WARNING),
         )
 
     def but(self, own: Mapping[str, Any]) -> Self:

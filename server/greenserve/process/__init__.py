@@ -1,4 +1,4 @@
-"""How a server lives as a process: signals, drain, exit codes.
+"""How a server lives: as a process, with signals, drain and exit codes, or in an OS thread of a program.
 
 On top of net/; called by the command line and by greenserve.run().
 """

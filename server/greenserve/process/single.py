@@ -18,11 +18,13 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
+from greenserve.app_frameworks import unseen_by_length
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.logs import open_error_log
 from greenserve.net import Server
 from greenserve.process.debugging import debugging
+from greenserve.process.notifying import notify
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.greenthreads import spawn_n
@@ -54,8 +56,8 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
             server.start()
             with _signals(hub, server):
                 # Said when the signals are taken: who reads it may send one at once.
-                for url in server.urls:
-                    log.info("listening at %s", url)
+                for place in server.places:
+                    log.info("listening at %s", place)
                 for url in server.redirect_urls:
                     log.info("redirecting %s to https", url)
                 log.info(
@@ -63,9 +65,21 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
                     os.getpid(),
                     os.getpid(),
                 )
+                notify("READY=1", f"STATUS=serving at {', '.join(server.urls)}")
+                _tell_of_bodies(app, config)
                 server.wait()
         log.info("stopped")
         return 0
+
+
+def _tell_of_bodies(app: WSGIApplication, config: Config) -> None:
+    """Say so where a framework may be hidden that would take bodies in chunks for empty ones."""
+    if config.chunked_bodies == "auto" and (name := unseen_by_length(app)):
+        log.info(
+            "%s is loaded, but could not be found in the app: if the app reads bodies by CONTENT_LENGTH alone, give "
+            "--chunked-bodies buffer, else stream",
+            name,
+        )
 
 
 @contextlib.contextmanager
@@ -85,6 +99,7 @@ def _signals(hub: Hub, server: Server) -> Iterator[None]:
                 running,
                 server.config.graceful_timeout,
             )
+            notify("STOPPING=1", f"STATUS=stopping, {running} requests run")
             server.stop()
         elif name == "SIGINT":
             log.info("SIGINT while stopping: stopping at once")

@@ -23,7 +23,7 @@ MEMORY_LEVEL: Final = (
     5  # with a window of 12 bits a compressor takes 32 KiB; zlib's own 8 and 15 bits take 256
 )
 _TAIL: Final = b"\x00\x00\xff\xff"  # what a sync flush ends with, and the wire leaves out (§7.2.1)
-_RATIO_FROM: Final = 1 << 20  # bytes: a megabyte of zeros is no bomb
+_RATIO_FROM: Final = 4 << 20  # bytes: a blank picture is no bomb, and a thousand of them at once still fit
 _BOUNDLESS: Final = 1 << 62
 _MOST_STREAMS: Final = (
     16  # that one message may consist of; each costs a fresh decompressor, and takes two bytes
@@ -36,7 +36,7 @@ class ReadLimits(NamedTuple):
 
     size: int  # bytes, of all its fragments, after inflation
     frames: int
-    ratio: int  # inflated : received, looked at from 1 MiB inflated on
+    ratio: int  # inflated : received, looked at from 4 MiB inflated on
 
 
 NO_LIMITS: Final = ReadLimits(0, 0, 0)

@@ -11,6 +11,7 @@ from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forwarding import Forwarding, Peer
 from greenserve.wsgi.input import RequestInput
 from greenserve.wsgi.link import Link, WSGIApplication
+from greenserve.wsgi.measuring import with_lengths
 from greenserve.wsgi.service import Service
 from greenserve.wsgi.tls_environ import client_environ, tls_environ
 
@@ -29,4 +30,5 @@ __all__ = [
     "client_environ",
     "make_environ",
     "tls_environ",
+    "with_lengths",
 ]

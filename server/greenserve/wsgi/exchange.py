@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from greenlet import GreenletExit
 
@@ -25,6 +25,15 @@ from greenserve.wsgi.service import Service
 from greenserve_hub.loop import get_hub
 
 log = logging.getLogger("greenserve.error")
+
+_OF_PROXIES: Final = (
+    "via",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-real-ip",
+)
 
 
 class RequestTimeout(BaseException):
@@ -151,13 +160,24 @@ class Exchange(Answering):
         """Send a 103 with these fields at once (RFC 8297); environ["wsgi.early_hints"]. As often as the app likes.
 
         Nothing is sent to HTTP/1.0, which knows no interim answers, nor once the answer has begun: hints help, and
-        an app is not made to fail for help that comes too late. gunicorn has it so.
+        an app is not made to fail for help that comes too late. gunicorn has it so. A client that takes a 103 for the
+        answer would take each answer behind it for the next one's: the connection closes after this one, unless a
+        browser is at its other end.
 
         Switches: when the client reads slowly. Raises AppError for fields that cannot be sent, PeerGone.
         """
         head = hints_head(headers)
         if self.head.http11 and self.answer is None and not self._is_over:
+            self.keep_alive = self.keep_alive and self._is_from_a_browser()
             self.link.send_interim(head)
+
+    def _is_from_a_browser(self) -> bool:
+        """Return True if a browser asks for a page, with no proxy in between that could be told from it."""
+        return (
+            self.environ.get("HTTP_SEC_FETCH_MODE") == "navigate"  # no script can set it
+            and self.link.peer != ""  # a unix socket's other end is a proxy
+            and not any(name.lower() in _OF_PROXIES for name, _ in self.head.fields)
+        )
 
     def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:
         """Leave HTTP; environ["greenserve.upgrade"] of a request that asks for it. See Link.upgrade.

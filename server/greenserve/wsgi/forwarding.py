@@ -99,8 +99,10 @@ class Forwarding:
         """The key of a field's name; "" for what has none. For names that `keys` does not know."""
         lowered = name.lower()
         is_a_proxys = self._is_a_proxys(name)
-        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy).
-        key = _DROPPED if is_a_proxys or "_" in name or lowered == "proxy" else _key(lowered)
+        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy); and
+        # chunks are none any more where the app reads (RFC 9112 §7.1.3): it would take them apart again.
+        is_dropped = is_a_proxys or "_" in name or lowered in ("proxy", "transfer-encoding")
+        key = _DROPPED if is_dropped else _key(lowered)
         if len(name) <= _LONGEST_KEPT:
             if len(self.keys) >= _CACHE_SIZE:
                 self.keys.clear()

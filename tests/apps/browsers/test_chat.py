@@ -260,6 +260,39 @@ def test_a_restart_loses_nothing(two, by):
         browser.until(TEXTS, "before", "while it was away", "and another", "after")
 
 
+COMPARE = """
+window.differed = [];
+const look = () => {
+  const list = document.querySelectorAll("#people li").length;
+  const badge = document.querySelector("#rooms [aria-current] .count")?.textContent;
+  const title = document.getElementById("people-title").textContent;
+  const online = document.getElementById("state").dataset.state === "open";
+  const now = online ? [String(list), `Here now: ${list}`] : [undefined, list ? `Here before: ${list}` : "Here"];
+  if (badge !== now[0] || title !== now[1]) differed.push([online, list, badge, title]);
+};
+new MutationObserver(look).observe(document.querySelector("aside"), { childList: true, subtree: true });
+"""
+
+
+def test_who_is_here_is_said_in_one_voice_and_only_while_it_is_known(two):
+    """The list, its title, and the badge of the room; also while the page is cut off, and when it comes back."""
+    for browser in two.ada, two.grace:
+        browser.until("#people-title", "Here now: 2")
+        browser.script(COMPARE)
+    two.server.end(signal.SIGKILL)
+    for browser in two.ada, two.grace:
+        browser.until("#people-title", "Here before: 2")
+        browser.until("#rooms .count")
+    two.server.start()
+    for browser in two.ada, two.grace:
+        browser.until("#people-title", "Here now: 2")  # by themselves, one of them first
+    two.grace.click("#leave")
+    two.ada.until(PEOPLE, "Ada (you)")
+    two.ada.until("#rooms [aria-current] .count", "1")
+    for browser in two.ada, two.grace:
+        assert browser.script("return differed") == []
+
+
 AGAIN = """
 const [room, key] = arguments, again = new WebSocket(location.origin.replace("http", "ws") + "/ws");
 again.onopen = () => {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from greenserve.config import Loaded, load_config
+from greenserve.config import Config, Loaded, load_config
 from greenserve.config.registry import Given
 from greenserve.errors import ConfigError
 
@@ -66,6 +66,36 @@ def test_config_names_another_file_and_only_that_is_read(tmp_path: Path) -> None
     assert loaded.config.pool == 1000
     assert loaded.config.bind == ("0.0.0.0:81", "unix:/x")
     assert loaded.origins["bind"] == "etc/other.toml: bind"
+
+
+class TestApp:
+    """Which app the command serves may stand in the configuration."""
+
+    def test_the_argument_beats_the_variable_beats_the_file(self, tmp_path: Path) -> None:
+        assert load(tmp_path).app is None
+        (tmp_path / "pyproject.toml").write_text("[tool.greenserve]\napp = 'p:app'\npool = 3\n")
+        loaded = load(tmp_path)
+        assert (loaded.app, loaded.config.pool) == (Given("p:app", "pyproject.toml: tool.greenserve.app"), 3)
+        (tmp_path / "greenserve.toml").write_text("app = 'a:app'\n")
+        assert load(tmp_path).app == Given("a:app", "greenserve.toml: app")
+        environ = {"GREENSERVE_APP": "e:app"}
+        assert load(tmp_path, environ=environ).app == Given("e:app", "env GREENSERVE_APP")
+        argument = Given("x:app", "argument APP")
+        assert load(tmp_path, {"app": argument}, environ).app == argument
+        assert load(tmp_path, environ={"GREENSERVE_APP": ""}).app == Given("a:app", "greenserve.toml: app")
+
+    @pytest.mark.parametrize("value", ["3", "''", "['a:b']", "true", '"a\\nb"'])
+    def test_it_is_a_line_of_text(self, tmp_path: Path, value: str) -> None:
+        (tmp_path / "greenserve.toml").write_text(f"app = {value}\n")
+        with pytest.raises(
+            ConfigError, match=r"^app = .* \(greenserve\.toml: app\): .*; allowed: module:app"
+        ):
+            load(tmp_path)
+
+    def test_an_embedded_server_has_its_app(self) -> None:
+        Config.from_settings({"GREENSERVE_APP": "e:app"})
+        with pytest.raises(ConfigError, match="unknown setting app"):
+            Config.from_settings({}, app="e:app")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,4 @@
-"""Django: uploads, streams and cookies as its users write them. It serves no ranges.
-
-Django reads no body without CONTENT_LENGTH, so an app takes a chunked upload from wsgi.input itself.
-"""
+"""Django: uploads, streams and cookies as its users write them. It serves no ranges."""
 
 from __future__ import annotations
 
@@ -25,8 +22,7 @@ def _upload(request: HttpRequest) -> HttpResponse:
 
 
 def _raw(request: HttpRequest) -> HttpResponse:
-    body = request if "CONTENT_LENGTH" in request.META else request.META["wsgi.input"]
-    return JsonResponse(digest(body.read))
+    return JsonResponse(digest(request.read))
 
 
 def _form(request: HttpRequest) -> HttpResponse:

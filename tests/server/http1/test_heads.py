@@ -233,6 +233,18 @@ class TestRequestLine:
         assert refusal(*(data[i : i + 1] for i in range(len(data)))).status == 501
 
     @pytest.mark.parametrize(
+        ("method", "wanted"), [("A" * 100_000, 501), ("a" * 100_000, 501), ("(" * 100_000, 400)]
+    )
+    def test_3_1_a_method_of_any_length_is_no_target_that_is_too_long(self, method: str, wanted: int) -> None:
+        data = raw(f"{method} / HTTP/1.1")
+        assert refusal(data).status == wanted
+        with pytest.raises(ProtocolError) as caught:
+            read_whole_head(data, LIMITS)
+        assert caught.value.status == wanted
+        for size in (1, 100, 16 * 1024):
+            assert refusal(*(data[i : i + size] for i in range(0, len(data), size))).status == wanted
+
+    @pytest.mark.parametrize(
         "hello", [b"\x16\x03\x01\x00\x05\x01\x00 \x01\x03\r\n\r\n", b"\x16\x03\x01\x02", b"\x16\x03"]
     )
     def test_3_1_a_tls_client_at_the_wrong_port_is_told_so(self, hello: bytes) -> None:
@@ -278,6 +290,21 @@ class TestFields:
         fields = head("GET / HTTP/1.1", "X-a: b", "x-A:\t c d \t", "E:").fields
         assert fields[1:] == [("X-a", "b"), ("x-A", "c d"), ("E", "")]
 
+    @pytest.mark.parametrize("pad", ["", " ", "\t", " \t ", "\t \t"])
+    @pytest.mark.parametrize("framing", ["Content-Length: {}3{}", "Transfer-Encoding: {}chunked{}"])
+    def test_9110_5_5_whitespace_is_no_part_of_any_value_that_is_read_here(
+        self, framing: str, pad: str
+    ) -> None:
+        lines = [framing, "Connection:{}a{},{}close{}", "Expect:{}100-continue{}"]
+        data = raw(
+            "POST / HTTP/1.1", *(line.replace("{}", pad) for line in (*lines, "Host:{}x{}")), host=None
+        )
+        whole = read_whole_head(data, LIMITS)
+        assert whole is not None
+        for found in (whole[0], read(*(data[i : i + 1] for i in range(len(data))))[0]):
+            assert (found.chunked or found.content_length == 3, found.host) == (True, "x")
+            assert (found.keep_alive, found.expect_continue) == (False, True)
+
     def test_5_2_a_folded_line_is_refused(self) -> None:
         assert refusal(_bytes(b"A: b\r\n c")).status == 400
         assert refusal(_bytes(b"A: b\r\n\tc")).status == 400
@@ -295,10 +322,34 @@ class TestFields:
 class TestTransferEncoding:
     """RFC 9112 §6.1."""
 
-    @pytest.mark.parametrize("coding", ["chunked", "Chunked", "CHUNKED", " chunked "])
-    def test_6_1_chunked(self, coding: str) -> None:
-        found = head("POST / HTTP/1.1", f"Transfer-Encoding:{coding}")
-        assert (found.chunked, found.content_length, found.has_body) == (True, None, True)
+    @pytest.mark.parametrize(
+        "coding",
+        [
+            "chunked",
+            "Chunked",
+            "CHUNKED",
+            " chunked ",
+            "\tchunked \t",
+            "chunked\t",
+            "CHUNKED \t \t",
+            "\t\tchunked",
+        ],
+    )
+    @pytest.mark.parametrize("method", ["POST", "BREW"])  # one of llhttp's methods, and another
+    def test_6_1_chunked(self, method: str, coding: str) -> None:
+        data = raw(f"{method} / HTTP/1.1", f"Transfer-Encoding:{coding}", "A: b")
+        whole = read_whole_head(data + b"after", LIMITS)
+        assert whole is not None
+        for found, rest in (whole, read(*(data[i : i + 1] for i in range(len(data))), b"after")):
+            assert (found.method, found.chunked, found.content_length) == (method, True, None)
+            assert found.fields[1:] == [("Transfer-Encoding", coding.strip(" \t")), ("A", "b")]
+            assert rest == b"after"
+
+    @pytest.mark.parametrize("lines", [("A : b",), ("Content-Length: 3",), ("Transfer-Encoding: chunked",)])
+    def test_6_1_a_tab_behind_it_hides_no_other_error(self, lines: tuple[str, ...]) -> None:
+        for order in ((*lines, "Transfer-Encoding: chunked\t"), ("Transfer-Encoding: chunked\t", *lines)):
+            assert status("POST / HTTP/1.1", *order) == 400
+        assert status("POST / HTTP/1.0", "Transfer-Encoding: chunked\t") == 400
 
     @pytest.mark.parametrize(
         "coding",
@@ -325,7 +376,18 @@ class TestTransferEncoding:
         assert status("POST / HTTP/1.1", f"Transfer-Encoding: {coding}") == 501
 
     @pytest.mark.parametrize(
-        "coding", ["chunked, gzip", "chunked, chunked", "chunked,", "\x0bchunked", "chunked\x0b", "\0chunked"]
+        "coding",
+        [
+            "chunked, gzip",
+            "chunked, chunked",
+            "chunked,",
+            "\x0bchunked",
+            "chunked\x0b",
+            "\0chunked",
+            "",
+            " ",
+            "\t",
+        ],
     )
     def test_6_1_chunked_that_is_not_last_or_malformed_is_400(self, coding: str) -> None:
         assert status("POST / HTTP/1.1", f"Transfer-Encoding: {coding}") == 400
@@ -334,7 +396,8 @@ class TestTransferEncoding:
         lines = ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked")
         assert status("POST / HTTP/1.1", *lines) in (400, 501)
         assert status("POST / HTTP/1.1", "Transfer-Encoding: gzip", lines[0]) == 501
-        assert status("POST / HTTP/1.1", "Transfer-Encoding:") in (400, 501)
+        assert status("POST / HTTP/1.1", "Transfer-Encoding:", lines[0]) in (400, 501)
+        assert status("POST / HTTP/1.1", "Transfer-Encoding: chunked", "Transfer-Encoding:") == 400
 
     def test_6_1_never_in_http_1_0(self) -> None:
         assert status("POST / HTTP/1.0", "Transfer-Encoding: chunked") == 400

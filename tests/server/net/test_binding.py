@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import stat
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from greenserve import ConfigError
 from greenserve.config.binds import parse_bind
-from greenserve.net.binding import name_and_port, open_listener, prepare, url_of
+from greenserve.net.binding import name_and_port, open_listener, prepare, reach_of, url_of
 
 pytestmark = pytest.mark.no_hub
 
@@ -212,3 +213,28 @@ def test_prepare_takes_a_programs_own_socket() -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         assert prepare(sock) is sock
         assert not sock.getblocking()
+
+
+class TestReach:
+    """Where it listens besides the one place that its URL names."""
+
+    @pytest.mark.parametrize(
+        ("bind", "url", "reach"),
+        [
+            ("127.0.0.1:0", r"http://127\.0\.0\.1:\d+", ""),
+            ("[::1]:0", r"http://\[::1\]:\d+", ""),
+            (":0", r"http://127\.0\.0\.1:\d+", " and at all other IPv4 addresses of this machine (0.0.0.0)"),
+            ("[::]:0", r"http://\[::1\]:\d+", " and at all other IPv6 addresses of this machine ([::])"),
+        ],
+    )
+    def test_a_bind(self, opened: Open, bind: str, url: str, reach: str) -> None:
+        sock = opened(bind)
+        assert re.fullmatch(url, url_of(sock))
+        assert reach_of(sock) == reach
+
+    def test_a_unix_socket(self, opened: Open, tmp_path: Path) -> None:
+        assert reach_of(opened(f"unix:{tmp_path}/socket")) == ""
+
+    def test_one_for_both_families(self) -> None:
+        with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as sock:
+            assert reach_of(sock) == " and at all other addresses of this machine ([::])"

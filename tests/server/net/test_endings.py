@@ -200,6 +200,9 @@ def _hints(client: RawClient) -> list[str]:
     return links
 
 
+_PAGE = "Sec-Fetch-Mode: navigate"  # as a browser asks for one
+
+
 class TestEarlyHints:
     """RFC 8297."""
 
@@ -222,9 +225,18 @@ class TestEarlyHints:
             gate.open()
             assert client.answer().body == b"x"
 
+    def test_who_may_take_it_for_the_answer_gets_no_second_one(self, server: Server) -> None:
+        """http.client would take each answer for that of its next request."""
+        with RawClient(server.address) as client:
+            client.send(request("/hints") + request("/a"))
+            assert _hints(client) == self._LINKS
+            answer = client.answer()
+            assert (answer.body, answer.closes, client.rest()) == (b"hinted", True, b"")
+
     def test_9112_9_3_2_pipelined_each_before_its_answer(self, server: Server) -> None:
         with RawClient(server.address) as client:
-            client.send(request("/hints") + request("/a") + request("/hints", "HEAD") + request("/hints"))
+            hints, head = (request("/hints", method, b"", _PAGE) for method in ("GET", "HEAD"))
+            client.send(hints + request("/a") + head + hints)
             assert _hints(client) == self._LINKS
             assert client.answer().body == b"hinted"
             assert client.answer().body == b"/a"

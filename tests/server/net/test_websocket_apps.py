@@ -183,6 +183,40 @@ class TestRefused:
         assert answer.status == 403
         assert b"origins" in answer.body
 
+    @pytest.mark.parametrize("how", ["WebSocketWSGI", "accept_websocket", "authorize"])
+    def test_whoever_runs_the_server_is_told_of_it(self, how: str, caplog: pytest.LogCaptureFixture) -> None:
+        """Else a site whose proxy changes Host has nothing to go by. A flood of them is a line in 10 s."""
+
+        def view(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            try:
+                accept_websocket(environ)
+            except HandshakeError as error:
+                return error(environ, start_response)
+            return []
+
+        app: Any = (
+            view if how == "accept_websocket" else WebSocketWSGI(echo, origins=lambda origin, environ: False)
+        )
+        if how == "WebSocketWSGI":
+            app = WebSocketWSGI(echo)
+        with serving(app) as server:
+            for _ in range(5):
+                with RawClient(server.address) as client:
+                    answer = client.send(handshake("/feed", "Origin: https://evil.example")).answer()
+                    assert answer.status == 403
+        (told,) = caplog.records
+        assert told.levelname == "WARNING"
+        message = told.getMessage()
+        assert message.startswith("no WebSocket at '/feed' of ")
+        assert "Origin 'https://evil.example'" in message
+        assert ("ws_origins" in message) == (how != "authorize")
+
+    def test_of_other_refusals_only_the_client_is(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert (
+            _refused(WebSocketWSGI(echo), data=handshake().replace(b"Key: dGhl", b"Key: dGh")).status == 400
+        )
+        assert caplog.records == []
+
     @pytest.mark.parametrize(
         ("origins", "settings"),
         [

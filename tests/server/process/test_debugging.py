@@ -188,7 +188,7 @@ class TestBackdoor:
         with _running(folder, "--backdoor", f"unix:{path}"):
             call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", "--backdoor", f"unix:{path}")
             with command(*call, folder=folder) as second:
-                assert second.ended() == 2
+                assert second.ended() == 4
                 assert (
                     f"greenserve: cannot listen at unix:{path}: something listens there already"
                     in second.text

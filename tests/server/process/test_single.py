@@ -102,6 +102,14 @@ class TestStart:
             assert process.ended() == 0
         assert not (folder / "socket").exists()
 
+    def test_an_address_that_stands_for_all_is_told_as_such(self, folder: Path) -> None:
+        with command("-m", "greenserve", "web:app", "--bind", "0.0.0.0:0", folder=folder) as process:
+            process.until(
+                r"listening at http://127\.0\.0\.1:\d+ and at all other IPv4 addresses of this machine \(0\.0\.0\.0\)$"
+            )
+            process.signal(signal.SIGTERM)
+            assert process.ended() == 0
+
     def test_on_a_descriptor_it_was_given(self, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as sock:
             bind = f"--bind=fd://{sock.fileno()}"
@@ -111,11 +119,11 @@ class TestStart:
                 process.signal(signal.SIGTERM)
                 assert process.ended() == 0
 
-    def test_a_port_in_use_is_one_line_and_exit_2(self, folder: Path) -> None:
+    def test_a_port_in_use_is_one_line_and_exit_4(self, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             bind = f"127.0.0.1:{taken.getsockname()[1]}"
             with command("-m", "greenserve", "web:app", "--bind", bind, folder=folder) as process:
-                assert process.ended() == 2
+                assert process.ended() == 4
         assert process.said == [
             f"greenserve: cannot listen at {bind}: something listens there already; "
             "stop it, or choose another --bind (port 0 takes a free one)\n"

@@ -254,12 +254,16 @@ def _no_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert not [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"]
 
 
+# As a browser asks for a page: from others a connection is kept by no answer that had a 103.
+_PAGE = "Sec-Fetch-Mode: navigate\r\n"
+
+
 @pytest.mark.parametrize("name", _ANSWERS)
 class TestAnswers:
     def test_1_1(self, name: str, server: Server) -> None:
         with RawClient(server.address) as client:
             for _ in range(2):  # and the connection is of use afterwards
-                client.send(f"GET /{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                client.send(f"GET /{name} HTTP/1.1\r\nHost: x\r\n{_PAGE}\r\n".encode())
                 while (answer := client.answer()).status == 103:
                     assert name == "early_hints"
                 assert (answer.status, answer.body) == (200, b"one,two")
@@ -268,7 +272,7 @@ class TestAnswers:
     def test_head(self, name: str, server: Server) -> None:
         with RawClient(server.address) as client:
             for _ in range(2):
-                client.send(f"HEAD /{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                client.send(f"HEAD /{name} HTTP/1.1\r\nHost: x\r\n{_PAGE}\r\n".encode())
                 while (answer := client.answer("HEAD")).status == 103:
                     assert name == "early_hints"
                 assert answer.status == 200

@@ -16,6 +16,7 @@ from greenserve.http1 import chunk
 Start = Callable[..., Any]
 _PLAIN = [("Content-Type", "text/plain")]
 _LINK = [("Link", "</style.css>; rel=preload; as=style")]
+_PAGE = "Sec-Fetch-Mode: navigate"  # as a browser asks for one
 _HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload; as=style\r\n\r\n"
 
 
@@ -28,9 +29,48 @@ def _hinting(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
 @pytest.mark.parametrize("validated", [True, False])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_8297_2_come_before_the_answer(method: str, validated: bool) -> None:
-    x = exchange(_hinting, f"{method} / HTTP/1.1", validated=validated)
+    x = exchange(_hinting, f"{method} / HTTP/1.1", _PAGE, validated=validated)
     assert sent(x).startswith(_HINTS + b"HTTP/1.1 200 OK\r\n")
     assert (x.status, x.bytes_sent, x.keep_alive) == (200, 0 if method == "HEAD" else 1, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "stays"),
+    [
+        ((_PAGE,), True),
+        (("Sec-Fetch-Mode: cors",), False),  # Node's fetch() says so too
+        ((), False),
+        ((_PAGE, "Via: 1.1 proxy"), False),
+        ((_PAGE, "x-forwarded-for: 192.0.2.7"), False),
+        ((_PAGE, "Forwarded: for=192.0.2.7"), False),
+        ((_PAGE, "X-Real-IP: 192.0.2.7"), False),
+        ((_PAGE, "Connection: close"), False),
+    ],
+)
+def test_who_may_take_a_103_for_the_answer_gets_no_second_answer_on_its_connection(
+    fields: tuple[str, ...], stays: bool
+) -> None:
+    for method in ("GET", "HEAD"):
+        x = exchange(_hinting, f"{method} / HTTP/1.1", *fields)
+        assert sent(x).startswith(_HINTS + b"HTTP/1.1 200 OK\r\n")
+        assert (x.keep_alive, b"Connection: close" in sent(x)) == (stays, not stays)
+
+
+def test_nor_does_one_at_a_unix_socket() -> None:
+    link = FakeLink()
+    link.peer = ""
+    assert not exchange(_hinting, "GET / HTTP/1.1", _PAGE, link=link).keep_alive
+
+
+def test_without_a_103_nothing_changes() -> None:
+    def late(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        start_response("200 OK", _PLAIN)
+        yield b"x"
+        environ["wsgi.early_hints"](_LINK)
+
+    x = exchange(late)
+    assert b"103" not in sent(x)
+    assert x.keep_alive
 
 
 def test_8297_2_go_out_at_once_and_as_often_as_the_app_likes() -> None:
@@ -127,7 +167,7 @@ def test_9110_10_1_1_go_with_100_continue_in_either_order() -> None:
         start_response("200 OK", _PLAIN)
         return [b"x"]
 
-    lines = ("POST / HTTP/1.1", "Content-Length: 5", "Expect: 100-continue")
+    lines = ("POST / HTTP/1.1", "Content-Length: 5", "Expect: 100-continue", _PAGE)
     x = exchange(app, *lines, link=FakeLink(b"hello"))
     assert sent(x).startswith(_HINTS + b"HTTP/1.1 100 Continue\r\n\r\n" + _HINTS + b"HTTP/1.1 200 OK\r\n")
     assert x.keep_alive

@@ -220,6 +220,17 @@ def test_what_an_exchange_adds() -> None:
     assert x.status == 200
 
 
+@pytest.mark.parametrize("name", ["Transfer-Encoding", "transfer-encoding", "TRANSFER-ENCODING"])
+@pytest.mark.parametrize("value", ["chunked", "Chunked", " chunked\t"])
+def test_9112_7_1_3_chunks_are_none_any_more_where_the_app_reads(name: str, value: str) -> None:
+    environ = _environ("POST / HTTP/1.1", f"{name}:{value}", "TE: trailers", "Trailer: X-Sum")
+    assert "HTTP_TRANSFER_ENCODING" not in environ
+    assert "CONTENT_LENGTH" not in environ
+    assert environ["wsgi.input_terminated"] is True
+    # These are still true: trailers are handed on, and which the client takes is the app's to know.
+    assert (environ["HTTP_TE"], environ["HTTP_TRAILER"]) == ("trailers", "X-Sum")
+
+
 def _trailers(body: list[bytes], read: int, *fields: str) -> list[Any]:
     """What the app finds in greenserve.trailers before it reads so much of its body, and after."""
     seen: list[Any] = []

@@ -1,0 +1,235 @@
+"""What other servers call their settings, and what to do here instead: for the line that refuses an unknown name.
+
+gunicorn, uvicorn, waitress, granian, hypercorn, uWSGI, `flask run` and `manage.py runserver`, by flag and by key of
+their files. A test holds the table against the registry: what has become a setting of ours has to leave it.
+
+Invariant: `{bind}` in a sentence is the name of a setting that there is, spelled as its reader would give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+__all__ = ["FOREIGN", "advice"]
+
+_LEAVE_OUT = "leave it out; greenserve needs nothing of the kind"
+_NO_PROCESSES = "greenserve runs one process, on one core; start several with {reuse_port}, or behind a proxy"
+
+# Hyphens stand for underscores too, and `x` for `no-x` as well.
+_TABLE: tuple[tuple[str, str], ...] = (
+    ("port host p H", "{bind} takes both, as HOST:PORT: 0.0.0.0:8000, or [::1]:8000"),
+    ("listen http-socket http11-socket insecure-bind", "{bind} takes addresses, as HOST:PORT: 0.0.0.0:8000"),
+    ("uds unix-socket socket uwsgi-socket s", "{bind} takes unix:PATH"),
+    ("fd", "{bind} takes fd://N"),
+    ("ipv4 ipv6 6", "the address decides: {bind} 0.0.0.0:8000 or [::]:8000, or both"),
+    ("uds-permissions unix-socket-perms chmod-socket", "{socket_mode} is the mode of a unix socket's file"),
+    ("quic-bind", "HTTP/3 is not spoken: put a proxy in front that does"),
+    ("https", "{bind}, {certfile} and {keyfile} make it TLS; {redirect_bind} sends plain HTTP there"),
+    (
+        "app wsgi-app wsgi module wsgi-file mount callable factory call",
+        "the app is the last word of the command, as module:app, module:factory() or the path of a file; "
+        'a file has it as app = "module:app"',
+    ),
+    ("settings", "Django reads DJANGO_SETTINGS_MODULE, which mysite.wsgi sets: greenserve mysite.wsgi"),
+    (
+        "paste paster ini ini-paste paste-global raw-paste-global-conf",
+        "write a module with app = loadapp(...) in it",
+    ),
+    (
+        "workers w processes cheaper thunder-lock",
+        _NO_PROCESSES,
+    ),
+    (
+        "threads blocking-threads blocking-threads-idle-timeout gevent async runtime-threads runtime-blocking-threads "
+        "backpressure nothreading with-threads without-threads",
+        "requests run on green threads: {pool} says how many at once",
+    ),
+    ("worker-class k runtime-mode gevent-monkey-patch", "leave it out: every request runs on a green thread"),
+    (
+        "limit-concurrency connection-limit",
+        "{limit_connections} bounds open connections, {pool} requests at once",
+    ),
+    (
+        "timeout t harakiri http-timeout timeout-worker-healthcheck",
+        "{request_timeout} ends one request that takes too long; greenserve has no workers to be killed",
+    ),
+    (
+        "keepalive channel-timeout http1-keep-alive http-keepalive cleanup-interval",
+        "{keep_alive} is for how long an idle connection stays open",
+    ),
+    ("http1-header-read-timeout", "{head_timeout} is for the whole head of a request"),
+    (
+        "read-timeout socket-timeout",
+        "{body_timeout} is between two pieces of a body, {send_timeout} for sending",
+    ),
+    (
+        "workers-kill-timeout worker-reload-mercy reload-mercy",
+        "{graceful_timeout} is for how long running requests may go on at a stop",
+    ),
+    (
+        "max-requests m limit-max-requests max-requests-jitter limit-max-requests-jitter max-requests-delta "
+        "workers-lifetime max-worker-lifetime workers-max-rss reload-on-rss reload-on-as rss-samples "
+        "rss-sample-interval respawn-failed-workers respawn-interval",
+        "greenserve does not restart itself: let systemd (RuntimeMaxSec=, MemoryMax=) or Kubernetes do it",
+    ),
+    (
+        "reload reload-engine reload-extra-file reload-extra-files reload-dir reload-include reload-exclude "
+        "reload-delay reload-paths reload-ignore-dirs reload-ignore-patterns reload-ignore-paths reload-tick "
+        "reload-ignore-worker-failure extra-files exclude-patterns py-autoreload py-auto-reload touch-reload "
+        "noreload debug debugger",
+        "greenserve does not reload by itself: pip install watchfiles, then watchfiles 'greenserve APP' .",
+    ),
+    ("max-request-body-size limit-post post-buffering", "{limit_request_body} bounds a request's body"),
+    (
+        "max-request-header-size h11-max-incomplete-event-size http1-buffer-size buffer-size",
+        "{limit_request_head} bounds a request's head",
+    ),
+    ("inbuf-overflow", "{chunked_bodies} says which bodies are read before the app is called"),
+    ("outbuf-high-watermark outbuf-overflow", "{limit_unsent} bounds what waits for slow clients"),
+    (
+        "user u uid group g gid initgroups",
+        "greenserve stays who starts it: use systemd's User=, Docker's --user or setpriv; a port below 1024 needs "
+        "CAP_NET_BIND_SERVICE alone",
+    ),
+    (
+        "daemon D daemonize d",
+        "greenserve stays in the foreground: let systemd run it (deploy/systemd), or another supervisor",
+    ),
+    (
+        "pid pidfile pid-file safe-pidfile",
+        "no file is written: systemd knows the process, and so does the log",
+    ),
+    ("umask", "the umask is the shell's, or systemd's UMask=; {socket_mode} is for a unix socket's file"),
+    (
+        "name n proc-name procname process-name default-proc-name",
+        "the process keeps its name: systemd's unit has one",
+    ),
+    (
+        "env e raw-env env-file env-files",
+        "set variables before it: env NAME=value greenserve APP, systemd's EnvironmentFile=, or docker run --env-file",
+    ),
+    ("pythonpath pp python-path", "PYTHONPATH does it, or {chdir}, where modules are looked for first"),
+    ("working-dir", "{chdir} is the folder to go to before the app is imported"),
+    ("home virtualenv venv pyhome", "run the greenserve of that environment: VENV/bin/greenserve APP"),
+    (
+        "preload preload-app lazy-apps lazy need-app master enable-threads single-interpreter vacuum die-on-term "
+        "no-orphans strict worker-tmp-dir tmp-upload-dir spew enable-stdio-inheritance R "
+        "disable-redirect-access-to-syslog "
+        "use-colors no-color force-color skip-checks http-parser asyncore-loop-timeout asyncore-use-poll recv-bytes "
+        "send-bytes channel-request-lookahead http1-pipeline-flush task-impl reset-contextvars do-handshake-on-connect "
+        "suppress-ragged-eofs protocol uwsgi-allow-from uwsgi-allow-ips http clear-untrusted-proxy-headers "
+        "log-untrusted-proxy-headers log-socket-errors expose-tracebacks date-header http-chunked-input",
+        _LEAVE_OUT,
+    ),
+    ("loop asgi-loop", "{hub} says what waits for sockets; asyncio takes uvloop where it is installed"),
+    ("interface lifespan asgi-lifespan asgi-disconnect-grace-period", "greenserve serves WSGI: leave it out"),
+    ("access-log accesslog disable-logging", "{access_logfile} is its file, or off"),
+    (
+        "access-log-fmt log-format logformat",
+        "{access_log_format} is combined, json, or a line of Apache's atoms",
+    ),
+    ("log errorlog error-log logto log-to", "{error_logfile} is the error log's file"),
+    ("loglevel verbose quiet verbosity", "{log_level} is debug, info, warning, error or critical"),
+    (
+        "log-config logconfig log-config-json logconfig-json logconfig-dict logger-class capture-output",
+        "{error_logfile}, {access_logfile}, {access_log_format} and {log_level} say what is logged; what apps log and "
+        "print is theirs to configure",
+    ),
+    (
+        "log-syslog syslog log-syslog-to syslog-addr log-syslog-prefix syslog-prefix log-syslog-facility "
+        "syslog-facility",
+        "log to stdout and stderr: journald and Docker pass them on to syslog",
+    ),
+    (
+        "statsd-host statsd-prefix dogstatsd-tags enable-backlog-metric metrics metrics-address metrics-port "
+        "metrics-scrape-interval stats stats-server control-socket control-socket-mode control-socket-disable",
+        "there is none; a program that embeds the server reads Server.stats, and {backdoor} looks inside",
+    ),
+    ("ssl-certificate cert", "{certfile} is the certificate, {keyfile} its key"),
+    ("key", "{keyfile} is the key, {certfile} its certificate"),
+    ("ssl-keyfile-password keyfile-password", "{keyfile_password_file} is a file with the password in it"),
+    ("ssl-ca", "{ca_certs} are who client certificates are checked against, {client_cert} asks for them"),
+    (
+        "verify-mode ssl-client-verify",
+        "{client_cert} asks for certificates, {ca_certs} are who they are checked against",
+    ),
+    (
+        "ssl-crl",
+        "revocation lists are not read: let a proxy in front do it, or give an ssl_context of your own",
+    ),
+    ("ssl-version ssl-protocol-min", "{tls_min_version} is 1.2 or 1.3"),
+    (
+        "http2 http-protocols http2-cleartext http2-max-concurrent-streams http2-initial-window-size "
+        "http2-max-frame-size http2-max-header-list-size http2-adaptive-window http2-initial-connection-window-size "
+        "http2-initial-stream-window-size http2-keep-alive-interval http2-keep-alive-timeout http2-max-headers-size "
+        "http2-max-send-buffer-size",
+        "HTTP/2 is not spoken: put nginx in front (deploy/nginx)",
+    ),
+    (
+        "root-path url-prefix url-path-prefix manage-script-name",
+        "SCRIPT_NAME comes from the proxy's X-Forwarded-Prefix: name it in {forwarded_headers}, or use werkzeug's "
+        "DispatcherMiddleware",
+    ),
+    (
+        "url-scheme server-name",
+        "they come with the request: from Host, and from a proxy in {forwarded_allow_ips}",
+    ),
+    ("secure-scheme-headers forwarder-headers", "{forwarded_headers} names what your proxy sets itself"),
+    ("proxy-headers trusted-proxy", "{forwarded_allow_ips} names the proxies that are believed"),
+    ("proxy-allow-ips", "{proxy_allow_from} names who may send PROXY headers"),
+    ("header", "set fields in the app, or in middleware around it"),
+    ("ident", "{server_header} says whether Server: greenserve is sent"),
+    (
+        "static-path-route static-path-mount static-path-dir-to-file static-path-expires static-map check-static "
+        "offload-threads",
+        "serve files by the proxy in front, or in the app with WhiteNoise",
+    ),
+    (
+        "permit-obsolete-folding strip-header-spaces permit-unconventional-http-version casefold-http-method",
+        "requests are read to the letter of RFC 9112, and there is no way round it: server/README.md has the table",
+    ),
+    ("permit-unconventional-http-method", "leave it out: any method of A-Z, 0-9, - and _ goes to the app"),
+    ("ws", "leave it out: WebSockets are always served; {limit_websockets} bounds them"),
+    (
+        "websocket-ping-interval",
+        "{ws_ping_interval} is the time without a byte after which a client is pinged",
+    ),
+    (
+        "on-starting on-reload when-ready pre-fork post-fork post-worker-init worker-int worker-abort pre-exec "
+        "pre-request post-request child-exit worker-exit nworkers-changed on-exit ssl-context dirty-app dirty-apps "
+        "dirty-workers dirty-timeout dirty-threads dirty-graceful-timeout on-dirty-starting dirty-post-fork "
+        "dirty-worker-init dirty-worker-exit",
+        "there are no hooks: write a program around greenserve.run() or greenserve.serve()",
+    ),
+)
+
+
+def _rows() -> Iterator[tuple[str, str]]:
+    for names, sentence in _TABLE:
+        for name in names.split():
+            yield name, sentence
+
+
+FOREIGN = dict(_rows())
+
+
+def advice(name: str, spell: Callable[[str], str]) -> str | None:
+    """Give the sentence that helps who has written `name`; None for a name of nobody's.
+
+    `name` without the hyphens in front of a flag. `spell` turns a setting's name into what the reader would write:
+    a flag, a variable, a key.
+    """
+    plain = name.replace("_", "-")
+    if len(plain) > 1:
+        plain = plain.lower()
+    sentence = FOREIGN.get(plain) or FOREIGN.get(plain.removeprefix("no-"))
+    return None if sentence is None else sentence.format_map(_Spelled(spell))
+
+
+class _Spelled(dict[str, str]):
+    def __init__(self, spell: Callable[[str], str]) -> None:
+        super().__init__()
+        self._spell = spell
+
+    def __missing__(self, name: str) -> str:
+        return self._spell(name)

@@ -1,0 +1,209 @@
+"""What helps where code holds the hub, by what it is in the midst of; and the end of a call that waits for itself.
+
+Looks at the frames of another OS thread, which runs on meanwhile: what it finds is a guess. Called by
+debugging.py and embedded.py from the watchdog's thread.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _thread
+import contextlib
+import linecache
+import logging
+import re
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, Final
+
+from greenserve.net import Server
+from greenserve_hub.natives import socket as native
+from greenserve_hub.natives import time
+from greenserve_hub.patching import is_monkey_patched
+from greenserve_hub.sockets import GreenSocket
+
+__all__ = ["Holds", "advice", "call_of_own_url"]
+
+log = logging.getLogger("greenserve.error")
+
+_DEPTH: Final = 8  # frames, from the innermost, that a library in Python has around its wait
+_LOOK_AGAIN: Final = 0.1  # seconds
+_EXECUTE: Final = "greenserve.threads.execute()"
+_WORD: Final = re.compile(r"\w+")
+_SQLITE: Final = (
+    f"SQLite waits in C while another connection writes, five seconds by default: call it in an OS thread, {_EXECUTE} "
+    "(connect with check_same_thread=False), or connect with timeout=0 and try again after greenserve.sleep(); "
+    "PRAGMA journal_mode=WAL lets readers go on"
+)
+_WAITS_IN_C: Final = "{} waits in C, where no green thread can give way: call it in an OS thread, " + _EXECUTE
+# By the first part of a module's name.
+_LIBRARIES: Final = {
+    "sqlite3": _SQLITE,
+    "_sqlite3": _SQLITE,
+    "grpc": _WAITS_IN_C.format("gRPC") + ", as in greenserve.threads.execute(stub.Method, request)",
+    "MySQLdb": _WAITS_IN_C.format("mysqlclient") + ", or use PyMySQL, which waits green",
+    "_mysql_connector": _WAITS_IN_C.format("mysql.connector's C extension")
+    + ", or connect with use_pure=True",
+    "pycurl": _WAITS_IN_C.format("pycurl") + ", or use requests, which waits green",
+} | {
+    name: _WAITS_IN_C.format(name)
+    for name in (
+        "apsw",
+        "confluent_kafka",
+        "cx_Oracle",
+        "duckdb",
+        "ibm_db",
+        "ldap",
+        "lmdb",
+        "oracledb",
+        "psycopg2",
+        "pymssql",
+        "pyodbc",
+        "zmq",
+    )
+}
+_UNPATCHED: Final = (
+    "nothing in this program is patched, so calls that wait block each other: greenserve.monkey_patch() before all "
+    f"other imports has them wait green, {_EXECUTE} has one wait in an OS thread"
+)
+_ELSE: Final = (
+    f"code that computes, or waits in C, lets the others run when it is called in an OS thread: {_EXECUTE}"
+)
+_QUERY: Final = re.compile(r"\.(?:execute|executemany|executescript|commit|rollback|fetchone|fetchall)\(")
+
+
+class Holds:
+    """Tells of the holds of one server's hub: what a Watchdog reports to."""
+
+    def __init__(self, server: Server, *, once: bool = False) -> None:
+        """`once`, where the log is another program's: the first call that waits is told of, and nothing else."""
+        self._server = server
+        self._once = once
+        self._told = False
+
+    def tell(self, seconds: float, stack: str) -> None:
+        """Log who holds the hub and what helps. In the watchdog's OS thread."""
+        frame = sys._current_frames().get(self._server.hub.thread_id)
+        helpful, sock = _ELSE, None
+        with contextlib.suppress(Exception):  # what variables hold may answer oddly, or change meanwhile
+            helpful = advice(frame)
+            sock = None if _is_patched() else call_of_own_url(frame, self._comes_to_it)
+        place = _place(frame)
+        del frame  # what it holds must not end in this OS thread
+        waits = False
+        if self._once or sock is not None:
+            # For a while at the same instruction: it waits in a call, and is no busy code, nor one on a busy machine.
+            time.sleep(_LOOK_AGAIN)
+            waits = place == _place(sys._current_frames().get(self._server.hub.thread_id))
+        if sock is not None and waits:
+            # Who reads from it gets the end, as if the server had gone; nobody else could ever wake this OS thread.
+            with contextlib.suppress(OSError):
+                _socket.socket.shutdown(sock, _socket.SHUT_RDWR)
+            log.error(
+                "an app calls its own server, which can't answer before the app is through: the call is cut off\n%s%s",
+                stack,
+                _UNPATCHED,
+            )
+        elif not self._once:
+            self._warn(seconds, f"{stack}{helpful}")
+        elif waits and not self._told:
+            self._told = True
+            self._warn(seconds, f"{stack}{helpful} (told once)")
+        if self._once:
+            _forget_this_thread()
+
+    def _warn(self, seconds: float, text: str) -> None:
+        log.warning(
+            "a green thread holds the hub, and nothing else has run for %.0f ms:\n%s", seconds * 1000, text
+        )
+
+    def _comes_to_it(self, address: Any) -> bool:
+        """Whether a connection to `address`, as getpeername() tells it, comes to this server and to no other."""
+        config = self._server.config
+        if config.reuse_port or any(bind.kind == "fd" for bind in config.addresses):
+            return False  # another process may listen there too
+        names = [listener.name for listener in self._server.listeners]
+        if not isinstance(address, tuple):
+            return address in names
+        tcp = [name for name in names if isinstance(name, tuple)]
+        return any(name[1] == address[1] and name[0] in (address[0], "0.0.0.0", "::") for name in tcp)
+
+
+def _forget_this_thread() -> None:
+    """Leave nothing in threading.enumerate(): before 3.13 it keeps for ever whoever has logged there."""
+    with threading._active_limbo_lock:  # type: ignore[attr-defined]  # private
+        active: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]
+        if isinstance(active.get(_thread.get_ident()), threading._DummyThread):
+            del active[_thread.get_ident()]
+
+
+def _place(frame: FrameType | None) -> tuple[int, int] | None:
+    return None if frame is None else (id(frame), frame.f_lasti)
+
+
+def _is_patched() -> bool:
+    return is_monkey_patched("socket") or is_monkey_patched("time")
+
+
+def advice(frame: FrameType | None) -> str:
+    """Say what helps whoever has written the code that is in `frame`."""
+    for name in _modules(frame):
+        if name in _LIBRARIES:
+            return _LIBRARIES[name]
+    if not _is_patched():
+        return _UNPATCHED
+    if frame is not None and _QUERY.search(_line(frame)) and "sqlite3" in sys.modules:
+        return f"if this is SQLite: {_SQLITE}"
+    return _ELSE
+
+
+def _modules(frame: FrameType | None) -> Iterator[str]:
+    """The libraries that it may be in: those of its frames, and of what the innermost line names."""
+    if frame is None:
+        return
+    words = set(_WORD.findall(_line(frame)))
+    for name, value in _variables(frame):
+        if name in words:
+            yield type(value).__module__.partition(".")[0]
+    for one, _ in zip(_outwards(frame), range(_DEPTH), strict=False):
+        yield str(one.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def call_of_own_url(frame: FrameType | None, is_ours: Callable[[Any], bool]) -> socket.socket | None:
+    """Find the socket that the code waits for an answer on, if it is connected to an address that `is_ours`.
+
+    Where this OS thread listens, nobody else could answer. Only what the code's variables hold is found.
+    """
+    for one, _ in zip(_outwards(frame), range(_DEPTH), strict=False):
+        for _, value in _variables(one):
+            if isinstance(value, native.socket | socket.socket) and not isinstance(value, GreenSocket):
+                try:
+                    peer = value.getpeername()
+                except OSError:
+                    continue
+                if is_ours(peer):
+                    return value
+    return None
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _variables(frame: FrameType) -> Iterator[tuple[str, Any]]:
+    """The local variables, and the attributes of `self`."""
+    found = dict(frame.f_locals)
+    yield from found.items()
+    yield from dict(getattr(found.get("self"), "__dict__", {})).items()
+    for name in getattr(type(found.get("self")), "__slots__", ()):
+        if isinstance(name, str) and hasattr(found["self"], name):
+            yield name, getattr(found["self"], name)
+
+
+def _line(frame: FrameType) -> str:
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno)

@@ -1,0 +1,36 @@
+"""Tells systemd how the service is doing, for units with Type=notify: sd_notify(3).
+
+Called by single.py. Without systemd, or under another Type=, it does nothing.
+
+Invariant: whatever systemd makes of it, the server goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from greenserve_hub.natives import socket
+
+__all__ = ["notify"]
+
+log = logging.getLogger("greenserve.error")
+
+_PATIENCE = 1.0  # seconds; systemd takes a datagram at once, unless its queue is full
+
+
+def notify(*lines: str) -> None:
+    """Send lines such as READY=1 to the socket that NOTIFY_SOCKET names, if it does. Switches: never."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address[:1] not in ("/", "@"):  # there is vsock:CID:PORT too, for a whole virtual machine
+        return
+    if address[0] == "@":
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(_PATIENCE)
+            sock.sendto("\n".join(lines).encode(), address)
+    except OSError as error:
+        log.warning(
+            "systemd was not told %s: %s; if the unit waits for it, it will time out", lines[0], error
+        )

@@ -1,0 +1,91 @@
+"""notifying: what systemd hears, at a socket with a file and at an abstract one; and that nothing of it harms."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.commands import command
+from tests.support.times import PATIENCE
+
+from greenserve.process.notifying import notify
+
+
+@contextmanager
+def _listening(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A socket like systemd's, which NOTIFY_SOCKET names."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind("\0" + address[1:] if address[0] == "@" else address)
+        sock.settimeout(PATIENCE)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        yield sock
+
+
+def _addresses(folder: Path) -> list[str]:
+    return [f"{folder}/notify", f"@greenserve-test-{os.getpid()}"]
+
+
+def test_both_kinds_of_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in _addresses(tmp_path):
+        with _listening(address, monkeypatch) as sock:
+            notify("READY=1", "STATUS=here")
+            assert sock.recv(1000) == b"READY=1\nSTATUS=here"
+
+
+@pytest.mark.parametrize("address", [None, "", "vsock:2:1234", "nonsense"])
+def test_nobody_is_told_where_there_is_no_socket(
+    address: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if address is None:
+        monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    else:
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+    notify("READY=1")
+    assert caplog.messages == []
+
+
+def test_a_socket_that_is_gone_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", f"{tmp_path}/none")
+    notify("READY=1")
+    (message,) = caplog.messages
+    assert "READY=1" in message
+    assert "No such file" in message
+
+
+_APP = """
+import greenserve
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"x"]
+def broken():
+    raise OSError("no database")
+"""
+
+
+def test_the_command_is_ready_when_it_listens_and_says_that_it_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "web.py").write_text(_APP)
+    with _listening(f"{tmp_path}/notify", monkeypatch) as sock:
+        with command("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", folder=tmp_path) as process:
+            ready = sock.recv(1000).decode()
+            found = re.fullmatch(r"READY=1\nSTATUS=serving at http://127\.0\.0\.1:(\d+)", ready)
+            assert found, ready
+            socket.create_connection(("127.0.0.1", int(found[1])), PATIENCE).close()
+            process.signal(signal.SIGTERM)
+            assert sock.recv(1000) == b"STOPPING=1\nSTATUS=stopping, 0 requests run"
+            assert process.ended() == 0
+        for app, code in (("web:broken()", 4), ("web:none", 3)):
+            with command("-m", "greenserve", app, folder=tmp_path) as process:
+                assert process.ended() == code
+        sock.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            sock.recv(1000)
