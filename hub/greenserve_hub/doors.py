@@ -82,6 +82,11 @@ class Door:
             for end in self._pair:
                 end.close()
 
+    def leave_behind(self) -> None:
+        """Close it in the child of a fork whose hub has not come along."""
+        self._lock = _thread.RLock()  # the other's holder may not have come along either
+        self.close()
+
     def reopen(self) -> None:
         """A descriptor of its own, for the child of a fork; who called, and who expects calls, stays behind."""
         self._close()  # without the lock, whose holder may not have come along into this process

@@ -22,6 +22,7 @@ from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.doors import Door
 from greenserve_hub.errors import Deadlock, HubError
+from greenserve_hub.forks import come_alone, end_child, end_with_hub, is_last, leave_in_children, main_here
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
@@ -64,13 +65,12 @@ class Hub:
         self.closed = False
         self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog, as `steps`
         self.steps: Iterator[object] = iter(())  # what is left of this part of the turn
-        self.main = getcurrent()
-        while self.main.parent is not None:
-            self.main = self.main.parent
+        self.main = main_here()
         self.greenlet = greenlet(self._run, self.main)
         self.switch = self.greenlet.switch
         self.door = Door()
         self._adopt()
+        leave_in_children(self)
 
     # What green threads and callbacks ask for ------------------------------------------------------------
 
@@ -142,34 +142,52 @@ class Hub:
             if self.greenlet and getcurrent() is self.main:
                 self.greenlet.throw()  # or it would be kept for ever: nothing collects a greenlet that waits
 
+    def leave_behind(self) -> None:
+        """In the child of a fork: begin anew, or, where its OS thread has not come along, end. Switches: never."""
+        if find_hub() is self:
+            self.reopen()
+        elif self.thread_id != _thread.get_ident() and not self.closed:
+            # What still closes a socket of its here must not reach the poller, which the kernel shares.
+            self.closed = True
+            self._forget_descriptors()
+            self.poller.close()
+            self.door.leave_behind()
+
+    def _forget_descriptors(self) -> None:
+        for descriptor in self.descriptors.values():
+            descriptor.closed = True
+            descriptor.reader = descriptor.writer = None
+        self.descriptors.clear()
+
     def reopen(self) -> None:
         """Begin anew in the child of a fork, with the green thread that forked and no other. Switches: never.
 
-        As fork(2) has it for threads: the others stay behind. They never run again and never end, so that none of
-        their finally clauses undoes in the child what is still needed in the parent, and what they and the hub's
-        callbacks waited for is forgotten. Poller and door are new, for the kernel would share them with the parent.
-        When the one that forked ends, and it is not the main one, the child ends, as it does with its last thread.
+        As fork(2) has it for threads: the others stay behind, and what they and the hub's callbacks waited for is
+        forgotten. Poller and door are new, for the kernel would share them with the parent. When the one that forked
+        ends, and it is not the main one, the child ends: see forks.py.
         """
         self.poller.close()
         self.poller = make_poller(self.poller.name)
         self.door.reopen()
         self._adopt()
-        for descriptor in self.descriptors.values():
-            descriptor.closed = True
-            descriptor.reader = descriptor.writer = None
-        self.descriptors.clear()
+        self._forget_descriptors()
+        current = getcurrent()
+        in_callback = current is self.greenlet
         for _ in range(len(self.ready)):
             self.ready.popleft()
-            self.ready.append((_nothing, ()))  # a turn that is under way has counted them
-        current = getcurrent()
+            # A turn that is under way has counted them.
+            self.ready.append((end_child if in_callback else _nothing, ()))
         for _, _, deadline in self.deadlines.heap:
             if deadline.args[:1] != (current,):  # else it is a Timeout of the one that goes on
                 deadline.disarm()
         for waiter in self.parked.values():
             waiter.woken = True
-        _left_behind.extend(self.parked)  # a greenlet that nothing refers to is unwound
-        if current is not self.main and current is not self.greenlet:
-            current.parent = greenlet(_end_child, self.greenlet)
+        if in_callback:
+            end_with_hub()
+            self.ready.append((end_child, ()))
+        else:
+            come_alone([*self.parked, self.main])
+            self.greenlet.parent = self.main = main_here()
 
     def _adopt(self) -> None:
         # For a poller that runs coroutines while it waits: these give the hub work and errors meanwhile.
@@ -288,8 +306,11 @@ class Hub:
     def _callback_failed(self) -> None:
         error = sys.exception()
         assert error is not None
-        if self.closed and getcurrent() is self.greenlet:
-            raise error
+        if getcurrent() is self.greenlet:
+            if self.closed:
+                raise error
+            if is_last():
+                end_child(error)
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self.throw_main(error)
         else:
@@ -369,22 +390,5 @@ def set_hub(hub: Hub | None) -> Hub | None:
     return before
 
 
-_left_behind: list[greenlet] = []
-
-
 def _nothing() -> None:
     pass
-
-
-def _end_child(*_: object) -> None:
-    os._exit(0)
-
-
-def _after_fork() -> None:
-    hub = find_hub()
-    if hub is not None:
-        hub.reopen()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -43,6 +43,7 @@ from greenserve.proxies import Trust
 from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication
 from greenserve_hub import threads
 from greenserve_hub.deadlines import NEVER
+from greenserve_hub.forks import leave_in_children
 from greenserve_hub.greenthreads import GreenThread, kill, sleep, spawn, spawn_n
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.natives import _thread
@@ -161,6 +162,7 @@ class Server:
         if tls is not None:
             tls.watch(self.hub, self.reload_or_tell)
         self._acceptors = [spawn(listener.accept_forever) for listener in self._all_listeners]
+        leave_in_children(self)
 
     def _listener(
         self, sock: socket.socket, tls: TLS | None, submit: Callable[[Connection], None]
@@ -249,6 +251,22 @@ class Server:
         told = connection.end()
         if told is not None:
             log.warning("ended after graceful_timeout: %s", told)
+
+    def leave_behind(self) -> None:
+        """For the child of a fork: here it has stopped, without a word to anybody. Switches: never.
+
+        No client can be answered twice then, whatever the app does in the child, and the port is free when this
+        process, the parent, lets go of it.
+        """
+        self.access_log = None
+        given = self.config.addresses + self.config.redirect_addresses
+        for listener in self._all_listeners:
+            listener.leave_behind(given)
+        self.dispatcher.leave_behind()
+        self.connections.leave_behind()
+        self.admission.turned_away.leave_behind()
+        self._ended = threads.Event()  # its lock may be held by an OS thread that has not come along
+        self._ended.set()
 
     def release(self) -> None:
         """Close whatever is open still, without waiting: the server's thread ends. Switches: never."""
