@@ -20,6 +20,7 @@ from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.loader import enter_folder, load_app
+from greenserve.process import Starting, run
 from greenserve_hub.loop import use_hub
 from greenserve_hub.patching.monkey import patch_early
 
@@ -49,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
+    with Starting() as starting:
+        return _run_command(argv, starting)
+
+
+def _run_command(argv: Sequence[str], starting: Starting) -> int:
     options, spec = _parse(argv)
     if options.version:
         sys.stdout.write(f"greenserve {importlib.metadata.version('greenserve')}\n")
@@ -65,6 +71,7 @@ def _run(argv: Sequence[str]) -> int:
     enter_folder(loaded.config.chdir, loaded.origins["chdir"])
     if loaded.config.monkey_patch:
         patch_for(loaded.config.hub)
+    starting.listen()
     app = load_app(spec)
     if options.check_config:
         from greenserve.net.tls import open_tls
@@ -72,10 +79,7 @@ def _run(argv: Sequence[str]) -> int:
         open_tls(loaded.config, None)
         sys.stdout.write(f"greenserve: the configuration and {spec} are fine\n")
         return 0
-    # Imported late: neither --help nor a bad setting needs the server.
-    from greenserve.process.single import run
-
-    return run(app, loaded.config)
+    return run(app, loaded.config, command=starting)
 
 
 def patch_for(hub: str) -> None:

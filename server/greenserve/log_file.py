@@ -79,6 +79,10 @@ class LogFile:
         self._torn = False
         os.close(old)
 
+    def duplicate(self) -> int:
+        """A descriptor of its own that writes there too, for C code that can't call write()."""
+        return os.dup(self._fd) if self._fd >= 0 else os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
     def close(self) -> None:
         """Close it; later lines vanish. Safe to call twice."""
         self._write, self._ready = _swallow, None

@@ -13,6 +13,7 @@ from greenserve.config.binds import parse_bind
 from greenserve.errors import ConfigError
 from greenserve.net import Server
 from greenserve.net.binding import file_of, open_listener, remove_file
+from greenserve.process.requests import holder_of_request
 from greenserve_hub.backdoors import check_local, place_of, serve_backdoor
 from greenserve_hub.debug import dump_on_signal
 from greenserve_hub.errors import HubError
@@ -39,13 +40,13 @@ def debugging(server: Server, hub: Hub) -> Iterator[None]:
         if config.dump_signal != "off":
             stack.enter_context(_dump(signal.Signals[f"SIG{config.dump_signal.upper()}"]))
         if config.block_threshold:
-            stack.enter_context(Watchdog(_tell_hold, config.block_threshold, hub))
+            stack.enter_context(Watchdog(_tell_hold, config.block_threshold, hub, holder_of_request))
         yield
 
 
 def _tell_hold(seconds: float, stack: str) -> None:
     log.warning(
-        "a green thread holds the hub, and nothing else has run for %.0f ms:\n%s", seconds * 1000, stack
+        "a green thread holds the hub, and nothing else has run for %.0f ms: %s", seconds * 1000, stack
     )
 
 
