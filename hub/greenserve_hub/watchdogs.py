@@ -27,7 +27,7 @@ Place = tuple[float, int, int, int]
 
 def print_hold(seconds: float, stack: str) -> None:
     """Tell of a hold on stderr."""
-    sys.stderr.write(f"a green thread has held the hub for {seconds:.3f} s so far: {stack}")
+    sys.stderr.write(f"a green thread has held the hub for {seconds:.3f} s so far:\n{stack}")
 
 
 class Watchdog:

@@ -20,7 +20,7 @@ from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.loader import enter_folder, load_app
-from greenserve.process import Starting, run
+from greenserve.process import Starting
 from greenserve_hub.loop import use_hub
 from greenserve_hub.patching.monkey import patch_early
 
@@ -79,7 +79,10 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
         open_tls(loaded.config, None)
         sys.stdout.write(f"greenserve: the configuration and {spec} are fine\n")
         return 0
-    return run(app, loaded.config, command=starting)
+    # Imported late: neither --help nor a bad setting needs the server.
+    from greenserve.process.single import run
+
+    return run(app, loaded.config)
 
 
 def patch_for(hub: str) -> None:

@@ -11,13 +11,14 @@ Knows no server. Used by starting.py and stopping.py, one at a time.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Self
 
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.loop import find_hub
-from greenserve_hub.natives import _thread, signal, socket, time
+from greenserve_hub.natives import _thread, os, select, signal, time
 
 
 class SignalThread:
@@ -32,50 +33,54 @@ class SignalThread:
     def start(self) -> Self:
         """Take the wake-up descriptor. In the main thread, else ValueError. Switches: never."""
         self._hub = find_hub()
-        self._reader, self._writer = socket.socketpair()
-        self._writer.setblocking(False)  # a full buffer is going to wake it all the same
-        self._before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        # A pipe, since sockets are green in a patched program, and this thread is to have no hub.
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)  # a full buffer is going to wake it all the same
+        self._before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._is_open = True
         leave_in_children(self)
         _thread.start_new_thread(self._listen, ())
         return self
 
     def wake(self) -> None:
-        """Have `due()` called now. From any thread, and from signal handlers."""
-        with contextlib.suppress(OSError):
-            self._writer.send(b"\0")  # no signal has this number
+        """Have `due()` called now. From the main thread."""
+        if self._is_open:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._writer, b"\0")  # no signal has this number
 
     def close(self) -> None:
-        """Give the wake-up descriptor back to who had it. Repeatable."""
+        """Give the wake-up descriptor back to who had it. In the main thread. Repeatable."""
         if self._is_open:
             self._is_open = False
-            mine = self._writer.fileno()
             others = signal.set_wakeup_fd(self._before, warn_on_full_buffer=False)
-            if others != mine:
+            if others != self._writer:
                 signal.set_wakeup_fd(others, warn_on_full_buffer=False)  # taken since
-            self._writer.close()  # the thread meets the end, and closes its own
+            os.close(self._writer)  # the thread meets the end, and closes its own
 
     def leave_behind(self) -> None:
         """In the child of a fork the thread is missing, and what comes there is not the parent's to hear of."""
-        self.close()
-        self._reader.close()
+        if self._is_open:
+            self.close()
+            os.close(self._reader)
 
     def _listen(self) -> None:
-        with self._reader as reader:
-            while True:
-                moment = self._due()
-                reader.settimeout(None if moment == NEVER else max(0.001, moment - time.monotonic()))
-                try:
-                    numbers = reader.recv(4096)
-                except TimeoutError:
-                    continue
-                if not numbers:
-                    return
-                if self._hub is not None:
-                    self._hub.call_from_thread(_nothing)  # its wait ends, and the handlers run
-                for number in numbers:
-                    if number:
-                        self._heard(number)
+        poller = select.poll()
+        poller.register(self._reader, select.POLLIN)
+        while True:
+            moment = self._due()
+            if not poller.poll(
+                None if moment == NEVER else max(1, math.ceil((moment - time.monotonic()) * 1000))
+            ):
+                continue
+            numbers = os.read(self._reader, 4096)
+            if not numbers:
+                os.close(self._reader)
+                return
+            if self._hub is not None:
+                self._hub.call_from_thread(_nothing)  # its wait ends, and the handlers run
+            for number in numbers:
+                if number:
+                    self._heard(number)
 
 
 def _nothing() -> None:

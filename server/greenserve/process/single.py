@@ -30,15 +30,10 @@ log = logging.getLogger("greenserve.error")
 _RESERVE = 192  # descriptors for the app's own files and sockets, and for clients that are turned away
 
 
-def run(
-    app: WSGIApplication,
-    config: Config,
-    sockets: Sequence[socket.socket] = (),
-    command: Starting | None = None,
-) -> int:
+def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] = ()) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError before anything is accepted.
 
-    In the main thread. `command`: what had the signals before, where nothing but the end of the process follows.
+    In the main thread. Where it is the command, nothing but the end of the process follows.
     """
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError(
@@ -56,8 +51,8 @@ def run(
         with debugging(server, hub):
             server.start()
             stopping.take(hangup=bool(config.certfile))
-            if command is not None:
-                command.end()
+            if Starting.current is not None:
+                Starting.current.end()
             # Said when the signals are taken: who reads it may send one at once.
             for url in server.urls:
                 log.info("listening at %s", url)
@@ -68,7 +63,7 @@ def run(
             )
             server.wait()
         log.info("stopped")
-        if command is not None:
+        if Starting.current is not None:
             stopping.watch_exit()
             stack.pop_all()  # the log and the signals stay until the process ends
         return 0

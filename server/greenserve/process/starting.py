@@ -14,10 +14,11 @@ import contextlib
 import signal  # patched or not: getsignal() tells which handler is meant
 import sys
 from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from greenserve.process.signal_thread import SignalThread
 from greenserve_hub.deadlines import NEVER
+from greenserve_hub.forks import leave_in_children
 from greenserve_hub.natives import os, time
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -26,6 +27,8 @@ _PATIENCE: Final = 1.0  # seconds that the main thread has to run a handler
 
 class Starting:
     """While inside, and until `end`, signals that end a process end this one. In the main thread."""
+
+    current: ClassVar[Starting | None] = None  # of the command that runs in this process
 
     def __init__(self) -> None:
         """Nothing yet."""
@@ -36,10 +39,12 @@ class Starting:
 
     def __enter__(self) -> Self:
         """Take the signals, where nobody else would."""
+        type(self).current = self
         if os.getpid() == 1:
             for number in _ENDING:
                 if signal.getsignal(number) is signal.SIG_DFL:
                     self._before[number] = signal.signal(number, _end)
+            leave_in_children(self)
         return self
 
     def listen(self) -> None:
@@ -51,6 +56,10 @@ class Starting:
         """Give back what nobody has taken since. Repeatable."""
         if self._thread is not None:
             self._thread.close()
+        self.leave_behind()
+
+    def leave_behind(self) -> None:
+        """In the child of a fork, which is not process 1."""
         while self._before:
             number, handler = self._before.popitem()
             if signal.getsignal(number) is _end:
@@ -60,6 +69,7 @@ class Starting:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End."""
+        type(self).current = None
         self.end()
 
     def _heard(self, number: int) -> None:

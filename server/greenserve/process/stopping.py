@@ -70,6 +70,7 @@ class Stopping:
     ) -> None:
         """Give the signals back to who had them before."""
         self.leave_behind()
+        self._thread.close()
         faulthandler.cancel_dump_traceback_later()
         os.close(self._log_fd)
 
@@ -84,11 +85,10 @@ class Stopping:
             self._before[number] = signal.signal(number, handler)
 
     def leave_behind(self) -> None:
-        """Give the signals back; in the child of a fork they are what they were before the server ran."""
+        """In the child of a fork the signals are what they were before the server ran."""
         while self._before:
             number, handler = self._before.popitem()
             signal.signal(number, handler)
-        self._thread.close()
 
     # Signals -------------------------------------------------------------------------------------------
 
@@ -99,6 +99,7 @@ class Stopping:
             self._owed = False
         else:
             self._ask(number, self._handled_at)
+            self._thread.wake()
 
     def _reload(self, number: int, frame: FrameType | None) -> None:
         self._hub.call_from_thread(spawn_n, self._server.reload_or_tell)
@@ -126,7 +127,6 @@ class Stopping:
         else:
             self._tell_at = NEVER
             self._end_held_at = min(self._end_held_at, now + _PATIENCE)
-        self._thread.wake()
 
     # The hub's part --------------------------------------------------------------------------------------
 
@@ -141,9 +141,10 @@ class Stopping:
             name,
             running,
             server.config.graceful_timeout,
-            "; Ctrl-C again ends them at once" if name == "SIGINT" and running else "",
+            "; SIGINT (Ctrl-C) again ends them at once" if name == "SIGINT" and running else "",
         )
-        server.stop()
+        # At a terminal nobody is in front who could lose a request.
+        server.stop(drain_delay=0.0 if name == "SIGINT" and os.isatty(0) else server.config.drain_delay)
 
     def _hurry(self, name: str) -> None:
         log.info("%s while stopping: stopping at once", name)
