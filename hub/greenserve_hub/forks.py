@@ -33,7 +33,7 @@ class Inherited(Protocol):
     """What a child has of its parent."""
 
     def leave_behind(self) -> None:
-        """Close descriptors that are the parent's to use, and nothing but them: wake nobody, tell nobody."""
+        """Give back what is the parent's, and nothing else: wake nobody, tell nobody. Repeatable."""
 
 
 _inherited: WeakSet[Inherited] = WeakSet()

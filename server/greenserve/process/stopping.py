@@ -21,6 +21,7 @@ import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
+from weakref import WeakSet
 
 from greenserve.logs import ErrorLog
 from greenserve.net import Server
@@ -30,7 +31,7 @@ from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.greenthreads import spawn_n
 from greenserve_hub.loop import Hub
-from greenserve_hub.natives import os, signal, time
+from greenserve_hub.natives import _thread, os, signal, time
 from greenserve_hub.origins import stack_of
 
 log = logging.getLogger("greenserve.error")
@@ -69,7 +70,7 @@ class Stopping:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the signals back to who had them before."""
-        self.leave_behind()
+        self._give_back()
         self._thread.close()
         faulthandler.cancel_dump_traceback_later()
         os.close(self._log_fd)
@@ -78,6 +79,7 @@ class Stopping:
         """Have SIGTERM and SIGINT stop the server, and SIGHUP, where `hangup`, read its certificates anew."""
         self._thread.start()
         leave_in_children(self)
+        _taken.add(self)
         handlers = dict.fromkeys(_NUMBERS, self._handle)
         if hangup:
             handlers[signal.SIGHUP] = self._reload
@@ -86,6 +88,13 @@ class Stopping:
 
     def leave_behind(self) -> None:
         """In the child of a fork the signals are what they were before the server ran."""
+        self._give_back()
+        fd, self._log_fd = self._log_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _give_back(self) -> None:
+        _taken.discard(self)
         while self._before:
             number, handler = self._before.popitem()
             signal.signal(number, handler)
@@ -225,3 +234,24 @@ class Stopping:
         )  # threads of executors end by themselves when the interpreter does
         self._has_stopped = True
         self._thread.wake()
+
+
+# A SIGTERM that reaches a child before it has given the signals back would be lost: its parent's handler is for the
+# parent, and CPython forgets what came before it was told of the fork. multiprocessing sends one as early as that.
+_LATER: Final = (signal.SIGTERM, signal.SIGHUP)
+_taken: WeakSet[Stopping] = WeakSet()
+_here = _thread._local()
+
+
+def _before_fork() -> None:
+    _here.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LATER) if _taken else None
+
+
+def _after_fork() -> None:
+    if _here.mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _here.mask)
+
+
+if hasattr(os, "register_at_fork"):
+    # Behind that of forks.py, by which a child gives the signals back.
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
