@@ -37,7 +37,7 @@ class Stop:
         self._server = server
         self._by = NEVER  # the moment, by the hub's clock, at which what still runs is ended
         self._drain_until = NEVER
-        self._reason = "graceful_timeout"
+        self._why = "ended after graceful_timeout"  # what runs
         self._hurried = WaitQueue()
         self.restarts = False  # whether another server follows
         self.has_begun = False
@@ -59,14 +59,14 @@ class Stop:
             self._by = by
             self._drain_until = drain_until
             if graceful is not None:
-                self._reason = f"the {graceful:g} s that the stop gave it"
+                self._why = f"ended after the {graceful:g} s that the stop gave it"
             # A green thread of its own: who asks for the stop may be one of those that it ends.
             spawn_n(self._run)
             return
         self._drain_until = min(self._drain_until, drain_until)
         if by < self._by:
             self._by = by
-            self._reason = "a second stop asked for it"
+            self._why = "ended by a second stop, which asked for less time"
         self._hurried.wake_all()
         server.connections.hurry()
 
@@ -116,4 +116,4 @@ class Stop:
     def _end_one(self, connection: Connection) -> None:
         told = connection.end()
         if told is not None:
-            log.warning("ended after %s: %s", self._reason, told)
+            log.warning("%s: %s", self._why, told)

@@ -22,7 +22,7 @@ from greenserve_hub.natives import _thread, os, select, signal, time
 
 
 class SignalThread:
-    """Calls `heard(number)` for each signal that has a handler, and `due()` when a moment has come."""
+    """Calls `heard(number)` for each signal that has a handler, in their order, and `due()` when a moment has come."""
 
     def __init__(self, heard: Callable[[int], object], due: Callable[[], float]) -> None:
         """Both are called in the OS thread and raise nothing. `due()` gives the moment of its next call, or NEVER."""
@@ -43,7 +43,7 @@ class SignalThread:
         return self
 
     def wake(self) -> None:
-        """Have `due()` called now. From the main thread."""
+        """Have `heard(0)` called, behind the signals that came before, and `due()`. From the main thread."""
         if self._is_open:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._writer, b"\0")  # no signal has this number
@@ -79,8 +79,7 @@ class SignalThread:
             if self._hub is not None:
                 self._hub.call_from_thread(_nothing)  # its wait ends, and the handlers run
             for number in numbers:
-                if number:
-                    self._heard(number)
+                self._heard(number)
 
 
 def _nothing() -> None:

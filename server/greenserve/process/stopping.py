@@ -56,8 +56,7 @@ class Stopping:
         self._tell_at = NEVER  # what holds it up
         self._end_at = NEVER  # by force
         self._end_held_at = NEVER  # by force, unless the hub has begun by then
-        self._handled_at = -NEVER  # a signal, in the main thread
-        self._heard_of: list[tuple[float, int]] = []  # moments at which a handler has to have run
+        self._unhandled: list[tuple[float, int]] = []  # signals that were heard of, and when
         self._owed = False  # a handler is due to run for a signal that was counted already
         self._has_stopped = False  # the server: what still is to end is the process
         self._staying: list[threading.Thread] = []
@@ -103,20 +102,21 @@ class Stopping:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """In the main thread, between two bytecodes of whatever runs."""
-        self._handled_at = time.monotonic()
         if self._owed:
             self._owed = False
         else:
-            self._ask(number, self._handled_at)
-            self._thread.wake()
+            self._ask(number, time.monotonic())
+        self._thread.wake()
 
     def _reload(self, number: int, frame: FrameType | None) -> None:
         self._hub.call_from_thread(spawn_n, self._server.reload_or_tell)
 
     def _heard(self, number: int) -> None:
         """In the OS thread, also where no handler runs."""
-        if number in _NUMBERS and signal.getsignal(number) == self._handle:
-            self._heard_of.append((time.monotonic() + _PATIENCE, number))
+        if not number:
+            self._unhandled.clear()  # the main thread runs Python, and so the handlers
+        elif number in _NUMBERS and signal.getsignal(number) == self._handle:
+            self._unhandled.append((time.monotonic(), number))
 
     def _ask(self, number: int, came: float) -> None:
         """Stop, or more quickly, since a signal came at that moment. In either thread."""
@@ -133,7 +133,7 @@ class Stopping:
             self._tell_at = NEVER
             self._end_at = min(self._end_at, now + _PATIENCE)
             self._hub.call_from_thread(spawn_n, self._hurry, name)
-        else:
+        elif not self._has_begun:
             self._tell_at = NEVER
             self._end_held_at = min(self._end_held_at, now + _PATIENCE)
 
@@ -164,11 +164,10 @@ class Stopping:
     def _due(self) -> float:
         """Do what is due; the moment at which to look again."""
         now = time.monotonic()
-        while self._heard_of and self._heard_of[0][0] <= now:
-            moment, number = self._heard_of.pop(0)
-            if self._handled_at < moment - 2 * _PATIENCE:
-                self._owed = True
-                self._ask(number, moment - _PATIENCE)
+        while self._unhandled and self._unhandled[0][0] + _PATIENCE <= now:
+            came, number = self._unhandled.pop(0)
+            self._owed = True
+            self._ask(number, came)
         end_at = min(self._end_at, self._end_held_at)
         if now >= end_at:
             self._end_by_force()
@@ -177,7 +176,7 @@ class Stopping:
             self._tell()
         if end_at != NEVER:
             faulthandler.dump_traceback_later(end_at - now + _PATIENCE, exit=True, file=self._log_fd)
-        return min(end_at, self._tell_at, self._heard_of[0][0] if self._heard_of else NEVER)
+        return min(end_at, self._tell_at, self._unhandled[0][0] + _PATIENCE if self._unhandled else NEVER)
 
     def _tell(self) -> None:
         left = self._end_at - time.monotonic()
