@@ -26,7 +26,7 @@ from greenserve_hub.natives import os, signal
 
 # In a child: the green thread that forked, unless it is the thread's main one.
 last: greenlet | None = None
-_left_behind: list[greenlet] = []
+_left_behind: list[object] = []
 
 
 class Inherited(Protocol):
@@ -86,6 +86,11 @@ def come_alone(left: list[greenlet]) -> None:
     guard = greenlet(_wait_for_end, root)
     guard.switch(current)
     current.parent = guard
+
+
+def keep(one: object) -> None:
+    """Have it never be finalized. Switches: never."""
+    _left_behind.append(one)
 
 
 def end_with_hub() -> None:

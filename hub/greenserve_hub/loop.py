@@ -18,11 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from greenserve_hub import renewals
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.doors import Door
 from greenserve_hub.errors import Deadlock, HubError
-from greenserve_hub.forks import come_alone, end_child, end_with_hub, is_last, leave_in_children, main_here
+from greenserve_hub.forks import (
+    end_child,
+    is_last,
+    leave_in_children,
+    main_here,
+)
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
@@ -56,9 +62,8 @@ class Hub:
         self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.deadlines = DeadlineQueue()
         self.descriptors: dict[int, Descriptor] = {}
-        self._opened: set[int] = (
-            set()
-        )  # since the last poll: what that has told of these numbers is not theirs
+        # Since the last poll: what that has told of these numbers is not theirs.
+        self._opened: set[int] = set()
         self.parked: dict[greenlet, Waiter] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
@@ -69,7 +74,7 @@ class Hub:
         self.greenlet = greenlet(self._run, self.main)
         self.switch = self.greenlet.switch
         self.door = Door()
-        self._adopt()
+        self.adopt()
         leave_in_children(self)
 
     # What green threads and callbacks ask for ------------------------------------------------------------
@@ -145,51 +150,12 @@ class Hub:
     def leave_behind(self) -> None:
         """In the child of a fork: begin anew, or, where its OS thread has not come along, end. Switches: never."""
         if find_hub() is self:
-            self.reopen()
+            renewals.reopen(self)
         elif self.thread_id != _thread.get_ident() and not self.closed:
-            # What still closes a socket of its here must not reach the poller, which the kernel shares.
-            self.closed = True
-            self._forget_descriptors()
-            self.poller.close()
-            self.door.leave_behind()
+            renewals.end_without_thread(self)
 
-    def _forget_descriptors(self) -> None:
-        for descriptor in self.descriptors.values():
-            descriptor.closed = True
-            descriptor.reader = descriptor.writer = None
-        self.descriptors.clear()
-
-    def reopen(self) -> None:
-        """Begin anew in the child of a fork, with the green thread that forked and no other. Switches: never.
-
-        As fork(2) has it for threads: the others stay behind, and what they and the hub's callbacks waited for is
-        forgotten. Poller and door are new, for the kernel would share them with the parent. When the one that forked
-        ends, and it is not the main one, the child ends: see forks.py.
-        """
-        self.poller.close()
-        self.poller = make_poller(self.poller.name)
-        self.door.reopen()
-        self._adopt()
-        self._forget_descriptors()
-        current = getcurrent()
-        in_callback = current is self.greenlet
-        for _ in range(len(self.ready)):
-            self.ready.popleft()
-            # A turn that is under way has counted them.
-            self.ready.append((end_child if in_callback else _nothing, ()))
-        for _, _, deadline in self.deadlines.heap:
-            if deadline.args[:1] != (current,):  # else it is a Timeout of the one that goes on
-                deadline.disarm()
-        for waiter in self.parked.values():
-            waiter.woken = True
-        if in_callback:
-            end_with_hub()
-            self.ready.append((end_child, ()))
-        else:
-            come_alone([*self.parked, self.main])
-            self.greenlet.parent = self.main = main_here()
-
-    def _adopt(self) -> None:
+    def adopt(self) -> None:
+        """Take the poller and the door into use. For the hub and renewals.py only."""
         # For a poller that runs coroutines while it waits: these give the hub work and errors meanwhile.
         adopted = getattr(self.poller, "adopted_by", None)
         if adopted is not None:
@@ -311,6 +277,8 @@ class Hub:
                 raise error
             if is_last():
                 end_child(error)
+            if isinstance(error, OSError) and renewals.renew(self):
+                return
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self.throw_main(error)
         else:
@@ -388,7 +356,3 @@ def set_hub(hub: Hub | None) -> Hub | None:
     elif before is not None:
         del _current.hub
     return before
-
-
-def _nothing() -> None:
-    pass
