@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenserve_hub.deadlines import Deadline, DeadlineQueue
 from greenserve_hub.errors import HubError
+from greenserve_hub.forks import end_child
 from greenserve_hub.natives import os, select, time
 from greenserve_hub.running_loops import get_running_loop, put_aside, put_back
 
@@ -117,7 +118,7 @@ class AsyncioPoller:
         self._run(seconds)
         if self.closed:  # by a coroutine
             if os.getpid() != self._process:
-                os._exit(0)  # it forked and waits: the child has nothing else that runs
+                end_child()  # it forked and waits: the child has nothing else that runs
             self._finish()
             return ()
         return self._ask_kernel(0)

@@ -23,6 +23,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.debug import format_threads
 from greenserve_hub.errors import HubError
+from greenserve_hub.forks import end_child, is_last
 from greenserve_hub.greenthreads import kill, spawn_n
 from greenserve_hub.locks import Lock
 from greenserve_hub.loop import Hub, find_hub, get_hub
@@ -189,10 +190,14 @@ class _Session:
         stand_in()
         try:
             exec(code, self._namespace)
-        except (GreenletExit, SystemExit):
-            raise
         except BaseException as error:
+            if is_last():
+                end_child(error, self._tell)
+            if isinstance(error, GreenletExit | SystemExit):
+                raise
             self._tell(error)
+        if is_last():
+            end_child()  # the prompt is the parent's
         return True
 
     def _tell(self, error: BaseException) -> None:

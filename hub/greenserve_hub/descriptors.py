@@ -60,6 +60,14 @@ class Descriptor:
         if not self.hub.edge:
             self.hub.poller.arm(self.fd, WRITE)
 
+    def lose(self) -> None:
+        """Closed by other code, together with the hub's poller: who waits finds `closed`. Switches: never."""
+        self.closed = True
+        for callback in (self.reader, self.writer):
+            if callback is not None:
+                self.hub.call_soon(callback)
+        self.reader = self.writer = None
+
     def close(self) -> bool:
         """Unregister, to be called before the socket is closed; wakes whoever waits, who finds `closed`.
 

@@ -82,6 +82,26 @@ class Door:
             for end in self._pair:
                 end.close()
 
+    def is_lost(self) -> bool:
+        """Whether other code has closed the descriptor, as daemons close all that they find."""
+        try:
+            os.fstat(self.fd)
+        except OSError:
+            return True
+        return False
+
+    def renew(self) -> None:
+        """Take another descriptor in the place of a lost one, whose number may be somebody else's. Keeps the calls."""
+        if self._pair is not None:
+            for end in self._pair:
+                end.detach()
+        self._open()
+
+    def leave_behind(self) -> None:
+        """Close it in the child of a fork whose hub has not come along."""
+        self._lock = _thread.RLock()  # the other's holder may not have come along either
+        self.close()
+
     def reopen(self) -> None:
         """A descriptor of its own, for the child of a fork; who called, and who expects calls, stays behind."""
         self._close()  # without the lock, whose holder may not have come along into this process

@@ -12,7 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from greenserve_hub.natives import _thread
+from greenserve_hub.forks import end_child
+from greenserve_hub.natives import _thread, os
 from greenserve_hub.thread_pools import DEFAULT_SIZE, ThreadPool
 
 P = ParamSpec("P")
@@ -46,9 +47,14 @@ class _Future(Future[T]):
 
 def _run(future: Future[T], call: Callable[[], Any]) -> None:
     if future.set_running_or_notify_cancel():
+        process = os.getpid()
         try:
             result = call()
         except BaseException as error:
+            if os.getpid() != process:
+                end_child(error)  # a fork's child, in which nobody waits for the call
             future.set_exception(error)
         else:
+            if os.getpid() != process:
+                end_child()
             future.set_result(result)

@@ -19,6 +19,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.errors import HubError
+from greenserve_hub.forks import is_last
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.origins import Origin, line_of, origin
 from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue
@@ -79,7 +80,7 @@ class GreenThread(greenlet, Generic[T]):
             self._error = error
             watched = bool(self._waiters or self._links)
             self._tell()
-            if not watched or isinstance(error, KeyboardInterrupt | SystemExit):
+            if not watched or is_last() or isinstance(error, KeyboardInterrupt | SystemExit):
                 raise  # to the hub, which tells of errors that nobody waits for
             return
         if self._waiters is not None or self._links is not None:

@@ -19,10 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from greenserve_hub import renewals
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.doors import Door
 from greenserve_hub.errors import Deadlock, HubError
+from greenserve_hub.forks import (
+    end_child,
+    is_last,
+    leave_in_children,
+    main_here,
+)
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
@@ -59,9 +66,8 @@ class Hub:
         self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.deadlines = DeadlineQueue()
         self.descriptors: dict[int, Descriptor] = {}
-        self._opened: set[int] = (
-            set()
-        )  # since the last poll: what that has told of these numbers is not theirs
+        # Since the last poll: what that has told of these numbers is not theirs.
+        self._opened: set[int] = set()
         self.parked: dict[greenlet, Waiter] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
@@ -72,13 +78,12 @@ class Hub:
         )  # the longest wait, where there is one
         self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog, as `steps`
         self.steps: Iterator[object] = iter(())  # what is left of this part of the turn
-        self.main = getcurrent()
-        while self.main.parent is not None:
-            self.main = self.main.parent
+        self.main = main_here()
         self.greenlet = greenlet(self._run, self.main)
         self.switch = self.greenlet.switch
         self.door = Door()
-        self._adopt()
+        self.adopt()
+        leave_in_children(self)
         if is_traced():
             trace_apart()
 
@@ -152,36 +157,15 @@ class Hub:
             if self.greenlet and getcurrent() is self.main:
                 self.greenlet.throw()  # or it would be kept for ever: nothing collects a greenlet that waits
 
-    def reopen(self) -> None:
-        """Begin anew in the child of a fork, with the green thread that forked and no other. Switches: never.
+    def leave_behind(self) -> None:
+        """In the child of a fork: begin anew, or, where its OS thread has not come along, end. Switches: never."""
+        if find_hub() is self:
+            renewals.reopen(self)
+        elif self.thread_id != _thread.get_ident() and not self.closed:
+            renewals.end_without_thread(self)
 
-        As fork(2) has it for threads: the others stay behind. They never run again and never end, so that none of
-        their finally clauses undoes in the child what is still needed in the parent, and what they and the hub's
-        callbacks waited for is forgotten. Poller and door are new, for the kernel would share them with the parent.
-        When the one that forked ends, and it is not the main one, the child ends, as it does with its last thread.
-        """
-        self.poller.close()
-        self.poller = make_poller(self.poller.name)
-        self.door.reopen()
-        self._adopt()
-        for descriptor in self.descriptors.values():
-            descriptor.closed = True
-            descriptor.reader = descriptor.writer = None
-        self.descriptors.clear()
-        for _ in range(len(self.ready)):
-            self.ready.popleft()
-            self.ready.append((_nothing, ()))  # a turn that is under way has counted them
-        current = getcurrent()
-        for _, _, deadline in self.deadlines.heap:
-            if deadline.args[:1] != (current,):  # else it is a Timeout of the one that goes on
-                deadline.disarm()
-        for waiter in self.parked.values():
-            waiter.woken = True
-        _left_behind.extend(self.parked)  # a greenlet that nothing refers to is unwound
-        if current is not self.main and current is not self.greenlet:
-            current.parent = greenlet(_end_child, self.greenlet)
-
-    def _adopt(self) -> None:
+    def adopt(self) -> None:
+        """Take the poller and the door into use. For the hub and renewals.py only."""
         # For a poller that runs coroutines while it waits: these give the hub work and errors meanwhile.
         adopted = getattr(self.poller, "adopted_by", None)
         if adopted is not None:
@@ -305,8 +289,13 @@ class Hub:
     def _callback_failed(self) -> None:
         error = sys.exception()
         assert error is not None
-        if self.closed and getcurrent() is self.greenlet:
-            raise error
+        if getcurrent() is self.greenlet:
+            if self.closed:
+                raise error
+            if is_last():
+                end_child(error)
+            if isinstance(error, OSError) and renewals.renew(self):
+                return
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self.throw_main(error)
         else:
@@ -384,24 +373,3 @@ def set_hub(hub: Hub | None) -> Hub | None:
     elif before is not None:
         del _current.hub
     return before
-
-
-_left_behind: list[greenlet] = []
-
-
-def _nothing() -> None:
-    pass
-
-
-def _end_child(*_: object) -> None:
-    os._exit(0)
-
-
-def _after_fork() -> None:
-    hub = find_hub()
-    if hub is not None:
-        hub.reopen()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from greenlet import GreenletExit
 
+from greenserve_hub import forks
 from greenserve_hub.loop import get_hub
 from greenserve_hub.origins import origin
 from greenserve_hub.parking import WaitQueue
@@ -140,6 +141,8 @@ class GreenMap(Generic[T]):
                     value = fn(*item)
                 except BaseException as error:
                     value = _Failure(error)
+                if forks.last is not None and forks.is_last():
+                    forks.end_child(value.error if type(value) is _Failure else None)
                 if number == self._gap and not self._early:
                     self._gap = number + 1
                     self._results.append(value)

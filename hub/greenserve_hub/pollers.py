@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from greenserve_hub.natives import select
+from greenserve_hub.natives import os, select
 
 READ = 1  # EPOLLIN
 WRITE = 4  # EPOLLOUT
@@ -96,6 +96,18 @@ class EpollPoller:
     def fileno(self) -> int:
         """See PollablePoller."""
         return self._epoll.fileno()
+
+    def is_lost(self) -> bool:
+        """Whether other code has closed our own descriptor; the number may be somebody else's by now."""
+        known, other = os.pipe()
+        try:
+            self._epoll.modify(known, 0)
+        except OSError as error:
+            return error.errno != errno.ENOENT  # which it is of a number that was not registered
+        finally:
+            os.close(known)
+            os.close(other)
+        return False
 
     def close(self) -> None:
         """See Poller."""

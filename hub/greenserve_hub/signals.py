@@ -32,11 +32,15 @@ def wake_on_signals(hub: Hub) -> Iterator[None]:
         descriptor = hub.open_descriptor(reader.fileno())
 
         def woken() -> None:
+            if (
+                descriptor.closed
+            ):  # by other code: the next signal would be written into whatever has the number
+                signal.set_wakeup_fd(-1)
+                return
             with contextlib.suppress(BlockingIOError):
                 while reader.recv(4096):
                     pass  # the handlers run by themselves
-            if not descriptor.closed:
-                descriptor.on_readable(woken)
+            descriptor.on_readable(woken)
 
         descriptor.on_readable(woken)
         try:

@@ -22,6 +22,7 @@ from greenlet import getcurrent
 
 from greenserve_hub.crossings import Crossing
 from greenserve_hub.errors import HubError
+from greenserve_hub.forks import end_child
 from greenserve_hub.loop import find_hub
 from greenserve_hub.natives import _thread
 
@@ -163,10 +164,13 @@ class _Call:
             call = self._begin.pop()
         except IndexError:
             return  # nobody waits any more
+        process = os.getpid()
         try:
             self._value = call()
         except BaseException as error:
             self._error = error
+        if os.getpid() != process:
+            end_child(self._error)  # a fork's child, in which nobody waits for the call
         del call
         self._crossing.wake()
 

@@ -1,20 +1,23 @@
-"""Watchdog: an OS thread that tells of a green thread which holds the hub.
+"""Watchdog: an OS thread that tells of a green thread which holds the hub, and again while it goes on.
 
 Facts: green threads give way where they wait, and nowhere else. One that computes, or calls what blocks, stops all the
 others of its OS thread, and nothing inside that thread can notice. Decision: an OS thread looks twice within the
 threshold at where the hub's turn is, and once more when the threshold is over if it is still there; it reads what the
-hub keeps for itself anyway, and never raises anything in another thread. Cost: twenty looks a second at the default
+hub keeps for itself anyway, and never raises anything in another thread. A hold that lasts is told of again after 1 s,
+10 s, and so on, for the first line may be one of many. Cost: twenty looks a second at the default
 threshold; a hold that ends before it is told of, or one inside C code that keeps the interpreter's lock, is told of
 late or not at all.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from operator import length_hint
 from types import FrameType, TracebackType
 
+from greenserve_hub.holders import holder_of
 from greenserve_hub.loop import Hub, get_hub, print_error
 from greenserve_hub.natives import _thread, os
 from greenserve_hub.origins import stack_of
@@ -35,16 +38,20 @@ class Watchdog:
         report: Callable[[float, str], object] = print_hold,
         threshold: float = 0.1,
         hub: Hub | None = None,
+        who: Callable[[FrameType], str] = holder_of,
     ) -> None:
-        """`report(seconds, stack)` is called in the watchdog's OS thread, once for each time the hub is held longer.
+        """`report(seconds, stack)` is called in the watchdog's OS thread each time the hub is held longer.
 
-        `threshold` in seconds; `hub`: the current OS thread's unless given.
+        `threshold` in seconds; it is called again when the same hold has lasted for 1 s, for 10 s, and so on. `stack`
+        begins with a line that says who it is, which `who(frame)` finds out. `hub`: the current OS thread's unless
+        given.
         """
         if threshold <= 0:
             raise ValueError(f"a threshold is a time in seconds, not {threshold}")
         self._report = report
         self._threshold = threshold
         self._hub = get_hub() if hub is None else hub
+        self._who = who
         self._stop = _thread.allocate_lock()
         self._ended = _thread.allocate_lock()
 
@@ -76,7 +83,7 @@ class Watchdog:
     def _watch(self, began: float) -> None:
         hub, threshold = self._hub, self._threshold
         last: Place | None = None
-        since, told = began, False
+        since, patience = began, threshold
         pause = threshold / 2
         while not self._stop.acquire(timeout=pause):
             pause = threshold / 2
@@ -89,12 +96,12 @@ class Watchdog:
                 # The first look at a turn knows when that began; another step of it began between two looks.
                 is_new_turn = last is None or last[0] != place[0]
                 since = max(place[0], began) if is_new_turn else now
-                last, told = place, False
-            if now < since + threshold:
-                pause = min(pause, since + threshold - now)
-            elif not told:
-                told = True
-                stack = stack_of(frame)
+                last, patience = place, threshold
+            if now < since + patience:
+                pause = min(pause, since + patience - now)
+            else:
+                patience = max(1.0, 10.0 ** (math.floor(math.log10(now - since)) + 1))
+                stack = f"{self._who(frame)}\n{stack_of(frame)}"
                 del frame  # what it holds must not live until the next look, and end in this OS thread
                 self._tell(now - since, stack)
             frame = None

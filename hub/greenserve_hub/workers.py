@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from greenserve_hub.forks import end_child, is_last
 from greenserve_hub.loop import get_hub
 from greenserve_hub.origins import Origin
 
@@ -74,11 +75,13 @@ def work() -> None:
             fn(*args)
         except GreenletExit:
             killed = True
-        except BaseException:
+        except BaseException as error:
+            if is_last():
+                end_child(error)
             hub._callback_failed()
         worker.generation += 1
         pool._job_ended(worker)
-        if killed or len(pool._idle) >= IDLE_WORKERS:
+        if killed or worker is hub.main or len(pool._idle) >= IDLE_WORKERS:
             return
         pool._idle.append(worker)
         # At rest it holds on to nothing: neither to what the job used, nor to the pool, which holds on to it.

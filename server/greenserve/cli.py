@@ -21,6 +21,7 @@ from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.loader import enter_folder, load_app
+from greenserve.process import Starting
 from greenserve.process_check import check_process
 from greenserve.version import version
 from greenserve_hub.loop import use_hub
@@ -52,6 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
+    with Starting() as starting:
+        return _run_command(argv, starting)
+
+
+def _run_command(argv: Sequence[str], starting: Starting) -> int:
     options = _parse(argv)
     if options.version:
         sys.stdout.write(f"greenserve {version()}\n")
@@ -70,6 +76,7 @@ def _run(argv: Sequence[str]) -> int:
     if loaded.config.monkey_patch:
         check_process()
         patch_for(loaded.config.hub)
+    starting.listen()
     app = load_app(spec)
     check_process()
     if options.check_config:

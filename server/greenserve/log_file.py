@@ -16,9 +16,12 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from functools import partial
 from os import write as _os_write  # as it was at import: a patched one would switch green threads
 from select import POLLOUT
 from select import poll as _poll
+
+from greenserve_hub.forks import leave_in_children
 
 __all__ = ["LogFile"]
 
@@ -79,6 +82,17 @@ class LogFile:
         self._torn = False
         os.close(old)
 
+    def duplicate(self) -> int:
+        """A descriptor of its own that writes there too, for C code that can't call write()."""
+        return os.dup(self._fd) if self._fd >= 0 else os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+    def leave_behind(self) -> None:
+        """In the child of a fork write to the stream itself, of which a daemon lets go."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            self._write, self._ready = partial(_os_write, self._copied), None
+            os.close(fd)
+
     def close(self) -> None:
         """Close it; later lines vanish. Safe to call twice."""
         self._write, self._ready = _swallow, None
@@ -105,6 +119,8 @@ class LogFile:
         # A copy: were the program to close 1 or 2, the next client's socket would get the number.
         self._fd = os.dup(number)
         self._write = self._to_fd
+        self._copied = number
+        leave_in_children(self)
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             poller = _poll()
             poller.register(self._fd, POLLOUT)

@@ -76,6 +76,10 @@ class ErrorLog(logging.Handler):
         """Open the file anew, after logrotate moved it."""
         self._file.reopen()
 
+    def duplicate(self) -> int:
+        """See LogFile."""
+        return self._file.duplicate()
+
     def close(self) -> None:
         """Give the logger back as it was. Safe to call twice."""
         if self in error_log.handlers:

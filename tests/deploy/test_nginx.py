@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import re
-import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 import websocket
+from tests.support.nginx import AROUND, CONF, NGINX, listening, nginx, write
 from tests.support.raw import RawClient
 from tests.support.running import serving
 from tests.support.times import PATIENCE
@@ -24,9 +22,6 @@ from tests.support.times import PATIENCE
 import greenserve
 from greenserve import Config
 
-CONF = Path(__file__).parents[2] / "deploy/nginx/greenserve.conf"
-# Debian puts it where a user's PATH may not look.
-NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 pytestmark = [pytest.mark.repository, pytest.mark.skipif(NGINX is None, reason="needs nginx")]
 
 CLIENT = "127.0.0.77"  # Linux's loopback is a whole network, so a client can be told from the proxy
@@ -42,36 +37,6 @@ SHOWN = (
     ),
     *("HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_HOST", "greenserve.peer"),
 )
-AROUND = """
-daemon off;
-pid nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    include {conf};
-}}
-"""
-
-
-def write(folder: Path, listen: str, upstream: str) -> list[str]:
-    """The file as it is shipped but for its two addresses, inside an nginx.conf; the command that uses it."""
-    text = CONF.read_text()
-    for old, new in {
-        "listen 80;": f"listen {listen};",
-        "listen [::]:80;": "",
-        "server 127.0.0.1:8000;": f"server {upstream};",
-    }.items():
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    (folder / "greenserve.conf").write_text(text)
-    (folder / "nginx.conf").write_text(AROUND.format(conf=folder / "greenserve.conf"))
-    return [str(NGINX), "-p", str(folder), "-c", "nginx.conf"]
 
 
 @pytest.fixture(scope="module")
@@ -89,24 +54,6 @@ def show(environ, start_response):
     """Answers with what it is told of the request."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return shown(environ)
-
-
-@contextlib.contextmanager
-def listening() -> Iterator[tuple[tuple[str, int], int]]:
-    """A socket that listens already, so that nobody can take its port before nginx does: its name and descriptor."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname(), listener.fileno()
-
-
-@contextlib.contextmanager
-def nginx(command: list[str], fd: int) -> Iterator[None]:
-    process = subprocess.Popen(command, env={"NGINX": f"{fd};"}, pass_fds=[fd], stderr=subprocess.PIPE)
-    try:
-        yield
-    finally:
-        process.terminate()
-        _, said = process.communicate(timeout=PATIENCE)
-    assert b"[emerg]" not in said, said
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 from tests.support.times import MS, PATIENCE, eventually
 
-from greenserve_hub.greenthreads import sleep, spawn
+from greenserve_hub.greenthreads import getcurrent, sleep, spawn
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.testing import fake_clock
 from greenserve_hub.watchdogs import Watchdog, print_hold
@@ -82,6 +82,33 @@ def test_once_for_each_hold(told: Told, looks: list[float]) -> None:
             spawn(hold).wait()
             assert told.get_nowait()
             assert told.empty()
+
+
+def test_again_while_it_lasts(told: Told) -> None:
+    found = []
+    with fake_clock() as clock:
+        looks = _count_looks()
+        with Watchdog(_telling(told), 10 * MS, who=lambda frame: "somebody"):
+            sleep()
+            for seconds in (0.5, 0.4, 0.2, 8.0, 2.0, 80.0, 20.0):
+                clock.advance(seconds)
+                before = len(looks)
+                _hold(lambda before=before: len(looks) > before + 2)  # type: ignore[misc]
+                while not told.empty():
+                    found.append(told.get_nowait())
+    assert [round(seconds, 1) for seconds, _ in found] == [0.5, 1.1, 11.1, 111.1]
+    assert {stack.partition("\n")[0] for _, stack in found} == {"somebody"}
+
+
+def test_it_says_who_it_is(told: Told) -> None:
+    def hold() -> None:
+        getcurrent().name = "miner"  # type: ignore[attr-defined]
+        _hold(lambda: not told.empty())
+
+    with Watchdog(_telling(told), 10 * MS):
+        green = spawn(hold)
+        green.wait()
+    assert told.get_nowait()[1].splitlines()[0] == f"miner (GreenThread {id(green):#x})"
 
 
 def test_those_that_each_run_for_less_hold_nothing(told: Told) -> None:

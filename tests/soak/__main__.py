@@ -8,12 +8,14 @@ import time
 from collections import defaultdict
 
 from tests.soak.growth import growth
+from tests.soak.restarts import Restarts
 from tests.soak.served import Held
 from tests.soak.traffic import MOST_GROWTH, Traffic
 from tests.soak.works import arm_and_cancel, connect_and_close, spawn_and_finish
 
 WORKS = {spawn_and_finish: 1_000_000, arm_and_cancel: 100_000, connect_and_close: 100_000}
 REQUESTS = 2_000_000
+POSTS, STOPS = 20_000, 20
 # One object in a thousand operations, or one byte in each, would be seen.
 MOST_OBJECTS = 100
 MOST_BYTES = 1 << 20
@@ -71,6 +73,20 @@ def soak_traffic(requests: int) -> bool:
     return not (traffic.failures or grown)
 
 
+def soak_restarts() -> bool:
+    """Whether deploys lost no request."""
+    restarts = Restarts(POSTS, STOPS)
+    print(f"\n{'stop':>4} {'answered':>8} {'lost':>5} {'seconds':>8}")
+    restarts.run(lambda line: print(line, flush=True))
+    for lost in restarts.lost[:50]:
+        print(f"LOST: {lost}")
+    print(
+        f"{restarts.answered:,} POSTs through nginx in {restarts.seconds:.0f} s, {len(restarts.stopping)} stops of "
+        f"{max(restarts.stopping):.2f} s at most: {len(restarts.lost)} lost"
+    )
+    return not restarts.lost
+
+
 def tell(held: Held) -> None:
     print(
         f"{held.seconds:8.1f} {held.requests:10,} {held.resident >> 10:8,} {held.descriptors:11,} {held.green:6,} "
@@ -84,12 +100,14 @@ def main() -> int:
         "python -m tests.soak", description="what a long-lived process does, many times"
     )
     parser.add_argument("--requests", type=int, default=REQUESTS, help=f"requests to a server ({REQUESTS:,})")
-    parser.add_argument("--only", choices=["works", "traffic"], help="one half of it")
+    parser.add_argument("--only", choices=["works", "traffic", "restarts"], help="one part of it")
     arguments = parser.parse_args()
-    fine = [
-        *([soak_works()] if arguments.only != "traffic" else []),
-        *([soak_traffic(arguments.requests)] if arguments.only != "works" else []),
-    ]
+    parts = {
+        "works": soak_works,
+        "traffic": lambda: soak_traffic(arguments.requests),
+        "restarts": soak_restarts,
+    }
+    fine = [soak() for name, soak in parts.items() if arguments.only in (None, name)]
     return 0 if all(fine) else 1
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
+from greenserve_hub.forks import end_child, is_last
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import _thread, signal
 from greenserve_hub.parking import WaitQueue
@@ -43,7 +44,7 @@ class _Handler:
             return
         _paused.wake_all()
         current = getcurrent()
-        if current.parent is None or (self._late and self.handler is signal.default_int_handler):
+        if current is hub.main or (self._late and self.handler is signal.default_int_handler):
             self.handler(number, frame)
             return
         body = SignalBody(self._run, current)
@@ -69,6 +70,8 @@ class _Handler:
         try:
             self.handler(number, frame)
         except BaseException as error:
+            if is_last():
+                end_child(error)
             self._late = True
             hub.ready.appendleft(
                 (self._deliver, (hub, error))

@@ -179,6 +179,23 @@ class LimitSettings:
         precedent="gunicorn 30s",
         flags=("--timeout-graceful-shutdown",),
     )
+    # nginx takes the connection that it has used last, so a few requests use up what it keeps.
+    drain_delay: float = setting(
+        3.0,
+        kinds.duration(off="idle connections are closed at once"),
+        group=TIMEOUTS,
+        help="how long kept connections may still ask after SIGTERM, to be answered with Connection: close; "
+        "within graceful_timeout",
+        protects="requests that a proxy sends in the moment in which its connection is closed",
+        precedent="Envoy --drain-time-s 600",
+    )
+    drain_accept: bool = setting(
+        False,
+        kinds.boolean(),
+        group=TIMEOUTS,
+        help="accept new connections too for all of drain_delay, since a load balancer such as that of Kubernetes "
+        "learns late that this server stops",
+    )
 
     limit_request_line: int = setting(
         8190,

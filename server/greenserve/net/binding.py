@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from typing import Final
 
 from greenserve.config.binds import BindAddress
@@ -153,6 +154,21 @@ def _remove_stale(address: BindAddress) -> None:
             ) from error
         else:
             raise ConfigError(f"cannot listen at {address}: {_ADVICE[errno.EADDRINUSE]}", may_pass=True)
+
+
+def close_inherited(sock: socket.socket, given: Iterable[BindAddress] = ()) -> None:
+    """Close the copy of a socket that the child of a fork has, and the `fd://` of which it was made. Repeatable.
+
+    No green socket's close(): that would tell the hub, which may be another OS thread's.
+    """
+    fd = socket.socket.detach(sock)
+    for address in given:
+        with contextlib.suppress(OSError):
+            if address.kind == "fd" and os.path.sameopenfile(address.fd, fd):
+                os.close(address.fd)
+    if fd >= 0:
+        with contextlib.suppress(OSError):
+            os.close(fd)
 
 
 def file_of(sock: socket.socket) -> tuple[str, int] | None:

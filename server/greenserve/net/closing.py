@@ -71,6 +71,13 @@ class Closing(Sending):
         log.exception("%r: an error in the server; this connection is closed, please report it", self)
         self.close()
 
+    def leave_behind(self) -> None:
+        """For the child of a fork. `lost` would wake and call others. Switches: never."""
+        self.state = State.CLOSED
+        self._stream.leave_behind()
+        if self._upgraded is not None:
+            self._upgraded.leave_behind()
+
     def close(self) -> None:
         """Close now; repeatable. Switches: never."""
         if self.state is not State.CLOSED:

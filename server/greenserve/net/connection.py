@@ -56,6 +56,8 @@ _HALF_CLOSE_TIME: Final = 1.0
     _CLOSED,
 ) = State
 
+_MAY_ASK: Final = (_PREFACE, _HANDSHAKE, _HEAD, _PARKED, _DISCARDING)
+
 
 class Connection(Upgrading):
     """A client. Made by a listener; it is the Link of its exchanges."""
@@ -261,7 +263,7 @@ class Connection(Upgrading):
             self.state = _HEAD
             self._arm(server.timeouts.head_timeout)
             hub.call_soon(self._take_ahead)
-        elif not server.service.keep_alive:
+        elif not server.service.parks:
             self.close()
         else:
             self.state = _PARKED
@@ -346,6 +348,14 @@ class Connection(Upgrading):
         except Exception:
             self.broke()
         return True
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether its client may send a request: it was not told that the connection ends."""
+        exchange = self._exchange
+        if exchange is None:
+            return self.state in _MAY_ASK
+        return exchange.answer is not None and exchange.keep_alive
 
     def drain(self) -> None:
         """The server stops: close unless a request is under way, or about to come. Switches: never."""

@@ -83,6 +83,13 @@ class Connections:
         """Wait until one closes, which gives back a descriptor and memory, or so long. Switches: always."""
         self._closes.park("descriptors and memory for", self._name, seconds)
 
+    def leave_behind(self) -> None:
+        """For the child of a fork. Switches: never."""
+        for connection in self.all:
+            connection.leave_behind()
+        self._open.clear()
+        self._finishing.clear()
+
     def stop_waiting(self) -> None:
         """Wake who waits for one to close. Switches: never."""
         self._closes.wake_all()

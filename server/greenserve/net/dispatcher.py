@@ -70,6 +70,11 @@ class Dispatcher:
         while self._queue:
             self._queue.popleft().refuse_stopping()
 
+    def leave_behind(self) -> None:
+        """For the child of a fork, which may be within a turn, which then goes on here. Switches: never."""
+        self._queue.clear()
+        self._unsent.clear()
+
     def submit(self, connection: Connection) -> None:
         """Its head is complete: it runs in this turn if a slot is free, else when its turn comes."""
         self._queue.append(connection)

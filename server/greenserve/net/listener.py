@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from greenserve.net.binding import file_of, name_and_port, reach_of, remove_file, url_of
+from greenserve.net.binding import close_inherited, file_of, name_and_port, reach_of, remove_file, url_of
 from greenserve.net.connection import Connection
 from greenserve.net.faults import OF_THE_MACHINE, OF_THE_PEER, advice
 from greenserve.net.stream import Stream
@@ -24,6 +24,7 @@ from greenserve_hub.natives import socket
 from greenserve_hub.readiness import wait_readable
 
 if TYPE_CHECKING:
+    from greenserve.config import BindAddress
     from greenserve.net.server import Server
     from greenserve.net.tls import TLS
 
@@ -192,6 +193,11 @@ class Listener:
                 if not self._is_of_a_peer(error):
                     log.error("%s: a connection could not be taken up", self.url, exc_info=error)
                     return
+
+    def leave_behind(self, given: Iterable[BindAddress]) -> None:
+        """For the child of a fork. A unix socket's file stays. `given`: see close_inherited(). Switches: never."""
+        self._is_closed = True
+        close_inherited(self.sock, given)
 
     def close(self) -> None:
         """Accept no more, and take away a unix socket's file. Switches: never."""

@@ -29,6 +29,8 @@ from greenserve.net.states import Phase, State
 from greenserve.net.stream import Stream
 from greenserve.net.websocket_options import WebSocketOptions
 from greenserve.websocket import Close, Deflate, Event, Failure, Message, MessageReader, Ping
+from greenserve.wsgi import end_if_forked
+from greenserve_hub import forks
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.parking import TIMED_OUT, Waiter
@@ -291,12 +293,15 @@ class MessageReceiving(FrameSending):
         try:
             while (queue := self._queue) and (function := self._on_message) is not None:
                 function(self._take_queued(queue))
+                if forks.last is not None:
+                    end_if_forked(self)
                 worker.generation += (
                     1  # what this call has left behind, a Timeout say, is not for the next one
                 )
                 if hub.clock() - hub.now > _TURN:
                     sleep(0)
         except Exception as error:
+            end_if_forked(self, error)
             if isinstance(error, PeerGone) and self._phase is not _OPEN:
                 log.debug("%r: %s", self, error)
             else:

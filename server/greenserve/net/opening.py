@@ -107,7 +107,7 @@ class Opening(Closing):
                 return
             self.peer, self.peer_port = header.source
         read = self._begin_session()
-        if server.is_stopping:
+        if not server.service.parks:
             self._arm(FIRST_REQUEST_TIME)
         if not rest:
             self._stream.when_readable(read)
@@ -215,7 +215,7 @@ class Opening(Closing):
         else:
             self.environ = listener.tls_environ(values)
         self.state = State.HEAD
-        self._arm(FIRST_REQUEST_TIME if server.is_stopping else server.timeouts.head_timeout)
+        self._arm(server.timeouts.head_timeout if server.service.parks else FIRST_REQUEST_TIME)
         stream.when_readable(self._on_readable)
 
     def _open_late(self) -> None:

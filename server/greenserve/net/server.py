@@ -35,6 +35,7 @@ from greenserve.net.listener import Listener
 from greenserve.net.preface import Prefaces
 from greenserve.net.refusals import Refusal
 from greenserve.net.stats import Counts, Stats
+from greenserve.net.stopping import Stop
 from greenserve.net.timeouts import Timeouts
 from greenserve.net.tls import TLS, open_tls
 from greenserve.net.unsent import Unsent
@@ -45,13 +46,12 @@ from greenserve.proxies import Trust
 from greenserve.version import version
 from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication, with_lengths
 from greenserve_hub import threads
-from greenserve_hub.deadlines import NEVER
-from greenserve_hub.greenthreads import GreenThread, kill, sleep, spawn, spawn_n
+from greenserve_hub.forks import leave_in_children
+from greenserve_hub.greenthreads import GreenThread, spawn
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.natives import _thread
 from greenserve_hub.parking import TIMED_OUT, WaitQueue
 from greenserve_hub.pools import GreenPool
-from greenserve_hub.timeouts import Timeout
 
 log = logging.getLogger("greenserve.error")
 
@@ -124,10 +124,9 @@ class Server:
         self._acceptors: list[GreenThread[None]] = []
         self.connections = Connections(self)
         self.callbacks = GreenPool(sys.maxsize)  # what WebSockets call; one each at most, so they bound it
-        self.restarts = False  # whether another server follows when this one stops
+        self._stop = Stop(self)
         self._end = WaitQueue()
         self._started = False
-        self._stop_by = NEVER  # the moment, by the hub's clock, at which what still runs is ended
         self._ended = threads.Event()
 
     # Life -----------------------------------------------------------------------------------------------
@@ -163,11 +162,12 @@ class Server:
         except BaseException:
             for listener in self._all_listeners:
                 listener.close()
-            self._closed()
+            self.has_stopped()
             raise
         if tls is not None:
             tls.watch(self.hub, self.reload_or_tell)
         self._acceptors = [spawn(listener.accept_forever) for listener in self._all_listeners]
+        leave_in_children(self)
 
     def _listener(
         self, sock: socket.socket, tls: TLS | None, submit: Callable[[Connection], None]
@@ -195,67 +195,44 @@ class Server:
             raise
         return opened
 
-    def stop(self, graceful: float | None = None, *, restarts: bool = False) -> None:
-        """Stop as a SIGTERM does and return when all is closed.
+    def stop(
+        self, graceful: float | None = None, *, drain_delay: float = 0.0, restarts: bool = False
+    ) -> None:
+        """Stop and return when all is closed.
 
-        Running requests get `graceful` s, graceful_timeout by default. WebSockets are closed with 1001, or with 1012
-        where `restarts` says that another server will follow, and get as long to agree. From any OS thread and any
-        green thread, also a request's own; repeatable, and a second call with a shorter time hurries the first. One
-        that was never started will not start any more. Switches: in the server's own thread; another blocks.
+        Running requests get `graceful` s, graceful_timeout by default. Within it kept connections may ask once more for
+        `drain_delay` s, so that a proxy in front loses no request; a SIGTERM gives them the setting of this name.
+        WebSockets are closed with 1001, or with 1012 where `restarts` says that another server will follow, and get as
+        long to agree. From any OS thread and any green thread, also a request's own; repeatable, and a second call with
+        a shorter time hurries the first. One that was never started will not start any more. Switches: in the server's
+        own thread; another blocks.
         """
         if not self._started:
             self._started = True
             self._ended.set()
         if self._ended.is_set():
             return
-        limit = self.config.graceful_timeout if graceful is None else graceful
-        self.restarts = restarts
         if self.hub.thread_id == _thread.get_ident():
-            self._begin_stop(limit)
+            self._stop.begin(graceful, drain_delay, restarts)
         else:
-            self.hub.call_from_thread(self._begin_stop, limit)
+            self.hub.call_from_thread(self._stop.begin, graceful, drain_delay, restarts)
         self.wait()
 
-    def _begin_stop(self, graceful: float) -> None:
-        stop_by = self.hub.clock() + graceful
-        if self._stop_by == NEVER:
-            self._stop_by = stop_by
-            # A green thread of its own: who asks for the stop may be one of those that it ends.
-            spawn_n(self._stop)
-        elif stop_by < self._stop_by:
-            self._stop_by = stop_by
-            self.connections.hurry()
+    def leave_behind(self) -> None:
+        """For the child of a fork: here it has stopped, without a word to anybody. Switches: never.
 
-    def _stop(self) -> None:
-        self.service.keep_alive = False
+        No client can be answered twice then, whatever the app does in the child, and the port is free when this
+        process, the parent, lets go of it.
+        """
+        self.access_log = None
+        given = self.config.addresses + self.config.redirect_addresses
         for listener in self._all_listeners:
-            listener.accept_rest()
-            listener.close()
-        self.connections.stop_waiting()
-        for connection in self.connections:
-            connection.drain()
-        while self.connections.all and (left := self._stop_by - self.hub.clock()) > 0:
-            self.connections.wait_for_last(left)
-        with Timeout(max(0, self._stop_by - self.hub.clock()), False):
-            self.callbacks.waitall()
-        self._end_what_runs()
-        self._closed()
-
-    def _end_what_runs(self) -> None:
-        self.dispatcher.refuse_all()
-        for _ in range(3):  # what an app does in its finally clauses may take turns too
-            for connection in self.connections.all:
-                self.hub.call_soon(self._end_one, connection)
-            for worker in self.callbacks.members():
-                self.hub.call_soon(kill, worker)
-            if not self.connections.all and not self.callbacks.running():
-                return
-            sleep(0)
-
-    def _end_one(self, connection: Connection) -> None:
-        told = connection.end()
-        if told is not None:
-            log.warning("ended after graceful_timeout: %s", told)
+            listener.leave_behind(given)
+        self.dispatcher.leave_behind()
+        self.connections.leave_behind()
+        self.admission.turned_away.leave_behind()
+        self._ended = threads.Event()  # its lock may be held by an OS thread that has not come along
+        self._ended.set()
 
     def release(self) -> None:
         """Close whatever is open still, without waiting: the server's thread ends. Switches: never."""
@@ -266,9 +243,10 @@ class Server:
         if self._started:
             self.dispatcher.pool.release_idle()
             self.callbacks.release_idle()
-            self._closed()
+            self.has_stopped()
 
-    def _closed(self) -> None:
+    def has_stopped(self) -> None:
+        """All is closed: tell who waits. Repeatable. Switches: never."""
         if self._ended.is_set():
             return
         if self.access_log is not None:
@@ -378,8 +356,24 @@ class Server:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it takes no new clients."""
-        return self._stop_by != NEVER
+        """Whether a stop has begun."""
+        return self._stop.has_begun
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether a stop has begun, and clients may still ask: what tells a load balancer not to send more."""
+        return self._stop.is_draining
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the stop said that another server will follow."""
+        return self._stop.restarts
+
+    def close_listeners(self) -> None:
+        """Take up who has connected already, and accept no more. Switches: never."""
+        for listener in self._all_listeners:
+            listener.accept_rest()
+            listener.close()
 
     def remember(self, connection: Connection) -> None:
         """A connection was opened."""

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 from greenserve.errors import PeerGone
+from greenserve.net.binding import close_inherited
 from greenserve.net.faults import NOT_OURS, OF_THE_PEER, gone
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.greenthreads import sleep
@@ -237,6 +238,11 @@ class Stream:
         """Have close() reset the connection: the kernel drops what it still holds to send. Switches: never."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    def leave_behind(self) -> None:
+        """For the child of a fork: the connection is the parent's. Switches: never."""
+        self.descriptor.sock = None
+        close_inherited(self.sock)
 
     def close(self) -> None:
         """Close; repeatable. Switches: never."""

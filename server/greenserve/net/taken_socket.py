@@ -153,6 +153,13 @@ class TakenSocket(SocketSending):
         self._goodbye = encode_close(code, reason)
         spawn_n(self._drain)
 
+    def leave_behind(self) -> None:
+        """See Upgraded."""
+        self._is_shut = self._is_at_end = True
+        self._ahead = b""
+        if self._alarm is not None:
+            self._alarm.close()  # setting it would set the parent's
+
     def lost(self) -> None:
         """See Upgraded."""
         self._is_shut = True

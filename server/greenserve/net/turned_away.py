@@ -63,6 +63,12 @@ class TurnedAway:
             deadline.cancel()
             stream.close()
 
+    def leave_behind(self) -> None:
+        """For the child of a fork. Switches: never."""
+        for stream in self._lingering:
+            stream.leave_behind()
+        self._lingering.clear()
+
     def close(self) -> None:
         """Close those that linger. Switches: never."""
         for stream in list(self._lingering):

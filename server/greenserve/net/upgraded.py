@@ -27,6 +27,9 @@ class Upgraded(Protocol):
     def lost(self) -> None:
         """The connection is closed: wake who waits for it."""
 
+    def leave_behind(self) -> None:
+        """In the child of a fork: the connection is the parent's, and here it is as closed. Calls nobody."""
+
     def record(self) -> UpgradeRecord:
         """What the access log tells of it. Asked for when it is closed."""
 

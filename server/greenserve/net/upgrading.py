@@ -84,7 +84,7 @@ class Upgrading(Leftovers):
         rest, self._rest = self._rest, b""
         life = make(cast("Connection", self), rest)
         self._upgraded = life
-        if server.is_stopping:  # since its head was sent, which may have had to wait
+        if not server.service.parks:  # since its head was sent, which may have had to wait
             server.hub.call_soon(life.drain, server.restarts)
         return life
 

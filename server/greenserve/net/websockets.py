@@ -20,6 +20,7 @@ from greenserve.net.states import Phase, State
 from greenserve.net.upgraded import UpgradeRecord
 from greenserve.net.websocket_options import WebSocketOptions
 from greenserve.websocket import Close, Handshake, encode_close, encode_ping
+from greenserve.wsgi import end_if_forked
 from greenserve_hub.deadlines import NEVER
 
 if TYPE_CHECKING:
@@ -213,7 +214,8 @@ class WebSocket(MessageReceiving):
         try:
             if function is not None:
                 function()
-        except Exception:
+        except Exception as error:
+            end_if_forked(self, error)
             log.exception("%r: error in on_close", self)
 
     def _all_sent(self) -> None:
@@ -240,6 +242,15 @@ class WebSocket(MessageReceiving):
         self._drop_unsent()
         if self._on_close is not None and not self._runs:  # else it is called behind the last message
             self._call_on_close()
+
+    def leave_behind(self) -> None:
+        """See Upgraded."""
+        self._phase = _CLOSED
+        self.close_code = 1006
+        self.close_reason = "it belongs to the process that this one was forked from"
+        self._queue = None
+        self._on_message = self._on_close = None
+        self.rooms = ()
 
     def drain(self, restarts: bool) -> None:
         """See Upgraded."""

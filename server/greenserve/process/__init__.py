@@ -4,5 +4,6 @@ On top of net/; called by the command line and by greenserve.run().
 """
 
 from greenserve.process.single import run
+from greenserve.process.starting import Starting
 
-__all__ = ["run"]
+__all__ = ["Starting", "run"]

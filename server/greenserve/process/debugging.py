@@ -16,6 +16,7 @@ from greenserve.errors import ConfigError
 from greenserve.net import Server
 from greenserve.net.binding import file_of, open_listener, remove_file
 from greenserve.process.holding import Holds
+from greenserve.process.requests import holder_of_request
 from greenserve_hub.backdoors import check_local, names_at_attach, place_of, serve_backdoor
 from greenserve_hub.debug import dump_on_signal
 from greenserve_hub.errors import HubError
@@ -45,7 +46,7 @@ def debugging(server: Server, hub: Hub) -> Iterator[None]:
         if config.dump_signal != "off":
             stack.enter_context(_dump(signal.Signals[f"SIG{config.dump_signal.upper()}"]))
         if config.block_threshold:
-            stack.enter_context(Watchdog(Holds(server).tell, config.block_threshold, hub))
+            stack.enter_context(Watchdog(Holds(server).tell, config.block_threshold, hub, holder_of_request))
         yield
 
 

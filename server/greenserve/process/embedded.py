@@ -80,9 +80,11 @@ class EmbeddedServer(Server):
             Watchdog(Holds(self, once=True).tell, threshold, hub) if threshold else contextlib.nullcontext()
         )
 
-    def stop(self, graceful: float | None = None, *, restarts: bool = False) -> None:
+    def stop(
+        self, graceful: float | None = None, *, drain_delay: float = 0.0, restarts: bool = False
+    ) -> None:
         """See Server; and return when its OS thread is over too. Raises what has ended it before its time."""
-        super().stop(graceful, restarts=restarts)
+        super().stop(graceful, drain_delay=drain_delay, restarts=restarts)
         atexit.unregister(self._at_exit)
         self._join()
 
@@ -106,7 +108,7 @@ class EmbeddedServer(Server):
         if self._thread is None:
             super().stop(0)
             return
-        self.hub.call_from_thread(self._begin_stop, 0.0)
+        self.hub.call_from_thread(self._stop.begin, 0.0, 0.0, False)
         self._thread.join(_LAST_PATIENCE)  # an app that holds the hub can't be ended
 
 

@@ -117,7 +117,7 @@ class Holds:
 
     def _warn(self, seconds: float, text: str) -> None:
         log.warning(
-            "a green thread holds the hub, and nothing else has run for %.0f ms:\n%s", seconds * 1000, text
+            "a green thread holds the hub, and nothing else has run for %.0f ms: %s", seconds * 1000, text
         )
 
     def _comes_to_it(self, address: Any) -> bool:

@@ -1,8 +1,7 @@
 """One server in one process, until a signal stops it.
 
-SIGTERM and the first SIGINT drain; a second SIGINT stops at once; with TLS, SIGHUP reads the certificates anew.
-Signal handlers only knock at the hub's door, and are put back when the server has stopped. Everything a user sees of
-a start and a stop is said here.
+SIGTERM and the first SIGINT drain, a second one ends at once: see stopping.py. With TLS, SIGHUP reads the certificates
+anew. Everything a user sees of a start and a stop is said here and there.
 """
 
 from __future__ import annotations
@@ -11,12 +10,9 @@ import contextlib
 import logging
 import os
 import resource
-import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
-from types import FrameType
-from typing import Any
+from collections.abc import Sequence
 
 from greenserve.app_frameworks import unseen_by_length
 from greenserve.config import Config
@@ -25,11 +21,11 @@ from greenserve.logs import open_error_log
 from greenserve.net import Server
 from greenserve.process.debugging import debugging
 from greenserve.process.notifying import notify
+from greenserve.process.starting import Starting
+from greenserve.process.stopping import Stopping
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub import threads
-from greenserve_hub.greenthreads import spawn_n
-from greenserve_hub.loop import Hub, get_hub, use_hub
-from greenserve_hub.signals import wake_on_signals
+from greenserve_hub.loop import get_hub, use_hub
 
 log = logging.getLogger("greenserve.error")
 
@@ -39,36 +35,41 @@ _RESERVE = 192  # descriptors for the app's own files and sockets, and for clien
 def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] = ()) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError before anything is accepted.
 
-    In the main thread.
+    In the main thread. Where it is the command, nothing but the end of the process follows.
     """
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError(
             "run() takes the signals, so it belongs into the main thread; elsewhere use serve()"
         )
-    with open_error_log(config) as error_log:
+    with contextlib.ExitStack() as stack:
+        error_log = stack.enter_context(open_error_log(config))
         hub = get_hub()
         if config.hub not in ("auto", hub.poller.name):
             hub = use_hub(config.hub)
         threads.set_size(config.threadpool_size)
         _raise_descriptor_limit(config.limit_connections)
         server = Server(app, config, sockets=sockets, errors=error_log.text_stream())
+        stopping = stack.enter_context(Stopping(hub, server, error_log))
         with debugging(server, hub):
             server.start()
-            with _signals(hub, server):
-                # Said when the signals are taken: who reads it may send one at once.
-                for place in server.places:
-                    log.info("listening at %s", place)
-                for url in server.redirect_urls:
-                    log.info("redirecting %s to https", url)
-                log.info(
-                    "greenserve runs as process %d; stop it with Ctrl-C or `kill %d`",
-                    os.getpid(),
-                    os.getpid(),
-                )
-                notify("READY=1", f"STATUS=serving at {', '.join(server.urls)}")
-                _tell_of_bodies(app, config)
-                server.wait()
+            stopping.take(hangup=bool(config.certfile))
+            if Starting.current is not None:
+                Starting.current.end()
+            # Said when the signals are taken: who reads it may send one at once.
+            for place in server.places:
+                log.info("listening at %s", place)
+            for url in server.redirect_urls:
+                log.info("redirecting %s to https", url)
+            log.info(
+                "greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid()
+            )
+            notify("READY=1", f"STATUS=serving at {', '.join(server.urls)}")
+            _tell_of_bodies(app, config)
+            server.wait()
         log.info("stopped")
+        if Starting.current is not None:
+            stopping.watch_exit()
+            stack.pop_all()  # the log and the signals stay until the process ends
         return 0
 
 
@@ -80,46 +81,6 @@ def _tell_of_bodies(app: WSGIApplication, config: Config) -> None:
             "--chunked-bodies buffer, else stream",
             name,
         )
-
-
-@contextlib.contextmanager
-def _signals(hub: Hub, server: Server) -> Iterator[None]:
-    received: list[str] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        received.append(signal.Signals(number).name)
-        hub.call_from_thread(spawn_n, tell_and_stop, len(received), received[-1])
-
-    def tell_and_stop(count: int, name: str) -> None:
-        if count == 1:
-            running = server.stats.active + server.stats.queued
-            log.info(
-                "%s: stopping; %d requests run, for at most %g s more",
-                name,
-                running,
-                server.config.graceful_timeout,
-            )
-            notify("STOPPING=1", f"STATUS=stopping, {running} requests run")
-            server.stop()
-        elif name == "SIGINT":
-            log.info("SIGINT while stopping: stopping at once")
-            server.stop(0)
-
-    def reload(number: int, frame: FrameType | None) -> None:
-        hub.call_from_thread(spawn_n, server.reload_or_tell)
-
-    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
-    if server.config.certfile:
-        handlers[signal.SIGHUP] = reload
-    with wake_on_signals(hub):
-        before: dict[signal.Signals, Any] = {
-            number: signal.signal(number, handler) for number, handler in handlers.items()
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _raise_descriptor_limit(connections: int) -> None:

@@ -8,6 +8,7 @@ from greenserve.wsgi.environ import base_environ, make_environ
 from greenserve.wsgi.error_stream import ErrorStream
 from greenserve.wsgi.exchange import Exchange, RequestTimeout
 from greenserve.wsgi.file_wrapper import FileWrapper
+from greenserve.wsgi.forked import end_if_forked
 from greenserve.wsgi.forwarding import Forwarding, Peer
 from greenserve.wsgi.input import RequestInput
 from greenserve.wsgi.link import Link, WSGIApplication
@@ -28,6 +29,7 @@ __all__ = [
     "WSGIApplication",
     "base_environ",
     "client_environ",
+    "end_if_forked",
     "make_environ",
     "tls_environ",
     "with_lengths",

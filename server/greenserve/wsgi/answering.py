@@ -13,9 +13,11 @@ from typing import Any, Final
 from greenserve.errors import AppError, PeerGone
 from greenserve.http1 import AnswerHead, AppHead, RequestHead, answer_head, chunk, encode_error
 from greenserve.wsgi.file_wrapper import FileWrapper
+from greenserve.wsgi.forked import end_if_forked
 from greenserve.wsgi.input import NO_BODY, RequestInput
 from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
+from greenserve_hub import forks
 
 log = logging.getLogger("greenserve.error")
 
@@ -146,6 +148,8 @@ class Answering:
 
     def _end(self) -> None:
         """The iterable is exhausted: send what is still owed."""
+        if forks.last is not None:
+            end_if_forked(self)
         if self._is_over:
             return
         answer = self.answer

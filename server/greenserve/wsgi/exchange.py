@@ -18,10 +18,12 @@ from greenlet import GreenletExit
 from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead, check_head, hints_head
 from greenserve.wsgi.answering import Answering, exact_bytes, join
+from greenserve.wsgi.forked import end_if_forked
 from greenserve.wsgi.forwarding import Peer
 from greenserve.wsgi.input import NO_BODY, RequestInput
 from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
+from greenserve_hub import forks
 from greenserve_hub.loop import get_hub
 
 log = logging.getLogger("greenserve.error")
@@ -82,6 +84,10 @@ class Exchange(Answering):
             environ["greenserve.websocket"] = service.websocket_options
             if framing is None:
                 link.offer(environ)
+
+    def __str__(self) -> str:
+        """For logs."""
+        return f"{self.head.method} {self.head.target}"
 
     # What the access log reads, besides `began` and `seconds`, which the server sets for it ---------------
 
@@ -204,12 +210,16 @@ class Exchange(Answering):
         try:
             app = self.service.app
             result = app(self.environ, self.start_response)
+            if forks.last is not None:
+                end_if_forked(self)
             if self.is_upgraded:
                 self._drop(result)
             elif type(result) is list and self.answer is None:  # the common case: the whole body, in one list
                 self._send_whole(result[0] if len(result) == 1 else join(result))
             else:
                 self._answer(result)
+                if forks.last is not None:  # by the iterable's close()
+                    end_if_forked(self)
         except BaseException as error:  # also what is no Exception: one request must not end the others
             self._failed(error)
         self._is_over = True
@@ -235,7 +245,10 @@ class Exchange(Answering):
             try:
                 fn, args, kwargs = hook
                 fn(self.environ, *args, **kwargs)
+                if forks.last is not None:
+                    end_if_forked(self)
             except BaseException as error:
+                end_if_forked(self, error)
                 _pass_on_interrupt(error)
                 log.exception("post-hook %r of %s %s failed", hook, self.head.method, self.head.target)
 
@@ -250,6 +263,7 @@ class Exchange(Answering):
         return isinstance(error, ConnectionError) and self.link.is_peer_gone()  # else it is a database's, say
 
     def _failed(self, error: BaseException) -> None:
+        end_if_forked(self, error)
         self.keep_alive = False
         if self.is_upgraded:
             self.failure = error

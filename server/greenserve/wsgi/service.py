@@ -15,6 +15,7 @@ class Service:
         "date_line",
         "discard_limit",
         "keep_alive",
+        "parks",
         "sendfile",
         "server_line",
         "websocket_options",
@@ -38,3 +39,4 @@ class Service:
         self.discard_limit = discard_limit  # bytes of unread body that do not cost the connection
         self.websocket_options = websocket_options  # what environ["greenserve.websocket"] is
         self.keep_alive = keep_alive  # False: answers say Connection: close
+        self.parks = True  # whether a connection whose client was told nothing of an end is kept

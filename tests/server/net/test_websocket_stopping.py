@@ -12,7 +12,7 @@ from tests.support.apps import Environ, Start
 from tests.support.commands import command
 from tests.support.raw import RawClient
 from tests.support.running import in_one_hub, serving
-from tests.support.ws_client import WSClient, closing, handshake, message, one_websocket
+from tests.support.ws_client import PING, WSClient, closing, frame, handshake, message, one_websocket
 
 from greenserve import (
     Event,
@@ -86,6 +86,28 @@ class TestDrain:
             assert clock() - began == 5
         assert "ended after graceful_timeout" in caplog.text
         assert "/chat" in caplog.text
+
+    def test_messages_go_on_while_connections_drain(self, tmp_path: Path, handler: object) -> None:
+        with (
+            in_one_hub(WebSocketWSGI(handler), tmp_path) as (server, clock),  # type: ignore[arg-type]
+            WSClient(server.address, green=True) as client,
+            RawClient(server.address, green=True) as kept,
+        ):
+            assert kept.get("/").status == 426  # no handshake: a connection that is kept
+            began = clock()
+            stopping = spawn(server.stop, drain_delay=10)
+            sleep(5)
+            client.send(frame(PING, b"there?"))
+            assert client.frame().payload == b"there?"
+            kept.send(handshake())
+            answer = kept.answer()
+            assert (answer.status, answer["retry-after"], answer.closes) == (503, "1", True)
+            assert kept.rest() == b""
+            kept.close()
+            assert client.agree() == (1001, "the server stops")
+            client.close()
+            stopping.wait()
+            assert clock() - began < 6
 
     def test_one_that_ends_already_is_told_nothing_more(self, tmp_path: Path, handler: object) -> None:
         with (

@@ -1,0 +1,21 @@
+"""Which request, or WebSocket, an OS thread is busy with: told by the frames of its stack."""
+
+from __future__ import annotations
+
+from types import FrameType
+
+from greenserve.net import WebSocket
+from greenserve.wsgi import Exchange
+from greenserve_hub.holders import frames_of, holder_of
+
+
+def holder_of_request(frame: FrameType) -> str:
+    """The request and its client, and the green thread that it runs on; or only this."""
+    for one in frames_of(frame):
+        if one.f_code.co_varnames[:1] == ("self",):
+            found = one.f_locals.get("self")
+            if isinstance(found, Exchange):
+                return f"{found} of {found.peer or 'unix'}:{found.peer_port}, {holder_of(frame)}"
+            if isinstance(found, WebSocket):
+                return f"{found!r}, {holder_of(frame)}"
+    return holder_of(frame)

@@ -1,0 +1,258 @@
+"""How signals stop a process that serves: gracefully where the hub can, and by force where it can't.
+
+Facts: a stop is the hub's work, and a green thread that spins, or waits in C code, holds the hub. Decision: a stop that
+was asked for has a moment at which the process ends, whatever runs: half a second after `graceful_timeout`, or a second
+after it was asked for again. An OS thread keeps these moments, and tells in the log where the main thread was by then;
+should it not get the interpreter's lock any more, faulthandler's own thread, which is C, ends the process a second
+later, with exit code 1. Cost: what the app would have tidied up.
+
+What counts as asking again: SIGINT at any time; SIGTERM a second after the first, since wrappers that pass signals on
+have one sent twice, or at once while the hub is held.
+
+The invariant: a signal is counted once, by its handler or, where none runs, by the OS thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
+from weakref import WeakSet
+
+from greenserve.logs import ErrorLog
+from greenserve.net import Server
+from greenserve.process.notifying import notify
+from greenserve.process.requests import holder_of_request
+from greenserve.process.signal_thread import SignalThread
+from greenserve_hub.deadlines import NEVER
+from greenserve_hub.forks import leave_in_children
+from greenserve_hub.greenthreads import spawn_n
+from greenserve_hub.loop import Hub
+from greenserve_hub.natives import _thread, os, signal, time
+from greenserve_hub.origins import stack_of
+
+log = logging.getLogger("greenserve.error")
+
+_PATIENCE: Final = 1.0  # seconds: for the hub to begin, for a handler to run, between two SIGTERMs
+_MARGIN: Final = 0.5  # seconds that a graceful stop may take beyond graceful_timeout
+_NUMBERS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopping:
+    """The signals that stop one server, from `take` on; in a `with`, in the main thread."""
+
+    def __init__(self, hub: Hub, server: Server, error_log: ErrorLog) -> None:
+        """Takes no signal yet."""
+        self._hub = hub
+        self._server = server
+        self._log_fd = error_log.duplicate()
+        self._before: dict[int, Any] = {}
+        self._thread = SignalThread(self._heard, self._due)
+        self._asked_at = NEVER
+        self._has_begun = False  # in the hub
+        self._tell_at = NEVER  # what holds it up
+        self._end_at = NEVER  # by force
+        self._end_held_at = NEVER  # by force, unless the hub has begun by then
+        self._unhandled: list[tuple[float, int]] = []  # signals that were heard of, and when
+        self._owed = False  # a handler is due to run for a signal that was counted already
+        self._has_stopped = False  # the server: what still is to end is the process
+        self._staying: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        """Nothing yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the signals back to who had them before."""
+        self._give_back()
+        self._thread.close()
+        faulthandler.cancel_dump_traceback_later()
+        os.close(self._log_fd)
+
+    def take(self, hangup: bool) -> None:
+        """Have SIGTERM and SIGINT stop the server, and SIGHUP, where `hangup`, read its certificates anew."""
+        self._thread.start()
+        leave_in_children(self)
+        _taken.add(self)
+        handlers = dict.fromkeys(_NUMBERS, self._handle)
+        if hangup:
+            handlers[signal.SIGHUP] = self._reload
+        for number, handler in handlers.items():
+            self._before[number] = signal.signal(number, handler)
+
+    def leave_behind(self) -> None:
+        """In the child of a fork the signals are what they were before the server ran."""
+        self._give_back()
+        fd, self._log_fd = self._log_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _give_back(self) -> None:
+        _taken.discard(self)
+        while self._before:
+            number, handler = self._before.popitem()
+            signal.signal(number, handler)
+
+    # Signals -------------------------------------------------------------------------------------------
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """In the main thread, between two bytecodes of whatever runs."""
+        if self._owed:
+            self._owed = False
+        else:
+            self._ask(number, time.monotonic())
+        self._thread.wake()
+
+    def _reload(self, number: int, frame: FrameType | None) -> None:
+        self._hub.call_from_thread(spawn_n, self._server.reload_or_tell)
+
+    def _heard(self, number: int) -> None:
+        """In the OS thread, also where no handler runs."""
+        if not number:
+            self._unhandled.clear()  # the main thread runs Python, and so the handlers
+        elif number in _NUMBERS and signal.getsignal(number) == self._handle:
+            self._unhandled.append((time.monotonic(), number))
+
+    def _ask(self, number: int, came: float) -> None:
+        """Stop, or more quickly, since a signal came at that moment. In either thread."""
+        now = time.monotonic()
+        name = signal.Signals(number).name
+        if self._has_stopped:
+            self._end_at = now
+        elif self._asked_at == NEVER:
+            self._asked_at = came
+            self._end_at = came + self._server.config.graceful_timeout + _MARGIN
+            self._tell_at = came + _PATIENCE
+            self._hub.call_from_thread(spawn_n, self._begin, name)
+        elif number == signal.SIGINT or came >= self._asked_at + _PATIENCE:
+            self._tell_at = NEVER
+            self._end_at = min(self._end_at, now + _PATIENCE)
+            self._hub.call_from_thread(spawn_n, self._hurry, name)
+        elif not self._has_begun:
+            self._tell_at = NEVER
+            self._end_held_at = min(self._end_held_at, now + _PATIENCE)
+
+    # The hub's part --------------------------------------------------------------------------------------
+
+    def _begin(self, name: str) -> None:
+        self._has_begun = True
+        self._tell_at = self._end_held_at = NEVER
+        self._thread.wake()
+        server = self._server
+        running = server.stats.active + server.stats.queued
+        log.info(
+            "%s: stopping; %d requests run, for at most %g s more%s",
+            name,
+            running,
+            server.config.graceful_timeout,
+            "; SIGINT (Ctrl-C) again ends them at once" if name == "SIGINT" and running else "",
+        )
+        notify("STOPPING=1", f"STATUS=stopping, {running} requests run")
+        # At a terminal nobody is in front who could lose a request.
+        server.stop(drain_delay=0.0 if name == "SIGINT" and os.isatty(0) else server.config.drain_delay)
+
+    def _hurry(self, name: str) -> None:
+        log.info("%s while stopping: stopping at once", name)
+        self._server.stop(0)
+
+    # By force, in the OS thread --------------------------------------------------------------------------
+
+    def _due(self) -> float:
+        """Do what is due; the moment at which to look again."""
+        now = time.monotonic()
+        while self._unhandled and self._unhandled[0][0] + _PATIENCE <= now:
+            came, number = self._unhandled.pop(0)
+            self._owed = True
+            self._ask(number, came)
+        end_at = min(self._end_at, self._end_held_at)
+        if now >= end_at:
+            self._end_by_force()
+        if now >= self._tell_at:
+            self._tell_at = NEVER
+            self._tell()
+        if end_at != NEVER:
+            faulthandler.dump_traceback_later(end_at - now + _PATIENCE, exit=True, file=self._log_fd)
+        return min(end_at, self._tell_at, self._unhandled[0][0] + _PATIENCE if self._unhandled else NEVER)
+
+    def _tell(self) -> None:
+        left = self._end_at - time.monotonic()
+        if self._has_stopped:
+            log.warning(
+                "the server has stopped, but the process stays, for at most %.1f s more: %s",
+                left,
+                self._stayer(),
+            )
+        else:
+            log.warning(
+                "the stop cannot begin, since the hub is held; the process ends in %.1f s, or at once when a signal "
+                "asks again (Ctrl-C, SIGTERM). It is held by %s",
+                left,
+                self._holder(),
+            )
+
+    def _end_by_force(self) -> None:
+        if self._has_stopped:
+            log.error("the process ends now, whatever it still does: %s", self._stayer())
+        else:
+            log.error(
+                "the server does not stop in time, and the process ends now. It is held by %s", self._holder()
+            )
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(0)
+
+    def _stayer(self) -> str:
+        names = ", ".join(thread.name for thread in self._staying if thread.is_alive())
+        if names:
+            return f"it waits for threads of the app: {names}. Have them end, or start them with daemon=True"
+        frame = self._hub.main.gr_frame
+        return (
+            f"its main thread is here:\n{stack_of(frame)}" if self._hub.waiting and frame else self._holder()
+        )
+
+    def _holder(self) -> str:
+        frame = sys._current_frames().get(self._hub.thread_id)
+        return "nobody" if frame is None else f"{holder_of_request(frame)}\n{stack_of(frame)}"
+
+    # After the server --------------------------------------------------------------------------------------
+
+    def watch_exit(self) -> None:
+        """The server has stopped: have the process end in time, whatever the app leaves running."""
+        main = threading.main_thread()
+        self._staying = [one for one in threading.enumerate() if one is not main and not one.daemon]
+        now = time.monotonic()
+        asked_at = now if self._asked_at == NEVER else self._asked_at
+        self._end_at = max(asked_at + self._server.config.graceful_timeout, now + _PATIENCE)
+        self._tell_at = (
+            now + _PATIENCE / 2
+        )  # threads of executors end by themselves when the interpreter does
+        self._has_stopped = True
+        self._thread.wake()
+
+
+# A SIGTERM that reaches a child before it has given the signals back would be lost: its parent's handler is for the
+# parent, and CPython forgets what came before it was told of the fork. multiprocessing sends one as early as that.
+_LATER: Final = (signal.SIGTERM, signal.SIGHUP)
+_taken: WeakSet[Stopping] = WeakSet()
+_here = _thread._local()
+
+
+def _before_fork() -> None:
+    _here.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LATER) if _taken else None
+
+
+def _after_fork() -> None:
+    if _here.mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _here.mask)
+
+
+if hasattr(os, "register_at_fork"):
+    # Behind that of forks.py, by which a child gives the signals back.
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
