@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support.patched import run
-from tests.support.times import MS
+from tests.support.times import MS, PATIENCE
 
 from greenserve_hub import sleep, spawn
 from greenserve_hub.patching.green_select import Epoll, Poll, poll, select
@@ -210,26 +210,27 @@ def test_a_coroutine_that_blocks_leaves_nothing_of_its_loop_to_the_others():
     said = run(
         """
         import asyncio, sys, time
-        closed = []
-        async def numbers(n):
+        async def numbers(n, closed):
             try:
                 yield n
             finally:
                 await asyncio.sleep(0.001)
-                closed.append(n)
+                closed.set()
         async def main(n):
-            task, hooks = asyncio.current_task(), sys.get_asyncgen_hooks()
-            async for number in numbers(n):
+            task, hooks, closed = asyncio.current_task(), sys.get_asyncgen_hooks(), asyncio.Event()
+            async for number in numbers(n, closed):
                 time.sleep(0.001 * (n % 3))  # so that they do not end in the order of their beginnings
                 break
             assert (asyncio.current_task(), sys.get_asyncgen_hooks()) == (task, hooks)
-            return await asyncio.wait_for(asyncio.sleep(0.001, number), 10)
+            await asyncio.wait_for(closed.wait(), float(sys.argv[1]))  # by a task, which its hooks have made
+            return number
         greens = [greenserve.spawn(lambda n: asyncio.run(main(n)), n) for n in range(10)]
         def looks():
             time.sleep(0)
             return asyncio._get_running_loop(), tuple(sys.get_asyncgen_hooks())
-        print(greenserve.spawn(looks).wait(), [green.wait() for green in greens] == sorted(closed))
-        """
+        print(greenserve.spawn(looks).wait(), [green.wait() for green in greens] == list(range(10)))
+        """,
+        str(PATIENCE),
     )
     assert said == "(None, (None, None)) True\n"
 
