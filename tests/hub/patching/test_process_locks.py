@@ -172,6 +172,19 @@ def test_timeouts(lock: SemLock):
     lock.release()
 
 
+def test_one_that_another_process_keeps_is_nobodys_here(lock: SemLock):
+    twin = twin_of(lock)
+    twin.acquire()
+    assert lock.acquire(True, MS) is False
+    assert lock.acquire(False) is False
+    killed = spawn(lock.acquire)
+    sleep(MS)
+    kill(killed)
+    assert not lock._is_mine()
+    twin.release()
+    assert spawn(lock.acquire, True, PATIENCE).wait() is True
+
+
 def test_a_token_that_comes_in_time_is_taken():
     semaphore = make(SEMAPHORE, 0, 10)
     greens = [spawn(semaphore.acquire, True, PATIENCE) for _ in range(3)]
@@ -397,25 +410,24 @@ def test_a_green_thread_waits_for_an_os_thread(lock: SemLock):
 
 @forks
 def test_another_process_is_kept_out_while_others_run(lock: SemLock):
-    reader, writer = os.pipe()
+    (says, hears), (is_told, tells) = os.pipe(), os.pipe()
 
     def child() -> None:
         with lock:
-            os.write(writer, b"x")
-            sleep(30 * MS)
+            os.write(hears, b"x")
+            os.read(is_told, 1)
 
     with in_a_child(child) as status:
-        assert execute(os.read, reader, 1) == b"x"
-        ticks: list[int] = []
+        assert execute(os.read, says, 1) == b"x"
         waiting = spawn(lock.acquire)
-        while not waiting.dead:
-            ticks.append(1)
+        for _ in range(5):
             sleep(MS)
+            assert not waiting.dead
+        os.write(tells, b"x")
         assert waiting.wait() is True
-        assert len(ticks) > 3
         assert status() == 0
-    os.close(reader)
-    os.close(writer)
+    for fd in (says, hears, is_told, tells):
+        os.close(fd)
 
 
 @forks
