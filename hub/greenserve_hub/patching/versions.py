@@ -127,6 +127,8 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
         module |= {
             "_LockType": green.ThreadLock,
             "_ThreadHandle": green.ThreadHandle,
+            # Of the Thread that is made up, in the child of a fork, for a green thread that is none.
+            "_get_main_thread_ident": green.get_ident,
             "_make_thread_handle": green.ThreadHandle,
             "_set_name": green.set_name,
             "_start_joinable_thread": green.start_joinable_thread,

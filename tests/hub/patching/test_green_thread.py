@@ -402,3 +402,27 @@ def test_a_join_that_is_interrupted_says_nothing_of_the_thread():
         """
     )
     assert said.splitlines() == ["True True", "True", "False"]
+
+
+def test_a_green_thread_that_is_no_thread_is_the_main_one_in_its_child():
+    said = run(
+        """
+        import os, threading
+        from greenserve import GreenPool
+
+        def fork():
+            if pid := os.fork():
+                return os.waitpid(pid, 0)[1]
+            main = threading.main_thread()
+            assert main is threading.current_thread() and main.ident == threading.get_ident(), main
+            assert threading.enumerate() == [main]
+            thread = threading.Thread(target=lambda: None)
+            thread.start()
+            thread.join()
+            os._exit(7)
+
+        print(os.waitstatus_to_exitcode(GreenPool().spawn(fork).wait()))
+        """,
+        filters=("ignore:This process:DeprecationWarning",),
+    )
+    assert said == "7\n"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.support.running import open_files
+from tests.support.running import open_files, own_hub
 from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve.process.signal_thread import SignalThread
@@ -46,13 +46,13 @@ def listener() -> Listener:
 
 @pytest.fixture
 def thread(listener: Listener) -> Iterator[SignalThread]:
-    get_hub()
     handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGUSR1, signal.SIGUSR2)}
-    files = open_files()
-    thread = SignalThread(listener.numbers.put, listener.due).start()
-    yield thread
-    thread.close()
-    eventually(lambda: open_files() == files, "its descriptors are closed")
+    with own_hub():
+        files = open_files()
+        thread = SignalThread(listener.numbers.put, listener.due).start()
+        yield thread
+        thread.close()
+        eventually(lambda: open_files() == files, "its descriptors are closed")
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
