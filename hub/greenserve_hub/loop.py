@@ -74,11 +74,11 @@ class Hub:
 
     # What green threads and callbacks ask for ------------------------------------------------------------
 
-    def call_soon(self, fn: Callable[..., object], *args: Any) -> None:
+    def call_soon(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Call `fn(*args)` in the next turn, from the hub. Switches: never."""
         self.ready.append((fn, args))
 
-    def call_after(self, seconds: float, fn: Callable[..., object], *args: Any) -> Deadline:
+    def call_after(self, seconds: float, fn: Callable[..., object], /, *args: Any) -> Deadline:
         """Call `fn(*args)` from the hub after `seconds`; the Deadline returned cancels it.
 
         Switches: never.
@@ -87,11 +87,11 @@ class Hub:
         deadline.arm(self.clock() + seconds)
         return deadline
 
-    def make_deadline(self, fn: Callable[..., object], *args: Any) -> Deadline:
+    def make_deadline(self, fn: Callable[..., object], /, *args: Any) -> Deadline:
         """A Deadline to be armed again and again with moments of `now` or `clock()`. Switches: never."""
         return Deadline(self.deadlines, fn, args)
 
-    def call_from_thread(self, fn: Callable[..., object], *args: Any) -> None:
+    def call_from_thread(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Call `fn(*args)` from the hub soon.
 
         The one method that any OS thread, and a signal handler, may call.

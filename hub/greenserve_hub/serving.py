@@ -26,13 +26,13 @@ class StopServe(Exception):  # eventlet's name
 
 
 def listen(
-    address: Any,
+    addr: Any,
     family: int = socket.AF_INET,
     backlog: int = 50,
     reuse_addr: bool = True,
     reuse_port: bool = False,
 ) -> GreenSocket:
-    """A socket that listens at `address`: (host, port), or a path with AF_UNIX. Switches: never.
+    """A socket that listens at `addr`: (host, port), or a path with AF_UNIX. Switches: never.
 
     OSError when it can't be had.
     """
@@ -42,7 +42,7 @@ def listen(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(address)
+        sock.bind(addr)
         sock.listen(backlog)
     except BaseException:
         sock.close()
@@ -50,8 +50,8 @@ def listen(
     return sock
 
 
-def connect(address: Any, family: int = socket.AF_INET, bind: Any = None) -> GreenSocket:
-    """A socket connected to `address`, from the local address `bind` if given. Switches: until it is.
+def connect(addr: Any, family: int = socket.AF_INET, bind: Any = None) -> GreenSocket:
+    """A socket connected to `addr`, from the local address `bind` if given. Switches: until it is.
 
     OSError.
     """
@@ -59,7 +59,7 @@ def connect(address: Any, family: int = socket.AF_INET, bind: Any = None) -> Gre
     try:
         if bind is not None:
             sock.bind(bind)
-        sock.connect(address)
+        sock.connect(addr)
     except BaseException:
         sock.close()
         raise

@@ -115,7 +115,7 @@ class GreenSocket(socket.socket):
         wait = self._wait
         return None if wait is None else get_hub().clock() + wait
 
-    def _reading(self, flags: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _reading(self, flags: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if flags & _DONTWAIT:
             return call(*args, **kwargs)
         descriptor = self._descriptor
@@ -136,7 +136,7 @@ class GreenSocket(socket.socket):
                 until, timed = self._until(), True
             self._await(wait_readable, until)
 
-    def _writing(self, flags: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _writing(self, flags: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         until: float | None = None
         timed = False
         while True:

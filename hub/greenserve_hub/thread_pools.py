@@ -63,7 +63,7 @@ class ThreadPool:
     def size(self, size: int) -> None:
         self._size = _checked(size)
 
-    def execute(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def execute(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `fn` in one of the threads, in a copy of the caller's context; its result or exception.
 
         Switches: always. In a thread of this pool it is called at once, for waiting could be for ever.

@@ -51,7 +51,7 @@ def original(name: str) -> ModuleType:
         return found
 
 
-def import_patched(name: str, *also: tuple[str, ModuleType], **more: ModuleType) -> ModuleType:
+def import_patched(name: str, /, *also: tuple[str, ModuleType], **more: ModuleType) -> ModuleType:
     """A copy of the module for which the standard library is green, patched or not. Switches: never.
 
     It reaches what the module itself imports, and its submodules; `also` and keywords give, by name, copies of others
