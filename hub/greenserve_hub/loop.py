@@ -22,6 +22,7 @@ from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.doors import Door
 from greenserve_hub.errors import Deadlock, HubError
+from greenserve_hub.moves import is_at_work, move, nothing
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
@@ -58,6 +59,8 @@ class Hub:
         self._opened: set[int] = (
             set()
         )  # since the last poll: what that has told of these numbers is not theirs
+        # The runtime's own descriptors, each with what registers it in another hub.
+        self.companions: dict[Descriptor, Callable[[Hub], object]] = {}
         self.parked: dict[greenlet, Waiter] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
@@ -158,9 +161,10 @@ class Hub:
             descriptor.closed = True
             descriptor.reader = descriptor.writer = None
         self.descriptors.clear()
+        self.companions.clear()
         for _ in range(len(self.ready)):
             self.ready.popleft()
-            self.ready.append((_nothing, ()))  # a turn that is under way has counted them
+            self.ready.append((nothing, ()))  # a turn that is under way has counted them
         current = getcurrent()
         for _, _, deadline in self.deadlines.heap:
             if deadline.args[:1] != (current,):  # else it is a Timeout of the one that goes on
@@ -343,16 +347,18 @@ def use_hub(name: str | None = "auto") -> Hub:
     """Choose the poller for the current thread before anything waits on it. Switches: never.
 
     `name` is one of `available_pollers()`, or "auto" or None: the best there is. HubError when the thread's hub
-    already has work.
+    already has work. In the child of a fork what others waited for is none.
     """
     old = find_hub()
+    if old is not None and is_at_work(old):
+        raise HubError(
+            "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
+        )
+    hub = Hub(make_poller(name or "auto"))
     if old is not None:
-        if getcurrent() is old.greenlet or old.parked or old.descriptors or old.ready or len(old.deadlines):
-            raise HubError(
-                "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
-            )
+        move(old, hub)
         old.close()
-    hub = _current.hub = Hub(make_poller(name or "auto"))
+    _current.hub = hub
     return hub
 
 
@@ -370,10 +376,6 @@ def set_hub(hub: Hub | None) -> Hub | None:
 
 
 _left_behind: list[greenlet] = []
-
-
-def _nothing() -> None:
-    pass
 
 
 def _end_child(*_: object) -> None:
