@@ -10,8 +10,19 @@ from typing import Any
 import pytest
 
 import greenserve_hub
-from greenserve_hub import GreenPile, GreenPool, connect, listen, sleep, spawn, spawn_after, spawn_after_local
-from greenserve_hub import spawn_n, threads, with_timeout
+from greenserve_hub import (
+    GreenPile,
+    GreenPool,
+    connect,
+    listen,
+    sleep,
+    spawn,
+    spawn_after,
+    spawn_after_local,
+    spawn_n,
+    threads,
+    with_timeout,
+)
 from greenserve_hub.sockets import GreenSocket
 from greenserve_hub.thread_pools import shared
 

@@ -10,6 +10,7 @@ from tests.support.patched import run
 
 from greenserve import ConfigError, import_patched, wsgi_server
 
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     return issue(tmp_path / "server.pem", "127.0.0.1")

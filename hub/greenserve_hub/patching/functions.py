@@ -47,7 +47,9 @@ def in_place_of(native: object, green: Any, module: ModuleType, name: str) -> An
     """
     if not isinstance(green, FunctionType):
         return green
-    if not isinstance(native, (BuiltinFunctionType, Builtin)):
+    if isinstance(native, Builtin):
+        return native  # it is there
+    if not isinstance(native, BuiltinFunctionType):
         # As pickle and users find it.
         green.__module__, green.__name__, green.__qualname__ = module.__name__, name, name
         return green
@@ -55,6 +57,7 @@ def in_place_of(native: object, green: Any, module: ModuleType, name: str) -> An
     made = _made.get(key)
     if made is None:
         cls = type("green_function", (Builtin,), {"__slots__": (), "__call__": staticmethod(green)})
-        made = _made[key] = update_wrapper(cls(), green)
+        made = _made[key] = cls()
+        update_wrapper(made, green)
         made.__dict__.update(__module__=module.__name__, __name__=name, __qualname__=name)
     return made

@@ -66,11 +66,11 @@ class PatchReport:
 def monkey_patch(**on: bool) -> PatchReport:
     """Make blocking calls of the standard library green, for the whole process. Switches: never.
 
-    Without arguments all of os, select, signal, socket (with ssl), subprocess, thread (with queue and logging), time
-    and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that; `all=True|False`
-    says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be named. TypeError
-    for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when something was imported
-    before greenserve.
+    Without arguments all of os (with io and open()), select, signal, socket (with ssl), subprocess, thread (with queue
+    and logging), time and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that;
+    `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open(), as `os` has) must be
+    named. TypeError for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when
+    something was imported before greenserve.
     """
     return _patch(_chosen(on), warn_of_early=True)
 
@@ -139,6 +139,8 @@ def replacements() -> dict[str, dict[str, Any]]:
 
     found = versions.thread_names(green_thread)
     for name in (
+        "green_fcntl",
+        "green_io",
         "green_os",
         "green_select",
         "green_signal",
@@ -185,16 +187,20 @@ def _mysqldb() -> list[str]:
     return []
 
 
+def _descriptors() -> list[str]:
+    from greenserve_hub.patching import green_fcntl, green_io, green_os
+
+    return _apply(green_os) + _apply(green_io) + _apply(green_fcntl)
+
+
 def _builtins() -> list[str]:
-    import builtins
+    from greenserve_hub.patching import green_io
 
-    from greenserve_hub.files import open_pipe
-
-    return places.replace(builtins, {"open": open_pipe})
+    return _apply(green_io)
 
 
 _APPLY: Final[dict[str, Callable[[], list[str]]]] = {
-    "os": _module("green_os"),
+    "os": _descriptors,
     "select": _module("green_select"),
     "signal": _signals,
     "socket": _module("green_socket"),

@@ -23,9 +23,12 @@ from greenserve_hub.patching.monkey import places, replacements
 # call what is.
 _STANDARD = (
     "_thread",
+    "fcntl",
+    "io",
     "os",
     "select",
     "signal",
+    "termios",
     "time",
     "threading",
     "queue",
@@ -49,7 +52,9 @@ def original(name: str) -> ModuleType:
             )
         found = _native.get(name)
         if found is None:
-            found = _native[name] = _load(name, _native)
+            is_copied = name in places.natives and name not in _LOADED_ANEW  # builtins: there is but one
+            found = _copy(name, places.natives[name]) if is_copied else _load(name, _native)
+            _native[name] = found
         return found
 
 
@@ -73,13 +78,24 @@ def _fill(modules: dict[str, ModuleType], names: dict[str, dict[str, Any]]) -> N
         module = import_module(name)
         if name in _LOADED_ANEW:
             twin = _load(name, modules)
+            _put(twin, module, names.get(name, {}))
         else:
-            twin = ModuleType(name, module.__doc__)
-            twin.__dict__.update(vars(module))
-        for key, value in names.get(name, {}).items():
-            if hasattr(module, key):
-                twin.__dict__[key] = in_place_of(getattr(module, key), value, module, key)
+            twin = _copy(name, names.get(name, {}))
         modules[name] = twin
+
+
+def _copy(name: str, names: dict[str, Any]) -> ModuleType:
+    module = import_module(name)
+    twin = ModuleType(name, module.__doc__)
+    twin.__dict__.update(vars(module))
+    _put(twin, module, names)
+    return twin
+
+
+def _put(twin: ModuleType, module: ModuleType, names: dict[str, Any]) -> None:
+    for key, value in names.items():
+        if hasattr(module, key):
+            twin.__dict__[key] = in_place_of(getattr(module, key), value, module, key)
 
 
 def _load(name: str, modules: dict[str, ModuleType]) -> ModuleType:

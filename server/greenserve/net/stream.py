@@ -9,11 +9,8 @@ says went wrong with the peer, the caller sees PeerGone and nothing else.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import socket
 import sys
-import termios
 from collections.abc import Callable
 from typing import Final
 
@@ -22,7 +19,7 @@ from greenserve.net.faults import NOT_OURS, OF_THE_PEER, gone
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import Hub
-from greenserve_hub.natives import select
+from greenserve_hub.natives import fcntl, os, select, termios
 from greenserve_hub.readiness import wait_readable, wait_writable
 
 READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body

@@ -23,7 +23,7 @@ from greenserve_hub.natives import _thread
 
 log = logging.getLogger("greenserve.error")
 
-# What the contexts of all copies of the module are: original("ssl") and import_patched("ssl") have classes of their own.
+# What the contexts of all copies of the module are: original("ssl") and import_patched("ssl") make their own classes.
 _IN_C: Final[type] = ssl.SSLContext.__mro__[1]
 # Seconds. Whoever renews a certificate does so days ahead; a look costs some microseconds.
 LOOK_EVERY: Final = 2.0
