@@ -68,8 +68,8 @@ def monkey_patch(**on: bool) -> PatchReport:
 
     Without arguments all of os (with io and open()), select, signal, socket (with ssl), subprocess, thread (with queue
     and logging), time and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that;
-    `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open(), as `os` has) must be
-    named. TypeError for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when
+    `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open(), as `os` has it)
+    must be named. TypeError for other names. A second call does what is left to be done. MonkeyPatchWarning, once, when
     something was imported before greenserve.
     """
     return _patch(_chosen(on), warn_of_early=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from greenserve.net.binding import file_of, name_and_port, remove_file, url_of
 from greenserve.net.connection import Connection
 from greenserve.net.faults import OF_THE_MACHINE, OF_THE_PEER, advice
-from greenserve.net.stream import Stream
+from greenserve.net.stream import Stream, close_connection
 from greenserve.wsgi import base_environ
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenthreads import sleep
@@ -137,7 +137,7 @@ class Listener:
         try:
             self._open(sock, address)
         except Exception as error:
-            sock.close()
+            close_connection(sock)
             if self._is_of_a_peer(error):
                 pass
             elif isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
@@ -153,7 +153,7 @@ class Listener:
         server = self._server
         if server.prefaces is not None and not server.prefaces.admits(peer):
             server.counts.refused += 1
-            sock.close()
+            close_connection(sock)
             return
         if not server.admission.lets_in(sock, peer, self.tls is None and server.prefaces is None):
             return
@@ -187,7 +187,7 @@ class Listener:
             try:
                 self._open(sock, address)
             except Exception as error:
-                sock.close()
+                close_connection(sock)
                 if not self._is_of_a_peer(error):
                     log.error("%s: a connection could not be taken up", self.url, exc_info=error)
                     return

@@ -231,15 +231,38 @@ class Stream:
             self.sock.shutdown(socket.SHUT_WR)
 
     def reset_on_close(self) -> None:
-        """Have close() reset the connection: the kernel drops what it still holds to send. Switches: never."""
+        """Have close() reset the connection: the kernel drops what it still holds to send. Switches: never.
+
+        Where the child of a fork holds the socket too, the kernel does so when that has closed it.
+        """
+        self.descriptor.sock = None
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     def close(self) -> None:
-        """Close; repeatable. Switches: never."""
+        """Close; repeatable. The peer is told, also where the child of a fork holds the socket. Switches: never."""
         descriptor = self.descriptor
+        # Else it is reset, or broken; and a descriptor that is closed is the parent's, in the child of a fork.
+        is_open = descriptor.sock is not None and not descriptor.closed
         descriptor.sock = None
         if not descriptor.close():
             self.sock.detach()
+        elif is_open:
+            close_connection(self.sock)
+            return
         with contextlib.suppress(OSError):
             self.sock.close()
+
+
+def close_connection(sock: socket.socket) -> None:
+    """Say that no more will come, and close: close() alone says nothing while another process holds the socket.
+
+    Switches: never.
+    """
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        if error.errno in NOT_OURS:
+            sock.detach()
+    with contextlib.suppress(OSError):
+        sock.close()
