@@ -119,6 +119,7 @@ class Server:
         self.callbacks = GreenPool(sys.maxsize)  # what WebSockets call; one each at most, so they bound it
         self.restarts = False  # whether another server follows when this one stops
         self._end = WaitQueue()
+        self._failure: Exception | None = None  # why it has stopped by itself
         self._started = False
         self._stop_by = NEVER  # the moment, by the hub's clock, at which what still runs is ended
         self._ended = threads.Event()
@@ -151,6 +152,8 @@ class Server:
             self.access_log = open_access_log(self.config)
             for sock in self._listening_sockets():
                 self.listeners.append(self._listener(sock, tls, self.dispatcher.submit))
+                if self._sockets:
+                    self.listeners[-1].watch()
             for sock in self._open_all(self.config.redirect_addresses):
                 self._redirectors.append(self._listener(sock, None, self._redirect))
         except BaseException:
@@ -207,7 +210,7 @@ class Server:
             self._begin_stop(limit)
         else:
             self.hub.call_from_thread(self._begin_stop, limit)
-        self.wait()
+        self._wait(None)
 
     def _begin_stop(self, graceful: float) -> None:
         stop_by = self.hub.clock() + graceful
@@ -290,8 +293,23 @@ class Server:
         except ConfigError as error:
             log.error("the certificates can't be reloaded, those of before stay: %s", error)
 
+    def lose(self, error: Exception) -> None:
+        """A listener has failed for good: where no other is left, stop. Switches: never."""
+        if all(listener.is_lost for listener in self.listeners) and not self.is_stopping:
+            self._failure = error
+            self._begin_stop(self.config.graceful_timeout)
+
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks."""
+        """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks.
+
+        OSError when it has stopped by itself, since none of its sockets listens any more.
+        """
+        ended = self._wait(timeout)
+        if ended and self._failure is not None:
+            raise self._failure
+        return ended
+
+    def _wait(self, timeout: float | None) -> bool:
         if self._ended.is_set():
             return True
         if not self._started or self.hub.thread_id != _thread.get_ident():

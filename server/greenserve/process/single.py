@@ -63,9 +63,13 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
                     os.getpid(),
                     os.getpid(),
                 )
-                server.wait()
+                code = 0
+                try:
+                    server.wait()
+                except OSError:  # told already: nothing listens any more
+                    code = 1
         log.info("stopped")
-        return 0
+        return code
 
 
 @contextlib.contextmanager
