@@ -11,7 +11,7 @@ from typing import Any
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import os
 from greenserve_hub.readiness import wait_readable
-from greenserve_hub.thread_pools import shared
+from greenserve_hub.thread_pools import waiting
 from greenserve_hub.timeouts import Timeout
 
 
@@ -26,7 +26,7 @@ def wait_for_exit(hub: Hub, pid: int, timeout: float | None = None) -> bool:
         raise
     except (AttributeError, OSError):  # an old kernel, or a sandbox that forbids the call
         with Timeout(timeout, False):
-            shared.execute(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            waiting.execute(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
             return True
         return False
     descriptor = hub.open_descriptor(fd)
@@ -50,7 +50,7 @@ def waitpid(pid: int, options: int, /) -> tuple[int, int]:
         return found
     if pid <= 0 or options:
         # Any child, or one that may stop and go on: nothing but the call itself can wait for these.
-        return shared.execute(os.waitpid, pid, options)
+        return waiting.execute(os.waitpid, pid, options)
     while not found[0]:
         wait_for_exit(hub, pid)
         found = os.waitpid(pid, os.WNOHANG)
@@ -64,16 +64,16 @@ def wait() -> tuple[int, int]:
 
 def wait3(options: int) -> tuple[int, int, Any]:
     """As os.wait3. Switches: until a child has ended."""
-    return os.wait3(options) if options & os.WNOHANG else shared.execute(os.wait3, options)
+    return os.wait3(options) if options & os.WNOHANG else waiting.execute(os.wait3, options)
 
 
 def wait4(pid: int, options: int) -> tuple[int, int, Any]:
     """As os.wait4. Switches: until the child has ended."""
-    return os.wait4(pid, options) if options & os.WNOHANG else shared.execute(os.wait4, pid, options)
+    return os.wait4(pid, options) if options & os.WNOHANG else waiting.execute(os.wait4, pid, options)
 
 
 def waitid(idtype: int, id: int, options: int, /) -> Any:
     """As os.waitid. Switches: until the child has ended."""
     if options & os.WNOHANG:
         return os.waitid(idtype, id, options)
-    return shared.execute(os.waitid, idtype, id, options)
+    return waiting.execute(os.waitid, idtype, id, options)

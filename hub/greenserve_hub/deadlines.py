@@ -65,6 +65,13 @@ class Deadline:
             if self._queued != NEVER:
                 self._queue.note_cancelled()
 
+    def move(self, queue: DeadlineQueue) -> None:
+        """Be due in another queue, at the same moment. Switches: never."""
+        self._queue = queue
+        self._queued = NEVER
+        if self.when != NEVER:
+            self.arm(self.when)
+
     def _entry_due(self, entry: float, now: float) -> bool:
         """Whether to fire, now that the heap entry for the moment `entry` has been taken out."""
         if entry != self._queued:

@@ -11,7 +11,8 @@ tell of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from greenserve_hub.pollers import READ, WRITE
@@ -67,6 +68,26 @@ class Descriptor:
             if callback is not None:
                 self.hub.call_soon(callback)
         self.reader = self.writer = None
+
+    @contextmanager
+    def given_away(self) -> Iterator[None]:
+        """While inside, its number comes to stand for something else (dup2). Who waits tries again. Switches: never."""
+        hub = self.hub
+        # The one of before may be open elsewhere, and tell of itself by this number.
+        hub.poller.unregister(self.fd)
+        try:
+            yield
+        finally:
+            self.readable = True
+            self.hangup = False
+            try:
+                hub.poller.register(self.fd)
+            except OSError:
+                self.close()  # of a kind that can't be watched, a file's: its call says what it thinks of that
+            for callback in (self.reader, self.writer):
+                if callback is not None:
+                    hub.call_soon(callback)
+            self.reader = self.writer = None
 
     def close(self) -> bool:
         """Unregister, to be called before the socket is closed; wakes whoever waits, who finds `closed`.

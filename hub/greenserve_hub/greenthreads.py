@@ -20,6 +20,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.errors import HubError
 from greenserve_hub.forks import is_last
+from greenserve_hub.keywords import BY_NAME, take_named
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.origins import Origin, line_of, origin
 from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue
@@ -156,19 +157,23 @@ class GreenThread(greenlet, Generic[T]):
         self.link(_settle, future)
         return cast(T, (yield from future))
 
-    def link(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+    def link(self, fn: Callable[..., object] = BY_NAME, /, *args: Any, **kwargs: Any) -> None:
         """Call `fn(this, *args, **kwargs)` when it ends, in its own context; at once if it has.
 
         Switches: never.
         """
+        if fn is BY_NAME:
+            fn = take_named(kwargs, "func", "fn")
         if self._links is None:
             self._links = []
         self._links.append((fn, args, kwargs))
         if self._ended:
             self._follow_links()
 
-    def unlink(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> bool:
+    def unlink(self, fn: Callable[..., object] = BY_NAME, /, *args: Any, **kwargs: Any) -> bool:
         """Take a link back; whether there was one. Switches: never."""
+        if fn is BY_NAME:
+            fn = take_named(kwargs, "func", "fn")
         try:
             (self._links or []).remove((fn, args, kwargs))
         except ValueError:
@@ -231,19 +236,23 @@ def _to_error(throw_args: tuple[Any, ...]) -> BaseException:
     return cast(BaseException, throw_args[0](error))  # the (type, value) form with a bare value
 
 
-def spawn(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
-    """Run `fn` in a green thread of its own from the next turn on. Switches: never."""
+def spawn(fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
+    """Run `fn`, or `func=`, in a green thread of its own from the next turn on. Switches: never."""
+    if fn is BY_NAME:
+        fn = take_named(kwargs, "func", "fn")
     hub = get_hub()
     green: GreenThread[T] = GreenThread(hub, fn, args, kwargs)
     hub.ready.append((green.switch, ()))
     return green
 
 
-def spawn_n(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> greenlet:
+def spawn_n(fn: Callable[P, object] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> greenlet:
     """Like spawn, with a bare greenlet: less to pay, no result. Its errors go to the hub's `on_error`.
 
     Switches: never.
     """
+    if fn is BY_NAME:
+        fn = take_named(kwargs, "func", "fn")
     hub = get_hub()
     green = SpawnedGreenlet(partial(fn, **kwargs) if kwargs else fn, hub.greenlet)
     green.origin = origin(hub.now, 2)
@@ -251,8 +260,12 @@ def spawn_n(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> green
     return green
 
 
-def spawn_after(seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
+def spawn_after(
+    seconds: float = BY_NAME, fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs
+) -> GreenThread[T]:
     """Like spawn, `seconds` later; cancel() takes it back until then. Switches: never."""
+    if fn is BY_NAME:
+        seconds, fn = _named(seconds, kwargs)
     hub = get_hub()
     green: GreenThread[T] = GreenThread(hub, fn, args, kwargs)
     green._start = hub.call_after(seconds, green.switch)
@@ -260,9 +273,11 @@ def spawn_after(seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.k
 
 
 def spawn_after_local(
-    seconds: float, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    seconds: float = BY_NAME, fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs
 ) -> GreenThread[T]:
     """Like spawn_after, unless the green thread that asked is dead by then. Switches: never."""
+    if fn is BY_NAME:
+        seconds, fn = _named(seconds, kwargs)
     hub = get_hub()
     green: GreenThread[T] = GreenThread(hub, fn, args, kwargs)
     spawner = getcurrent()
@@ -275,6 +290,12 @@ def spawn_after_local(
 
     green._start = hub.call_after(seconds, start)
     return green
+
+
+def _named(seconds: float, kwargs: dict[str, Any]) -> tuple[float, Callable[..., Any]]:
+    if seconds is BY_NAME:
+        seconds = take_named(kwargs, "seconds")
+    return seconds, take_named(kwargs, "func", "fn")
 
 
 def kill(green: greenlet, *throw_args: Any) -> None:

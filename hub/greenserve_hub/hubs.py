@@ -8,7 +8,6 @@ Invariant: `trampoline` leaves nothing registered behind, so a number that the k
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.errors import HubError, IOClosed
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import get_hub, use_hub
+from greenserve_hub.natives import select
 from greenserve_hub.readiness import wait_readable, wait_writable
 from greenserve_hub.timeouts import Timeout
 

@@ -30,6 +30,7 @@ from greenserve_hub.forks import (
     leave_in_children,
     main_here,
 )
+from greenserve_hub.moves import is_at_work, move
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
@@ -68,6 +69,8 @@ class Hub:
         self.descriptors: dict[int, Descriptor] = {}
         # Since the last poll: what that has told of these numbers is not theirs.
         self._opened: set[int] = set()
+        # The runtime's own descriptors, each with what registers it in another hub.
+        self.companions: dict[Descriptor, Callable[[Hub], object]] = {}
         self.parked: dict[greenlet, Waiter] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
@@ -89,11 +92,11 @@ class Hub:
 
     # What green threads and callbacks ask for ------------------------------------------------------------
 
-    def call_soon(self, fn: Callable[..., object], *args: Any) -> None:
+    def call_soon(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Call `fn(*args)` in the next turn, from the hub. Switches: never."""
         self.ready.append((fn, args))
 
-    def call_after(self, seconds: float, fn: Callable[..., object], *args: Any) -> Deadline:
+    def call_after(self, seconds: float, fn: Callable[..., object], /, *args: Any) -> Deadline:
         """Call `fn(*args)` from the hub after `seconds`; the Deadline returned cancels it.
 
         Switches: never.
@@ -102,11 +105,11 @@ class Hub:
         deadline.arm(self.clock() + seconds)
         return deadline
 
-    def make_deadline(self, fn: Callable[..., object], *args: Any) -> Deadline:
+    def make_deadline(self, fn: Callable[..., object], /, *args: Any) -> Deadline:
         """A Deadline to be armed again and again with moments of `now` or `clock()`. Switches: never."""
         return Deadline(self.deadlines, fn, args)
 
-    def call_from_thread(self, fn: Callable[..., object], *args: Any) -> None:
+    def call_from_thread(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Call `fn(*args)` from the hub soon.
 
         The one method that any OS thread, and a signal handler, may call.
@@ -349,16 +352,18 @@ def use_hub(name: str | None = "auto") -> Hub:
     """Choose the poller for the current thread before anything waits on it. Switches: never.
 
     `name` is one of `available_pollers()`, or "auto" or None: the best there is. HubError when the thread's hub
-    already has work.
+    already has work. In the child of a fork what others waited for is none.
     """
     old = find_hub()
+    if old is not None and is_at_work(old):
+        raise HubError(
+            "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
+        )
+    hub = Hub(make_poller(name or "auto"))
     if old is not None:
-        if getcurrent() is old.greenlet or old.parked or old.descriptors or old.ready or len(old.deadlines):
-            raise HubError(
-                "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
-            )
+        move(old, hub)
         old.close()
-    hub = _current.hub = Hub(make_poller(name or "auto"))
+    _current.hub = hub
     return hub
 
 

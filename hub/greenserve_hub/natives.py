@@ -15,10 +15,13 @@ LOADED_BEFORE: Final = frozenset(sys.modules)  # when greenserve_hub was importe
 
 if TYPE_CHECKING:
     import _thread
+    import fcntl
+    import io
     import os
     import select
     import signal
     import socket
+    import termios
     import time
 else:
 
@@ -28,7 +31,18 @@ else:
         twin.__dict__.update(vars(module))
         return twin
 
-    for _name in ("_thread", "os", "select", "signal", "socket", "time"):
+    for _name in ("_thread", "fcntl", "io", "os", "select", "signal", "socket", "termios", "time"):
         setattr(sys.modules[__name__], _name, _copy(_name))
 
-__all__ = ["LOADED_BEFORE", "_thread", "os", "select", "signal", "socket", "time"]
+__all__ = [
+    "LOADED_BEFORE",
+    "_thread",
+    "fcntl",
+    "io",
+    "os",
+    "select",
+    "signal",
+    "socket",
+    "termios",
+    "time",
+]

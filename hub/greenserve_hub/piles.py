@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from greenserve_hub.greenthreads import GreenThread
+from greenserve_hub.keywords import BY_NAME, take_named
 from greenserve_hub.parking import WaitQueue
 from greenserve_hub.pools import GreenPool
 
@@ -24,8 +25,10 @@ class GreenPile:
         self._spawned: deque[GreenThread[Any]] = deque()
         self._arrivals = WaitQueue()
 
-    def spawn(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Run `fn` on the pool and keep its place in the order. Switches: when the pool is full."""
+    def spawn(self, fn: Callable[..., Any] = BY_NAME, /, *args: Any, **kwargs: Any) -> None:
+        """Run `fn`, or `func=`, on the pool and keep its place in the order. Switches: when the pool is full."""
+        if fn is BY_NAME:
+            fn = take_named(kwargs, "func", "fn")
         self._spawning += 1
         try:
             self._spawned.append(self.pool.spawn(fn, *args, **kwargs))

@@ -18,6 +18,7 @@ from greenlet import getcurrent, greenlet
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads import GreenThread
+from greenserve_hub.keywords import BY_NAME, take_named
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.maps import GreenMap
 from greenserve_hub.origins import Origin, origin
@@ -106,11 +107,13 @@ class GreenPool:
 
     # Running functions -----------------------------------------------------------------------------------
 
-    def spawn(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
-        """Run `fn` in a green thread of its own, from the next turn on. Switches: when full.
+    def spawn(self, fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
+        """Run `fn`, or `function=`, in a green thread of its own, from the next turn on. Switches: when full.
 
         A member of a full pool runs `fn` itself, at once, since waiting for its own slot could last for ever.
         """
+        if fn is BY_NAME:
+            fn = take_named(kwargs, "function", "fn")
         hub = self._bound_hub()
         if not self._take_slot():
             green = GreenThread(hub, fn, args, kwargs)
@@ -121,11 +124,13 @@ class GreenPool:
         hub.ready.append((member.switch, ()))
         return member
 
-    def spawn_n(self, fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    def spawn_n(self, fn: Callable[P, object] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Like spawn, without a result and cheaper: on a worker that is used again. Switches: when full.
 
         Errors of `fn` go to the hub's `on_error`.
         """
+        if fn is BY_NAME:
+            fn = take_named(kwargs, "function", "fn")
         hub = self._bound_hub()
         call: Callable[..., object] = partial(fn, **kwargs) if kwargs else fn
         if self._take_slot():
@@ -152,21 +157,21 @@ class GreenPool:
             hub.ready.append((worker.switch, ()))
         return True
 
-    def starmap(self, fn: Callable[..., T] | None, iterable: Iterable[Iterable[Any]]) -> GreenMap[Any]:
-        """Call `fn(*item)` for each item, as many at once as there are slots; iterate over the results in order.
+    def starmap(self, function: Callable[..., T] | None, iterable: Iterable[Iterable[Any]]) -> GreenMap[Any]:
+        """Call `function(*item)` for each item, as many at once as there are slots; iterate over the results in order.
 
         Begins at once, and is never more than `size` items ahead of who takes the results. An exception of
-        `fn` is raised where its result would have come, and iteration may go on after it. `fn` None gives
-        tuples. Switches: never; the iteration: when the next result is not there yet.
+        `function` is raised where its result would have come, and iteration may go on after it. `function` None
+        gives tuples. Switches: never; the iteration: when the next result is not there yet.
         """
-        return GreenMap(self, _tuple if fn is None else fn, iter(iterable))
+        return GreenMap(self, _tuple if function is None else function, iter(iterable))
 
-    def imap(self, fn: Callable[..., T] | None, *iterables: Iterable[Any]) -> GreenMap[Any]:
+    def imap(self, function: Callable[..., T] | None, *iterables: Iterable[Any]) -> GreenMap[Any]:
         """starmap over the items of several iterables side by side, as map() takes them.
 
         Switches: see starmap.
         """
-        return self.starmap(fn, zip(*iterables, strict=False))
+        return self.starmap(function, zip(*iterables, strict=False))
 
     def waitall(self) -> None:
         """Wait until nothing runs in it. Switches: unless it is empty.

@@ -32,7 +32,7 @@ class Proxy:
         object.__setattr__(self, "_autowrap", tuple(autowrap))
         object.__setattr__(self, "_autowrap_names", frozenset(autowrap_names))
 
-    def _call(self, name: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         result = shared.execute(fn, *args, **kwargs)
         if name in self._autowrap_names or isinstance(result, self._autowrap):
             return type(self)(result, self._autowrap, self._autowrap_names)
@@ -51,7 +51,7 @@ class Proxy:
         """Deleted on the object itself."""
         delattr(self._obj, name)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the object in an OS thread."""
         return self._call("__call__", self._obj, *args, **kwargs)
 

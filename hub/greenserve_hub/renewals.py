@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from greenlet import getcurrent
 
 from greenserve_hub.forks import come_alone, end_child, end_with_hub, keep, main_here
+from greenserve_hub.moves import nothing
 from greenserve_hub.pollers import make_poller
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def reopen(hub: Hub) -> None:
     for _ in range(len(hub.ready)):
         hub.ready.popleft()
         # A turn that is under way has counted them.
-        hub.ready.append((end_child if in_callback else _nothing, ()))
+        hub.ready.append((end_child if in_callback else nothing, ()))
     for _, _, deadline in hub.deadlines.heap:
         if deadline.args[:1] != (current,):  # else it is a Timeout of the one that goes on
             deadline.disarm()
@@ -62,6 +63,7 @@ def forget_descriptors(hub: Hub) -> None:
         descriptor.closed = True
         descriptor.reader = descriptor.writer = None
     hub.descriptors.clear()
+    hub.companions.clear()
 
 
 def renew(hub: Hub) -> bool:
@@ -79,8 +81,5 @@ def renew(hub: Hub) -> bool:
     for descriptor in hub.descriptors.values():
         descriptor.lose()
     hub.descriptors.clear()
+    hub.companions.clear()
     return True
-
-
-def _nothing() -> None:
-    pass

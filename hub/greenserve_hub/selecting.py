@@ -8,13 +8,11 @@ wait. Where there is no epoll an OS thread of the pool waits.
 
 from __future__ import annotations
 
-from fcntl import F_GETFL, fcntl
-
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.loop import Hub
-from greenserve_hub.natives import os, select
+from greenserve_hub.natives import select
 from greenserve_hub.readiness import wait_readable
-from greenserve_hub.thread_pools import shared
+from greenserve_hub.thread_pools import waiting
 
 HAS_EPOLL = hasattr(select, "epoll")
 
@@ -28,7 +26,7 @@ def wait_any(hub: Hub, masks: dict[int, int], timeout: float | None) -> bool:
         poller = select.poll()
         for fd, mask in masks.items():
             poller.register(fd, mask)
-        return bool(shared.execute(poller.poll, None if timeout is None else timeout * 1000))
+        return bool(waiting.execute(poller.poll, None if timeout is None else timeout * 1000))
     with select.epoll() as nested:
         for fd, mask in masks.items():
             try:
@@ -49,18 +47,3 @@ def wait_on(descriptor: Descriptor, timeout: float | None) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def wait_for_event(hub: Hub, fd: int, mask: int) -> None:
-    """Wait until a call on `fd` would not block. Switches: unless it is ready.
-
-    `mask` is POLLIN or POLLOUT. In non-blocking mode, and where it is not open for that, the call itself says so.
-    """
-    poller = select.poll()
-    poller.register(fd, mask)
-    refused = os.O_WRONLY if mask == select.POLLIN else os.O_RDONLY
-    while not poller.poll(0):
-        flags = fcntl(fd, F_GETFL)
-        if flags & os.O_NONBLOCK or flags & os.O_ACCMODE == refused:
-            return
-        wait_any(hub, {fd: mask}, None)

@@ -121,16 +121,21 @@ class BoundedSemaphore(Semaphore):
 
 
 class CappedSemaphore:
-    """A semaphore with two ends: acquire() waits when it is empty, release() when it holds `limit` tokens."""
+    """A semaphore with two ends: acquire() waits when it is empty, release() when it holds `limit` tokens.
 
-    __slots__ = ("lower_bound", "upper_bound")
+    With a limit of 0 each release() meets an acquire(). Both ends are served first come, first served.
+    """
+
+    __slots__ = ("_givers", "_takers", "counter", "limit")
 
     def __init__(self, count: int, limit: int) -> None:
         """`count` tokens to begin with, 0 <= count <= limit."""
         if not 0 <= count <= limit:
             raise ValueError(f"a capped semaphore begins with 0 to {limit} tokens, not {count}")
-        self.lower_bound = Semaphore(count)
-        self.upper_bound = Semaphore(limit - count)
+        self.counter = count
+        self.limit = limit
+        self._takers = WaitQueue()
+        self._givers = WaitQueue()
 
     def __repr__(self) -> str:
         """As it stands in dumps."""
@@ -139,23 +144,49 @@ class CappedSemaphore:
     @property
     def balance(self) -> int:
         """The tokens left, less those who wait for one, plus those who wait to give one."""
-        return self.lower_bound.balance + self.upper_bound.waiting()
+        return self.counter - len(self._takers) + len(self._givers)
 
     def locked(self) -> bool:
         """Whether acquire() would wait. Switches: never."""
-        return self.lower_bound.locked()
+        return self.counter <= 0 and not self._givers
 
     def bounded(self) -> bool:
         """Whether release() would wait. Switches: never."""
-        return self.upper_bound.locked()
+        return self.counter >= self.limit and not self._takers
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Take a token; False when there is none in time. Switches: when empty."""
-        return self.lower_bound.acquire(blocking, timeout) and self.upper_bound.release()
+        if timeout is not None:
+            timeout = checked_timeout(blocking, timeout)
+        if self.counter > 0:
+            self.counter -= 1
+            if self.counter < self.limit and self._givers.wake_one():
+                self.counter += 1
+            return True
+        if self._givers.wake_one():
+            return True
+        return blocking and self._takers.park("acquire", self, timeout, self._hand_on) is not TIMED_OUT
 
     def release(self, blocking: bool = True) -> bool:
         """Give a token; False when there is no room and not `blocking`. Switches: when full."""
-        return self.upper_bound.acquire(blocking) and self.lower_bound.release()
+        if self.counter >= 0 and self._takers.wake_one():
+            return True
+        if self.counter < self.limit:
+            self.counter += 1
+            return True
+        if blocking:
+            self._givers.park("release", self, undo=self._take_back)
+        return blocking
+
+    def _hand_on(self, _: Any) -> None:
+        # Past the limit, if need be: who gave it has gone on.
+        if not self._takers.wake_one():
+            self.counter += 1
+
+    def _take_back(self, _: Any) -> None:
+        # Below 0, if need be: who took it has gone on, and the next release() makes up for it.
+        if not self._givers.wake_one():
+            self.counter -= 1
 
     def __enter__(self) -> None:
         """Acquire. Switches: when empty."""

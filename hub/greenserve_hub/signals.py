@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.loop import Hub
 from greenserve_hub.natives import signal, socket
 
@@ -29,23 +30,40 @@ def wake_on_signals(hub: Hub) -> Iterator[None]:
         writer.setblocking(False)
         # A full buffer is going to wake it all the same.
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        descriptor = hub.open_descriptor(reader.fileno())
-
-        def woken() -> None:
-            if (
-                descriptor.closed
-            ):  # by other code: the next signal would be written into whatever has the number
-                signal.set_wakeup_fd(-1)
-                return
-            with contextlib.suppress(BlockingIOError):
-                while reader.recv(4096):
-                    pass  # the handlers run by themselves
-            descriptor.on_readable(woken)
-
-        descriptor.on_readable(woken)
+        watch = _Watch(reader)
+        watch.register(hub)
         try:
             yield
         finally:
-            descriptor.reader = None
-            descriptor.close()
+            watch.end()
             signal.set_wakeup_fd(before)
+
+
+class _Watch:
+    """What ends the wait of a hub, and of the one that takes its place."""
+
+    def __init__(self, reader: socket.socket) -> None:
+        self._reader = reader
+        self._descriptor: Descriptor
+
+    def register(self, hub: Hub) -> None:
+        self._descriptor = descriptor = hub.open_descriptor(self._reader.fileno())
+        hub.companions[descriptor] = self.register
+        descriptor.on_readable(self._woken)
+
+    def _woken(self) -> None:
+        if (
+            self._descriptor.closed
+        ):  # by other code: the next signal would be written into what has the number
+            signal.set_wakeup_fd(-1)
+            return
+        with contextlib.suppress(BlockingIOError):
+            while self._reader.recv(4096):
+                pass  # the handlers run by themselves
+        self._descriptor.on_readable(self._woken)
+
+    def end(self) -> None:
+        descriptor = self._descriptor
+        descriptor.reader = None
+        descriptor.close()
+        descriptor.hub.companions.pop(descriptor, None)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-import os
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, Self, TypeVar
@@ -21,8 +20,10 @@ from typing import Any, ParamSpec, Self, TypeVar
 from greenserve_hub import dns
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.errors import IOClosed
+from greenserve_hub.green_numbers import note
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import get_hub
+from greenserve_hub.natives import os
 from greenserve_hub.readiness import wait_readable, wait_writable
 
 P = ParamSpec("P")
@@ -57,6 +58,7 @@ class GreenSocket(socket.socket):
         self._descriptor: Descriptor | None = None
         self._wait: float | None = 0.0 if type != -1 and type & _NONBLOCK else socket.getdefaulttimeout()
         super().setblocking(False)
+        note(self)
 
     # How long to wait ------------------------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class GreenSocket(socket.socket):
         wait = self._wait
         return None if wait is None else get_hub().clock() + wait
 
-    def _reading(self, flags: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _reading(self, flags: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if flags & _DONTWAIT:
             return call(*args, **kwargs)
         descriptor = self._descriptor
@@ -136,7 +138,7 @@ class GreenSocket(socket.socket):
                 until, timed = self._until(), True
             self._await(wait_readable, until)
 
-    def _writing(self, flags: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _writing(self, flags: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         until: float | None = None
         timed = False
         while True:

@@ -1,7 +1,7 @@
 """ThreadPool: a bounded number of OS threads, for calls that would hold the hub.
 
-`shared` is everybody's, behind threads.py; dns.py has one of its own. Threads start when there is work for one more
-and end after a rest, so that a program which stops calling keeps none. They are not joined at exit.
+`shared` is everybody's, behind threads.py; `waiting` is the runtime's own; dns.py has another. Threads start when there
+is work for one more and end after a rest, so a program that stops calling keeps none. They are not joined at exit.
 
 Facts: an OS thread cannot be interrupted. Consequence: a green thread that is killed, or runs into a Timeout, while
 its call runs goes on at once; the call runs to its end, holding its OS thread, and its result is dropped. A call
@@ -68,7 +68,7 @@ class ThreadPool:
     def size(self, size: int) -> None:
         self._size = _checked(size)
 
-    def execute(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def execute(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `fn` in one of the threads, in a copy of the caller's context; its result or exception.
 
         Switches: always. In a thread of this pool it is called at once, for waiting could be for ever.
@@ -192,6 +192,9 @@ def _after_fork() -> None:
 
 
 shared: Final = ThreadPool(DEFAULT_SIZE)
+# For the runtime's own calls that wait for somebody else: a child's end, the other end of a FIFO. Without a bound that
+# matters, for the one that they wait for may need an OS thread too.
+waiting: Final = ThreadPool(1 << 15)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from greenserve_hub.crossings import Event, Queue, Semaphore
+from greenserve_hub.keywords import BY_NAME, take_named
 from greenserve_hub.proxies import Proxy
 from greenserve_hub.thread_pools import DEFAULT_SIZE, shared
 
@@ -17,12 +18,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def execute(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call `fn` in an OS thread, with the caller's context variables; its result or exception.
+def execute(fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `fn`, or `meth=`, in an OS thread, with the caller's context variables; its result or exception.
 
     Switches: always. A Timeout or kill() reaches the caller at once, while a call that has begun runs to its end
     unheard. From an OS thread of the pool itself, or with a pool of size 0, `fn` is called on the spot.
     """
+    if fn is BY_NAME:
+        fn = take_named(kwargs, "meth", "fn")
     return shared.execute(fn, *args, **kwargs)
 
 

@@ -19,6 +19,7 @@ from greenlet import getcurrent, greenlet
 
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.errors import HubError
+from greenserve_hub.keywords import BY_NAME, take_named
 from greenserve_hub.loop import get_hub
 
 P = ParamSpec("P")
@@ -99,12 +100,21 @@ class Timeout(BaseException):
 
 
 def with_timeout(
-    seconds: float | None, fn: Callable[..., Any], *args: Any, timeout_value: Any = _MISSING, **kwargs: Any
+    seconds: float | None = BY_NAME,
+    fn: Callable[..., Any] = BY_NAME,
+    /,
+    *args: Any,
+    timeout_value: Any = _MISSING,
+    **kwargs: Any,
 ) -> Any:
-    """Call `fn`, interrupted by a Timeout after `seconds`. Switches: as `fn` does.
+    """Call `fn`, or `function=`, interrupted by a Timeout after `seconds`. Switches: as `fn` does.
 
     With `timeout_value` that is returned instead of raising; a Timeout that `fn` armed itself always passes.
     """
+    if fn is BY_NAME:
+        if seconds is BY_NAME:
+            seconds = take_named(kwargs, "seconds")
+        fn = take_named(kwargs, "function", "fn")
     timeout = Timeout(seconds)
     try:
         return fn(*args, **kwargs)

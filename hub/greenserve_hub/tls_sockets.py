@@ -23,7 +23,7 @@ class GreenSSLSocket(ssl.SSLSocket, GreenSocket):  # type: ignore[misc]  # types
     TimeoutError after the socket's timeout, for each call as a whole.
     """
 
-    def _shaking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _shaking(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call until TLS has what it misses."""
         until = self._until()
         while True:

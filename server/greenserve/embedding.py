@@ -108,11 +108,11 @@ def wsgi_server(
     if log_output:
         settings.setdefault("access_logfile", "-")
     check_wsgi(app)
-    if not isinstance(sock, socket.socket):
+    if not isinstance(sock, socket.SocketType):  # in C: of every copy of the module
         raise ConfigError(
             f"wsgi_server() takes a listening socket first, as greenserve.listen() gives; not {type(sock).__name__}"
         )
-    if isinstance(sock, ssl.SSLSocket):
+    if hasattr(sock, "do_handshake"):
         raise ConfigError(
             "wsgi_server() takes the plain socket: give the context of wrap_ssl() as ssl_context"
         )

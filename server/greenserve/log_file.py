@@ -12,21 +12,19 @@ Invariant: write() raises nothing, and waits no longer than PATIENCE.
 
 from __future__ import annotations
 
-import os
 import stat
 import sys
 from collections.abc import Callable
 from functools import partial
-from os import write as _os_write  # as it was at import: a patched one would switch green threads
-from select import POLLOUT
-from select import poll as _poll
 
 from greenserve_hub.forks import leave_in_children
+from greenserve_hub.natives import os, select  # patched ones would switch green threads
 
 __all__ = ["LogFile"]
 
 PATIENCE = 10  # milliseconds
 MODE = 0o640  # access logs hold addresses of people
+_os_write = os.write
 
 
 class LogFile:
@@ -122,8 +120,8 @@ class LogFile:
         self._copied = number
         leave_in_children(self)
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            poller = _poll()
-            poller.register(self._fd, POLLOUT)
+            poller = select.poll()
+            poller.register(self._fd, select.POLLOUT)
             self._ready = poller.poll
 
     def _to_fd(self, line: bytes) -> int:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.support import descriptors
+from tests.support.times import MS
 
-from greenserve_hub import sleep, spawn
-from greenserve_hub.files import GreenFileIO, open_pipe, read, write
+from greenserve_hub import kill, sleep, socketpair, spawn
+from greenserve_hub.files import GreenFileIO, open_descriptor, open_pipe, read, write
 
 MANY = bytes(range(256)) * 1024  # more than a pipe holds
 
@@ -120,3 +129,244 @@ def test_errors_are_those_of_open(pipe: tuple[int, int]):
         open_pipe(pipe[0], "rb", encoding="utf-8")
     with pytest.raises(OSError, match="Bad file descriptor"):
         open_pipe(-1, "rb")
+
+
+# FIFOs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path / "fifo"
+
+
+def copied(file: Any) -> int:
+    with file:
+        return os.dup(file.fileno())
+
+
+OPENERS: dict[str, Callable[[Path], int]] = {
+    "os.open": lambda path: open_descriptor(path, os.O_RDONLY),
+    "FileIO": lambda path: copied(GreenFileIO(path)),
+    "open": lambda path: copied(open_pipe(path, "rb")),
+}
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_opening_a_fifo_waits_for_the_other_end(opener: str, fifo: Path):
+    opening = spawn(OPENERS[opener], fifo)
+    sleep(10 * MS)
+    assert not opening.dead
+    writer = open_descriptor(fifo, os.O_WRONLY)  # who comes second does not wait
+    fd = opening.wait()
+    assert not os.get_inheritable(fd)
+    reading = spawn(read, fd, 10)
+    sleep(MS)
+    assert not reading.dead
+    write(writer, b"hello")
+    assert reading.wait() == b"hello"
+    os.close(writer)
+    assert read(fd, 10) == b""
+    os.close(fd)
+
+
+def test_a_fifo_in_a_folder_that_is_a_descriptor(fifo: Path):
+    folder = os.open(fifo.parent, os.O_RDONLY)
+    opening = spawn(open_descriptor, "fifo", os.O_RDONLY, dir_fd=folder)
+    sleep(10 * MS)
+    assert not opening.dead
+    os.close(open_descriptor("fifo", os.O_WRONLY, dir_fd=folder))
+    os.close(opening.wait())
+    os.close(folder)
+
+
+def test_in_nonblocking_mode_and_for_both_ends_nobody_waits(fifo: Path):
+    with pytest.raises(OSError, match="No such device"):
+        open_descriptor(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    for flags in (os.O_RDONLY | os.O_NONBLOCK, os.O_RDWR, os.O_PATH):
+        os.close(open_descriptor(fifo, flags))
+
+
+def test_twenty_readers_and_then_their_writers(tmp_path: Path):
+    # As many as threads.execute() has OS threads, so that the writers would wait for them in vain.
+    paths = [tmp_path / str(number) for number in range(25)]
+    for path in paths:
+        os.mkfifo(path)
+    readers = [spawn(open_descriptor, path, os.O_RDONLY) for path in paths]
+    sleep(10 * MS)
+    for path in paths:
+        os.close(open_descriptor(path, os.O_WRONLY))
+    for reader in readers:
+        os.close(reader.wait())
+
+
+def test_who_is_killed_leaves_no_descriptor(fifo: Path):
+    before = set(os.listdir("/proc/self/fd"))
+    opening = spawn(open_descriptor, fifo, os.O_RDONLY)
+    sleep(10 * MS)
+    kill(opening)
+    writer = open_descriptor(fifo, os.O_WRONLY)  # the OS thread has waited for it
+    with pytest.raises(BrokenPipeError):  # noqa: PT012  # as soon as that has closed it
+        while True:
+            os.write(writer, b"x")
+            sleep(MS)
+    os.close(writer)
+    sleep(MS)
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+# As open() ------------------------------------------------------------------------------------------------
+
+
+def described(make: Callable[[], Any]) -> Any:
+    """What open() gives, or how it fails."""
+    try:
+        file = make()
+    except Exception as error:
+        return type(error), str(error)
+    with file:
+        layers = []
+        layer = file
+        while layer is not None:
+            kind = io.FileIO if isinstance(layer, io.FileIO) else type(layer)
+            names = (
+                "name",
+                "mode",
+                "closefd",
+                "encoding",
+                "errors",
+                "newlines",
+                "line_buffering",
+                "write_through",
+            )
+            layers.append((kind, [getattr(layer, name, None) for name in names]))
+            layer = getattr(layer, "buffer", None) or getattr(layer, "raw", None)
+        return layers, file.readable(), file.writable(), file.seekable(), file.isatty(), file.fileno()
+
+
+MODES = [
+    "r",
+    "rb",
+    "rt",
+    "w",
+    "wb",
+    "a",
+    "ab",
+    "r+",
+    "r+b",
+    "+r",
+    "w+b",
+    "x",
+    "xb",
+    "",
+    "b",
+    "rw",
+    "rbt",
+    "rr",
+    "r++",
+    "q",
+]
+WAYS = [
+    {},
+    {"buffering": 0},
+    {"buffering": 1},
+    {"buffering": 100},
+    {"encoding": "ascii", "errors": "replace", "newline": "\n"},
+    {"encoding": "nowhere"},
+    {"newline": "x"},
+    {"closefd": False},
+]
+
+
+@pytest.mark.parametrize("what", ["pipe", "terminal", "device", "file", "folder", "nothing", "number"])
+@pytest.mark.filterwarnings("ignore:line buffering:RuntimeWarning")
+def test_it_gives_what_open_gives(what: str, tmp_path: Path):
+    def made() -> tuple[Any, list[int]]:
+        if what in ("pipe", "number"):
+            ends = os.pipe()
+            return (ends[0] if what == "pipe" else 1000), list(ends)
+        if what == "terminal":
+            ends = pty.openpty()
+            return os.ttyname(ends[1]), list(ends)
+        if what == "file":
+            (tmp_path / "file").write_text("x")
+        return {"device": "/dev/null", "file": tmp_path / "file", "folder": tmp_path, "nothing": ""}[what], []
+
+    for mode in MODES:
+        for way in WAYS:
+            seen = []
+            for one in (open_pipe, io.open):
+                file, ends = made()
+                seen.append(described(partial(one, file, mode, **way)))
+                for fd in ends:
+                    with suppress(OSError):
+                        os.close(fd)
+                (tmp_path / "file").unlink(missing_ok=True)
+            assert str(seen[0]) == str(seen[1]), (mode, way)
+
+
+def test_a_terminal_is_read_and_written_green():
+    master, slave = pty.openpty()
+    with open_pipe(os.ttyname(slave), "r+b", 0) as terminal:
+        reading = spawn(terminal.readline)
+        sleep(MS)
+        assert not reading.dead
+        os.write(master, b"in\n")
+        assert reading.wait() == b"in\n"
+        assert terminal.write(b"out") == 3
+        assert read(master, 100) == b"in\r\nout"
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_green_sockets_number_is_read_green():
+    one, other = socketpair()
+    with one, other, open_pipe(one.fileno(), "rb", closefd=False) as file:
+        for ask in (file.readline, lambda: file.read(6), lambda: file.raw.read(100)):
+            reading = spawn(ask)
+            sleep(MS)
+            assert not reading.dead
+            other.sendall(b"hello\n")
+            assert reading.wait() == b"hello\n"
+
+
+def test_what_only_an_os_thread_can_wait_for_is_read_into_buffers():
+    fault = descriptors.UserFault()
+    touching = threading.Thread(target=fault.touch)
+    with open_pipe(fault.fd, "rb", closefd=False) as file:
+        reading = spawn(file.read1)
+        sleep(MS)
+        assert not reading.dead
+        touching.start()
+        assert len(reading.wait()) == 32  # struct uffd_msg
+    fault.resolve()
+    touching.join()
+    os.close(fault.fd)
+
+
+def test_the_warning_of_a_default_encoding_is_the_callers(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    script = (
+        "from greenserve_hub.files import open_pipe; import warnings; warnings.simplefilter('error')\n"
+        "for file in sys.argv[1], 0:\n"
+        "    with warnings.catch_warnings(record=True) as told:\n"
+        "        warnings.simplefilter('always')\n"
+        "        open_pipe(file).close()\n"
+        "    print(told[0].category.__name__, told[0].filename)\n"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-X",
+            "warn_default_encoding",
+            "-c",
+            "import sys; " + script,
+            str(tmp_path / "file"),
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("EncodingWarning <string>\n" * 2, "")

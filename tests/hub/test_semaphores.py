@@ -224,3 +224,57 @@ def test_capped_with():
 def test_capped_refuses_more_than_its_limit(count, limit):
     with pytest.raises(ValueError, match="begins with 0 to 1 tokens"):
         CappedSemaphore(count, limit)
+
+
+def test_with_no_room_at_all_giver_and_taker_meet():
+    tokens = CappedSemaphore(0, 0)
+    assert tokens.locked()
+    assert tokens.bounded()
+    for first, second in ((tokens.acquire, tokens.release), (tokens.release, tokens.acquire)):
+        waiting = spawn(first)
+        sleep()
+        assert not waiting.dead
+        assert second(blocking=False) is True
+        assert waiting.wait() is True
+        assert tokens.balance == 0
+    assert tokens.acquire(blocking=False) is False
+    assert tokens.release(blocking=False) is False
+
+
+def test_capped_at_none_within_a_time(clock):
+    tokens = CappedSemaphore(0, 0)
+    assert tokens.acquire(timeout=1) is False
+    assert tokens.release(blocking=False) is False  # who waited is gone
+    get_hub().call_after(1, tokens.release)
+    assert tokens.acquire(timeout=2) is True
+
+
+@given(
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.lists(st.sampled_from(["acquire", "release", "run", "kill taker", "kill giver"]), max_size=40),
+)
+def test_capped_loses_no_token_and_makes_none(count, room, steps):
+    tokens = CappedSemaphore(count, count + room)
+    taken: list[int] = []
+    given: list[int] = []
+    takers, givers = [], []
+    for number, step in enumerate(steps):
+        if step == "acquire":
+            takers.append(spawn(lambda number=number: tokens.acquire() and taken.append(number)))
+        elif step == "release":
+            givers.append(spawn(lambda number=number: tokens.release() and given.append(number)))
+        elif step == "kill taker" and takers:
+            kill(takers.pop(0))
+        elif step == "kill giver" and givers:
+            kill(givers.pop(0))
+        else:
+            sleep()
+    for _ in range(3):
+        sleep()
+    assert tokens.counter == count + len(given) - len(taken)
+    waiting = [[not green.dead for green in side].count(True) for side in (takers, givers)]
+    assert 0 in waiting, "one who gives and one who takes wait for each other"
+    assert tokens.balance == tokens.counter - waiting[0] + waiting[1]
+    for green in takers + givers:
+        kill(green)

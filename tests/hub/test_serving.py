@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.certificates import authority, issue
+from tests.support.patched import run
+from tests.support.times import MS, PATIENCE
 
 from greenserve_hub.errors import HubError, IOClosed
 from greenserve_hub.events import Event
-from greenserve_hub.greenthreads import GreenletExit, GreenThread, kill, sleep, spawn
+from greenserve_hub.greenthreads import GreenletExit, GreenThread, kill, sleep, spawn, spawn_after
 from greenserve_hub.serving import StopServe, connect, listen, serve
 from greenserve_hub.sockets import GreenSocket
 from greenserve_hub.testing import wait_all_blocked
+from greenserve_hub.timeouts import Timeout
+from greenserve_hub.tls_sockets import GreenSSLSocket
+
+
+class Context(ssl.SSLContext):
+    """What monkey patching makes of every SSLContext."""
+
+    sslsocket_class = GreenSSLSocket
 
 
 def _echo(connection: GreenSocket, address: Any) -> None:
@@ -241,3 +256,150 @@ class TestServe:
             not_listening = GreenSocket(socket.AF_INET, socket.SOCK_STREAM)
             with not_listening, pytest.raises(OSError, match="Invalid argument"):
                 serve(not_listening, _echo)
+
+
+class TestEnd:
+    def test_the_client_is_told_although_a_child_holds_the_socket(self) -> None:
+        copies: list[int] = []
+
+        def handle(connection: GreenSocket, address: Any) -> None:
+            copies.append(os.dup(connection.fileno()))  # as the child of a fork has one
+            connection.sendall(b"all of it")
+
+        sock, serving = _start(handle)
+        with connect(sock.getsockname()) as client, Timeout(PATIENCE):
+            assert client.recv(100) == b"all of it"
+            assert client.recv(100) == b""
+        _stop(sock, serving)
+        os.close(copies[0])
+
+    def test_a_childs_own_end_is_not_the_clients(self) -> None:
+        assert run(_FORKING, patch=False) == "b'from the parent'\n"
+
+    def test_a_file_made_of_it_may_still_be_written_to(self) -> None:
+        files: list[Any] = []
+        sock, serving = _start(lambda connection, address: files.append(connection.makefile("wb")))
+        with connect(sock.getsockname()) as client, Timeout(PATIENCE):
+            wait_all_blocked()
+            files[0].write(b"later")
+            files[0].close()
+            assert client.recv(100) == b"later"
+            assert client.recv(100) == b""
+        _stop(sock, serving)
+
+
+_FORKING = """
+import os
+from greenserve import connect, get_hub, kill, listen, spawn
+from greenserve_hub import serve
+
+def handle(connection, address):
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        connection.sendall(b"from the parent")
+    else:
+        get_hub().call_after(0.01, os._exit, 0)  # when this has returned, and its connection is closed
+
+with listen(("127.0.0.1", 0)) as sock:
+    serving = spawn(serve, sock, handle)
+    with connect(sock.getsockname()) as client:
+        print(client.recv(100))
+    kill(serving)
+"""
+
+
+class TestTLS:
+    @pytest.fixture
+    def tls(self, tmp_path: Path) -> Iterator[tuple[GreenSocket, Any]]:
+        """A listening socket that speaks TLS, and a way to a client's end of it."""
+        context = Context(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(issue(tmp_path / "server.pem", "localhost"))
+        client = Context(ssl.PROTOCOL_TLS_CLIENT)
+        authority().configure_trust(client)
+        with context.wrap_socket(listen(("127.0.0.1", 0)), server_side=True) as sock:
+
+            def secure() -> Any:
+                return client.wrap_socket(connect(sock.getsockname()), server_hostname="localhost")
+
+            yield sock, secure
+
+    def test_one_silent_client_keeps_nobody_out(self, tls: Any, errors: list[BaseException]) -> None:
+        sock, secure = tls
+        serving = spawn(serve, sock, _echo)
+        with Timeout(PATIENCE), connect(sock.getsockname()), connect(sock.getsockname()) as other:
+            other.send(b"GET / HTTP/1.1\r\n\r\n")  # no TLS at all
+            for _ in range(2):
+                with secure() as client:
+                    client.sendall(b"hello")
+                    assert client.recv(100) == b"hello"
+            with suppress(ConnectionResetError):  # what it sent is not read to the end
+                while other.recv(100):
+                    continue  # an alert
+        assert not serving.dead
+        _stop(sock, serving)
+        wait_all_blocked()  # the handlers have seen the end
+
+    def test_a_handler_gets_clients_that_have_agreed(self, tls: Any) -> None:
+        sock, secure = tls
+        seen: list[Any] = []
+        serving = spawn(serve, sock, lambda connection, address: seen.append(connection.version()))
+        with Timeout(PATIENCE), secure() as client:
+            assert client.recv(1) == b""
+        assert seen == ["TLSv1.3"]
+        _stop(sock, serving)
+        wait_all_blocked()  # the handlers have seen the end
+
+    def test_or_that_have_not_begun(self, tls: Any) -> None:
+        sock, secure = tls
+        sock.do_handshake_on_connect = False
+        seen: list[Any] = []
+
+        def handle(connection: Any, address: Any) -> None:
+            seen.append(connection.version())
+            _echo(connection, address)
+
+        serving = spawn(serve, sock, handle)
+        with Timeout(PATIENCE), secure() as client:
+            client.sendall(b"hello")  # and this shakes hands
+            assert client.recv(100) == b"hello"
+        assert seen == [None]
+        _stop(sock, serving)
+        wait_all_blocked()  # the handlers have seen the end
+
+    def test_a_client_has_ten_seconds(self, clock: Any, tls: Any) -> None:
+        sock, _ = tls
+        serving = spawn(serve, sock, _echo)
+        with connect(sock.getsockname()) as client:
+            began = clock()
+            assert client.recv(1) == b""
+            assert 9 < clock() - began < 11
+        _stop(sock, serving)
+        wait_all_blocked()  # the handlers have seen the end
+
+    def test_who_resets_at_once_is_no_error(self, tls: Any, errors: list[BaseException]) -> None:
+        sock, secure = tls
+        with connect(sock.getsockname()) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        serving = spawn(serve, sock, _echo)
+        with Timeout(PATIENCE), secure() as client:
+            client.sendall(b"hello")
+            assert client.recv(100) == b"hello"
+        _stop(sock, serving)
+        wait_all_blocked()  # the handlers have seen the end
+
+
+@pytest.mark.parametrize("how", ["never listened", "shut down", "closed"])
+def test_a_socket_that_does_not_listen_any_more_ends_it(how: str) -> None:
+    if how == "never listened":
+        sock = GreenSocket()
+        sock.bind(("127.0.0.1", 0))
+    else:
+        sock = listen(("127.0.0.1", 0))
+    serving = spawn(serve, sock, _echo)
+    spawn_after(
+        MS, {"shut down": lambda: sock.shutdown(socket.SHUT_RDWR), "closed": sock.close}.get(how, sleep)
+    )
+    with Timeout(PATIENCE), pytest.raises(OSError, match=r"Invalid argument|closed"):
+        serving.wait()
+    sock.close()

@@ -119,7 +119,7 @@ def pause() -> None:
         _paused.park("a signal")
 
 
-def pthread_kill(thread_id: int, signalnum: int) -> None:
+def pthread_kill(thread_id: int, signalnum: int, /) -> None:
     """As signal.pthread_kill; a green thread stands for its OS thread. Switches: never."""
     import sys
 

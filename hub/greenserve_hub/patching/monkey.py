@@ -69,11 +69,11 @@ class PatchReport:
 def monkey_patch(**on: bool) -> PatchReport:
     """Make blocking calls of the standard library green, for the whole process. Switches: never.
 
-    Without arguments all of os, select, signal, socket (with ssl), subprocess, thread (with queue and logging), time,
-    multiprocessing and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)` all but that;
-    `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open() of pipes) must be
-    named. TypeError for other names, HubError where eventlet or gevent has patched the process. A second call does
-    what is left to be done. MonkeyPatchWarning, once, when something was imported before greenserve.
+    Without arguments all of os (with io and open()), select, signal, socket (with ssl), subprocess, thread (with queue
+    and logging), time, multiprocessing and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)`
+    all but that; `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open(), as
+    `os` has it) must be named. TypeError for other names, HubError where eventlet or gevent has patched the process. A
+    second call does what is left to be done. MonkeyPatchWarning, once, when something was imported before greenserve.
     """
     return _patch(_chosen(on), warn_of_early=True)
 
@@ -143,6 +143,8 @@ def _apply(green: Any) -> list[str]:
 def replacements() -> dict[str, dict[str, Any]]:
     """Green names by module, whatever is patched by now. Switches: never."""
     from greenserve_hub.patching import (
+        green_fcntl,
+        green_io,
         green_multiprocessing,
         green_os,
         green_select,
@@ -156,6 +158,8 @@ def replacements() -> dict[str, dict[str, Any]]:
 
     found = versions.thread_names(green_thread)
     for green in (
+        green_fcntl,
+        green_io,
         green_multiprocessing,
         green_os,
         green_select,
@@ -169,12 +173,6 @@ def replacements() -> dict[str, dict[str, Any]]:
 
 
 # Each is imported by a statement and not by its name: what freezes programs (PyInstaller, Nuitka) reads statements.
-
-
-def _os() -> list[str]:
-    from greenserve_hub.patching import green_os
-
-    return _apply(green_os)
 
 
 def _select() -> list[str]:
@@ -259,17 +257,21 @@ def _mysqldb() -> list[str]:
     return []
 
 
+def _descriptors() -> list[str]:
+    from greenserve_hub.patching import green_fcntl, green_io, green_os
+
+    return _apply(green_os) + _apply(green_io) + _apply(green_fcntl)
+
+
 def _builtins() -> list[str]:
-    import builtins
+    from greenserve_hub.patching import green_io
 
-    from greenserve_hub.files import open_pipe
-
-    return places.replace(builtins, {"open": open_pipe})
+    return _apply(green_io)
 
 
 _APPLY: Final[dict[str, Callable[[], list[str]]]] = {
     "multiprocessing": _multiprocessing,
-    "os": _os,
+    "os": _descriptors,
     "select": _select,
     "signal": _signals,
     "socket": _sockets,

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.abc import SourceLoader
 from types import ModuleType
 from typing import Any
 
 from greenserve_hub.natives import _thread
+from greenserve_hub.patching.functions import in_place_of
 from greenserve_hub.patching.monkey import places, replacements
 
 # What can be patched, each after those that it imports. The rest are copied name by name: their functions are in C, or
@@ -22,9 +24,12 @@ from greenserve_hub.patching.monkey import places, replacements
 _STANDARD = (
     "_multiprocessing",
     "_thread",
+    "fcntl",
+    "io",
     "os",
     "select",
     "signal",
+    "termios",
     "time",
     "threading",
     "queue",
@@ -48,11 +53,13 @@ def original(name: str) -> ModuleType:
             )
         found = _native.get(name)
         if found is None:
-            found = _native[name] = _load(name, _native)
+            is_copied = name in places.natives and name not in _LOADED_ANEW  # builtins: there is but one
+            found = _copy(name, places.natives[name]) if is_copied else _load(name, _native)
+            _native[name] = found
         return found
 
 
-def import_patched(name: str, *also: tuple[str, ModuleType], **more: ModuleType) -> ModuleType:
+def import_patched(name: str, /, *also: tuple[str, ModuleType], **more: ModuleType) -> ModuleType:
     """A copy of the module for which the standard library is green, patched or not. Switches: never.
 
     It reaches what the module itself imports, and its submodules; `also` and keywords give, by name, copies of others
@@ -72,13 +79,24 @@ def _fill(modules: dict[str, ModuleType], names: dict[str, dict[str, Any]]) -> N
         module = import_module(name)
         if name in _LOADED_ANEW:
             twin = _load(name, modules)
+            _put(twin, module, names.get(name, {}))
         else:
-            twin = ModuleType(name, module.__doc__)
-            twin.__dict__.update(vars(module))
-        twin.__dict__.update(
-            {key: value for key, value in names.get(name, {}).items() if hasattr(module, key)}
-        )
+            twin = _copy(name, names.get(name, {}))
         modules[name] = twin
+
+
+def _copy(name: str, names: dict[str, Any]) -> ModuleType:
+    module = import_module(name)
+    twin = ModuleType(name, module.__doc__)
+    twin.__dict__.update(vars(module))
+    _put(twin, module, names)
+    return twin
+
+
+def _put(twin: ModuleType, module: ModuleType, names: dict[str, Any]) -> None:
+    for key, value in names.items():
+        if hasattr(module, key):
+            twin.__dict__[key] = in_place_of(getattr(module, key), value, module, key)
 
 
 def _load(name: str, modules: dict[str, ModuleType]) -> ModuleType:
@@ -91,11 +109,30 @@ def _load(name: str, modules: dict[str, ModuleType]) -> ModuleType:
     return module
 
 
+def _forget(names: list[str]) -> None:
+    """Take what was imported for the copy alone, and holds its modules, from sys.modules.
+
+    But for packages with a part in C, which can be loaded once only: these stay.
+    """
+    in_c = {
+        name.partition(".")[0]
+        for name in names
+        if not isinstance(getattr(sys.modules[name], "__loader__", None), SourceLoader)
+    }
+    for name in names:
+        if name.partition(".")[0] not in in_c:
+            module = sys.modules.pop(name)
+            parent, _, child = name.rpartition(".")
+            if vars(sys.modules.get(parent, module)).get(child) is module:
+                delattr(sys.modules[parent], child)
+
+
 @contextmanager
 def _instead(modules: dict[str, ModuleType], anew: str) -> Iterator[None]:
     """While inside, an import finds these, and loads what begins with `anew` once more."""
     before = {name: sys.modules.get(name) for name in modules}
     before.update({name: module for name, module in sys.modules.items() if name.startswith(anew)})
+    known = frozenset(sys.modules)
     for name in before:
         sys.modules.pop(name, None)
     sys.modules.update(modules)
@@ -104,6 +141,7 @@ def _instead(modules: dict[str, ModuleType], anew: str) -> Iterator[None]:
     finally:
         for name in [name for name in sys.modules if name.startswith(anew)]:
             del sys.modules[name]
+        _forget([name for name in sys.modules if name not in known and name not in modules])
         for name, module in before.items():
             if module is None:
                 sys.modules.pop(name, None)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from importlib.machinery import BuiltinImporter, ExtensionFileLoader, FrozenImporter
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
+
+from greenserve_hub.patching.functions import in_place_of
 
 _UNTOUCHED = (
     "greenserve",
@@ -40,14 +42,15 @@ class Places:
         replaced = []
         for name, green in names.items():
             native = getattr(module, name, None)
-            if native is None or native is green:
-                continue  # not on this system, or done
+            if native is None:
+                continue  # not on this system
+            # One object may be in several modules by name: threading.get_ident is _thread's.
+            twin = self._twins.get(id(native)) or in_place_of(native, green, module, name)
+            if native is twin:
+                continue  # done
             natives.setdefault(name, native)
-            if isinstance(green, FunctionType) and green.__module__.startswith("greenserve_hub."):
-                # As users find it, and pickle: a process that is not patched gets its own.
-                green.__module__, green.__qualname__ = module.__name__, name
-            self._twins[id(native)] = green
-            setattr(module, name, green)
+            self._twins[id(native)] = twin
+            setattr(module, name, twin)
             replaced.append(f"{module.__name__}.{name}")
         return replaced
 

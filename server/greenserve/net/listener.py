@@ -2,12 +2,13 @@
 
 It outlives every error of a single connection, waits when the machine has no descriptors or memory left, and
 leaves clients in the kernel's backlog while the server has no room (`limit_connections`). It reads nothing: a
-connection does.
+connection does. A socket that does not listen any more, or never did, it gives up, and tells the server.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from greenserve.net.binding import close_inherited, file_of, name_and_port, reach_of, remove_file, url_of
 from greenserve.net.connection import Connection
-from greenserve.net.faults import OF_THE_MACHINE, OF_THE_PEER, advice
-from greenserve.net.stream import Stream
+from greenserve.net.faults import NOT_OURS, OF_THE_MACHINE, OF_THE_PEER, advice
+from greenserve.net.stream import Stream, close_connection
 from greenserve.wsgi import base_environ
+from greenserve_hub.deadlines import Deadline
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenthreads import sleep
-from greenserve_hub.natives import socket
+from greenserve_hub.natives import select, socket
 from greenserve_hub.readiness import wait_readable
 
 if TYPE_CHECKING:
@@ -38,6 +40,14 @@ _TURNED_AWAY_COUNTS: Final = 8  # as so many: one that is turned away is work th
 _ENVIRONS: Final = 64  # kept; versions times ciphers times names are a dozen
 # Errors of peers in a row after which it is no peer's: a firewall or a sandbox that forbids the call fails for ever.
 _PEERS_IN_A_ROW: Final = 1024
+# Seconds between two looks whether the program has closed a socket of its own, or shut down a unix socket: of neither
+# tells the kernel.
+_LOOK_EVERY: Final = 1.0
+_RDHUP: Final = getattr(select, "POLLRDHUP", 0)
+_LOST: Final = {
+    errno.EINVAL: "the socket does not listen; call its listen() before, and look for other code that has shut it down",
+    errno.EBADF: "other code of this program has closed the socket",
+}
 
 
 class Listener:
@@ -69,10 +79,29 @@ class Listener:
         self._pause = _FIRST_PAUSE
         self._is_short = False  # of what the machine has; told
         self._failed = 0  # errors in a row
-        self._descriptor = server.hub.open_descriptor(sock.fileno(), sock)
+        self.is_lost = False  # the socket has failed for good
+        self._is_shut = False  # of that it is closed otherwise
+        self._looking: Deadline | None = None
+        register = getattr(sock, "_registered", None)  # a green socket's, which its close() tells
+        if register is None:
+            self._descriptor = server.hub.open_descriptor(sock.fileno(), sock)
+        else:
+            self._descriptor = register()
+            self._descriptor.sock = sock
 
     def accept_forever(self) -> None:
-        """Accept until close(). Switches: always."""
+        """Accept until close(), or until the socket fails for good; then the server is told. Switches: always."""
+        try:
+            error: Exception = self._accept_all()
+        except Exception as unforeseen:  # two that accept from one green socket
+            error = unforeseen
+        if not self._is_closed:
+            self.is_lost = True
+            log.error("%s: nothing more comes in: %s", self.url, error)
+            self._server.lose(error)
+
+    def _accept_all(self) -> OSError:
+        """Accept as long as that is possible; what has ended it."""
         server = self._server
         accepted = 0
         while not self._descriptor.closed:
@@ -90,6 +119,8 @@ class Listener:
                 if self._descriptor.closed:
                     break
                 if not self._is_of_a_peer(error):
+                    if self._is_over(error):
+                        break
                     self._pause_after("cannot accept", error)
                 continue
             before = server.admission.turned_away.count
@@ -100,10 +131,43 @@ class Listener:
             if accepted >= _AT_ONCE:
                 accepted = 0
                 sleep(0)
-        if not self._is_closed:
-            log.error(
-                "%s: other code of this program has closed this socket: nothing more comes in", self.url
-            )
+        number = errno.EINVAL if self._is_shut else errno.EBADF
+        if not self._is_shut and not self._is_closed:
+            self._descriptor.close()
+            self.sock.detach()  # the number may be somebody else's
+        return OSError(number, f"{os.strerror(number)}: {_LOST[number]}")
+
+    def _is_over(self, error: Exception) -> bool:
+        """Return True if accepting will never succeed again."""
+        try:
+            listens = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        except OSError as failed:
+            return failed.errno in NOT_OURS
+        self._is_shut = not listens or (isinstance(error, OSError) and error.errno == errno.EINVAL)
+        return self._is_shut
+
+    def watch(self) -> None:
+        """Look now and then what has become of the socket, which is the program's own. Switches: never."""
+        status = os.fstat(self.sock.fileno())
+        self._look_later((status.st_dev, status.st_ino))
+
+    def _look_later(self, before: tuple[int, int]) -> None:
+        self._looking = self._server.hub.call_after(_LOOK_EVERY, self._look, before)
+
+    def _look(self, before: tuple[int, int]) -> None:
+        descriptor = self._descriptor
+        try:
+            status = os.fstat(self.sock.fileno())
+        except OSError:
+            descriptor.close()  # which wakes who accepts
+            return
+        poller = select.poll()
+        poller.register(self.sock, _RDHUP)
+        self._is_shut = bool(poller.poll(0))
+        if self._is_shut or (status.st_dev, status.st_ino) != before:
+            descriptor.close()
+        else:
+            self._look_later(before)
 
     def _accept(self) -> tuple[socket.socket, Any]:
         # socket.accept would make what `socket` is patched to: a GreenSocket, in a patched program.
@@ -139,7 +203,7 @@ class Listener:
         try:
             self._open(sock, address)
         except Exception as error:
-            sock.close()
+            close_connection(sock)
             if self._is_of_a_peer(error):
                 pass
             elif isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
@@ -155,7 +219,7 @@ class Listener:
         server = self._server
         if server.prefaces is not None and not server.prefaces.admits(peer):
             server.counts.refused += 1
-            sock.close()
+            close_connection(sock)
             return
         if not server.admission.lets_in(sock, peer, self.tls is None and server.prefaces is None):
             return
@@ -189,7 +253,7 @@ class Listener:
             try:
                 self._open(sock, address)
             except Exception as error:
-                sock.close()
+                close_connection(sock)
                 if not self._is_of_a_peer(error):
                     log.error("%s: a connection could not be taken up", self.url, exc_info=error)
                     return
@@ -204,6 +268,8 @@ class Listener:
         if self._is_closed:
             return
         self._is_closed = True
+        if self._looking is not None:
+            self._looking.cancel()
         was_closed = self._descriptor.closed
         if was_closed or not self._descriptor.close():
             self.sock.detach()  # closed behind our back: the number may be somebody else's

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
 from greenserve.access_log import AccessLog, open_access_log
@@ -126,6 +125,7 @@ class Server:
         self.callbacks = GreenPool(sys.maxsize)  # what WebSockets call; one each at most, so they bound it
         self._stop = Stop(self)
         self._end = WaitQueue()
+        self._failure: Exception | None = None  # why it has stopped by itself
         self._started = False
         self._ended = threads.Event()
 
@@ -157,6 +157,8 @@ class Server:
             self.access_log = open_access_log(self.config)
             for sock in self._listening_sockets():
                 self.listeners.append(self._listener(sock, tls, self.dispatcher.submit))
+                if self._sockets:
+                    self.listeners[-1].watch()
             for sock in self._open_all(self.config.redirect_addresses):
                 self._redirectors.append(self._listener(sock, None, self._redirect))
         except BaseException:
@@ -216,7 +218,7 @@ class Server:
             self._stop.begin(graceful, drain_delay, restarts)
         else:
             self.hub.call_from_thread(self._stop.begin, graceful, drain_delay, restarts)
-        self.wait()
+        self._wait(None)
 
     def leave_behind(self) -> None:
         """For the child of a fork: here it has stopped, without a word to anybody. Switches: never.
@@ -281,14 +283,27 @@ class Server:
             self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Stop gracefully."""
         self.stop()
 
+    def lose(self, error: Exception) -> None:
+        """A listener has failed for good: where no other is left, stop. Switches: never."""
+        if all(listener.is_lost for listener in self.listeners) and not self.is_stopping:
+            self._failure = error
+            self._stop.begin(None, 0.0, False)
+
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks."""
+        """Wait until the server has stopped; whether it has. Switches: in its own thread; another blocks.
+
+        OSError when it has stopped by itself, since none of its sockets listens any more.
+        """
+        ended = self._wait(timeout)
+        if ended and self._failure is not None:
+            raise self._failure
+        return ended
+
+    def _wait(self, timeout: float | None) -> bool:
         if self._ended.is_set():
             return True
         if not self._started or self.hub.thread_id != _thread.get_ident():
@@ -322,7 +337,7 @@ class Server:
     @property
     def address(self) -> Any:
         """The first listening socket's own address: (host, port) or a path."""
-        name = self._names[0]
+        name = self.listeners[0].name
         return name[:2] if isinstance(name, tuple) else name
 
     @property
@@ -347,10 +362,6 @@ class Server:
     @property
     def _all_listeners(self) -> list[Listener]:
         return self.listeners + self._redirectors
-
-    @property
-    def _names(self) -> list[Any]:
-        return [listener.name for listener in self.listeners]
 
     # For connections and listeners ---------------------------------------------------------------------
 

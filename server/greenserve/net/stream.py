@@ -9,11 +9,8 @@ says went wrong with the peer, the caller sees PeerGone and nothing else.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import socket
 import sys
-import termios
 from collections.abc import Callable
 from typing import Final
 
@@ -23,7 +20,7 @@ from greenserve.net.faults import NOT_OURS, OF_THE_PEER, gone
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import Hub
-from greenserve_hub.natives import select
+from greenserve_hub.natives import fcntl, os, select, termios
 from greenserve_hub.readiness import wait_readable, wait_writable
 
 READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body
@@ -235,7 +232,11 @@ class Stream:
             self.sock.shutdown(socket.SHUT_WR)
 
     def reset_on_close(self) -> None:
-        """Have close() reset the connection: the kernel drops what it still holds to send. Switches: never."""
+        """Have close() reset the connection: the kernel drops what it still holds to send. Switches: never.
+
+        Where the child of a fork holds the socket too, the kernel does so when that has closed it.
+        """
+        self.descriptor.sock = None
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
@@ -245,10 +246,29 @@ class Stream:
         close_inherited(self.sock)
 
     def close(self) -> None:
-        """Close; repeatable. Switches: never."""
+        """Close; repeatable. The peer is told, also where the child of a fork holds the socket. Switches: never."""
         descriptor = self.descriptor
+        # Else it is reset, or broken; and a descriptor that is closed is the parent's, in the child of a fork.
+        is_open = descriptor.sock is not None and not descriptor.closed
         descriptor.sock = None
         if not descriptor.close():
             self.sock.detach()
+        elif is_open:
+            close_connection(self.sock)
+            return
         with contextlib.suppress(OSError):
             self.sock.close()
+
+
+def close_connection(sock: socket.socket) -> None:
+    """Say that no more will come, and close: close() alone says nothing while another process holds the socket.
+
+    Switches: never.
+    """
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        if error.errno in NOT_OURS:
+            sock.detach()
+    with contextlib.suppress(OSError):
+        sock.close()

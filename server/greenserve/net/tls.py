@@ -23,6 +23,8 @@ from greenserve_hub.natives import _thread
 
 log = logging.getLogger("greenserve.error")
 
+# What the contexts of all copies of the module are: original("ssl") and import_patched("ssl") make their own classes.
+_IN_C: Final[type] = ssl.SSLContext.__mro__[1]
 # Seconds. Whoever renews a certificate does so days ahead; a look costs some microseconds.
 LOOK_EVERY: Final = 2.0
 _RENEW_BEFORE: Final = 3.0  # days; ACME clients renew a month ahead, so by then something has gone wrong
@@ -134,7 +136,7 @@ def open_tls(config: Config, context: ssl.SSLContext | None) -> TLS | None:
     if context is not None:
         if config.certfile:
             raise ConfigError("give certfile or ssl_context, not both")
-        if not isinstance(context, ssl.SSLContext):
+        if not isinstance(context, _IN_C):
             raise ConfigError(f"ssl_context must be an ssl.SSLContext, not {type(context).__name__}")
         if config.client_cert != "none":
             raise ConfigError(

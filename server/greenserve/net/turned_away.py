@@ -15,7 +15,7 @@ from typing import Final
 
 from greenserve.http1 import encode_error
 from greenserve.net.discarding import Discarding
-from greenserve.net.stream import HEAD_SIZE, Stream
+from greenserve.net.stream import HEAD_SIZE, Stream, close_connection
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.loop import Hub
 
@@ -41,7 +41,7 @@ class TurnedAway:
         """Answer, if that will be understood, and close. Switches: never."""
         self.count += 1
         if not speaks_http:
-            sock.close()
+            close_connection(sock)
             return
         with contextlib.suppress(OSError):
             sock.send(_ANSWER)
@@ -50,7 +50,7 @@ class TurnedAway:
                 self._linger(sock)
                 return
             sock.recv(HEAD_SIZE)
-        sock.close()
+        close_connection(sock)
 
     def _linger(self, sock: socket.socket) -> None:
         stream = Stream(self._hub, sock)

@@ -32,7 +32,7 @@ class EmbeddedServer(Server):
     """A Server beside its program. What start() starts, stop() ends, also as a context manager."""
 
     _thread: threading.Thread | None = None
-    _failure: BaseException | None = None
+    _thread_failure: BaseException | None = None
     _has_listened = False
 
     def start(self) -> None:
@@ -67,7 +67,7 @@ class EmbeddedServer(Server):
                 self.wait()
                 _end_others(hub)
         except BaseException as error:
-            self._failure = error
+            self._thread_failure = error
         finally:
             atexit.unregister(self._at_exit)  # it may have ended by itself
             self.release()
@@ -91,7 +91,7 @@ class EmbeddedServer(Server):
     def _join(self) -> None:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
-            failure, self._failure = self._failure, None
+            failure, self._thread_failure = self._thread_failure, None
             if failure is not None:
                 raise failure
 

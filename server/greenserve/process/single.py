@@ -65,12 +65,16 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
             )
             notify("READY=1", f"STATUS=serving at {', '.join(server.urls)}")
             _tell_of_bodies(app, config)
-            server.wait()
+            code = 0
+            try:
+                server.wait()
+            except OSError:  # told already: nothing listens any more
+                code = 1
         log.info("stopped")
         if Starting.current is not None:
             stopping.watch_exit()
             stack.pop_all()  # the log and the signals stay until the process ends
-        return 0
+        return code
 
 
 def _tell_of_bodies(app: WSGIApplication, config: Config) -> None:

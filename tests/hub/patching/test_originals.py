@@ -59,12 +59,20 @@ def test_originals_in_a_patched_program():
 def test_a_green_copy_in_a_program_that_is_not_patched():
     said = run(
         """
-        import http.client, json, socket, sys, threading, time
+        import json, os, socket, sys, threading, time
         from greenserve import GreenSocket, import_patched, sleep, spawn
         before = dict(sys.modules)
+        assert "http.client" not in before
+        import_patched("http.server")
         client = import_patched("http.client")
         futures = import_patched("concurrent.futures.thread", ("queue", import_patched("queue")))
         assert {name: sys.modules.get(name) for name in before} == before
+        # What was imported for the copies' sake is theirs: nobody else finds a green email.utils or http.client.
+        assert not [name for name, module in sys.modules.items() for native in (os, socket, threading, time)
+                    if type(vars(module).get(native.__name__)) is type(sys)
+                    and vars(module)[native.__name__] is not native and "greenserve" not in name]
+        import http.client
+        assert http.client.socket is socket and http.client is not client
         listener = socket.create_server(("127.0.0.1", 0))
         def serve():
             sock = listener.accept()[0]
@@ -91,3 +99,36 @@ def test_a_green_copy_in_a_program_that_is_not_patched():
 def test_an_unknown_module():
     with pytest.raises(ModuleNotFoundError, match="nowhere"):
         greenserve.import_patched("nowhere")
+
+
+def test_green_copies_of_what_keeps_functions_in_classes():
+    said = run(
+        """
+        import threading, urllib.request
+        from greenserve import import_patched, sleep, spawn
+
+        turns = []
+        ticking = spawn(lambda: [(turns.append(1), sleep(0.01)) for _ in range(5)])
+        print(import_patched("subprocess").run(["sh", "-c", "sleep 0.2; echo x"], capture_output=True, text=True))
+        print(len(turns))
+        selectors = import_patched("selectors")
+        for name in ("SelectSelector", "PollSelector", "EpollSelector", "DefaultSelector"):
+            with getattr(selectors, name)() as selector:
+                print(name, selector.select(0.001))
+        server = import_patched("http.server")
+        with server.HTTPServer(("127.0.0.1", 0), server.BaseHTTPRequestHandler) as httpd:
+            httpd.RequestHandlerClass.do_GET = lambda self: self.send_response_only(204) or self.end_headers()
+            url = f"http://127.0.0.1:{httpd.server_port}/"
+            asking = threading.Thread(target=lambda: print(urllib.request.urlopen(url).status))
+            asking.start()
+            httpd.handle_request()
+            asking.join()
+        """,
+        patch=False,
+    )
+    assert said.splitlines() == [
+        "CompletedProcess(args=['sh', '-c', 'sleep 0.2; echo x'], returncode=0, stdout='x\\n', stderr='')",
+        "5",
+        *(f"{name} []" for name in ("SelectSelector", "PollSelector", "EpollSelector", "DefaultSelector")),
+        "204",
+    ]

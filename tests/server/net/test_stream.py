@@ -222,4 +222,4 @@ def test_the_second_piece_goes_out_with_what_is_left_of_the_first(clock: FakeClo
         stream.send_pieces(b"a head and", b" a body", within(stream, 7))
         assert peer.recv(100) == b"a head and a body"
         stream.close()
-    assert plan.calls == ["sendmsg", "sendmsg", "close"]
+    assert plan.calls == ["sendmsg", "sendmsg", "shutdown", "close"]
