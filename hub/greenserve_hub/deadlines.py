@@ -81,12 +81,13 @@ class Deadline:
 class DeadlineQueue:
     """All deadlines of one hub. Those due at the same moment fire in the order they were armed."""
 
-    __slots__ = ("_cancelled", "heap", "pushed")
+    __slots__ = ("_cancelled", "firing", "heap", "pushed")
 
     def __init__(self) -> None:
         """An empty queue."""
         self.heap: list[tuple[float, int, Deadline]] = []
         self._cancelled = 0  # how many of them nobody needs
+        self.firing: Deadline | None = None  # taken out, and perhaps not called yet
         self.pushed = 0  # how many entries were ever put in, and the number of the next
 
     def __len__(self) -> int:
@@ -114,7 +115,9 @@ class DeadlineQueue:
         """
         heap = self.heap
         while heap and heap[0][0] <= now and heap[0][1] < before:
-            entry, _, deadline = heappop(heap)
+            entry, _, self.firing = heap[0]
+            heappop(heap)
+            deadline = self.firing
             if deadline.callback is None:
                 self._cancelled = max(0, self._cancelled - 1)
             elif deadline._entry_due(entry, now):

@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat, starmap
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -25,6 +26,7 @@ from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
+from greenserve_hub.standins import POLLING, HubLoop, Relieved
 
 if TYPE_CHECKING:
     import socket
@@ -63,11 +65,13 @@ class Hub:
         self.thread_id = _thread.get_ident()
         self.closed = False
         self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog, as `steps`
-        self.steps: Iterator[object] = iter(())  # what is left of this part of the turn
+        self.left = 0  # calls that this turn is going to make yet
+        self.steps: Iterator[Any] = iter(())  # events that are going to be handed out yet
+        self.calling: Callable[[], object] | None = None  # who is told of an event right now
         self.main = getcurrent()
         while self.main.parent is not None:
             self.main = self.main.parent
-        self.greenlet = greenlet(self._run, self.main)
+        self.greenlet: greenlet = HubLoop(self._run, self.main)
         self.switch = self.greenlet.switch
         self.door = Door()
         self._adopt()
@@ -166,7 +170,7 @@ class Hub:
             if deadline.args[:1] != (current,):  # else it is a Timeout of the one that goes on
                 deadline.disarm()
         for waiter in self.parked.values():
-            waiter.woken = True
+            waiter.leave_behind()
         _left_behind.extend(self.parked)  # a greenlet that nothing refers to is unwound
         if current is not self.main and current is not self.greenlet:
             current.parent = greenlet(_end_child, self.greenlet)
@@ -181,9 +185,11 @@ class Hub:
 
     # The turn ------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, events: Iterable[tuple[int, int]] = ()) -> None:
+        # The events are those that a hub has left to its stand-in.
         while not self.closed:
             try:
+                self.hand_out(events)
                 self._turns()
             except BaseException:
                 # Ctrl-C between two steps of a turn. A hub that ended by it would leave everybody waiting.
@@ -192,25 +198,29 @@ class Hub:
     def _turns(self) -> None:
         ready = self.ready
         heap = self.deadlines.heap
+        taken = starmap(ready.popleft, repeat(()))  # by C: nothing can interrupt between the queue and the call
         while not self.closed:
-            self._call_ready()
+            if ready:
+                # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
+                self.left = len(ready)
+                self._call_ready(taken)
             self.now = now = self.clock()
             if heap and heap[0][0] <= now:
                 self._fire_deadlines(now)
+            self.steps = POLLING
             events = self.poller.poll(0) if ready else self._wait()
-            if events:
+            if events and self.steps is POLLING:  # else a stand-in has polled meanwhile
                 self.hand_out(events)
 
-    def _call_ready(self) -> None:
-        ready = self.ready
-        # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
-        self.steps = turn = iter(range(len(ready)))
-        while True:
+    def _call_ready(self, taken: Iterable[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
+        while self.left > 0:
             try:
-                for _ in turn:
-                    fn, args = ready.popleft()
+                for fn, args in taken:
+                    self.left -= 1
                     fn(*args)
-                return
+                    del fn, args  # now, and not while the next is taken: their finalizers may wait
+                    if self.left <= 0:
+                        return
             except BaseException:
                 self._callback_failed()
 
@@ -223,6 +233,7 @@ class Hub:
                 while (deadline := deadlines.pop_due(now, mark)) is not None:
                     assert deadline.callback is not None
                     deadline.callback(*deadline.args)
+                    deadlines.firing = None
                 return
             except BaseException:
                 self._callback_failed()
@@ -247,7 +258,7 @@ class Hub:
             self._callback_failed()
             return ()
 
-    def hand_out(self, events: Sequence[tuple[int, int]]) -> None:
+    def hand_out(self, events: Iterable[tuple[int, int]]) -> None:
         """Call back whoever waits for what a poll found. For the hub's greenlet only."""
         descriptors = self.descriptors
         opened = self._opened
@@ -257,11 +268,11 @@ class Hub:
         while True:
             try:
                 for fd, bits in remaining:
-                    descriptor = descriptors.get(fd)
-                    if descriptor is None or fd in opened:  # a callback of this turn has closed whom it meant
+                    if fd not in descriptors or fd in opened:  # a callback of this turn has closed whom it meant
                         if fd == self.door.fd:
                             self._answer_door()
                         continue
+                    descriptor = descriptors[fd]
                     if bits & HANGUP:
                         descriptor.hangup = True
                         descriptor.hung_up_at = self.now
@@ -271,24 +282,28 @@ class Hub:
                         callback = descriptor.reader
                         if callback is not None:
                             descriptor.reader = None
+                            self.calling = callback
                             callback()
+                            callback = self.calling = None
                     if bits & WRITE:
                         callback = descriptor.writer
                         if callback is not None:
                             descriptor.writer = None
+                            self.calling = callback
                             callback()
+                            callback = self.calling = None
                 return
             except BaseException:
                 self._callback_failed()
 
     def _answer_door(self) -> None:
-        self.ready.extend(self.door.take())
+        self.door.take(self.ready)
         self.poller.arm(self.door.fd, READ)
 
     def _callback_failed(self) -> None:
         error = sys.exception()
         assert error is not None
-        if self.closed and getcurrent() is self.greenlet:
+        if isinstance(error, Relieved) or (self.closed and getcurrent() is self.greenlet):
             raise error
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self.throw_main(error)

@@ -24,6 +24,7 @@ from greenserve_hub.crossings import Crossing
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop import find_hub
 from greenserve_hub.natives import _thread
+from greenserve_hub.standins import may_wait
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class ThreadPool:
         if not self._size or getattr(_here, "pool", None) is self:
             return fn(*args, **kwargs)
         hub = find_hub()
-        if hub is not None and getcurrent() is hub.greenlet:
+        if hub is not None and getcurrent() is hub.greenlet and not may_wait():
             raise HubError("a callback of the hub cannot wait for an OS thread: spawn a green thread for it")
         call = _Call(
             partial(copy_context().run, fn, *args, **kwargs), Crossing("the OS thread that runs", fn)

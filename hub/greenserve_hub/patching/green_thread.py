@@ -17,7 +17,7 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from greenserve_hub.crossings import Event
+from greenserve_hub.crossings import Event, serve
 from greenserve_hub.greenthreads import GreenThread
 from greenserve_hub.locals import forget_locals, local
 from greenserve_hub.loop import Hub, find_hub
@@ -153,8 +153,8 @@ class EndLock(ThreadLock):
         """Let all go on. Repeatable. Switches: never."""
         if self._held.locked():
             self._held.release()
-        while self._line:
-            self._line.pop(0).wake()
+        while serve(self._line):
+            pass
 
 
 class Sentinel:

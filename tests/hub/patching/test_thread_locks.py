@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _thread
-import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 from tests.support.times import MS, eventually
 
 from greenserve_hub import Timeout, get_hub, kill, sleep, spawn
+from greenserve_hub.crossings import Event
+from greenserve_hub.loop import find_hub
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
 from greenserve_hub.threads import execute
 
@@ -27,6 +29,10 @@ def in_os_thread(fn: Callable[[], Any]) -> list[Any]:
     result: list[Any] = []
     _thread.start_new_thread(lambda: result.append(fn()), ())
     return result
+
+
+def sleep_anywhere(seconds: float) -> None:
+    sleep(seconds) if find_hub() is not None else time.sleep(seconds)
 
 
 def test_held_by_one_at_a_time_first_come_first_served(lock: Lock):
@@ -192,35 +198,26 @@ def test_an_rlock_is_its_owners():
         lock._release_save()
 
 
-def test_a_callback_of_the_hub_waits_for_an_os_thread_only(errors: list[BaseException]):
-    lock, held, got = ThreadLock(), threading.Event(), []
-    # The native ones of this process that is not patched: the OS thread waits until the hub is in the callback.
-    in_callback = threading.Event()
+@pytest.mark.parametrize("where", [in_os_thread, spawn])
+def test_a_callback_of_the_hub_waits_for_it_and_the_others_go_on(where: Callable[..., Any], lock: Lock):
+    held, hub, got = Event(), get_hub(), []
 
     def hold() -> None:
         with lock:
             held.set()
-            in_callback.wait()
+            sleep_anywhere(5 * MS)
 
-    def callback() -> None:
-        in_callback.set()
-        got.append(lock.acquire())
-
-    in_os_thread(hold)
+    where(hold)
     held.wait()
-    get_hub().call_soon(callback)
-    sleep()
-    sleep()
-    assert got == [True]
-    get_hub().call_soon(lambda: got.append(lock.acquire(timeout=MS)))  # held by the green threads' own hub
-    sleep()
-    assert got == [True, False]
-    get_hub().call_soon(lock.acquire)
-    sleep()
-    assert [str(error) for error in errors] == [
-        f"a callback of the hub can't wait for {lock!r}: spawn a green thread for it"
-    ]
-    errors.clear()
+    hub.call_soon(lambda: got.append(lock.acquire(timeout=MS)))
+    hub.call_soon(lambda: got.append((lock.acquire(), lock.release())))
+    turns = 0
+    while len(got) < 2:
+        sleep(MS)
+        turns += 1
+    assert got == [False, (True, None)]
+    assert turns > 2
+    assert not lock.locked()
 
 
 def test_is_free_after_a_fork(lock: Lock):
