@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
+from greenserve_hub.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.doors import Door
-from greenserve_hub.errors import Deadlock, HubError
+from greenserve_hub.errors import HubError
 from greenserve_hub.natives import _thread, time
-from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
 from greenserve_hub.standins import POLLING, HubLoop, Relieved
 
@@ -57,9 +57,7 @@ class Hub:
         self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.deadlines = DeadlineQueue()
         self.descriptors: dict[int, Descriptor] = {}
-        self._opened: set[int] = (
-            set()
-        )  # since the last poll: what that has told of these numbers is not theirs
+        self._opened: set[int] = set()  # since the last poll: what that says of these numbers is not theirs
         self.parked: dict[greenlet, Waiter] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
@@ -198,7 +196,9 @@ class Hub:
     def _turns(self) -> None:
         ready = self.ready
         heap = self.deadlines.heap
-        taken = starmap(ready.popleft, repeat(()))  # by C: nothing can interrupt between the queue and the call
+        taken = starmap(
+            ready.popleft, repeat(())
+        )  # by C: nothing can interrupt between the queue and the call
         while not self.closed:
             if ready:
                 # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
@@ -242,8 +242,9 @@ class Hub:
         try:
             moment = self.deadlines.next_moment()
             if moment == NEVER:
-                if self._is_deadlocked():
-                    self._tell_deadlock()
+                if is_deadlocked(self):
+                    # Told in the main green thread, even where that has switched to another by hand.
+                    self.throw_main(deadlock_of(self))
                     return ()
                 seconds = None
             else:
@@ -268,7 +269,9 @@ class Hub:
         while True:
             try:
                 for fd, bits in remaining:
-                    if fd not in descriptors or fd in opened:  # a callback of this turn has closed whom it meant
+                    if (
+                        fd not in descriptors or fd in opened
+                    ):  # a callback of this turn has closed whom it meant
                         if fd == self.door.fd:
                             self._answer_door()
                         continue
@@ -321,19 +324,6 @@ class Hub:
     def throw_main(self, error: BaseException) -> None:
         """Raise `error` in the thread's main greenlet, in the next turn. Switches: never."""
         self.ready.append((self.main.throw, (error,)))
-
-    def _is_deadlocked(self) -> bool:
-        return self.door.users == 0 and not any(d.reader or d.writer for d in self.descriptors.values())
-
-    def _tell_deadlock(self) -> None:
-        waiting = "".join(f"\n  {name_of(green)}: waiting: {waiter}" for green, waiter in self.parked.items())
-        # In the main green thread, even where that has switched to another by hand.
-        self.throw_main(
-            Deadlock(
-                "nothing is left that could wake this program: no timer, no descriptor, no other OS thread."
-                " Waiting are:" + waiting
-            )
-        )
 
 
 _current = _thread._local()

@@ -25,7 +25,7 @@ from greenlet import GreenletExit
 
 from greenserve_hub.loop import get_hub
 from greenserve_hub.origins import origin
-from greenserve_hub.parking import WaitQueue
+from greenserve_hub.parking import Waiter, WaitQueue
 
 if TYPE_CHECKING:
     from greenserve_hub.pools import GreenPool
@@ -81,7 +81,10 @@ class GreenMap(Generic[T]):
             if not self._lanes and self._room() > 0 and self._pool._runs_here():
                 return self._call_here()
             self._call_helpers()
-            self._takers.park("the next result of", self, undo=self._hand_on)
+            waiter = Waiter(get_hub(), "the next result of", self)
+            if not results and not (self._inputs is None and self._begun == self._taken):
+                self._takers.waiting[waiter] = None
+                self._takers.park_in(waiter, undo=self._hand_on)
         value = results.popleft()
         self._taken += 1
         if not self._helpers:
@@ -141,10 +144,12 @@ class GreenMap(Generic[T]):
                 except BaseException as error:
                     value = _Failure(error)
                 if number == self._gap and not self._early:
-                    self._gap = number + 1
                     self._results.append(value)
+                    self._gap = number + 1
                     if self._takers.waiting:
                         self._takers.wake_one()
+                    if self._early:
+                        self._put_in_order()  # what came since
                 else:
                     self._put_early(number, value)
                 if type(value) is _Failure and isinstance(value.error, GreenletExit):
@@ -175,8 +180,11 @@ class GreenMap(Generic[T]):
         return item
 
     def _put_early(self, number: int, value: T | _Failure) -> None:
+        self._early[number] = value
+        self._put_in_order()
+
+    def _put_in_order(self) -> None:
         early = self._early
-        early[number] = value
         while self._gap in early:
             self._results.append(early.pop(self._gap))
             self._gap += 1

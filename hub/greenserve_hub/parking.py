@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from greenlet import getcurrent, greenlet
 
@@ -125,6 +125,10 @@ class Waiter:
         """Resume it if it is woken, for whoever was about to and is interrupted. Switches: never."""
         if self.woken:
             self.hub.ready.append((self._resume, ()))
+
+    def end(self) -> None:
+        """Have park() return: what its `switch` did is over. Switches: never."""
+        self._greenlet = None
 
     def leave_behind(self) -> None:
         """Never resume it: this process is the child of a fork, and not its own. Switches: never."""
@@ -234,15 +238,33 @@ class WaitQueue:
             woken += 1
         return woken
 
-    def _wake(self, value: Any) -> Waiter | None:
+    def first(self) -> Waiter | None:
+        """Who is to be woken next, if anybody is. Switches: never."""
         waiting = self.waiting
-        while waiting:
-            for waiter in waiting:  # the first
-                break
-            else:
-                return None
+        for waiter in waiting:
+            if waiter._greenlet is not None:  # else another wait of its green thread has interrupted this one
+                return waiter
+        for waiter in waiting:
+            return waiter
+        return None
+
+    def _wake(self, value: Any) -> Waiter | None:
+        while (waiter := self.first()) is not None:
             woken = waiter.wake(value)
-            waiting.pop(waiter, None)
+            self.waiting.pop(waiter, None)
             if woken:  # else its time ran out in this very turn
                 return waiter
         return None
+
+
+class _HasWaiters(Protocol):
+    _waiters: WaitQueue | None
+
+
+def waiters_of(owner: _HasWaiters) -> WaitQueue:
+    """`owner._waiters`, made now if nobody has waited before; one, whoever comes in between. Switches: never."""
+    if owner._waiters is None:
+        waiters = WaitQueue()
+        if owner._waiters is None:
+            owner._waiters = waiters
+    return owner._waiters

@@ -103,10 +103,12 @@ def _hand_over(hub: Hub, waiter: Waiter) -> Iterable[tuple[int, int]]:
     hub.waiting = False
     if steps is POLLING:
         _register_again(hub)
-    firing = hub.deadlines.firing
-    for call, args in ((hub.calling, ()), (firing and firing.callback, firing and firing.args)):
-        if getattr(call, "__func__", None) is type(waiter).wake:
-            call(*args)
+    wakes = [(hub.calling, ())]
+    if hub.deadlines.firing is not None:
+        wakes.append((hub.deadlines.firing.callback, hub.deadlines.firing.args))
+    for wake, args in wakes:
+        if wake is not None and getattr(wake, "__func__", None) is type(waiter).wake:
+            wake(*args)
     for other in tuple(hub.parked.values()):
         other.remind()
     hub._answer_door()

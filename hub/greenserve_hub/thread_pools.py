@@ -5,7 +5,8 @@ and end after a rest, so that a program which stops calling keeps none. They are
 
 Facts: an OS thread cannot be interrupted. Consequence: a green thread that is killed, or runs into a Timeout, while
 its call runs goes on at once; the call runs to its end, holding its OS thread, and its result is dropped. A call
-that has not begun by then never runs.
+that has not begun by then never runs. A finalizer may call in the midst of anything here, and wait for it: so no lock
+guards the numbers, which change where CPython lets nobody in (see parking.py).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from weakref import WeakSet
 
 from greenlet import getcurrent
 
-from greenserve_hub.crossings import Crossing
 from greenserve_hub.errors import HubError
+from greenserve_hub.handoffs import Crossing
 from greenserve_hub.loop import find_hub
 from greenserve_hub.natives import _thread
 from greenserve_hub.standins import may_wait
@@ -45,7 +46,6 @@ class ThreadPool:
         _pools.add(self)
 
     def _start_over(self) -> None:
-        self._lock = _thread.allocate_lock()
         self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._unclaimed = 0  # put into the queue and not taken yet
         self._idle = 0
@@ -84,20 +84,16 @@ class ThreadPool:
 
         RuntimeError when not a single thread can be had.
         """
-        with self._lock:
-            self._jobs.put(job)
-            self._unclaimed += 1
-            starts = self._unclaimed > self._idle and self.threads < self._size
-            self.threads += starts
-        if starts:
+        self._jobs.put(job)
+        self._unclaimed += 1
+        if self._unclaimed > self._idle and self.threads < self._size:
+            self.threads += 1
             try:
                 _thread.start_new_thread(self._work, ())
             except RuntimeError:
-                with self._lock:
-                    self.threads -= 1
-                    if self.threads:
-                        return  # another will come to it
-                raise
+                self.threads -= 1
+                if not self.threads:
+                    raise  # else another will come to it
 
     def _work(self) -> None:
         _here.pool = self
@@ -107,23 +103,20 @@ class ThreadPool:
 
     def _rest(self, jobs: SimpleQueue[Callable[[], object]]) -> bool:
         """Wait for one job and do it; False when this thread is to end."""
-        with self._lock:
-            if self.threads > self._size:
-                self.threads -= 1
-                return False
-            self._idle += 1
+        if self.threads > self._size:
+            self.threads -= 1
+            return False
+        self._idle += 1
         try:
             job = jobs.get(timeout=_REST)
         except Empty:
-            with self._lock:
-                self._idle -= 1
-                if self._unclaimed > self._idle:
-                    return True  # it came in this very moment, and counted on us
-                self.threads -= 1
-                return False
-        with self._lock:
             self._idle -= 1
-            self._unclaimed -= 1
+            if self._unclaimed > self._idle:
+                return True  # it came in this very moment, and counted on us
+            self.threads -= 1
+            return False
+        self._idle -= 1
+        self._unclaimed -= 1
         job()
         return True
 

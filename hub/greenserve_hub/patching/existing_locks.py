@@ -23,7 +23,8 @@ from typing import Any
 from greenserve_hub.locals import local
 from greenserve_hub.natives import _thread
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
-from greenserve_hub.patching.versions import INTERPRETERS_LOCKS, PythonSimpleQueue, condition_parts
+from greenserve_hub.patching.thread_queues import SimpleQueue as GreenSimpleQueue
+from greenserve_hub.patching.versions import INTERPRETERS_LOCKS, condition_parts
 from greenserve_hub.thread_pools import threads_of_pools
 
 _LOCK: Any = type(_thread.allocate_lock())
@@ -140,7 +141,7 @@ def _twin(value: Any, twins: dict[int, Any]) -> Any:
         elif _thread._count() > threads_of_pools():
             twin = value
         else:
-            twin = PythonSimpleQueue()
+            twin = GreenSimpleQueue()
             while not value.empty():
                 twin.put(value.get_nowait())
         twins[id(value)] = twin

@@ -17,13 +17,15 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from greenserve_hub.crossings import Event, serve
+from greenserve_hub.crossings import Event
 from greenserve_hub.greenthreads import GreenThread
+from greenserve_hub.handoffs import hand_off
 from greenserve_hub.locals import forget_locals, local
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import _thread
 from greenserve_hub.patching import versions
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
+from greenserve_hub.patching.thread_queues import SimpleQueue
 from greenserve_hub.thread_pools import threads_of_pools
 
 _running = 0
@@ -153,7 +155,7 @@ class EndLock(ThreadLock):
         """Let all go on. Repeatable. Switches: never."""
         if self._held.locked():
             self._held.release()
-        while serve(self._line):
+        while hand_off(self._line):
             pass
 
 
@@ -267,6 +269,7 @@ def after_fork() -> None:
 __all__ = [
     "EndLock",
     "Sentinel",
+    "SimpleQueue",
     "ThreadBody",
     "ThreadHandle",
     "ThreadLock",

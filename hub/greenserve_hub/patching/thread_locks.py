@@ -1,11 +1,11 @@
 """ThreadLock and ThreadRLock: what threading.Lock and RLock are in a patched program.
 
 Facts: a patched program has green threads and OS threads (the pools of thread_pools.py, a C library's own), and
-logging, queue and the import system use one lock from both. CPython's are one call of C each, so a finalizer or a signal
-handler may take a lock in the midst of whatever else happens to it. Consequence: whether a lock is held, and by whom, is
-kept in a native lock or a dictionary, which the C interpreter makes atomic; who waits stands in a line of Crossings,
-so that a green thread lets its hub go on and an OS thread simply blocks. The hub's own Lock (locks.py) is cheaper and
-stays within one hub.
+logging, queue and the import system use one lock from both. CPython's are one call of C each, so that a finalizer or a
+signal handler may take a lock in the midst of whatever else happens to it. Consequence: whether a lock is held, and by
+whom, is kept in a native lock or a dictionary, which the C interpreter makes atomic; who waits stands in a line
+(handoffs.py), so that a green thread lets its hub go on and an OS thread simply blocks. The hub's own Lock (locks.py)
+is cheaper and stays within one hub.
 
 Invariants: first come, first served: a lock that is let go while somebody waits passes on without becoming free, so
 that one who takes it again at once starves nobody. Whoever steps into the line looks at the lock once more, and whoever
@@ -22,7 +22,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from greenserve_hub.crossings import Line, nudge, serve, wait_in
+from greenserve_hub.handoffs import Line, hand_off, nudge, wait_in_line
 from greenserve_hub.natives import _thread
 
 _MOST: float = _thread.TIMEOUT_MAX
@@ -59,7 +59,7 @@ class ThreadLock:
     def _stand_in_line(self, timeout: float | None) -> bool:
         if _me() is _LAST:
             return True
-        return wait_in(self._line, self, self._take, self.release, timeout, in_hub=True)
+        return wait_in_line(self._line, self, self._take, self.release, timeout, in_hub=True)
 
     def _take(self) -> bool:
         return self._held.acquire(False)
@@ -70,7 +70,7 @@ class ThreadLock:
         if line:
             if not held.locked():
                 raise RuntimeError("release unlocked lock")
-            if serve(line):
+            if hand_off(line):
                 return
         held.release()  # RuntimeError when it is not held
         if line:
@@ -136,7 +136,7 @@ class ThreadRLock:
     def _stand_in_line(self, timeout: float | None) -> bool:
         if _me() is _LAST:
             return True
-        return wait_in(self._line, self, self._take, self._let_go, timeout, in_hub=True)
+        return wait_in_line(self._line, self, self._take, self._let_go, timeout, in_hub=True)
 
     def _take(self) -> bool:
         current = _me()
@@ -164,7 +164,7 @@ class ThreadRLock:
 
     def _let_go(self) -> None:
         line = self._line
-        if not serve(line, self._owner):
+        if not hand_off(line, self._owner):
             del self._owner[0]
             if line:
                 nudge(line)

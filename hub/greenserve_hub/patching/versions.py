@@ -8,7 +8,6 @@ Knows nothing of what is put in place: `green` below is the module green_thread.
 
 from __future__ import annotations
 
-import queue
 import selectors
 import subprocess
 import sys
@@ -22,8 +21,6 @@ from greenserve_hub.natives import _thread
 
 _HANDLES: Final = sys.version_info >= (3, 13)
 
-# queue.SimpleQueue is in C, over a lock of C; this is the same in Python, over threading's.
-PythonSimpleQueue: Final[Any] = queue._PySimpleQueue  # type: ignore[attr-defined]
 # Locks that the interpreter and threading.py use in their own way.
 INTERPRETERS_LOCKS: Final = frozenset({"_tstate_lock", "_shutdown_locks_lock"})
 # Where selectors keep what they ask the kernel with, as it was at their import.
@@ -112,7 +109,7 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
     return {
         "_thread": both | c_module,
         "threading": both | module,
-        "queue": {"SimpleQueue": PythonSimpleQueue},
+        "queue": {"SimpleQueue": green.SimpleQueue},
     }
 
 
@@ -120,6 +117,7 @@ def settle_threading(green: Any) -> None:
     """What threading.py has made at its import: the main thread, and how it follows threads that others started."""
     for one in (green.ThreadLock, green.ThreadRLock, green.local):
         one.__module__ = "_thread"  # where users, and pickle, find it from now on
+    green.SimpleQueue.__module__ = "queue"
     main: Any = threading.main_thread()
     if _HANDLES:
         main._handle = green.ThreadHandle(main.ident)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,6 @@ from tests.support.times import MS, eventually
 
 from greenserve_hub import Timeout, get_hub, kill, sleep, spawn
 from greenserve_hub.crossings import Event
-from greenserve_hub.loop import find_hub
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
 from greenserve_hub.threads import execute
 
@@ -29,10 +27,6 @@ def in_os_thread(fn: Callable[[], Any]) -> list[Any]:
     result: list[Any] = []
     _thread.start_new_thread(lambda: result.append(fn()), ())
     return result
-
-
-def sleep_anywhere(seconds: float) -> None:
-    sleep(seconds) if find_hub() is not None else time.sleep(seconds)
 
 
 def test_held_by_one_at_a_time_first_come_first_served(lock: Lock):
@@ -200,23 +194,26 @@ def test_an_rlock_is_its_owners():
 
 @pytest.mark.parametrize("where", [in_os_thread, spawn])
 def test_a_callback_of_the_hub_waits_for_it_and_the_others_go_on(where: Callable[..., Any], lock: Lock):
-    held, hub, got = Event(), get_hub(), []
+    held, done, hub, got = Event(), Event(), get_hub(), []
 
     def hold() -> None:
         with lock:
             held.set()
-            sleep_anywhere(5 * MS)
+            done.wait()
 
     where(hold)
     held.wait()
     hub.call_soon(lambda: got.append(lock.acquire(timeout=MS)))
     hub.call_soon(lambda: got.append((lock.acquire(), lock.release())))
-    turns = 0
+    while not got:
+        sleep(MS)
+    for _ in range(3):
+        sleep()
+    assert got == [False]
+    done.set()
     while len(got) < 2:
         sleep(MS)
-        turns += 1
     assert got == [False, (True, None)]
-    assert turns > 2
     assert not lock.locked()
 
 
