@@ -195,7 +195,9 @@ class Queue(Generic[T]):
     def join(self) -> None:
         """Wait until every item put in has been dealt with. Switches: unless that is so."""
         while self._unfinished:
-            self._all_done.wait()
+            self._all_done.clear()  # it is set still when a finalizer waits in the midst of a put()
+            if self._unfinished:
+                self._all_done.wait()
 
 
 def _acquire(semaphore: Semaphore, block: bool, timeout: float | None) -> bool:

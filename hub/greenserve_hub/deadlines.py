@@ -96,8 +96,9 @@ class DeadlineQueue:
 
     def push(self, when: float, deadline: Deadline) -> None:
         """Put an entry into the heap; for Deadline only."""
-        heappush(self.heap, (when, self.pushed, deadline))
-        self.pushed += 1
+        number = self.pushed
+        self.pushed = number + 1  # first: what the collector runs now may push too
+        heappush(self.heap, (when, number, deadline))
 
     def note_cancelled(self) -> None:
         """Count an entry that nobody needs, and sweep when these are the greater part."""
@@ -115,9 +116,9 @@ class DeadlineQueue:
         """
         heap = self.heap
         while heap and heap[0][0] <= now and heap[0][1] < before:
-            entry, _, self.firing = heap[0]
+            entry, _, deadline = heap[0]
+            self.firing = deadline
             heappop(heap)
-            deadline = self.firing
             if deadline.callback is None:
                 self._cancelled = max(0, self._cancelled - 1)
             elif deadline._entry_due(entry, now):

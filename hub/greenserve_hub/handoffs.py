@@ -123,11 +123,11 @@ def wait_in_line(
     green, outer = place.green, place.outer
     end = None if timeout is None else _clock() + timeout
     try:
-        _standing[green] = place
         _stand(place)
         while not place.granted:
             if take():
-                _leave(place)
+                if not _leave(place):
+                    give_back()  # it was served as well, just before
                 break
             if not place.park(None if end is None else max(0, end - _clock()), in_hub):
                 return not _leave(place)
@@ -153,14 +153,16 @@ def _over(place: _Place) -> _Place | None:
 
 
 def _stand(place: _Place) -> None:
-    over = _over(place)
+    over, line, mine = _over(place), place.line, [place]
+    # Nobody is let in between: who is in line is known to be.
     if over is None:
-        place.line.append(place)
+        line += mine
     elif over.granted:
         over.granted, place.granted = False, True
-        place.line.insert(0, over)
+        line[:0] = [over]
     else:
         over.inner = place
+    _standing[place.green] = place
 
 
 def _leave(place: _Place) -> bool:

@@ -26,7 +26,7 @@ from greenserve_hub.doors import Door
 from greenserve_hub.errors import HubError
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
-from greenserve_hub.standins import POLLING, HubLoop, Relieved
+from greenserve_hub.standins import POLLING, HubLoop, Relieved, tell_again
 
 if TYPE_CHECKING:
     import socket
@@ -122,9 +122,13 @@ class Hub:
             if stale.sock is not None:
                 stale.sock.detach()
             stale.close()
-        self.poller.register(fd)
-        self._opened.add(fd)
         descriptor = self.descriptors[fd] = Descriptor(self, fd, sock)
+        self._opened.add(fd)
+        try:
+            self.poller.register(fd)
+        except BaseException:
+            del self.descriptors[fd]
+            raise
         return descriptor
 
     def forget_descriptor(self, descriptor: Descriptor) -> bool:
@@ -209,8 +213,10 @@ class Hub:
                 self._fire_deadlines(now)
             self.steps = POLLING
             events = self.poller.poll(0) if ready else self._wait()
-            if events and self.steps is POLLING:  # else a stand-in has polled meanwhile
+            if events and self.steps is POLLING:
                 self.hand_out(events)
+            elif events:
+                tell_again(self)  # a stand-in has polled meanwhile: these may be of others by now
 
     def _call_ready(self, taken: Iterable[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
         while self.left > 0:
@@ -231,8 +237,9 @@ class Hub:
         while True:
             try:
                 while (deadline := deadlines.pop_due(now, mark)) is not None:
-                    assert deadline.callback is not None
-                    deadline.callback(*deadline.args)
+                    callback, args = deadline.callback, deadline.args
+                    if callback is not None:  # else a stand-in was first
+                        callback(*args)
                     deadlines.firing = None
                 return
             except BaseException:
@@ -262,6 +269,7 @@ class Hub:
     def hand_out(self, events: Iterable[tuple[int, int]]) -> None:
         """Call back whoever waits for what a poll found. For the hub's greenlet only."""
         descriptors = self.descriptors
+        now = self.now
         opened = self._opened
         if opened:
             opened.clear()
@@ -278,10 +286,10 @@ class Hub:
                     descriptor = descriptors[fd]
                     if bits & HANGUP:
                         descriptor.hangup = True
-                        descriptor.hung_up_at = self.now
+                        descriptor.hung_up_at = now
                         bits |= READ | WRITE
                     if bits & READ:
-                        descriptor.readable = True
+                        descriptor.readable = now
                         callback = descriptor.reader
                         if callback is not None:
                             descriptor.reader = None
@@ -301,7 +309,8 @@ class Hub:
 
     def _answer_door(self) -> None:
         self.door.take(self.ready)
-        self.poller.arm(self.door.fd, READ)
+        if not self.edge:
+            self.poller.arm(self.door.fd, READ)
 
     def _callback_failed(self) -> None:
         error = sys.exception()

@@ -133,7 +133,9 @@ class GreenMap(Generic[T]):
         value: Any
         try:
             while self._room() > 0:
-                number = self._begun
+                number = self._claim()
+                if number is None:
+                    continue
                 try:
                     item = self._pull()
                     if item is _END:
@@ -159,11 +161,18 @@ class GreenMap(Generic[T]):
         finally:
             self._lanes -= 1
 
+    def _claim(self) -> int | None:
+        # The number of the next item, and the right to take it, unless another takes one.
+        if self._inputs is None or self._pulling:
+            return None
+        self._pulling = True
+        number = self._begun
+        self._begun = number + 1
+        return number
+
     def _pull(self) -> Any:
         inputs = self._inputs
         assert inputs is not None
-        self._begun += 1
-        self._pulling = True
         item = None
         try:
             item = next(inputs, _END)
@@ -186,13 +195,17 @@ class GreenMap(Generic[T]):
     def _put_in_order(self) -> None:
         early = self._early
         while self._gap in early:
-            self._results.append(early.pop(self._gap))
+            value = early.pop(self._gap, _END)
+            if value is _END:
+                break  # somebody else is at it
+            self._results.append(value)
             self._gap += 1
             self._takers.wake_one()
 
     def _call_here(self) -> T:
         # A member of a full pool takes results: no lane could get a slot while it waits, so it calls `fn`
         # itself. No lane holds a slot, hence no result is missing and the next item is the next result.
+        self._claim()
         try:
             item = self._pull()
             if item is _END:

@@ -48,7 +48,10 @@ class Poller(Protocol):
         """
 
     def arm(self, fd: int, sides: int) -> None:
-        """Tell of these sides (READ | WRITE) once. Edge pollers tell of all changes and ignore it."""
+        """Tell of these sides (READ | WRITE) once.
+
+        Edge pollers tell of all changes anyhow; asked, they tell of what is ready already, once more.
+        """
 
     def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
         """Wait at most `seconds` (None: until something happens); a list of (descriptor, bits)."""
@@ -92,6 +95,11 @@ class EpollPoller:
 
     def arm(self, fd: int, sides: int) -> None:
         """See Poller."""
+        try:
+            self._epoll.modify(fd, self._bits)
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise
 
     def fileno(self) -> int:
         """See PollablePoller."""
@@ -138,6 +146,11 @@ class KqueuePoller:
 
     def arm(self, fd: int, sides: int) -> None:
         """See Poller."""
+        try:
+            self.register(fd)
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise
 
     def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
         """See Poller."""

@@ -6,7 +6,7 @@ lock that a green thread holds, say; a thread would. The hub can't give way to i
 below them on its stack. Decision: a new greenlet runs the loop until the wait is over, and ends when the one that it
 stands in for goes on. It gets what was begun and is not that one's alone: the calls that are ready, the events of the
 last poll, the wakes of green threads. So what was interrupted waits, and nothing else. Cost: none, until a hub has to
-wait; then a look at all who wait and, when it was polling, a new registration of each descriptor.
+wait; then a look at all who wait, and at each descriptor.
 
 Invariant: one greenlet is `hub.greenlet`; others that were it wait inside what has interrupted them.
 
@@ -68,6 +68,7 @@ def stand_in(waiter: Waiter) -> None:
     """Have another greenlet run the loop until `waiter`, of the hub's own greenlet, is resumed. Switches: always."""
     hub = waiter.hub
     regular = hub.greenlet
+    was_polling = hub.steps is POLLING
     killed = None
     _be_hub(hub, HubLoop(partial(hub._run, _hand_over(hub, waiter)), hub.main))
     leave = getattr(hub.poller, "left", nullcontext)
@@ -85,11 +86,21 @@ def stand_in(waiter: Waiter) -> None:
     other = hub.greenlet
     _be_hub(hub, regular)
     hub.steps = iter(())
-    hub.left = 0  # the calls are another turn's
+    # The calls are another turn's. If the one that was interrupted is just about to take one, it takes this.
+    hub.left = 0
+    hub.ready.appendleft((_nothing, ()))
+    if was_polling:
+        hub.call_from_thread(_nothing)  # it may be just about to, for a time that was right before
+    else:
+        tell_again(hub)
     other.parent = regular
     other.throw(Relieved)
     if killed is not None:
         raise killed
+
+
+def _nothing() -> None:
+    pass
 
 
 def _be_hub(hub: Hub, loop: greenlet) -> None:
@@ -102,7 +113,7 @@ def _hand_over(hub: Hub, waiter: Waiter) -> Iterable[tuple[int, int]]:
     steps, hub.steps = hub.steps, iter(())
     hub.waiting = False
     if steps is POLLING:
-        _register_again(hub)
+        tell_again(hub)
     wakes = [(hub.calling, ())]
     if hub.deadlines.firing is not None:
         wakes.append((hub.deadlines.firing.callback, hub.deadlines.firing.args))
@@ -115,13 +126,13 @@ def _hand_over(hub: Hub, waiter: Waiter) -> Iterable[tuple[int, int]]:
     return steps
 
 
-def _register_again(hub: Hub) -> None:
-    # The kernel may have told of something once, and who was told does not come to it.
-    poller = hub.poller
+def tell_again(hub: Hub) -> None:
+    """Have the kernel tell of all that is ready: who was told, or has looked before, may not come to it.
+
+    Switches: never.
+    """
     for fd, descriptor in tuple(hub.descriptors.items()):
         sides = (READ if descriptor.reader else 0) | (WRITE if descriptor.writer else 0)
-        if sides and poller.unregister(fd):
-            poller.register(fd)
-            poller.arm(fd, sides)
-    poller.unregister(hub.door.fd)
-    poller.register(hub.door.fd)
+        if sides or hub.edge:
+            hub.poller.arm(fd, sides)
+    hub.poller.arm(hub.door.fd, READ)

@@ -139,8 +139,8 @@ class ThreadRLock:
         return wait_in_line(self._line, self, self._take, self._let_go, timeout, in_hub=True)
 
     def _take(self) -> bool:
-        current = _me()
-        return self._owner.setdefault(0, current) is current
+        owner, current = self._owner, _me()
+        return 0 not in owner and owner.setdefault(0, current) is current  # else it may be this one's already
 
     def release(self) -> None:
         """As threading.RLock.release. Switches: never."""
