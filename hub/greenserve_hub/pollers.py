@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenserve_hub.natives import select
@@ -215,9 +216,10 @@ class PollPoller:
         found = self._poll.poll(_FOREVER if seconds is None else _milliseconds(seconds))
         for number, (fd, bits) in enumerate(found):
             if bits & (HANGUP | _NVAL):
-                bits |= self._armed[fd] | HANGUP
+                bits |= self._armed.get(fd, 0) | HANGUP
                 found[number] = (fd, bits)
-            self._watch(fd, self._armed[fd] & ~bits)
+            with suppress(KeyError):  # unregistered since, while a finalizer waited
+                self._watch(fd, self._armed[fd] & ~bits)
         return found
 
     def close(self) -> None:

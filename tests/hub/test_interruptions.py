@@ -98,10 +98,16 @@ class Exclusion(Scenario):
             return False
         mine = getcurrent()
         others = {one for one in self.inside if one is not mine}
-        others |= {one.green for one in handoffs._standing.values() if one.line is getattr(lock, "_line", 0)
-                   and one.granted and one.green is not mine}
-        others |= {green for green, waiter in get_hub().parked.items() if waiter.subject is lock
-                   and waiter.woken and waiter.value is not TIMED_OUT and green is not mine}
+        others |= {
+            one.green
+            for one in handoffs._standing.values()
+            if one.line is getattr(lock, "_line", 0) and one.granted and one.green is not mine
+        }
+        others |= {
+            green
+            for green, waiter in get_hub().parked.items()
+            if waiter.subject is lock and waiter.woken and waiter.value is not TIMED_OUT and green is not mine
+        }
         return not others
 
     def check(self) -> None:

@@ -27,6 +27,7 @@ _DROPS = ("DELETE_FAST",)
 _BEGINS = ("RESUME", "COPY_FREE_VARS", "MAKE_CELL")
 _TWICE = 2
 _COLLECT_EVERY = 100  # runs
+_MISSED = 3  # runs that pass fewer points are the end; one alone may be, on a hub that goes by the real clock
 
 
 @cache
@@ -173,15 +174,15 @@ def interrupt_everywhere(run: Callable[[Interruption], Any]) -> int:
     gc.disable()  # it would bring interruptions of its own
     try:
         run(Interruption(0))  # what is done but once is done with it
-        while True:
+        missed = 0
+        while missed < _MISSED:
             number += 1
             interruption = Interruption(number)
             run(interruption)
-            if not interruption.where:
-                assert interruption.points == number - 1, "the scenario is not the same each time"
-                return interruption.points
+            missed += not interruption.where
             if not number % _COLLECT_EVERY:
                 gc.collect()
+        return number - missed
     finally:
         unwatch()
         if collects:
