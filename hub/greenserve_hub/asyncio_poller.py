@@ -23,7 +23,8 @@ import ctypes
 import math
 import selectors
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from greenserve_hub.deadlines import Deadline, DeadlineQueue
@@ -60,6 +61,7 @@ class AsyncioPoller:
         self._loop, self._backend = _make_loop(uvloop)
         self._loop.set_exception_handler(self._tell)
         self._loop.add_reader(kernel.fileno(), self.interrupt)
+        self._inside = False  # the loop runs, or the hub waits inside it
         self._hub: Hub | None = None
         self._used = False
         self._has_executor = False
@@ -111,6 +113,8 @@ class AsyncioPoller:
 
     def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
         """See Poller. Coroutines run meanwhile."""
+        if self._inside:
+            return self._ask_kernel(seconds)  # for a stand-in, while the hub waits inside a coroutine
         if time.monotonic() < self._due:
             events = self._ask_kernel(0)
             if events or seconds == 0:
@@ -122,6 +126,17 @@ class AsyncioPoller:
             self._finish()
             return ()
         return self._ask_kernel(0)
+
+    @contextmanager
+    def left(self) -> Iterator[None]:
+        """While inside, the hub waits in the midst of whatever it runs; for all others no loop runs."""
+        loop = get_running_loop()
+        aside = None if loop is None else put_aside(loop)
+        try:
+            yield
+        finally:
+            if aside is not None:
+                put_back(aside)
 
     def _run(self, seconds: float | None) -> None:
         loop = self._loop
@@ -135,10 +150,10 @@ class AsyncioPoller:
         other = get_running_loop()
         others = None if other is None else put_aside(other)
         try:
-            self.running = True
+            self.running = self._inside = True
             loop.run_forever()
         finally:
-            self.running = False
+            self.running = self._inside = False
             if end is not None:
                 end.cancel()
             if others is not None:

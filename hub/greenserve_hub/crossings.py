@@ -4,8 +4,10 @@ Whoever waits here may be a green thread, whose hub goes on meanwhile, or an OS 
 blocks; whoever wakes may be either, or a signal handler. Within one hub the primitives of semaphores.py, events.py
 and queues.py are cheaper. Called by thread_pools.py and dns.py too.
 
-Invariants: first come, first served; a token is given away under the lock and never lost: to a waiter whose time
-has just run out it is a success, from one that an exception reached it goes to the next.
+Invariants: first come, first served; a token is given away and never lost: to a waiter whose time has just run out it
+is a success, from one that an exception reached it goes to the next.
+
+No lock guards any of this: see handoffs.py, on which it stands.
 """
 
 from __future__ import annotations
@@ -15,61 +17,23 @@ from queue import Empty, Full
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from greenserve_hub.loop import find_hub
-from greenserve_hub.natives import _thread
-from greenserve_hub.parking import TIMED_OUT, Waiter
+from greenserve_hub.handoffs import Crossing, Line, hand_off, nudge, wait_in_line
 from greenserve_hub.semaphores import checked_timeout
 
 T = TypeVar("T")
-
-_FOREVER = -1.0  # how _thread spells "no timeout"
-
-
-class Crossing:
-    """One wait, of a green thread or of a whole OS thread, that any OS thread may end."""
-
-    __slots__ = ("_hub", "_lock", "_waiter", "granted")
-
-    def __init__(self, verb: str, subject: object = None) -> None:
-        """`verb` and `subject` are what a dump of the green thread says."""
-        self.granted = False  # for whoever keeps these in line: set under that one's lock
-        self._hub = find_hub()
-        if self._hub is None:
-            self._lock = _thread.allocate_lock()
-            self._lock.acquire()
-        else:
-            self._waiter = Waiter(self._hub, verb, subject)
-
-    def park(self, timeout: float | None = None) -> bool:
-        """Wait for wake(); False when `timeout` seconds pass first. Switches: always, where there is a hub."""
-        if self._hub is None:
-            return self._lock.acquire(timeout=_FOREVER if timeout is None else timeout)
-        with self._hub.door_in_use():
-            return self._waiter.park(timeout) is not TIMED_OUT
-
-    def wake(self) -> None:
-        """End the wait, now or when it begins; once only. From any OS thread. Switches: never."""
-        if self._hub is None:
-            self._lock.release()
-        elif find_hub() is self._hub:
-            self._waiter.wake()
-        else:
-            self._hub.call_from_thread(self._waiter.wake)
 
 
 class Semaphore:
     """threading.Semaphore, also between OS threads and green threads."""
 
-    __slots__ = ("__weakref__", "_line", "_lock", "_tokens")
+    __slots__ = ("__weakref__", "_line", "_tokens")
 
     def __init__(self, value: int = 1) -> None:
         """`value` tokens to begin with, not negative."""
         if value < 0:
             raise ValueError(f"a semaphore begins with 0 tokens or more, not {value}")
         self._tokens = value
-        self._line: deque[Crossing] = deque()
-        # Reentrant: a finaliser or a signal handler may call release() in the middle of one.
-        self._lock = _thread.RLock()
+        self._line: Line = []
 
     def __repr__(self) -> str:
         """As it stands in dumps."""
@@ -82,42 +46,27 @@ class Semaphore:
         """
         if timeout is not None:
             timeout = checked_timeout(blocking, timeout)
-        with self._lock:
-            if self._tokens:
-                self._tokens -= 1
-                return True
-            if not blocking:
-                return False
-            crossing = Crossing("acquire", self)
-            self._line.append(crossing)
-        try:
-            crossing.park(timeout)
-        except BaseException:
-            if not self._leave(crossing):
-                self.release()
-            raise
-        return not self._leave(crossing)
-
-    def _leave(self, crossing: Crossing) -> bool:
-        """Step out of the line; False if the token was given already."""
-        with self._lock:
-            if crossing.granted:
-                return False
-            self._line.remove(crossing)
+        if self._tokens:
+            self._tokens -= 1
             return True
+        return blocking and wait_in_line(self._line, self, self._take, self.release, timeout)
+
+    def _take(self) -> bool:
+        if self._tokens:
+            self._tokens -= 1
+            return True
+        return False
 
     def release(self, n: int = 1) -> None:
         """Give `n` tokens back. From any OS thread. Switches: never."""
         if n < 1:
             raise ValueError(f"release gives back one token or more, not {n}")
+        line = self._line
         for _ in range(n):
-            with self._lock:
-                if not self._line:
-                    self._tokens += 1
-                    continue
-                crossing = self._line.popleft()
-                crossing.granted = True
-            crossing.wake()
+            if not line or not hand_off(line):
+                self._tokens += 1
+                if line:
+                    nudge(line)
 
     def __enter__(self) -> bool:
         """Acquire. Switches: when empty."""
@@ -133,13 +82,12 @@ class Semaphore:
 class Event:
     """threading.Event, also between OS threads and green threads."""
 
-    __slots__ = ("__weakref__", "_line", "_lock", "_set")
+    __slots__ = ("__weakref__", "_line", "_set")
 
     def __init__(self) -> None:
         """Not set."""
         self._set = False
         self._line: dict[Crossing, None] = {}
-        self._lock = _thread.RLock()
 
     def __repr__(self) -> str:
         """As it stands in dumps."""
@@ -152,9 +100,9 @@ class Event:
 
     def set(self) -> None:
         """Let all go on that wait, and those to come. From any OS thread. Switches: never."""
-        with self._lock:
-            self._set = True
-            line, self._line = self._line, {}
+        line: dict[Crossing, None] = {}
+        self._set = True
+        line, self._line = self._line, line
         for crossing in line:
             crossing.wake()
 
@@ -164,11 +112,13 @@ class Event:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until set; False after `timeout` seconds. Switches: unless it is set."""
-        with self._lock:
-            if self._set:
-                return True
-            crossing = Crossing("the setting of", self)
-            self._line[crossing] = None
+        if self._set:
+            return True
+        crossing = Crossing("the setting of", self)
+        line = self._line
+        if self._set:
+            return True
+        line[crossing] = None
         try:
             return crossing.park(timeout)
         finally:
@@ -178,7 +128,7 @@ class Event:
 class Queue(Generic[T]):
     """queue.Queue, also between OS threads and green threads; FIFO among those who wait as well."""
 
-    __slots__ = ("__weakref__", "_all_done", "_items", "_lock", "_ready", "_room", "_unfinished", "maxsize")
+    __slots__ = ("__weakref__", "_all_done", "_items", "_ready", "_room", "_unfinished", "maxsize")
 
     def __init__(self, maxsize: int = 0) -> None:
         """At most `maxsize` items; 0 or less is no bound."""
@@ -187,7 +137,6 @@ class Queue(Generic[T]):
         self._ready = Semaphore(0)
         self._room = Semaphore(maxsize) if maxsize > 0 else None
         self._unfinished = 0
-        self._lock = _thread.RLock()
         self._all_done = Event()
         self._all_done.set()
 
@@ -211,10 +160,9 @@ class Queue(Generic[T]):
         """Add an item; queue.Full when there is no room in time. Switches: when full."""
         if self._room is not None and not _acquire(self._room, block, timeout):
             raise Full
-        with self._lock:
-            self._unfinished += 1
-            self._all_done.clear()
-            self._items.append(item)
+        self._unfinished += 1
+        self._all_done.clear()
+        self._items.append(item)
         self._ready.release()
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
@@ -236,16 +184,20 @@ class Queue(Generic[T]):
 
     def task_done(self) -> None:
         """Say that an item taken is dealt with; ValueError when there are none left to be. Switches: never."""
-        with self._lock:
-            if not self._unfinished:
-                raise ValueError("task_done() called more often than items were taken")
-            self._unfinished -= 1
-            if not self._unfinished:
-                self._all_done.set()
+        if not self._unfinished:
+            raise ValueError("task_done() called more often than items were taken")
+        self._unfinished -= 1
+        if not self._unfinished:
+            self._all_done.set()
+            if self._unfinished:
+                self._all_done.clear()  # one came in meanwhile: see join()
 
     def join(self) -> None:
         """Wait until every item put in has been dealt with. Switches: unless that is so."""
-        self._all_done.wait()
+        while self._unfinished:
+            self._all_done.clear()  # it is set still when a finalizer waits in the midst of a put()
+            if self._unfinished:
+                self._all_done.wait()
 
 
 def _acquire(semaphore: Semaphore, block: bool, timeout: float | None) -> bool:

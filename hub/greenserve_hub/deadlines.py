@@ -88,12 +88,13 @@ class Deadline:
 class DeadlineQueue:
     """All deadlines of one hub. Those due at the same moment fire in the order they were armed."""
 
-    __slots__ = ("_cancelled", "heap", "pushed")
+    __slots__ = ("_cancelled", "firing", "heap", "pushed")
 
     def __init__(self) -> None:
         """An empty queue."""
         self.heap: list[tuple[float, int, Deadline]] = []
         self._cancelled = 0  # how many of them nobody needs
+        self.firing: Deadline | None = None  # taken out, and perhaps not called yet
         self.pushed = 0  # how many entries were ever put in, and the number of the next
 
     def __len__(self) -> int:
@@ -104,8 +105,9 @@ class DeadlineQueue:
         """Put an entry into the heap; for Deadline only."""
         if when != when:
             raise ValueError("Invalid value NaN (not a number)")  # Python's own words for it
-        heappush(self.heap, (when, self.pushed, deadline))
-        self.pushed += 1
+        number = self.pushed
+        self.pushed = number + 1  # first: what the collector runs now may push too
+        heappush(self.heap, (when, number, deadline))
 
     def note_cancelled(self) -> None:
         """Count an entry that nobody needs, and sweep when these are the greater part."""
@@ -123,7 +125,9 @@ class DeadlineQueue:
         """
         heap = self.heap
         while heap and heap[0][0] <= now and heap[0][1] < before:
-            entry, _, deadline = heappop(heap)
+            entry, _, deadline = heap[0]
+            self.firing = deadline
+            heappop(heap)
             if deadline.callback is None:
                 self._cancelled = max(0, self._cancelled - 1)
             elif deadline._entry_due(entry, now):

@@ -2,11 +2,12 @@
 
 Only the hub makes these and only the hub calls the callbacks. Holds no socket and never closes one.
 
-The invariant that edge-triggering asks for: `readable` is True from the edge until a call on
+The invariant that edge-triggering asks for: `readable` is true from the edge until a call on
 the socket has proved otherwise, by EAGAIN or, on a stream, by returning less than was asked for (epoll(7),
-Q&A 9). While it is True one must call first and wait after; an edge that comes while nobody waits is so never
-lost. After a hangup it stays True for ever: end of file is always ready to be read, and no further edge will
-tell of it.
+Q&A 9). While it is true one must call first and wait after; an edge that comes while nobody waits is so never
+lost. After a hangup it stays true for ever: end of file is always ready to be read, and no further edge will
+tell of it. A finalizer that waits just after the call lets the hub go on, which may tell of a new edge: so
+`readable` is another object with each, and who says that the socket was drained says which edge that was.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Descriptor:
         self.hub = hub
         self.fd = fd
         self.sock = sock
-        self.readable = True
+        self.readable: object = True  # as good as an edge
         self.hangup = False
         self.hung_up_at = 0.0  # when the hub was told, by its clock
         self.closed = False
@@ -44,9 +45,12 @@ class Descriptor:
         """As it stands in dumps."""
         return f"fd {self.fd}"
 
-    def drained(self) -> None:
-        """A read has emptied the socket's buffer: the next one has to wait for an edge. Switches: never."""
-        if not self.hangup:
+    def drained(self, edge: object) -> None:
+        """A read has emptied the socket's buffer: the next one has to wait for an edge. Switches: never.
+
+        `edge`: what `readable` was before that read.
+        """
+        if self.readable is edge and not self.hangup:
             self.readable = False
 
     def on_readable(self, callback: Callable[[], object]) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from greenserve_hub.crossings import Event
-from greenserve_hub.natives import _thread, os, socket, time
+from greenserve_hub.natives import os, socket, time
 from greenserve_hub.thread_pools import ThreadPool
 
 KEPT: Final = (
@@ -47,7 +47,6 @@ class _Lookup:
 
 
 _pool = ThreadPool(_AT_ONCE)
-_lock = _thread.RLock()
 _kept: dict[Any, tuple[float, Any]] = {}
 _under_way: dict[Any, _Lookup] = {}
 
@@ -108,17 +107,12 @@ def clear_cache() -> None:
 
 def _look_up(ask: Callable[..., Any], *question: Any) -> Any:
     key = ask, question
-    with _lock:
-        kept = _kept.get(key)
-        if kept is not None:
-            if _clock() < kept[0]:
-                return kept[1]
-            del _kept[key]
-        lookup = _under_way.get(key)
-        begins = lookup is None
-        if lookup is None:
-            lookup = _under_way[key] = _Lookup()
-    if begins:
+    kept = _kept.get(key)
+    if kept is not None and _clock() < kept[0]:
+        return kept[1]
+    mine = _Lookup()
+    lookup = _under_way.setdefault(key, mine)
+    if lookup is mine:
         try:
             _pool.submit(partial(_ask, key, lookup))
         except RuntimeError as error:
@@ -137,10 +131,9 @@ def _ask(key: tuple[Callable[..., Any], tuple[Any, ...]], lookup: _Lookup) -> No
     except Exception as error:
         _end(key, lookup, error=error)
     else:
-        with _lock:
-            if len(_kept) >= _KEPT_MOST:
-                _kept.clear()
-            _kept[key] = _clock() + KEPT, value
+        if len(_kept) >= _KEPT_MOST:
+            _kept.clear()
+        _kept[key] = _clock() + KEPT, value
         _end(key, lookup, value)
 
 
@@ -170,9 +163,7 @@ def _fresh(found: tuple[str, list[str], list[str]]) -> tuple[str, list[str], lis
 
 
 def _after_fork() -> None:
-    global _lock
-    _lock = _thread.RLock()  # whose holder may not have come along
-    _under_way.clear()  # nor have those who asked
+    _under_way.clear()  # those who asked have not come along
 
 
 if hasattr(os, "register_at_fork"):

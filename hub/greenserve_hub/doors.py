@@ -2,15 +2,35 @@
 
 Calls are queued and the hub is woken through a descriptor that it polls like any other. Knows nothing of what
 is called.
+
+Invariants: no lock, which a finalizer that waits would keep from the other OS threads; what is queued is rung for, and
+what is taken is in the hub's own queue, in one call of C that nothing interrupts. A bell that somebody rings just then
+is not closed, so that the byte never goes to whoever gets its number next.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from io import FileIO
+from itertools import chain, compress, repeat, starmap
+from typing import Any, Final
 
-from greenserve_hub.natives import _thread, os, socket
+from greenserve_hub.forks import keep
+from greenserve_hub.natives import os
+
+Call = tuple[Callable[..., object], tuple[Any, ...]]
+Ring = tuple[Callable[..., object], tuple[Any, ...]]
+
+_ONE: Final = (1).to_bytes(8, "little")  # an eventfd counts; a pipe takes any bytes
+_MANY: Final = 4096
+
+
+class _End(FileIO):
+    """A descriptor that closes when nobody uses it any more."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Door:
@@ -20,67 +40,52 @@ class Door:
     """
 
     def __init__(self) -> None:
-        """Opens an eventfd where there is one, a socket pair elsewhere."""
-        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        """Opens an eventfd where there is one, a pipe elsewhere."""
+        self._calls: deque[Call] = deque()
         self.users = 0  # who expects to be called from outside: while there are any, waiting is no deadlock
         self._open()
 
     def _open(self) -> None:
-        # Between put and close, or put could write to a number that the kernel has given to another file by
-        # then. Reentrant, since a signal handler may interrupt a put of its own thread.
-        self._lock = _thread.RLock()
-        self._pair: tuple[socket.socket, socket.socket] | None = None
-        self.closed = False
+        self._reader: _End | None
+        self._bell: _End | None
         if hasattr(os, "eventfd"):
             self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._reader = self._bell = _End(self.fd, "r+")
         else:
-            self._pair = socket.socketpair()
-            for end in self._pair:
-                end.setblocking(False)
-            self.fd = self._pair[0].fileno()
+            self.fd, writer = os.pipe()
+            for fd in (self.fd, writer):
+                os.set_blocking(fd, False)
+            self._reader, self._bell = _End(self.fd), _End(writer, "w")
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was given back."""
+        return self._bell is None
 
     def put(self, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Queue a call and wake the hub; dropped when the door is closed."""
-        with self._lock:
-            if self.closed:
-                return
-            self._calls.append((fn, args))
-            try:
-                if self._pair is None:
-                    os.eventfd_write(self.fd, 1)
-                else:
-                    self._pair[1].send(b"\0")
-            except BlockingIOError:
-                pass  # full of earlier wake-ups: it is going to wake
+        ring, with_it = self.ring(fn, args)
+        ring(*with_it)
 
-    def take(self) -> deque[tuple[Callable[..., object], tuple[Any, ...]]]:
-        """The calls queued so far, and the wake-ups for them swallowed."""
-        try:
-            if self._pair is None:
-                os.eventfd_read(self.fd)
-            else:
-                while len(self._pair[0].recv(4096)) == 4096:
-                    pass
-        except BlockingIOError:
+    def ring(self, fn: Callable[..., object], args: tuple[Any, ...]) -> Ring:
+        """What to call, once, to put: in C, for those whom nothing may interrupt then. Switches: never."""
+        bell = self._bell
+        if bell is None:
+            return tuple, ()
+        # The queue takes the call, asks for the next one, and so rings. A full bell is rung already.
+        return self._calls.extend, (chain(((fn, args),), compress(map(bell.write, (_ONE,)), (False,))),)
+
+    def take(self, into: deque[Call]) -> None:
+        """Move the calls queued so far, and swallow the wake-ups for them."""
+        reader = self._reader
+        while reader is not None and len(reader.read(_MANY) or b"") == _MANY:
             pass
-        taken: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        while self._calls:
-            taken.append(self._calls.popleft())
-        return taken
+        calls = self._calls
+        into.extend(starmap(calls.popleft, repeat((), len(calls))))
 
     def close(self) -> None:
         """Give the descriptor back; later calls are dropped."""
-        with self._lock:
-            if not self.closed:
-                self.closed = True
-                self._close()
-
-    def _close(self) -> None:
-        if self._pair is None:
-            os.close(self.fd)
-        else:
-            for end in self._pair:
-                end.close()
+        self._reader = self._bell = None
 
     def is_lost(self) -> bool:
         """Whether other code has closed the descriptor, as daemons close all that they find."""
@@ -92,19 +97,15 @@ class Door:
 
     def renew(self) -> None:
         """Take another descriptor in the place of a lost one, whose number may be somebody else's. Keeps the calls."""
-        if self._pair is not None:
-            for end in self._pair:
-                end.detach()
+        keep((self._reader, self._bell))  # or they would close it
         self._open()
 
     def leave_behind(self) -> None:
         """Close it in the child of a fork whose hub has not come along."""
-        self._lock = _thread.RLock()  # the other's holder may not have come along either
         self.close()
 
     def reopen(self) -> None:
         """A descriptor of its own, for the child of a fork; who called, and who expects calls, stays behind."""
-        self._close()  # without the lock, whose holder may not have come along into this process
         self._open()
         self._calls.clear()
         self.users = 0

@@ -10,7 +10,8 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from greenserve_hub.parking import TIMED_OUT, WaitQueue
+from greenserve_hub.loop import get_hub
+from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 
 _NOTHING = object()
 
@@ -45,11 +46,11 @@ class Event:
         """
         if self._result is not _NOTHING:
             raise AssertionError(f"sent a second time without a reset: {self!r}")
+        throw = exc if exc is None or isinstance(exc, tuple) else (exc,)
         self._result = result
-        if exc is not None:
-            self._throw = exc if isinstance(exc, tuple) else (exc,)
+        self._throw = throw
         if self._waiters is not None:
-            self._waiters.wake_all((result, self._throw))
+            self._waiters.wake_all((result, throw))
 
     def send_exception(self, *throw_args: Any) -> None:
         """Wake all who wait with an exception raised, given as `throw` takes it.
@@ -62,12 +63,14 @@ class Event:
         """The result, or the exception raised; None after `timeout` seconds. Switches: until it was sent."""
         result, throw = self._result, self._throw
         if result is _NOTHING:
-            if self._waiters is None:
-                self._waiters = WaitQueue()
-            sent = self._waiters.park("event", self, timeout)
-            if sent is TIMED_OUT:
-                return None
-            result, throw = sent
+            waiters, waiter = waiters_of(self), Waiter(get_hub(), "event", self)
+            result, throw = self._result, self._throw
+            if result is _NOTHING:
+                waiters.waiting[waiter] = None
+                sent = waiters.park_in(waiter, timeout)
+                if sent is TIMED_OUT:
+                    return None
+                result, throw = sent
         if throw is not None:
             getcurrent().throw(*throw)
         return result

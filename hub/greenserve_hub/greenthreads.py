@@ -23,7 +23,7 @@ from greenserve_hub.forks import is_last
 from greenserve_hub.keywords import BY_NAME, take_named
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.origins import Origin, line_of, origin
-from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue
+from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -132,10 +132,11 @@ class GreenThread(greenlet, Generic[T]):
         if not self._ended:
             if getcurrent() is self:
                 raise HubError("a green thread cannot wait for its own end")
-            if self._waiters is None:
-                self._waiters = WaitQueue()
-            if self._waiters.park("the end of", self, timeout) is TIMED_OUT:
-                raise TimeoutError(f"{self} has not ended within {timeout} s")
+            waiters, waiter = waiters_of(self), Waiter(get_hub(), "the end of", self)
+            if self._value is _PENDING and self._error is None:
+                waiters.waiting[waiter] = None
+                if waiters.park_in(waiter, timeout) is TIMED_OUT:
+                    raise TimeoutError(f"{self} has not ended within {timeout} s")
         if self._error is not None:
             raise self._error
         return cast(T, self._value)

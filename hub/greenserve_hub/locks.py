@@ -14,8 +14,8 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.loop import get_hub
-from greenserve_hub.parking import TIMED_OUT, WaitQueue
-from greenserve_hub.semaphores import Semaphore
+from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
+from greenserve_hub.semaphores import Semaphore, checked_timeout
 
 
 class Lock(Semaphore):
@@ -42,33 +42,54 @@ class Lock(Semaphore):
         self._waiters = None
 
 
+class _Taker(Waiter):
+    """One that waits for an RLock."""
+
+    __slots__ = ("green",)
+
+    green: greenlet
+
+
 class RLock:
     """threading.RLock for green threads: its owner may acquire it again, and releases it as often."""
 
-    __slots__ = ("__weakref__", "_block", "_count", "_owner")
+    __slots__ = ("__weakref__", "_again", "_owner", "_waiters")
 
     def __init__(self) -> None:
         """Not held."""
-        self._block = Lock()
         self._owner: greenlet | None = None
-        self._count = 0
+        self._again = 0  # how often the owner has taken it besides
+        self._waiters: WaitQueue | None = None
 
     def __repr__(self) -> str:
         """As it stands in dumps."""
-        return f"<RLock at {id(self):#x} owner={self._owner!r} count={self._count}>"
+        count = 0 if self._owner is None else self._again + 1
+        return f"<RLock at {id(self):#x} owner={self._owner!r} count={count}>"
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Take it, or count one up when this green thread holds it; False if not in time.
 
         Switches: when another holds it.
         """
+        if timeout is not None:
+            timeout = checked_timeout(blocking, timeout)
         current = getcurrent()
-        if self._owner is not current:
-            if not self._block.acquire(blocking, timeout):
-                return False
+        if self._owner is current:
+            self._again += 1
+            return True
+        if self._owner is None:
             self._owner = current
-        self._count += 1
-        return True
+            return True
+        return blocking and self._wait(current, timeout)
+
+    def _wait(self, current: greenlet, timeout: float | None) -> bool:
+        waiters, waiter = waiters_of(self), _Taker(get_hub(), "acquire", self)
+        waiter.green = current
+        if self._owner is None:
+            self._owner = current
+            return True
+        waiters.waiting[waiter] = None
+        return waiters.park_in(waiter, timeout, self._hand_on) is not TIMED_OUT
 
     def release(self) -> None:
         """Count one down and let go at 0; RuntimeError when this green thread does not hold it.
@@ -77,10 +98,25 @@ class RLock:
         """
         if self._owner is not getcurrent():
             raise RuntimeError("release of a lock that another green thread, or nobody, holds")
-        self._count -= 1
-        if not self._count:
-            self._owner = None
-            self._block.release()
+        if self._again:
+            self._again -= 1
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        waiters = self._waiters
+        while waiters is not None and waiters.waiting:
+            waiter: Any = waiters.first()
+            step = (waiter and waiter._resume, ())
+            if waiter in waiters.waiting and not waiter.woken:
+                # Owned and woken in one step: see parking.py.
+                self._owner = waiter.green
+                waiter.woken = True
+                waiter.hub.ready.append(step)
+                waiters.waiting.pop(waiter, None)
+                return
+            waiters.waiting.pop(waiter, None)
+        self._owner = None
 
     def locked(self) -> bool:
         """Whether anybody holds it. Switches: never."""
@@ -102,20 +138,21 @@ class RLock:
         return self._owner is getcurrent()
 
     def _release_save(self) -> int:
-        count, self._count = self._count, 0
-        self._owner = None
-        self._block.release()
-        return count
+        again, self._again = self._again, 0
+        self._let_go()
+        return again
 
-    def _acquire_restore(self, count: int) -> None:
-        self._block.acquire()
-        self._owner = getcurrent()
-        self._count = count
+    def _acquire_restore(self, again: int) -> None:
+        self.acquire()
+        self._again = again
+
+    def _hand_on(self, _: Any) -> None:
+        self._let_go()
 
     def _at_fork_reinit(self) -> None:
-        self._block._at_fork_reinit()
         self._owner = None
-        self._count = 0
+        self._again = 0
+        self._waiters = None
 
 
 class Condition:
@@ -158,21 +195,23 @@ class Condition:
         The lock is held again when this returns or raises, however long that takes.
         """
         self._must_be_held()
-        lock = self._lock
-        count = lock._release_save() if isinstance(lock, RLock) else lock.release()
+        lock, waiters = self._lock, self._waiters
+        waiter = Waiter(get_hub(), "a notify of", self)
+        waiters.waiting[waiter] = None  # before others can have the lock
+        again = lock._release_save() if isinstance(lock, RLock) else lock.release()
         try:
-            return self._waiters.park("a notify of", self, timeout, self._hand_on) is not TIMED_OUT
+            return waiters.park_in(waiter, timeout, self._hand_on) is not TIMED_OUT
         finally:
-            self._take_back(int(count))
+            self._take_back(int(again))
 
-    def _take_back(self, count: int) -> None:
+    def _take_back(self, again: int) -> None:
         # An exception may come while this waits for the lock, which the `with` block around it must find held
         # all the same: keep it until then.
         late: BaseException | None = None
         while True:
             try:
                 if isinstance(self._lock, RLock):
-                    self._lock._acquire_restore(count)
+                    self._lock._acquire_restore(again)
                 else:
                     self._lock.acquire()
                 break

@@ -13,27 +13,24 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat, starmap
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub import renewals
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
+from greenserve_hub.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.doors import Door
-from greenserve_hub.errors import Deadlock, HubError
-from greenserve_hub.forks import (
-    end_child,
-    is_last,
-    leave_in_children,
-    main_here,
-)
+from greenserve_hub.errors import HubError
+from greenserve_hub.forks import end_child, is_last, leave_in_children, main_here
 from greenserve_hub.moves import is_at_work, move
 from greenserve_hub.natives import _thread, time
-from greenserve_hub.origins import name_of
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
+from greenserve_hub.standins import POLLING, HubLoop, Relieved, tell_again
 from greenserve_hub.tracing import is_traced, trace_apart
 
 if TYPE_CHECKING:
@@ -80,9 +77,11 @@ class Hub:
             _GLANCE if is_main and clock is time.monotonic else None
         )  # the longest wait, where there is one
         self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog, as `steps`
-        self.steps: Iterator[object] = iter(())  # what is left of this part of the turn
+        self.left = 0  # calls that this turn is going to make yet
+        self.steps: Iterator[Any] = iter(())  # events that are going to be handed out yet
+        self.calling: Callable[[], object] | None = None  # who is told of an event right now
         self.main = main_here()
-        self.greenlet = greenlet(self._run, self.main)
+        self.greenlet: greenlet = HubLoop(self._run, self.main)
         self.switch = self.greenlet.switch
         self.door = Door()
         self.adopt()
@@ -138,9 +137,13 @@ class Hub:
             if stale.sock is not None:
                 stale.sock.detach()
             stale.close()
-        self.poller.register(fd)
-        self._opened.add(fd)
         descriptor = self.descriptors[fd] = Descriptor(self, fd, sock)
+        self._opened.add(fd)
+        try:
+            self.poller.register(fd)
+        except BaseException:
+            del self.descriptors[fd]
+            raise
         return descriptor
 
     def forget_descriptor(self, descriptor: Descriptor) -> bool:
@@ -178,14 +181,16 @@ class Hub:
 
     # The turn ------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        # On Python 3.15 greenlets that wait are collected, and unwound when their objects have been emptied already. A
-        # hub that nobody refers to stays, until it is closed or its OS thread ends, as it does on older ones.
+    def _run(self, events: Iterable[tuple[int, int]] = ()) -> None:
+        # The events are those that a hub has left to its stand-in. On Python 3.15 greenlets that wait are collected,
+        # and unwound when their objects have been emptied already. A hub that nobody refers to stays, until it is
+        # closed or its OS thread ends, as it does on older ones.
         kept: set[Hub] = vars(_current).setdefault("kept", set())
         kept.add(self)
         try:
             while not self.closed:
                 try:
+                    self.hand_out(events)
                     self._turns()
                 except BaseException:
                     # Ctrl-C between two steps of a turn. A hub that ended by it would leave everybody waiting.
@@ -196,25 +201,33 @@ class Hub:
     def _turns(self) -> None:
         ready = self.ready
         heap = self.deadlines.heap
+        taken = starmap(
+            ready.popleft, repeat(())
+        )  # by C: nothing can interrupt between the queue and the call
         while not self.closed:
-            self._call_ready()
+            if ready:
+                # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
+                self.left = len(ready)
+                self._call_ready(taken)
             self.now = now = self.clock()
             if heap and heap[0][0] <= now:
                 self._fire_deadlines(now)
+            self.steps = POLLING
             events = self.poller.poll(0) if ready else self._wait()
-            if events:
+            if events and self.steps is POLLING:
                 self.hand_out(events)
+            elif events:
+                tell_again(self)  # a stand-in has polled meanwhile: these may be of others by now
 
-    def _call_ready(self) -> None:
-        ready = self.ready
-        # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
-        self.steps = turn = iter(range(len(ready)))
-        while True:
+    def _call_ready(self, taken: Iterable[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
+        while self.left > 0:
             try:
-                for _ in turn:
-                    fn, args = ready.popleft()
+                for fn, args in taken:
+                    self.left -= 1
                     fn(*args)
-                return
+                    del fn, args  # now, and not while the next is taken: their finalizers may wait
+                    if self.left <= 0:
+                        return
             except BaseException:
                 self._callback_failed()
 
@@ -225,8 +238,10 @@ class Hub:
         while True:
             try:
                 while (deadline := deadlines.pop_due(now, mark)) is not None:
-                    assert deadline.callback is not None
-                    deadline.callback(*deadline.args)
+                    callback, args = deadline.callback, deadline.args
+                    if callback is not None:  # else a stand-in was first
+                        callback(*args)
+                    deadlines.firing = None
                 return
             except BaseException:
                 self._callback_failed()
@@ -235,8 +250,9 @@ class Hub:
         try:
             moment = self.deadlines.next_moment()
             if moment == NEVER:
-                if self._is_deadlocked():
-                    self._tell_deadlock()
+                if is_deadlocked(self):
+                    # Told in the main green thread, even where that has switched to another by hand.
+                    self.throw_main(deadlock_of(self))
                     return ()
                 seconds = self._idle
             else:
@@ -251,9 +267,10 @@ class Hub:
             self._callback_failed()
             return ()
 
-    def hand_out(self, events: Sequence[tuple[int, int]]) -> None:
+    def hand_out(self, events: Iterable[tuple[int, int]]) -> None:
         """Call back whoever waits for what a poll found. For the hub's greenlet only."""
         descriptors = self.descriptors
+        now = self.now
         opened = self._opened
         if opened:
             opened.clear()
@@ -261,37 +278,46 @@ class Hub:
         while True:
             try:
                 for fd, bits in remaining:
-                    descriptor = descriptors.get(fd)
-                    if descriptor is None or fd in opened:  # a callback of this turn has closed whom it meant
+                    if (
+                        fd not in descriptors or fd in opened
+                    ):  # a callback of this turn has closed whom it meant
                         if fd == self.door.fd:
                             self._answer_door()
                         continue
+                    descriptor = descriptors[fd]
                     if bits & HANGUP:
                         descriptor.hangup = True
-                        descriptor.hung_up_at = self.now
+                        descriptor.hung_up_at = now
                         bits |= READ | WRITE
                     if bits & READ:
-                        descriptor.readable = True
+                        descriptor.readable = now
                         callback = descriptor.reader
                         if callback is not None:
                             descriptor.reader = None
+                            self.calling = callback
                             callback()
+                            callback = self.calling = None
                     if bits & WRITE:
                         callback = descriptor.writer
                         if callback is not None:
                             descriptor.writer = None
+                            self.calling = callback
                             callback()
+                            callback = self.calling = None
                 return
             except BaseException:
                 self._callback_failed()
 
     def _answer_door(self) -> None:
-        self.ready.extend(self.door.take())
-        self.poller.arm(self.door.fd, READ)
+        self.door.take(self.ready)
+        if not self.edge:
+            self.poller.arm(self.door.fd, READ)
 
     def _callback_failed(self) -> None:
         error = sys.exception()
         assert error is not None
+        if isinstance(error, Relieved):
+            raise error
         if getcurrent() is self.greenlet:
             if self.closed:
                 raise error
@@ -315,19 +341,6 @@ class Hub:
     def throw_main(self, error: BaseException) -> None:
         """Raise `error` in the thread's main greenlet, in the next turn. Switches: never."""
         self.ready.append((self.main.throw, (error,)))
-
-    def _is_deadlocked(self) -> bool:
-        return self.door.users == 0 and not any(d.reader or d.writer for d in self.descriptors.values())
-
-    def _tell_deadlock(self) -> None:
-        waiting = "".join(f"\n  {name_of(green)}: waiting: {waiter}" for green, waiter in self.parked.items())
-        # In the main green thread, even where that has switched to another by hand.
-        self.throw_main(
-            Deadlock(
-                "nothing is left that could wake this program: no timer, no descriptor, no other OS thread."
-                " Waiting are:" + waiting
-            )
-        )
 
 
 _current = _thread._local()

@@ -26,7 +26,7 @@ from greenlet import GreenletExit
 from greenserve_hub import forks
 from greenserve_hub.loop import get_hub
 from greenserve_hub.origins import origin
-from greenserve_hub.parking import WaitQueue
+from greenserve_hub.parking import Waiter, WaitQueue
 
 if TYPE_CHECKING:
     from greenserve_hub.pools import GreenPool
@@ -82,7 +82,10 @@ class GreenMap(Generic[T]):
             if not self._lanes and self._room() > 0 and self._pool._runs_here():
                 return self._call_here()
             self._call_helpers()
-            self._takers.park("the next result of", self, undo=self._hand_on)
+            waiter = Waiter(get_hub(), "the next result of", self)
+            if not results and not (self._inputs is None and self._begun == self._taken):
+                self._takers.waiting[waiter] = None
+                self._takers.park_in(waiter, undo=self._hand_on)
         value = results.popleft()
         self._taken += 1
         if not self._helpers:
@@ -131,7 +134,9 @@ class GreenMap(Generic[T]):
         value: Any
         try:
             while self._room() > 0:
-                number = self._begun
+                number = self._claim()
+                if number is None:
+                    continue
                 try:
                     item = self._pull()
                     if item is _END:
@@ -141,13 +146,15 @@ class GreenMap(Generic[T]):
                     value = fn(*item)
                 except BaseException as error:
                     value = _Failure(error)
-                if forks.last is not None and forks.is_last():
-                    forks.end_child(value.error if type(value) is _Failure else None)
+                if forks.last is not None:
+                    _end_child_with(value)
                 if number == self._gap and not self._early:
-                    self._gap = number + 1
                     self._results.append(value)
+                    self._gap = number + 1
                     if self._takers.waiting:
                         self._takers.wake_one()
+                    if self._early:
+                        self._put_in_order()  # what came since
                 else:
                     self._put_early(number, value)
                 if type(value) is _Failure and isinstance(value.error, GreenletExit):
@@ -157,11 +164,18 @@ class GreenMap(Generic[T]):
         finally:
             self._lanes -= 1
 
+    def _claim(self) -> int | None:
+        # The number of the next item, and the right to take it, unless another takes one.
+        if self._inputs is None or self._pulling:
+            return None
+        self._pulling = True
+        number = self._begun
+        self._begun = number + 1
+        return number
+
     def _pull(self) -> Any:
         inputs = self._inputs
         assert inputs is not None
-        self._begun += 1
-        self._pulling = True
         item = None
         try:
             item = next(inputs, _END)
@@ -178,16 +192,23 @@ class GreenMap(Generic[T]):
         return item
 
     def _put_early(self, number: int, value: T | _Failure) -> None:
+        self._early[number] = value
+        self._put_in_order()
+
+    def _put_in_order(self) -> None:
         early = self._early
-        early[number] = value
         while self._gap in early:
-            self._results.append(early.pop(self._gap))
+            value = early.pop(self._gap, _END)
+            if value is _END:
+                break  # somebody else is at it
+            self._results.append(value)
             self._gap += 1
             self._takers.wake_one()
 
     def _call_here(self) -> T:
         # A member of a full pool takes results: no lane could get a slot while it waits, so it calls `fn`
         # itself. No lane holds a slot, hence no result is missing and the next item is the next result.
+        self._claim()
         try:
             item = self._pull()
             if item is _END:
@@ -199,3 +220,9 @@ class GreenMap(Generic[T]):
 
     def _hand_on(self, _: Any) -> None:
         self._takers.wake_one()
+
+
+def _end_child_with(value: Any) -> None:
+    """End the process, if it is a child of a fork and this green thread the one that forked."""
+    if forks.is_last():
+        forks.end_child(value.error if type(value) is _Failure else None)

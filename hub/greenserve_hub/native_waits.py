@@ -15,8 +15,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final, Protocol
 
-from greenserve_hub.crossings import Crossing
 from greenserve_hub.greenthreads import sleep
+from greenserve_hub.handoffs import Crossing
 from greenserve_hub.natives import time
 from greenserve_hub.thread_pools import ThreadPool
 

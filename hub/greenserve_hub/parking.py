@@ -6,18 +6,27 @@ dump reads `waiting: read fd 12`. Knows the hub and nothing above it.
 Invariants: a Waiter is woken at most once; waking never switches (the woken one runs in the hub's next turn), but for
 wake_now, which only callbacks of the hub may call; a wake that was already on its way to a green thread which an
 exception (Timeout, kill) reached first is handed to `undo`, so that a token or an item is never lost with it.
+
+Facts: finalizers and signal handlers run in the midst of other code, ours too, and they may wait. While one does, all
+other green threads go on, and whom it has interrupted does not. CPython lets them in where a function begins, after a
+call, where a loop goes back and, where it drops an object or (3.11) makes one; so does it another OS thread, but for
+objects. Consequence: what must be one step (to see that nobody has woken it, and to wake it) stands in a row without
+any of these. `park` waits until its own waiter is resumed, whoever else switches here meanwhile; a wait that has
+interrupted another gives that one its place back, and its wake.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop import Hub, get_hub
+from greenserve_hub.standins import may_wait, stand_in
 
 Switch = Callable[[], Any]
 # What a switch is called through. Patching puts something here: what a library keeps for each OS thread, and a green
@@ -36,7 +45,7 @@ TIMED_OUT: Final = _TimedOut()
 class Waiter:
     """One wait of one green thread: made, parked, woken, and then done with."""
 
-    __slots__ = ("_greenlet", "hub", "since", "subject", "value", "verb", "woken")
+    __slots__ = ("_greenlet", "_missed", "hub", "since", "subject", "value", "verb", "woken")
 
     def __init__(self, hub: Hub, verb: str, subject: object = None) -> None:
         """`verb` and `subject` say why: ("read", descriptor) is told as `read fd 12`."""
@@ -46,7 +55,8 @@ class Waiter:
         self.subject = subject
         self.woken = False
         self.value: Any = None
-        self._greenlet: greenlet | None = None
+        self._greenlet: greenlet | None = None  # from the beginning of its wait until it is resumed
+        self._missed = False  # it was to be resumed while it did not wait
 
     def __repr__(self) -> str:
         """Why it waits."""
@@ -60,35 +70,80 @@ class Waiter:
                 f"{self.verb} a {type(self.subject).__name__} that cannot be printed: {type(error).__name__}"
             )
 
-    def park(self, timeout: float | None = None, switch: Callable[[], Any] | None = None) -> Any:
+    def park(
+        self,
+        timeout: float | None = None,
+        switch: Callable[[], Any] | None = None,
+        in_hub: bool = False,
+    ) -> Any:
         """Wait until woken and return the value, or TIMED_OUT after `timeout` seconds. Switches: always.
 
-        `switch` gives way to another than the hub, who falls back to the hub. HubError when called from the
-        hub itself: a callback has nobody to give way to.
+        `switch` gives way to another than the hub, who falls back to the hub. HubError when called from a callback
+        of the hub, unless that may wait `in_hub`; what has interrupted the hub may (standins.py).
         """
         hub = self.hub
         current = getcurrent()
         if current is hub.greenlet:
-            raise HubError(f"{self} would wait inside the hub: spawn a green thread for it")
+            if not (in_hub or may_wait()):
+                raise HubError(f"{self} would wait inside the hub: spawn a green thread for it")
+            switch = partial(stand_in, self)
         deadline = None if timeout is None else hub.call_after(timeout, self.wake, TIMED_OUT)
+        parked = hub.parked
+        outer = parked.setdefault(current, self)
+        if outer is not self:
+            # A wait in whose midst this one begins.
+            outer._greenlet = None
+            parked[current] = self
         self._greenlet = current
-        hub.parked[current] = self
+        if switch is None:
+            switch = hub.switch
         try:
-            if apart is not None:
-                return apart(hub.switch if switch is None else switch)
-            return hub.switch() if switch is None else switch()
+            if self._missed:
+                hub.ready.append((self._resume, ()))
+            switch() if apart is None else apart(switch)
+            while self._greenlet is not None:
+                hub.switch() if apart is None else apart(hub.switch)
+            return self.value
         finally:
-            del hub.parked[current]
+            if outer is self:
+                del parked[current]
+            else:
+                parked[current] = outer
+                outer._greenlet = current
+                if outer.woken:
+                    hub.ready.append((outer._resume, ()))
             self._greenlet = None
             if deadline is not None:
                 deadline.cancel()
 
-    def wake(self, value: Any = None) -> None:
-        """Let it go on in the next turn, with `value`. A second call does nothing. Switches: never."""
-        if not self.woken:
-            self.woken = True
-            self.value = value
+    @property
+    def waits(self) -> bool:
+        """Whether it is parked and not resumed yet, nor interrupted by a wait of its own green thread."""
+        return self._greenlet is not None
+
+    def remind(self) -> None:
+        """Resume it if it is woken, for whoever was about to and is interrupted. Switches: never."""
+        if self.woken:
             self.hub.ready.append((self._resume, ()))
+
+    def end(self) -> None:
+        """Have park() return: what its `switch` did is over. Switches: never."""
+        self._greenlet = None
+
+    def leave_behind(self) -> None:
+        """Never resume it: this process is the child of a fork, and not its own. Switches: never."""
+        self.woken = True
+        self._greenlet = None
+
+    def wake(self, value: Any = None) -> bool:
+        """Let it go on in the next turn, with `value`; False when another has done so. Switches: never."""
+        step = (self._resume, ())
+        if self.woken:
+            return False
+        self.woken = True
+        self.value = value
+        self.hub.ready.append(step)
+        return True
 
     def wake_now(self, value: Any = None) -> bool:
         """Let it go on before this returns; False, and nothing is done, when it is on its way already.
@@ -99,16 +154,21 @@ class Waiter:
         if self.woken or self._greenlet is None:
             return False
         self.woken = True
+        self.value = value
         try:
-            self._greenlet.switch(value)
+            self._resume()
         except BaseException:
             self.hub._callback_failed()
         return True
 
     def _resume(self) -> None:
-        # None: an exception got there first, and the green thread may wait for something else by now.
-        if self._greenlet is not None:
-            self._greenlet.switch(self.value)
+        green = self._greenlet
+        if green is None:
+            # It does not wait yet, not any more (an exception got there first), or a finalizer waits in its midst.
+            self._missed = True
+        else:
+            self._greenlet = None
+            green.switch()
 
 
 class WaitQueue:
@@ -137,11 +197,25 @@ class WaitQueue:
         """
         waiter = Waiter(get_hub(), verb, subject)
         self.waiting[waiter] = None
+        return self.park_in(waiter, timeout, undo)
+
+    def park_in(
+        self,
+        waiter: Waiter,
+        timeout: float | None = None,
+        undo: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """As park(), for a waiter that the caller has put into `waiting` itself. Switches: always.
+
+        Who must see that there is nothing to take, and wait for it, in one step does that: `queue.waiting[waiter] =
+        None`, with nothing between the two.
+        """
         try:
             value = waiter.park(timeout)
         except BaseException:
+            woken, waiter.woken = waiter.woken, True  # from here on nobody can
             self.waiting.pop(waiter, None)
-            if undo is not None and waiter.woken and waiter.value is not TIMED_OUT:
+            if undo is not None and woken and waiter.value is not TIMED_OUT:
                 undo(waiter.value)
             raise
         if value is TIMED_OUT:
@@ -164,11 +238,33 @@ class WaitQueue:
             woken += 1
         return woken
 
-    def _wake(self, value: Any) -> Waiter | None:
+    def first(self) -> Waiter | None:
+        """Who is to be woken next, if anybody is. Switches: never."""
         waiting = self.waiting
-        while waiting:
-            waiter, _ = waiting.popitem(last=False)
-            if not waiter.woken:  # else its time ran out in this very turn
-                waiter.wake(value)
+        for waiter in waiting:
+            if waiter._greenlet is not None:  # else another wait of its green thread has interrupted this one
+                return waiter
+        for waiter in waiting:
+            return waiter
+        return None
+
+    def _wake(self, value: Any) -> Waiter | None:
+        while (waiter := self.first()) is not None:
+            woken = waiter.wake(value)
+            self.waiting.pop(waiter, None)
+            if woken:  # else its time ran out in this very turn
                 return waiter
         return None
+
+
+class _HasWaiters(Protocol):
+    _waiters: WaitQueue | None
+
+
+def waiters_of(owner: _HasWaiters) -> WaitQueue:
+    """`owner._waiters`, made now if nobody has waited before; one, whoever comes in between. Switches: never."""
+    if owner._waiters is None:
+        waiters = WaitQueue()
+        if owner._waiters is None:
+            owner._waiters = waiters
+    return owner._waiters

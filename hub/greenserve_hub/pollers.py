@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenserve_hub.natives import os, select
@@ -48,7 +49,10 @@ class Poller(Protocol):
         """
 
     def arm(self, fd: int, sides: int) -> None:
-        """Tell of these sides (READ | WRITE) once. Edge pollers tell of all changes and ignore it."""
+        """Tell of these sides (READ | WRITE) once.
+
+        Edge pollers tell of all changes anyhow; asked, they tell of what is ready already, once more.
+        """
 
     def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
         """Wait at most `seconds` (None: until something happens); a list of (descriptor, bits)."""
@@ -92,6 +96,11 @@ class EpollPoller:
 
     def arm(self, fd: int, sides: int) -> None:
         """See Poller."""
+        try:
+            self._epoll.modify(fd, self._bits)
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise
 
     def fileno(self) -> int:
         """See PollablePoller."""
@@ -150,6 +159,11 @@ class KqueuePoller:
 
     def arm(self, fd: int, sides: int) -> None:
         """See Poller."""
+        try:
+            self.register(fd)
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise
 
     def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
         """See Poller."""
@@ -214,9 +228,10 @@ class PollPoller:
         found = self._poll.poll(_FOREVER if seconds is None else _milliseconds(seconds))
         for number, (fd, bits) in enumerate(found):
             if bits & (HANGUP | _NVAL):
-                bits |= self._armed[fd] | HANGUP
+                bits |= self._armed.get(fd, 0) | HANGUP
                 found[number] = (fd, bits)
-            self._watch(fd, self._armed[fd] & ~bits)
+            with suppress(KeyError):  # unregistered since, while a finalizer waited
+                self._watch(fd, self._armed[fd] & ~bits)
         return found
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ however it ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,7 +23,7 @@ from greenserve_hub.keywords import BY_NAME, take_named
 from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.maps import GreenMap
 from greenserve_hub.origins import Origin, origin
-from greenserve_hub.parking import WaitQueue
+from greenserve_hub.parking import Waiter, WaitQueue
 from greenserve_hub.semaphores import Semaphore
 from greenserve_hub.workers import PoolWorker, work
 
@@ -181,7 +182,10 @@ class GreenPool:
         if getcurrent() in self.coroutines_running:
             raise AssertionError("a member of a pool cannot wait for the end of all its members")
         while self.sem.counter < self.size:
-            self._emptied.park("the end of all in", self)
+            waiter = Waiter(get_hub(), "the end of all in", self)
+            if self.sem.counter < self.size:
+                self._emptied.waiting[waiter] = None
+                self._emptied.park_in(waiter)
 
     # Slots and workers -----------------------------------------------------------------------------------
 
@@ -207,11 +211,13 @@ class GreenPool:
         self, hub: Hub, fn: Callable[..., object], args: tuple[Any, ...], origin: Origin | None
     ) -> PoolWorker:
         idle = self._idle
-        while idle:
-            worker = idle.pop()
-            if not worker.dead:  # else killed while it was idle
-                break
-        else:
+        worker = None
+        while idle and worker is None:
+            with suppress(IndexError):  # what runs in between may have taken it
+                worker = idle.pop()
+                if worker.dead:  # killed while it was idle
+                    worker = None
+        if worker is None:
             worker = PoolWorker(work, hub.greenlet)
         worker.job = (self, fn, args, origin)
         return worker

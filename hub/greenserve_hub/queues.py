@@ -6,17 +6,20 @@ nobody can slip in between.
 
 Invariants: while anybody waits to get, the queue is empty; while anybody waits to put, it is full; an item on
 its way to a green thread which an exception (Timeout, kill) reached first goes to the next, or back to the
-head of the queue.
+head of the queue. A finalizer that puts, gets or waits in the midst of this finds them broken for a moment; who goes on
+then sees to it that nobody is left waiting for what is there.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from heapq import heappop, heappush
 from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
-from greenserve_hub.parking import TIMED_OUT, WaitQueue
+from greenserve_hub.loop import get_hub
+from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue
 
 __all__ = ["Empty", "Full", "LifoQueue", "LightQueue", "PriorityQueue", "Queue"]
 
@@ -101,12 +104,23 @@ class Queue(Generic[T]):
         Full when there is no room and not `block`, or none within `timeout` seconds. An exception that
         reaches a waiting green thread after its item was taken finds it taken.
         """
-        if self._getters.waiting and self._getters.wake_one(item):
-            self.unfinished_tasks += 1
-        elif self.maxsize is None or len(self.queue) < self.maxsize:
+        if self._getters.waiting:
+            self.unfinished_tasks += 1  # before somebody can say that it is done
+            if self._getters.wake_one(item):
+                return
+            self._finished()
+        if self.maxsize is None or len(self.queue) < self.maxsize:
             self.unfinished_tasks += 1
             self._put(item)
-        elif not block or self._putters.park("put into", _Offer(self, item), timeout) is TIMED_OUT:
+            if self._getters.waiting:
+                self._match()
+            return
+        if not block:
+            raise Full
+        waiter = Waiter(get_hub(), "put into", _Offer(self, item))
+        self._putters.waiting[waiter] = None
+        self._match()  # there may be room, or somebody who gets, since a moment ago
+        if self._putters.park_in(waiter, timeout) is TIMED_OUT:
             raise Full
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
@@ -115,23 +129,34 @@ class Queue(Generic[T]):
         Empty when there is none and not `block`, or none within `timeout` seconds.
         """
         item: T
-        if self.queue:
-            item = self._get()
-            if self._putters.waiting:
-                self._admit()
-            return item
-        if self._putters.waiting:  # of a channel
-            offer = self._putters.take_one()
-            if offer is not None:
-                self.unfinished_tasks += 1
-                item = offer.item
+        waiter = None
+        while True:
+            if self.queue:
+                try:
+                    item = self._get()
+                except IndexError:
+                    if self.queue:
+                        raise
+                    continue  # somebody took it just now
+                if self._putters.waiting:
+                    self._match()
                 return item
-        if not block:
-            raise Empty
-        item = self._getters.park("get from", self, timeout, self._undo_get)
-        if item is TIMED_OUT:
-            raise Empty
-        return item
+            if self._putters.waiting:  # of a channel
+                offer = self._putters.take_one()
+                if offer is not None:
+                    self.unfinished_tasks += 1
+                    item = offer.item
+                    return item
+            elif not block:
+                raise Empty
+            elif waiter is None:
+                waiter = Waiter(get_hub(), "get from", self)
+            else:
+                self._getters.waiting[waiter] = None
+                item = self._getters.park_in(waiter, timeout, self._undo_get)
+                if item is TIMED_OUT:
+                    raise Empty
+                return item
 
     def put_nowait(self, item: T) -> None:
         """put(item, block=False). Switches: never."""
@@ -144,16 +169,24 @@ class Queue(Generic[T]):
     def resize(self, maxsize: int | None) -> None:
         """Change the limit; items beyond a smaller one stay. Switches: never."""
         self.maxsize = None if maxsize is None or maxsize < 0 else maxsize
-        self._admit()
+        self._match()
 
-    def _admit(self) -> None:
-        # Those who wait to put get the room that there is now.
-        while self.maxsize is None or len(self.queue) < self.maxsize:
-            offer = self._putters.take_one()
-            if offer is None:
+    def _match(self) -> None:
+        # Those who wait to put get the room that there is now, those who wait to get the items.
+        while True:
+            if self._getters.waiting and self.queue:
+                with suppress(IndexError):  # somebody took it just now
+                    self._undo_get(self._get())
+            elif self._putters.waiting and (
+                self._getters.waiting or self.maxsize is None or len(self.queue) < self.maxsize
+            ):
+                offer = self._putters.take_one()
+                if offer is not None:
+                    self.unfinished_tasks += 1
+                    if self.queue or not self._getters.wake_one(offer.item):
+                        self._put(offer.item)
+            else:
                 return
-            self.unfinished_tasks += 1
-            self._put(offer.item)
 
     def _undo_get(self, item: T) -> None:
         if not self._getters.wake_one(item):
@@ -168,6 +201,9 @@ class Queue(Generic[T]):
         """
         if self.unfinished_tasks <= 0:
             raise ValueError("task_done() called more often than items were put in")
+        self._finished()
+
+    def _finished(self) -> None:
         self.unfinished_tasks -= 1
         if not self.unfinished_tasks:
             self._joiners.wake_all()
@@ -175,7 +211,10 @@ class Queue(Generic[T]):
     def join(self) -> None:
         """Wait until each item that came in has been dealt with. Switches: unless all have."""
         while self.unfinished_tasks:
-            self._joiners.park("the tasks of", self)
+            waiter = Waiter(get_hub(), "the tasks of", self)
+            if self.unfinished_tasks:
+                self._joiners.waiting[waiter] = None
+                self._joiners.park_in(waiter)
 
 
 LightQueue = Queue  # eventlet's name for one without join(), which costs nothing here

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from greenlet import getcurrent
 
@@ -15,21 +17,28 @@ from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.errors import ConcurrentUseError, IOClosed
 from greenserve_hub.origins import name_of, stack_of
 from greenserve_hub.parking import TIMED_OUT, Waiter
+from greenserve_hub.pollers import READ, WRITE
 
 
-def wait_readable(descriptor: Descriptor, timeout: float | None = None) -> None:
-    """Wait until there is something to read. Switches: always.
+def wait_readable(descriptor: Descriptor, timeout: float | None = None, drained: bool = False) -> None:
+    """Wait until there is something to read. Switches: always; or with `drained`, unless an edge has come since.
 
-    TimeoutError after `timeout` s, IOClosed, ConcurrentUseError.
+    `drained`: it was, by drained() since the last read, so that an edge from then on is remembered. TimeoutError after
+    `timeout` s, IOClosed, ConcurrentUseError.
     """
-    waiter = Waiter(descriptor.hub, "read", descriptor)
+    hub = descriptor.hub
+    waiter = Waiter(hub, "read", descriptor)
     wake = waiter.wake
     if descriptor.closed:
         raise IOClosed(str(descriptor))
     if descriptor.reader is not None:
         raise _second(descriptor, "read", descriptor.reader)
-    descriptor.on_readable(wake)
+    if drained and descriptor.readable and descriptor.readable is not True:
+        return
+    descriptor.reader = wake  # with nothing in between that would let in a turn of the hub, and so an edge
     try:
+        if not drained or not hub.edge:
+            hub.poller.arm(descriptor.fd, READ)
         if waiter.park(timeout) is TIMED_OUT:
             raise TimeoutError("timed out")
     finally:
@@ -39,19 +48,24 @@ def wait_readable(descriptor: Descriptor, timeout: float | None = None) -> None:
         raise IOClosed(str(descriptor))
 
 
+wait_for_more: Final = partial(wait_readable, drained=True)
+
+
 def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
     """Wait until there is room to write. Switches: always.
 
     TimeoutError after `timeout` s, IOClosed, ConcurrentUseError.
     """
-    waiter = Waiter(descriptor.hub, "write", descriptor)
+    hub = descriptor.hub
+    waiter = Waiter(hub, "write", descriptor)
     wake = waiter.wake
     if descriptor.closed:
         raise IOClosed(str(descriptor))
     if descriptor.writer is not None:
         raise _second(descriptor, "write", descriptor.writer)
-    descriptor.on_writable(wake)
+    descriptor.writer = wake
     try:
+        hub.poller.arm(descriptor.fd, WRITE)  # there may be room since a moment ago
         if waiter.park(timeout) is TIMED_OUT:
             raise TimeoutError("timed out")
     finally:

@@ -39,7 +39,7 @@ def reopen(hub: Hub) -> None:
         if deadline.args[:1] != (current,):  # else it is a Timeout of the one that goes on
             deadline.disarm()
     for waiter in hub.parked.values():
-        waiter.woken = True
+        waiter.leave_behind()
     if in_callback:
         end_with_hub()
         hub.ready.append((end_child, ()))

@@ -4,7 +4,8 @@ Stands on WaitQueue and knows no pool. Waiters are served first come, first serv
 from who gives it to who waits longest, so that nobody can slip in between. Not for use between OS threads.
 
 Invariants: while anybody waits there is no token; a token that was handed to a green thread which an
-exception (Timeout, kill) reached first goes to the next.
+exception (Timeout, kill) reached first goes to the next. They hold whatever a finalizer or signal handler that comes in
+between does, and lets others do while it waits: see parking.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from greenserve_hub.parking import TIMED_OUT, WaitQueue
+from greenserve_hub.loop import get_hub
+from greenserve_hub.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 
 
 def checked_timeout(blocking: bool, timeout: float) -> float | None:
@@ -73,20 +75,27 @@ class Semaphore:
         if self.counter > 0:  # then nobody waits: see release()
             self.counter -= 1
             return True
-        if not blocking:
-            return False
-        if self._waiters is None:
-            self._waiters = WaitQueue()
-        return self._waiters.park("acquire", self, timeout, self._hand_on) is not TIMED_OUT
+        return blocking and self._wait(timeout)
+
+    def _wait(self, timeout: float | None) -> bool:
+        waiters, waiter = waiters_of(self), Waiter(get_hub(), "acquire", self)
+        if self.counter > 0:  # since a moment ago
+            self.counter -= 1
+            return True
+        waiters.waiting[waiter] = None
+        return waiters.park_in(waiter, timeout, self._hand_on) is not TIMED_OUT
 
     def release(self, blocking: bool = True) -> bool:
         """Give a token back, to the one that waits longest if any does. Always True; `blocking` is ignored.
 
         Switches: never.
         """
+        waiters = self._waiters
         # A negative counter is a pool that shrank while its slots were taken: those tokens are gone.
-        if self.counter < 0 or not self._waiters or not self._waiters.wake_one():
-            self.counter += 1
+        while waiters is not None and waiters.waiting and self.counter >= 0:
+            if waiters.wake_one():
+                return True
+        self.counter += 1
         return True
 
     def _hand_on(self, _: Any) -> None:

@@ -24,7 +24,7 @@ from greenserve_hub.green_numbers import note
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import get_hub
 from greenserve_hub.natives import os
-from greenserve_hub.readiness import wait_readable, wait_writable
+from greenserve_hub.readiness import wait_for_more, wait_writable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,18 +44,14 @@ class GreenSocket(socket.socket):
     ConcurrentUseError when two read, or two write, at once.
     """
 
-    __slots__ = ("_descriptor", "_wait")
+    __slots__ = ("_descriptor", "_edge", "_wait")
 
-    def __init__(
-        self,
-        family: int = -1,
-        type: int = -1,
-        proto: int = -1,
-        fileno: int | None = None,  # the standard's names
-    ) -> None:
+    # The parameters have the standard's names.
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         """As socket.socket."""
         super().__init__(family, type, proto, fileno)
         self._descriptor: Descriptor | None = None
+        self._edge: object = None  # what the descriptor knew before the last read
         self._wait: float | None = 0.0 if type != -1 and type & _NONBLOCK else socket.getdefaulttimeout()
         super().setblocking(False)
         note(self)
@@ -125,18 +121,20 @@ class GreenSocket(socket.socket):
         timed = False
         if descriptor is not None and not descriptor.readable and not descriptor.closed and self._wait != 0:
             until, timed = self._until(), True
-            self._await(wait_readable, until)
+            self._await(wait_for_more, until)
         while True:
+            descriptor = self._descriptor
+            self._edge = edge = None if descriptor is None else descriptor.readable
             try:
                 return call(*args, **kwargs)
             except BlockingIOError:
                 if self._wait == 0:
                     raise
-                if self._descriptor is not None:
-                    self._descriptor.drained()
+                if descriptor is not None:
+                    descriptor.drained(edge)
             if not timed:
                 until, timed = self._until(), True
-            self._await(wait_readable, until)
+            self._await(wait_for_more, until)
 
     def _writing(self, flags: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         until: float | None = None
@@ -162,7 +160,7 @@ class GreenSocket(socket.socket):
             and self.family != socket.AF_UNIX
             and self.type == socket.SOCK_STREAM
         ):
-            descriptor.drained()
+            descriptor.drained(self._edge)
 
     def _resolved(self, address: Any) -> Any:
         """An address with a name in it, with what that stands for: looked up below connect(2) it would hold the hub."""

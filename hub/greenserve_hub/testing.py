@@ -37,8 +37,8 @@ class FakeClock:
         self.now = now
 
     def __call__(self) -> float:
-        """The time, in seconds."""
-        return self.now
+        """The time, in seconds. A new object each time, as a real clock's."""
+        return self.now + 0.0
 
     def advance(self, seconds: float) -> None:
         """Let time pass. What is due then runs when the current green thread waits. Switches: never."""

@@ -5,7 +5,8 @@ is work for one more and end after a rest, so a program that stops calling keeps
 
 Facts: an OS thread cannot be interrupted. Consequence: a green thread that is killed, or runs into a Timeout, while
 its call runs goes on at once; the call runs to its end, holding its OS thread, and its result is dropped. A call
-that has not begun by then never runs.
+that has not begun by then never runs. A finalizer may call in the midst of anything here, and wait for it: so no lock
+guards the numbers, which change where CPython lets nobody in (see parking.py).
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from weakref import WeakSet
 
 from greenlet import getcurrent
 
-from greenserve_hub.crossings import Crossing
 from greenserve_hub.errors import HubError
 from greenserve_hub.forks import end_child
+from greenserve_hub.handoffs import Crossing
 from greenserve_hub.loop import find_hub
 from greenserve_hub.natives import _thread
+from greenserve_hub.standins import may_wait
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,7 +51,6 @@ class ThreadPool:
         _pools.add(self)
 
     def _start_over(self) -> None:
-        self._lock = _thread.allocate_lock()
         self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._unclaimed = 0  # put into the queue and not taken yet
         self._idle = 0
@@ -76,7 +77,7 @@ class ThreadPool:
         if not self._size or getattr(_here, "pool", None) is self:
             return fn(*args, **kwargs)
         hub = find_hub()
-        if hub is not None and getcurrent() is hub.greenlet:
+        if hub is not None and getcurrent() is hub.greenlet and not may_wait():
             raise HubError("a callback of the hub cannot wait for an OS thread: spawn a green thread for it")
         call = _Call(
             partial(copy_context().run, fn, *args, **kwargs), Crossing("the OS thread that runs", fn)
@@ -88,20 +89,16 @@ class ThreadPool:
 
         RuntimeError when not a single thread can be had.
         """
-        with self._lock:
-            self._jobs.put(job)
-            self._unclaimed += 1
-            starts = self._unclaimed > self._idle and self.threads < self._size
-            self.threads += starts
-        if starts:
+        self._jobs.put(job)
+        self._unclaimed += 1
+        if self._unclaimed > self._idle and self.threads < self._size:
+            self.threads += 1
             try:
                 _thread.start_new_thread(self._work, ())
             except RuntimeError:
-                with self._lock:
-                    self.threads -= 1
-                    if self.threads:
-                        return  # another will come to it
-                raise
+                self.threads -= 1
+                if not self.threads:
+                    raise  # else another will come to it
 
     def _work(self) -> None:
         _here.pool = self
@@ -111,23 +108,20 @@ class ThreadPool:
 
     def _rest(self, jobs: SimpleQueue[Callable[[], object]]) -> bool:
         """Wait for one job and do it; False when this thread is to end."""
-        with self._lock:
-            if self.threads > self._size:
-                self.threads -= 1
-                return False
-            self._idle += 1
+        if self.threads > self._size:
+            self.threads -= 1
+            return False
+        self._idle += 1
         try:
             job = jobs.get(timeout=_REST if self._seconds_of_rest is None else self._seconds_of_rest)
         except Empty:
-            with self._lock:
-                self._idle -= 1
-                if self._unclaimed > self._idle:
-                    return True  # it came in this very moment, and counted on us
-                self.threads -= 1
-                return False
-        with self._lock:
             self._idle -= 1
-            self._unclaimed -= 1
+            if self._unclaimed > self._idle:
+                return True  # it came in this very moment, and counted on us
+            self.threads -= 1
+            return False
+        self._idle -= 1
+        self._unclaimed -= 1
         job()
         return True
 

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from greenserve_hub.readiness import wait_readable, wait_writable
+from greenserve_hub.readiness import wait_for_more, wait_writable
 from greenserve_hub.sockets import GreenSocket
 
 P = ParamSpec("P")
@@ -27,14 +27,16 @@ class GreenSSLSocket(ssl.SSLSocket, GreenSocket):  # type: ignore[misc]  # types
         """Call until TLS has what it misses."""
         until = self._until()
         while True:
+            descriptor = self._descriptor
+            edge = None if descriptor is None else descriptor.readable
             try:
                 return call(*args, **kwargs)
             except ssl.SSLWantReadError:
                 if self._wait == 0:
                     raise
-                if self._descriptor is not None:
-                    self._descriptor.drained()
-                self._await(wait_readable, until)
+                if descriptor is not None:
+                    descriptor.drained(edge)
+                self._await(wait_for_more, until)
             except ssl.SSLWantWriteError:
                 if self._wait == 0:
                     raise

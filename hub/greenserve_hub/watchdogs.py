@@ -22,7 +22,7 @@ from greenserve_hub.loop import Hub, get_hub, print_error
 from greenserve_hub.natives import _thread, os
 from greenserve_hub.origins import stack_of
 
-Place = tuple[float, int, int, int]
+Place = tuple[float, int, int, int, int]
 
 
 def print_hold(seconds: float, stack: str) -> None:
@@ -119,4 +119,4 @@ def _place(hub: Hub, frame: FrameType) -> Place:
     """Tells one green thread's run, or one callback's, from the next: by what is left of the turn, and its stack."""
     while frame.f_back is not None:
         frame = frame.f_back
-    return hub.now, length_hint(hub.steps), len(hub.deadlines.heap), id(frame)
+    return hub.now, hub.left, length_hint(hub.steps), len(hub.deadlines.heap), id(frame)

@@ -81,13 +81,17 @@ def work() -> None:
             hub._callback_failed()
         worker.generation += 1
         pool._job_ended(worker)
-        if killed or worker is hub.main or len(pool._idle) >= IDLE_WORKERS:
+        idle = pool._idle
+        if killed or worker is hub.main or len(idle) >= IDLE_WORKERS:
             return
-        pool._idle.append(worker)
-        # At rest it holds on to nothing: neither to what the job used, nor to the pool, which holds on to it.
-        del worker, pool, fn, args
+        # At rest it holds on to nothing: neither to what the job used, whose finalizers may wait and so come before it
+        # is to be had, nor to the pool, which holds on to it.
+        del pool, fn, args
+        idle.append(worker)
+        del idle, worker
         try:
-            hub.switch()
+            while cast(PoolWorker, getcurrent()).job is None:
+                hub.switch()
         except BaseException:
             cast(PoolWorker, getcurrent())._end_unstarted(())
             raise

@@ -62,7 +62,7 @@ def test_an_edge_that_nobody_waited_for_is_remembered(pair):
     descriptor = hub.open_descriptor(pair[0].fileno())
     wait_all_blocked()
     assert descriptor.readable  # try first: nothing has proved otherwise
-    descriptor.drained()
+    descriptor.drained(descriptor.readable)
     assert not descriptor.readable
     if not hub.edge:
         descriptor.on_readable(lambda: None)
@@ -76,7 +76,7 @@ def test_after_a_hangup_it_is_readable_for_ever(pair):
     hub, woken = get_hub(), []
     descriptor = hub.open_descriptor(pair[0].fileno())
     wait_all_blocked()
-    descriptor.drained()
+    descriptor.drained(descriptor.readable)
     descriptor.on_readable(lambda: woken.append("reader"))
     descriptor.on_writable(lambda: woken.append("writer"))
     pair[1].close()
@@ -85,7 +85,7 @@ def test_after_a_hangup_it_is_readable_for_ever(pair):
     assert "writer" in woken
     if hub.poller.name != "select":
         assert descriptor.hangup
-        descriptor.drained()
+        descriptor.drained(descriptor.readable)
     assert descriptor.readable
     descriptor.close()
 
@@ -169,7 +169,7 @@ def test_what_a_poll_told_of_one_is_not_handed_to_the_next_of_that_number(pair, 
     def close_and_open():
         second.close()
         fresh.append(hub.open_descriptor(second.fd))
-        fresh[0].drained()
+        fresh[0].drained(fresh[0].readable)
         fresh[0].on_readable(lambda: told.append("reader"))
         fresh[0].on_writable(lambda: told.append("writer"))
 

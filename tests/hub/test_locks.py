@@ -189,7 +189,7 @@ def test_waiting_lets_go_of_an_rlock_taken_twice_and_takes_it_twice_again():
     def wait() -> int:
         with condition, condition:
             condition.wait()
-            return condition._lock._count
+            return condition._lock._again + 1
 
     green = spawn(wait)
     sleep()

@@ -24,7 +24,8 @@ from typing import Any, Final
 from greenserve_hub.locals import local
 from greenserve_hub.natives import _thread
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
-from greenserve_hub.patching.versions import INTERPRETERS_LOCKS, PythonSimpleQueue, condition_parts
+from greenserve_hub.patching.thread_queues import SimpleQueue as GreenSimpleQueue
+from greenserve_hub.patching.versions import INTERPRETERS_LOCKS, condition_parts
 from greenserve_hub.thread_pools import threads_of_pools
 
 _LOCK: Any = type(_thread.allocate_lock())
@@ -164,7 +165,7 @@ def _twin_of_local(native: Any) -> Any:
 def _twin_of_queue(native: Any) -> Any:
     if _thread._count() > threads_of_pools():
         return native
-    twin = PythonSimpleQueue()
+    twin = GreenSimpleQueue()
     while not native.empty():
         twin.put(native.get_nowait())
     return twin

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -21,7 +22,7 @@ from greenlet import getcurrent, greenlet
 from greenserve_hub.forks import end_child, is_last
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.natives import _thread, signal
-from greenserve_hub.parking import WaitQueue
+from greenserve_hub.parking import Waiter, WaitQueue
 from greenserve_hub.patching.green_thread import SignalBody
 from greenserve_hub.signals import wake_on_signals
 
@@ -57,14 +58,9 @@ class _Handler:
                 )  # the kernel's wait is resumed after this: end it, for what we have woken
             return
         # If the handler waits, who was interrupted goes on in the next turn.
-        interrupted = [current]
-        hub.ready.append((_resume, (interrupted,)))
-        try:
-            body.switch(hub, number, frame)
-        finally:
-            interrupted.clear()
-            if not body.dead:
-                body.parent = hub.greenlet
+        waiter = Waiter(hub, "a signal handler")
+        waiter.wake()
+        waiter.park(switch=partial(_lend, waiter, body, hub, number, frame))
 
     def _run(self, hub: Hub, number: int, frame: FrameType | None) -> None:
         try:
@@ -82,9 +78,14 @@ class _Handler:
         hub.main.throw(error)
 
 
-def _resume(interrupted: list[greenlet]) -> None:
-    if interrupted:
-        interrupted.pop().switch()
+def _lend(waiter: Waiter, body: SignalBody, hub: Hub, *args: object) -> None:
+    try:
+        body.switch(hub, *args)
+    finally:
+        if body.dead:
+            waiter.end()
+        else:
+            body.parent = hub.greenlet
 
 
 def _ring() -> None:

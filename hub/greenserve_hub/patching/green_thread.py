@@ -20,12 +20,14 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.crossings import Event
 from greenserve_hub.greenthreads import GreenThread
+from greenserve_hub.handoffs import hand_off
 from greenserve_hub.locals import forget_locals, local
 from greenserve_hub.loop import Hub, find_hub
 from greenserve_hub.native_waits import take
 from greenserve_hub.natives import _thread
 from greenserve_hub.patching import versions
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
+from greenserve_hub.patching.thread_queues import SimpleQueue
 from greenserve_hub.thread_pools import threads_of_pools
 
 _running = 0
@@ -163,8 +165,8 @@ class EndLock(ThreadLock):
         """Let all go on. Repeatable. Switches: never."""
         if self._held.locked():
             self._held.release()
-        while self._line:
-            self._line.pop(0).wake()
+        while hand_off(self._line):
+            pass
 
 
 class End:
@@ -358,6 +360,7 @@ __all__ = [
     "End",
     "EndLock",
     "Sentinel",
+    "SimpleQueue",
     "ThreadBody",
     "ThreadHandle",
     "ThreadLock",

@@ -1,29 +1,33 @@
 """ThreadLock and ThreadRLock: what threading.Lock and RLock are in a patched program.
 
 Facts: a patched program has green threads and OS threads (the pools of thread_pools.py, a C library's own), and
-logging, queue and the import system use one lock from both. Consequence: whether a lock is held is kept in a native
-one, which the C interpreter makes atomic; who waits stands in a line of Crossings, so that a green thread lets its hub
-go on and an OS thread simply blocks. The hub's own Lock (locks.py) is cheaper and stays within one hub.
+logging, queue and the import system use one lock from both. CPython's are one call of C each, so that a finalizer or a
+signal handler may take a lock in the midst of whatever else happens to it. Consequence: whether a lock is held, and by
+whom, is kept in a native lock or a dictionary, which the C interpreter makes atomic; who waits stands in a line
+(handoffs.py), so that a green thread lets its hub go on and an OS thread simply blocks. The hub's own Lock (locks.py)
+is cheaper and stays within one hub.
 
 Invariants: first come, first served: a lock that is let go while somebody waits passes on without becoming free, so
 that one who takes it again at once starves nobody. Whoever steps into the line looks at the lock once more, and whoever
-sets the lock free looks at the line once more: neither can miss the other.
+sets the lock free looks at the line once more: neither can miss the other. No state needs a second step to be true: an
+RLock is owned from the call that takes it, and counts only how often it was taken again. At the interpreter's end, when
+greenlet knows no current green thread any more, nobody else can run, so that every lock is to be had: finalizers go
+through.
 """
 
 from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from greenserve_hub.crossings import Crossing
-from greenserve_hub.errors import HubError
-from greenserve_hub.loop import find_hub
+from greenserve_hub.handoffs import Line, hand_off, nudge, wait_in_line
 from greenserve_hub.natives import _thread
 
-_IN_CALLBACK = 0.1  # seconds
 _MOST: float = _thread.TIMEOUT_MAX
+_LAST: Any = object()  # who runs when the interpreter ends
 
 
 class ThreadLock:
@@ -34,8 +38,7 @@ class ThreadLock:
     def __init__(self) -> None:
         """Not held."""
         self._held = _thread.allocate_lock()
-        # A list: a deque takes 600 bytes from the start, and lines are short.
-        self._line: list[Crossing] = []
+        self._line: Line = []
 
     def __init_subclass__(cls) -> None:
         """TypeError, as the native one's, but for ours."""
@@ -55,67 +58,24 @@ class ThreadLock:
         return self._held.acquire(False) or self._stand_in_line(None)
 
     def _stand_in_line(self, timeout: float | None) -> bool:
-        hub = find_hub()
-        if hub is not None and getcurrent() is hub.greenlet:
-            return self._wait_in_callback(timeout)
-        crossing = Crossing("acquire", self)
-        self._line.append(crossing)
-        if self._held.acquire(False):
-            # It was set free before we stood in line. Nobody else can have taken us out: only who holds it does.
-            self._line.remove(crossing)
+        if _me() is _LAST:
             return True
-        try:
-            crossing.park(timeout)
-        except BaseException:
-            if not self._leave(crossing):
-                self.release()
-            raise
-        return not self._leave(crossing)
+        return wait_in_line(self._line, self, self._take, self.release, timeout, in_hub=True)
 
-    def _wait_in_callback(self, timeout: float | None) -> bool:
-        # The hub can't give way. An OS thread that holds the lock is done soon; a green thread would wait for the hub.
-        if self._held.acquire(timeout=_IN_CALLBACK if timeout is None else min(timeout, _IN_CALLBACK)):
-            return True
-        if timeout is not None and timeout <= _IN_CALLBACK:
-            return False
-        raise HubError(f"a callback of the hub can't wait for {self!r}: spawn a green thread for it")
-
-    def _leave(self, crossing: Crossing) -> bool:
-        """Step out of the line; False if the lock is this one's already."""
-        if crossing.granted:
-            return False
-        try:
-            self._line.remove(crossing)
-        except ValueError:
-            return False
-        return True
+    def _take(self) -> bool:
+        return self._held.acquire(False)
 
     def release(self) -> None:
         """As threading.Lock.release. From any OS thread. Switches: never."""
         held, line = self._held, self._line
-        if not line:
-            held.release()  # RuntimeError when it is not held
-        elif not held.locked():
-            raise RuntimeError("release unlocked lock")
-        elif self._pass_on():
-            return
-        else:
-            held.release()
-        # Who came meanwhile may have looked at the lock just before it was free.
-        while line and held.acquire(False):
-            if self._pass_on():
+        if line:
+            if not held.locked():
+                raise RuntimeError("release unlocked lock")
+            if hand_off(line):
                 return
-            held.release()
-
-    def _pass_on(self) -> bool:
-        # For whoever holds it.
-        try:
-            crossing = self._line.pop(0)
-        except IndexError:
-            return False
-        crossing.granted = True
-        crossing.wake()
-        return True
+        held.release()  # RuntimeError when it is not held
+        if line:
+            nudge(line)
 
     def locked(self) -> bool:
         """Whether it is held. Switches: never."""
@@ -129,7 +89,12 @@ class ThreadLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Release. Switches: never."""
-        self.release()
+        if self._line:
+            self.release()
+        else:
+            self._held.release()
+            if self._line:
+                nudge(self._line)
 
     def _at_fork_reinit(self) -> None:
         self._held = _thread.allocate_lock()
@@ -144,48 +109,80 @@ class ThreadLock:
 class ThreadRLock:
     """threading.RLock: its owner, a green thread or an OS thread, may acquire it again."""
 
-    __slots__ = ("__weakref__", "_block", "_count", "_owner")
+    __slots__ = ("__weakref__", "_again", "_line", "_owner")
 
     def __init__(self, *ignored: object, **named: object) -> None:
         """Not held. Arguments are ignored, as by the native one; from Python 3.15 on a TypeError."""
         if (ignored or named) and sys.version_info >= (3, 15):
             raise TypeError("RLock() takes no arguments")
-        self._block = ThreadLock()
-        self._owner: greenlet | None = None
-        self._count = 0
+        self._owner: dict[int, greenlet] = {}  # 0: who holds it
+        self._again = 0  # how often that one has taken it besides
+        self._line: Line = []
 
     def __repr__(self) -> str:
         """As that of the native one."""
-        state = "locked" if self._block.locked() else "unlocked"
-        owner = 0 if self._owner is None else id(self._owner)
+        owner = self._owner.get(0)
+        state = "unlocked" if owner is None else "locked"
+        count = 0 if owner is None else self._again + 1
         name = f"{type(self).__module__}.{type(self).__qualname__}"
-        return f"<{state} {name} object owner={owner} count={self._count} at {id(self):#x}>"
+        return f"<{state} {name} object owner={0 if owner is None else id(owner)} count={count} at {id(self):#x}>"
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As threading.RLock.acquire. Switches: when another holds it."""
-        current = _me()
-        if self._owner is current:
-            _checked(blocking, timeout)
-            self._count += 1
+        seconds = None if blocking and timeout == -1 else _checked(blocking, timeout)
+        owner, current = self._owner, _me()
+        if owner.get(0) is current:
+            self._again += 1
             return True
-        if not self._block.acquire(blocking, timeout):
-            return False
-        self._owner = current
-        self._count = 1
-        return True
+        return owner.setdefault(0, current) is current or (seconds != 0 and self._stand_in_line(seconds))
+
+    def _stand_in_line(self, timeout: float | None) -> bool:
+        if _me() is _LAST:
+            return True
+        return wait_in_line(self._line, self, self._take, self._let_go, timeout, in_hub=True)
+
+    def _take(self) -> bool:
+        owner, current = self._owner, _me()
+        return 0 not in owner and owner.setdefault(0, current) is current  # else it may be this one's already
 
     def release(self) -> None:
         """As threading.RLock.release. Switches: never."""
-        if self._owner is not _me():
+        owner = self._owner
+        try:
+            current = getcurrent()
+        except RuntimeError:
+            current = _LAST
+        if owner.get(0) is not current:
+            if current is _LAST or current is None:
+                return
             raise RuntimeError("cannot release un-acquired lock")
-        self._count -= 1
-        if not self._count:
-            self._owner = None
-            self._block.release()
+        if self._again:
+            self._again -= 1
+        elif self._line:
+            self._let_go()
+        else:
+            del owner[0]
+            if self._line:
+                nudge(self._line)
+
+    def _let_go(self) -> None:
+        line = self._line
+        if not hand_off(line, self._owner):
+            del self._owner[0]
+            if line:
+                nudge(line)
 
     def __enter__(self) -> bool:
         """Acquire. Switches: when another holds it."""
-        return self.acquire()
+        owner = self._owner
+        try:
+            current = getcurrent()
+        except RuntimeError:
+            current = _LAST
+        if owner.get(0) is current:
+            self._again += 1
+            return True
+        return owner.setdefault(0, current) is current or self._stand_in_line(None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -195,39 +192,41 @@ class ThreadRLock:
 
     def locked(self) -> bool:
         """Whether anybody holds it. Switches: never."""
-        return self._block.locked()
+        return bool(self._owner)
 
     # What threading.Condition asks of a lock
 
     def _is_owned(self) -> bool:
-        return self._owner is _me()
+        return self._owner.get(0) is _me()
 
-    def _release_save(self) -> tuple[int, greenlet | None]:
-        if not self._count:
+    def _release_save(self) -> tuple[int, greenlet]:
+        owner = self._owner.get(0)
+        if owner is None:
             raise RuntimeError("cannot release un-acquired lock")
-        state = self._count, self._owner
-        self._count, self._owner = 0, None
-        self._block.release()
+        state = self._again, owner
+        self._again = 0
+        self._let_go()
         return state
 
-    def _acquire_restore(self, state: tuple[int, greenlet | None]) -> None:
-        self._block.acquire()
-        self._count, self._owner = state
+    def _acquire_restore(self, state: tuple[int, greenlet]) -> None:
+        self.acquire()
+        self._again, _ = state
 
     def _recursion_count(self) -> int:
-        return self._count if self._owner is _me() else 0
+        return self._again + 1 if self._is_owned() else 0
 
     def _at_fork_reinit(self) -> None:
-        self._block._at_fork_reinit()
-        self._owner = None
-        self._count = 0
+        self._owner = {}
+        self._again = 0
+        self._line = []
 
 
-def _me() -> greenlet | None:
+def _me() -> Any:
     try:
-        return getcurrent()
+        current: greenlet | None = getcurrent()
     except RuntimeError:
-        return None  # the interpreter is at its end, and so is everybody else
+        return _LAST
+    return _LAST if current is None else current  # as older greenlets say it
 
 
 def _checked(blocking: bool, timeout: float) -> float | None:

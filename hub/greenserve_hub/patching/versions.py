@@ -9,7 +9,6 @@ the OS thread that it runs in (set_name).
 
 from __future__ import annotations
 
-import queue
 import selectors
 import subprocess
 import sys
@@ -24,8 +23,6 @@ from greenserve_hub.natives import _thread
 _HANDLES: Final = sys.version_info >= (3, 13)
 _HANDLE: Final = "_os_thread_handle" if sys.version_info >= (3, 14) else "_handle"  # Thread's, of its handle
 
-# queue.SimpleQueue is in C, over a lock of C; this is the same in Python, over threading's.
-PythonSimpleQueue: Final[Any] = queue._PySimpleQueue  # type: ignore[attr-defined]
 # Locks that the interpreter and threading.py use in their own way.
 INTERPRETERS_LOCKS: Final = frozenset({"_tstate_lock", "_shutdown_locks_lock"})
 # Where selectors keep what they ask the kernel with, as it was at their import.
@@ -140,7 +137,7 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
     return {
         "_thread": both | c_module,
         "threading": both | module,
-        "queue": {"SimpleQueue": PythonSimpleQueue},
+        "queue": {"SimpleQueue": green.SimpleQueue},
     }
 
 
@@ -153,6 +150,7 @@ def settle_threading(green: Any) -> None:
         (green.local, "_local"),
     ):
         one.__module__, one.__qualname__ = "_thread", name
+    green.SimpleQueue.__module__ = "queue"
     main: Any = threading.main_thread()
     for thread in {*active_threads().values(), *threading._dangling} - {main}:  # type: ignore[attr-defined]
         _settle_end(thread, green)

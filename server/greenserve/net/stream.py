@@ -21,7 +21,8 @@ from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.greenthreads import sleep
 from greenserve_hub.loop import Hub
 from greenserve_hub.natives import fcntl, os, select, termios
-from greenserve_hub.readiness import wait_readable, wait_writable
+from greenserve_hub.pollers import WRITE
+from greenserve_hub.readiness import wait_for_more, wait_writable
 
 READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body
 JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a second piece for the kernel
@@ -60,15 +61,16 @@ class Stream:
 
         Raises PeerGone.
         """
+        descriptor = self.descriptor
+        edge = descriptor.readable
         try:
             data = self.sock.recv(size)
         except BlockingIOError:
-            self.descriptor.drained()
+            descriptor.drained(edge)
             raise
         except OSError as error:
             raise self._gone(error) from None
-        if 0 < len(data) < size and self._short_is_all:
-            descriptor = self.descriptor
+        if 0 < len(data) < size and self._short_is_all and descriptor.readable is edge:
             descriptor.readable = descriptor.hangup  # drained(), without the call
         return data
 
@@ -81,11 +83,15 @@ class Stream:
         if descriptor.readable:
             descriptor.hub.call_soon(callback)
         else:
-            descriptor.on_readable(callback)
+            descriptor.reader = callback  # on_readable(), without the call: no edge may come in between
+            if not descriptor.hub.edge:
+                descriptor.on_readable(callback)
 
     def when_writable(self, callback: Callable[[], object]) -> None:
         """Call back once, from the hub, when what send_now has left can go on. Switches: never."""
-        self.descriptor.on_writable(callback)
+        descriptor = self.descriptor
+        descriptor.writer = callback
+        descriptor.hub.poller.arm(descriptor.fd, WRITE)  # there may be room since a moment ago
 
     def send_now(self, first: bytes | memoryview, second: bytes | memoryview = b"") -> int:
         """Send what the kernel takes at once of two pieces; how many bytes. Switches: never. Raises PeerGone."""
@@ -104,7 +110,7 @@ class Stream:
             if self.descriptor.readable:
                 with contextlib.suppress(BlockingIOError):
                     return self.receive_now(size)
-            wait(wait_readable)
+            wait(wait_for_more)
 
     def send(self, data: bytes, wait: Wait) -> None:
         """All of `data`. Switches: when the peer reads slowly. Raises PeerGone."""

@@ -23,7 +23,7 @@ from typing import Final
 from greenserve.errors import PeerGone
 from greenserve.net.stream import Stream, Wait
 from greenserve_hub.greenthreads import sleep
-from greenserve_hub.readiness import wait_readable
+from greenserve_hub.readiness import wait_for_more
 
 # A connection keeps the memory of the largest that it had: one record, with what encryption adds to it.
 _PIECE: Final = 16 * 1024  # bytes encrypted at once (RFC 8446 §5.1: the largest record)
@@ -233,7 +233,7 @@ class TLSStream(Stream):
             if self.descriptor.readable or self._has_more:
                 with contextlib.suppress(BlockingIOError):
                     return self.receive_now(size)
-            wait(wait_readable)
+            wait(wait_for_more)
 
     def send_file(self, fd: int, offset: int, count: int, wait: Wait) -> int:
         """Not to be had: the kernel does not encrypt. Raises OSError, as Stream's for what cannot be sent so."""

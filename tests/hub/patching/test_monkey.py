@@ -258,11 +258,11 @@ def test_ours_stay_native():
     said = run(
         """
         import greenserve_hub.pollers, greenserve_hub.thread_pools as pools, greenserve_hub.natives as natives
-        print(type(pools.shared._lock).__name__, natives.time.sleep.__name__, natives.select.epoll.__module__)
+        print(type(pools.shared._jobs).__module__, natives.time.sleep.__name__, natives.select.epoll.__module__)
         print(greenserve.threads.execute(lambda: 5))
         """
     )
-    assert said == "lock sleep select\n5\n"
+    assert said == "_queue sleep select\n5\n"
 
 
 def test_what_is_patched_is_pickled_by_its_name_and_is_the_native_one_where_nothing_is_patched():

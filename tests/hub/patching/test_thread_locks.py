@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from tests.support.times import MS, eventually
 
 from greenserve_hub import Timeout, get_hub, kill, sleep, spawn
+from greenserve_hub.crossings import Event
 from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
 from greenserve_hub.threads import execute
 
@@ -192,35 +192,29 @@ def test_an_rlock_is_its_owners():
         lock._release_save()
 
 
-def test_a_callback_of_the_hub_waits_for_an_os_thread_only(errors: list[BaseException]):
-    lock, held, got = ThreadLock(), threading.Event(), []
-    # The native ones of this process that is not patched: the OS thread waits until the hub is in the callback.
-    in_callback = threading.Event()
+@pytest.mark.parametrize("where", [in_os_thread, spawn])
+def test_a_callback_of_the_hub_waits_for_it_and_the_others_go_on(where: Callable[..., Any], lock: Lock):
+    held, done, hub, got = Event(), Event(), get_hub(), []
 
     def hold() -> None:
         with lock:
             held.set()
-            in_callback.wait()
+            done.wait()
 
-    def callback() -> None:
-        in_callback.set()
-        got.append(lock.acquire())
-
-    in_os_thread(hold)
+    where(hold)
     held.wait()
-    get_hub().call_soon(callback)
-    sleep()
-    sleep()
-    assert got == [True]
-    get_hub().call_soon(lambda: got.append(lock.acquire(timeout=MS)))  # held by the green threads' own hub
-    sleep()
-    assert got == [True, False]
-    get_hub().call_soon(lock.acquire)
-    sleep()
-    assert [str(error) for error in errors] == [
-        f"a callback of the hub can't wait for {lock!r}: spawn a green thread for it"
-    ]
-    errors.clear()
+    hub.call_soon(lambda: got.append(lock.acquire(timeout=MS)))
+    hub.call_soon(lambda: got.append((lock.acquire(), lock.release())))
+    while not got:
+        sleep(MS)
+    for _ in range(3):
+        sleep()
+    assert got == [False]
+    done.set()
+    while len(got) < 2:
+        sleep(MS)
+    assert got == [False, (True, None)]
+    assert not lock.locked()
 
 
 def test_is_free_after_a_fork(lock: Lock):
