@@ -125,12 +125,12 @@ def test_the_wakeup_descriptor_goes_back_to_who_had_it(listener: Listener) -> No
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_in_the_child_of_a_fork_it_has_ended(thread: SignalThread, listener: Listener) -> None:
     read, write = os.pipe()
-    before = {(fd, what) for fd, what in open_files().items() if what.startswith("pipe:")}
+    pipe = {(fd, what) for fd, what in open_files().items() if fd in (thread._reader, thread._writer)}
     child = os.fork()
     if not child:
         try:
             os.kill(os.getpid(), signal.SIGUSR1)  # which the parent must not hear of
-            left = before - set(open_files().items())
+            left = pipe - set(open_files().items())
             os.write(write, f"{len(left)} {signal.set_wakeup_fd(-1)}".encode())
         finally:
             os._exit(0)
