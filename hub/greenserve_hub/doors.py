@@ -81,7 +81,10 @@ class Door:
         while reader is not None and len(reader.read(_MANY) or b"") == _MANY:
             pass
         calls = self._calls
-        into.extend(starmap(calls.popleft, repeat((), len(calls))))
+        try:
+            into.extend(starmap(calls.popleft, repeat((), len(calls))))
+        except IndexError:
+            pass  # a stand-in has moved them, just after they were counted
 
     def close(self) -> None:
         """Give the descriptor back; later calls are dropped."""
