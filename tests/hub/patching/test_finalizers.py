@@ -110,4 +110,3 @@ def test_a_finalizer_logs_while_others_log():
     assert work(ThreadLock(), finalizer) == ROUNDS * WORKERS
     gc.collect()
     assert told == ["ended"] * ROUNDS * WORKERS
-
