@@ -167,7 +167,7 @@ _waking = ExitStack()
 _user_fd = -1
 
 
-def set_wakeup_fd(fd: int, *, warn_on_full_buffer: bool = True) -> int:
+def set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
     """As signal.set_wakeup_fd; without one of the program's, the hub's own is in place. Switches: never."""
     global _user_fd
     ours = signal.set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
