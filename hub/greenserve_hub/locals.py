@@ -119,9 +119,9 @@ def _mine(self: local) -> dict[str, Any]:
     impl: _Impl = _get(self, "_local__impl")
     try:
         token = _token_of(getcurrent())
-    except (RuntimeError, AttributeError):
-        return impl.at_end  # greenlet knows no current one any more
-    mine = impl.values.get(token)
+        mine = impl.values.get(token)
+    except (RuntimeError, AttributeError, TypeError):
+        return impl.at_end  # greenlet knows no current one any more, or the module weakref was taken apart
     if mine is not None:
         return mine
     # First use in this thread.
