@@ -9,8 +9,6 @@ greenserve_hub, in a green thread of its own: nobody else waits.
 from __future__ import annotations
 
 import contextlib
-import os
-import select
 import socket
 import struct
 import sys
@@ -18,6 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from greenserve_hub.natives import os, select
 
 _USAGE = "usage: python -m greenserve.attach PID\n"
 _PATIENCE = (

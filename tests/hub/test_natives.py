@@ -15,7 +15,7 @@ from greenserve_hub import natives
 from greenserve_hub.patching import monkey
 
 # The program's own handlers, which are to be as its others are.
-ALLOWED = {"single.py: signal.signal"}
+ALLOWED = {"starting.py: signal.getsignal", "starting.py: signal.signal"}
 
 
 def functions() -> set[str]:

@@ -336,7 +336,7 @@ def draining(client: Client) -> None:
     """The server stops while a body comes."""
     data = request("/echo", "POST", b"hello")
     client.send(data[:-2])
-    client.server._begin_stop(5)
+    client.server._stop.begin(5, 0, False)
     client.settle()
     client.send(data[-2:])
 

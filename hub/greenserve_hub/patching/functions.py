@@ -24,7 +24,7 @@ class Builtin:
     __module__: str
     __wrapped__: Callable[..., Any]  # where inspect.signature() looks
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
         raise NotImplementedError  # the class of each has its function here
 

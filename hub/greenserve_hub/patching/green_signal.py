@@ -136,7 +136,7 @@ _masks_of_main: dict[
 _forked: greenlet | None = None  # in a child: whom it has instead of the main green thread
 
 
-def pthread_sigmask(how: int, mask: Iterable[int], /) -> set[Any]:
+def pthread_sigmask(how: int, mask: Iterable[int]) -> set[Any]:
     """As signal.pthread_sigmask. Switches: never.
 
     The OS thread has the mask of its main green thread. That of another, which may block all signals for itself, holds

@@ -7,7 +7,6 @@ debugging.py and embedded.py from the watchdog's thread.
 from __future__ import annotations
 
 import _socket
-import _thread
 import contextlib
 import linecache
 import logging
@@ -20,8 +19,8 @@ from types import FrameType
 from typing import Any, Final
 
 from greenserve.net import Server
+from greenserve_hub.natives import _thread, time
 from greenserve_hub.natives import socket as native
-from greenserve_hub.natives import time
 from greenserve_hub.patching import is_monkey_patched
 from greenserve_hub.sockets import GreenSocket
 

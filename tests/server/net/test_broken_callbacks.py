@@ -188,7 +188,7 @@ def test_a_drain(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: 
         monkeypatch.setattr(
             Connection, "_take_late", _failing(Connection._take_late, lambda one: one is broken)
         )
-        server._begin_stop(5)
+        server._stop.begin(5, 0, False)
         wait_all_blocked()
         assert all(connection.state is State.CLOSED for _, connection in clients)
         assert server.wait(1)

@@ -38,7 +38,6 @@ from tests.support.running import in_one_hub
 from greenserve import Server
 from greenserve.net.faults import NOT_OURS, OF_THE_PEER
 from greenserve.net.states import State
-from greenserve_hub.deadlines import NEVER
 from greenserve_hub.testing import wait_all_blocked
 
 _ERRORS = (
@@ -122,7 +121,7 @@ class _Bench:
         server = self._server
         assert server is not None
         got = self._live(server, life, plan)
-        if server._stop_by == NEVER:
+        if not server.is_stopping:
             mine, other = socket.socketpair()
             with mine:
                 other.setblocking(False)

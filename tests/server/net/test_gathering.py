@@ -110,7 +110,7 @@ def test_a_stop_lets_it_come(tmp_path: Path) -> None:
     ):
         client.send(request("/", "POST", b"hello")[:-1])
         sleep(1)
-        server._begin_stop(20)
+        server._stop.begin(20, 0, False)
         sleep(5)
         answer = client.send(b"o").answer()
         assert (answer.body, answer.closes, client.rest()) == (b"hello", True, b"")
