@@ -37,8 +37,8 @@ def has_begun() -> bool:
 def deadlock() -> Deadlock:
     """The error of who waits for another, and without a timeout. Switches: never."""
     return Deadlock(
-        "nobody is left to end this wait: the interpreter is at its end, where finalizers run alone. Give it a timeout, or "
-        "wait in a function of atexit"
+        "nobody is left to end this wait: the interpreter is at its end, where finalizers run alone. Give it a "
+        "timeout, or wait in a function of atexit"
     )
 
 

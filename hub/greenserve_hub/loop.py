@@ -351,9 +351,9 @@ def get_hub() -> Hub:
     try:
         hub: Hub = _current.hub
     except AttributeError:
-        # One that is made at the interpreter's end is not for find_hub(), and so not for patched functions.
-        here, name = vars(_current), "last" if finalization.has_begun() else "hub"
-        hub = here.get(name) or here.setdefault(name, Hub())
+        hub = vars(_current).get("last") or Hub(make_poller("auto") if finalization.has_begun() else None)
+        # One of the interpreter's end is not for find_hub(), and so not for patched functions.
+        setattr(_current, "last" if finalization.has_begun() else "hub", hub)
     return hub
 
 

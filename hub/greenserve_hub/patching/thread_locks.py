@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from greenlet import getcurrent, greenlet
 
@@ -30,6 +30,7 @@ from greenserve_hub.natives import _thread
 
 _MOST: float = _thread.TIMEOUT_MAX
 _LAST: Any = object()  # who runs when the interpreter ends
+_WAITS: Final = threading.Condition.wait.__code__
 
 
 class ThreadLock:
@@ -227,7 +228,7 @@ class ThreadRLock:
 
 def _is_left(timeout: float | None) -> bool:
     """Return True if the interpreter's end leaves a lock that is held to who comes, as its owner goes on no more."""
-    if timeout is None and sys._getframe(3).f_code is threading.Condition.wait.__code__:
+    if timeout is None and sys._getframe(3).f_code is _WAITS:
         raise deadlock()  # what it waits for is to be let go by another
     return timeout is None
 
