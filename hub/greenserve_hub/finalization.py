@@ -59,7 +59,7 @@ class _Dropped:
 
 def _prepare() -> None:
     # Nobody reads this attribute any more. The collection comes before it is dropped, unless it is turned off.
-    sys.__interactivehook__ = _Dropped()  # type: ignore[attr-defined]
+    vars(sys)["__interactivehook__"] = _Dropped()
     gc.callbacks.append(_look)
 
 
