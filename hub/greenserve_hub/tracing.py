@@ -35,8 +35,6 @@ _WORKERS: Final = "greenserve_hub.workers"
 # As they are before anybody patches them: pydevd has one that warns of its use, and keeps what was there.
 _set_trace: Final = getattr(sys.modules.get("pydevd_tracing"), "_original_settrace", sys.settrace)
 _set_profile: Final = sys.setprofile
-# Gives the trace function that a debugger wants in every green thread, which it does not know to begin.
-debuggers: Callable[[], Any] | None = None
 _current = _thread._local()  # .exchange, of an OS thread where there is one
 
 
@@ -98,7 +96,7 @@ class _Exchange:
 
     def __init__(self) -> None:
         self.kinds = (
-            _Kept(sys.gettrace, _set_trace, lambda: threading.gettrace() or (debuggers and debuggers())),
+            _Kept(sys.gettrace, _set_trace, threading.gettrace),
             _Kept(sys.getprofile, _set_profile, threading.getprofile),
         )
         self._before: Any = greenlets.settrace(self)  # somebody else's, called as before

@@ -39,12 +39,16 @@ class DapClient:
         return self.answer_to(self.send(command, **arguments))
 
     def event(self, name: str) -> Message:
-        body: Message = self._until(lambda one: one["type"] == "event" and one["event"] == name).get("body", {})
+        body: Message = self._until(lambda one: one["type"] == "event" and one["event"] == name).get(
+            "body", {}
+        )
         return body
 
     def attach(self, path: str, line: int) -> None:
         """Until the program goes on, with one breakpoint."""
-        self.ask("initialize", adapterID="debugpy", linesStartAt1=True, columnsStartAt1=True, pathFormat="path")
+        self.ask(
+            "initialize", adapterID="debugpy", linesStartAt1=True, columnsStartAt1=True, pathFormat="path"
+        )
         attached = self.send("attach", justMyCode=False)
         self.event("initialized")
         self.ask("setBreakpoints", source={"path": path}, breakpoints=[{"line": line}])

@@ -18,7 +18,6 @@ import sys
 import threading
 from typing import Any, Final
 
-from greenserve_hub import tracing
 from greenserve_hub.patching.green_thread import ThreadBody
 from greenserve_hub.patching.import_hooks import when_imported
 
@@ -37,12 +36,6 @@ def _follow(debugger: Any) -> None:
     kept = [vars(module).pop(name, None) for module in (_thread, threading) for name in _WRAPPED]
     if any(kept):
         debugger.patch_thread_modules()
-    if sys.version_info < (3, 12):
-
-        def trace() -> Any:
-            return getattr(debugger.get_global_debugger(), "trace_dispatch", None)
-
-        tracing.debuggers = trace  # later ones are told of all threads by sys.monitoring
     for name, module in tuple(sys.modules.items()):
         if name.startswith("_pydevd_sys_monitoring") and hasattr(module, "_thread_local_info"):
             vars(module).update(_get_ident=threading.get_ident, _thread_local_info=threading.local())
