@@ -50,7 +50,6 @@ class Deadline:
         self.when = when
         if not when >= self._queued:  # NaN too, for push() to refuse
             self._queue.push(when, self)
-            self._queued = when
 
     def disarm(self) -> None:
         """Make it due never; it can be armed again. Switches: never."""
@@ -106,7 +105,10 @@ class DeadlineQueue:
         if when != when:
             raise ValueError("Invalid value NaN (not a number)")  # Python's own words for it
         number = self.pushed
-        self.pushed = number + 1  # first: what the collector runs now may push too
+        # First, since what a finalizer does now may push too, and since others may run before this returns: an entry
+        # that its deadline does not know is thrown away when it comes due.
+        self.pushed = number + 1
+        deadline._queued = when
         heappush(self.heap, (when, number, deadline))
 
     def note_cancelled(self) -> None:

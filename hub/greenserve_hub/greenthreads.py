@@ -326,7 +326,7 @@ def kill(green: greenlet, *throw_args: Any) -> None:
     else:
         # Straight into it, or something could let it take another step before. It falls back to the hub.
         waiter = Waiter(hub, "the killing of", green)
-        waiter.wake()
+        waiter.woken = True
         waiter.park(switch=partial(green.throw, *throw_args))
 
 
@@ -337,7 +337,7 @@ def sleep(seconds: float = 0) -> None:
         if getcurrent() is hub.greenlet:
             return
         waiter = Waiter(hub, "its turn")
-        waiter.wake()
+        waiter.woken = True
         waiter.park()
     else:
         Waiter(hub, "sleep", seconds).park(seconds)

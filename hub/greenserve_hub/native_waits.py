@@ -39,9 +39,12 @@ class Native(Protocol):
         """Give it back. Never blocks."""
 
 
-def take(native: Native, subject: object, seconds: float | None) -> bool:
-    """Take it; False after `seconds`. `subject` is what a dump says. Switches: always."""
-    return _Wait(native, subject).take(seconds)
+def take(native: Native, subject: object, seconds: float | None, in_hub: bool = False) -> bool:
+    """Take it; False after `seconds`. `subject` is what a dump says. Switches: always.
+
+    `in_hub`: even in a callback of the hub.
+    """
+    return _Wait(native, subject).take(seconds, in_hub)
 
 
 class _Wait:
@@ -55,7 +58,7 @@ class _Wait:
         ]  # emptied by the first of two: the OS thread that has an answer, the one that gives up
         self._taken = False
 
-    def take(self, seconds: float | None) -> bool:
+    def take(self, seconds: float | None, in_hub: bool) -> bool:
         end = None if seconds is None else time.monotonic() + seconds
         try:
             try:
@@ -64,7 +67,7 @@ class _Wait:
                 self._decide()
                 return self._poll(end)
             # The OS thread keeps the time; only that the system may have none to give.
-            self._crossing.park(None if seconds is None else seconds + _LATE)
+            self._crossing.park(None if seconds is None else seconds + _LATE, in_hub)
         except BaseException:
             if not self._decide() and self._taken:
                 self._give_back()

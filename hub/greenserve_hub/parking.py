@@ -45,7 +45,7 @@ TIMED_OUT: Final = _TimedOut()
 class Waiter:
     """One wait of one green thread: made, parked, woken, and then done with."""
 
-    __slots__ = ("_greenlet", "_missed", "hub", "since", "subject", "value", "verb", "woken")
+    __slots__ = ("_greenlet", "hub", "since", "subject", "value", "verb", "woken")
 
     def __init__(self, hub: Hub, verb: str, subject: object = None) -> None:
         """`verb` and `subject` say why: ("read", descriptor) is told as `read fd 12`."""
@@ -56,7 +56,6 @@ class Waiter:
         self.woken = False
         self.value: Any = None
         self._greenlet: greenlet | None = None  # from the beginning of its wait until it is resumed
-        self._missed = False  # it was to be resumed while it did not wait
 
     def __repr__(self) -> str:
         """Why it waits."""
@@ -89,23 +88,23 @@ class Waiter:
             switch = partial(stand_in, self)
         deadline = None if timeout is None else hub.call_after(timeout, self.wake, TIMED_OUT)
         parked = hub.parked
-        outer = parked.setdefault(current, self)
-        if outer is not self:
-            # A wait in whose midst this one begins.
+        outer = None
+        if current in parked:
+            outer = parked[current]  # a wait in whose midst this one begins
             outer._greenlet = None
-            parked[current] = self
+        parked[current] = self
         self._greenlet = current
         if switch is None:
             switch = hub.switch
         try:
-            if self._missed:
-                hub.ready.append((self._resume, ()))
+            if self.woken:
+                hub.ready.append((self._resume, ()))  # the one that wake() has queued may have come too early
             switch() if apart is None else apart(switch)
             while self._greenlet is not None:
                 hub.switch() if apart is None else apart(hub.switch)
             return self.value
         finally:
-            if outer is self:
+            if outer is None:
                 del parked[current]
             else:
                 parked[current] = outer
@@ -164,11 +163,9 @@ class Waiter:
     def _resume(self) -> None:
         green = self._greenlet
         if green is None:
-            # It does not wait yet, not any more (an exception got there first), or a finalizer waits in its midst.
-            self._missed = True
-        else:
-            self._greenlet = None
-            green.switch()
+            return  # it does not wait yet, not any more (an exception got there first), or another wait is in its midst
+        self._greenlet = None
+        green.switch()
 
 
 class WaitQueue:

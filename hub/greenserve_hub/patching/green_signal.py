@@ -59,7 +59,7 @@ class _Handler:
             return
         # If the handler waits, who was interrupted goes on in the next turn.
         waiter = Waiter(hub, "a signal handler")
-        waiter.wake()
+        waiter.woken = True
         waiter.park(switch=partial(_lend, waiter, body, hub, number, frame))
 
     def _run(self, hub: Hub, number: int, frame: FrameType | None) -> None:

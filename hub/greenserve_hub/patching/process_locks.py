@@ -19,7 +19,6 @@ from typing import Any, ClassVar, Final, Self
 
 from greenlet import getcurrent, greenlet
 
-from greenserve_hub.errors import HubError
 from greenserve_hub.loop import find_hub
 from greenserve_hub.native_waits import take
 from greenserve_hub.natives import _thread, os, time
@@ -28,7 +27,6 @@ from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
 NativeSemLock: Final[Any] = import_module("_multiprocessing").SemLock  # this comes before it is patched
 
 _RECURSIVE, _SEMAPHORE = 0, 1  # kinds, as C has them
-_IN_CALLBACK: Final = 0.1  # seconds
 
 
 class SemLock:
@@ -223,11 +221,8 @@ class SemLock:
         # Who waits already comes first, as far as it is ours to say.
         if (self._turn is None or not self._turn.locked()) and native.acquire(False):
             return True
-        hub, me = find_hub(), _me()
-        if hub is None or me is None:
+        if find_hub() is None or _me() is None:
             return bool(native.acquire(True, seconds))
-        if me is hub.greenlet:
-            return self._take_in_callback(seconds)
         end = _end_of(seconds)
         self._come_home()
         turn = self._turn
@@ -236,17 +231,9 @@ class SemLock:
         if not _acquire_within(turn, seconds):
             return False
         try:
-            return bool(native.acquire(False)) or take(native, self, _left(end))
+            return bool(native.acquire(False)) or take(native, self, _left(end), in_hub=True)
         finally:
             turn.release()
-
-    def _take_in_callback(self, seconds: float | None) -> bool:
-        # The hub can't give way. Another process is done soon; a green thread would wait for the hub.
-        if self._native.acquire(True, _IN_CALLBACK if seconds is None else min(seconds, _IN_CALLBACK)):
-            return True
-        if seconds is not None and seconds <= _IN_CALLBACK:
-            return False
-        raise HubError(f"a callback of the hub can't wait for {self!r}: spawn a green thread for it")
 
 
 def _me() -> greenlet | None:

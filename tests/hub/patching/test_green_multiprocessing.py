@@ -151,13 +151,15 @@ if __name__ == "__main__":
 def test_locks_exclude_green_threads_and_processes(started):
     assert (
         started("""
-def enter(lock, inside, most, times):
+def enter(lock, guard, inside, most, times):
     for _ in range(times):
         with lock:
-            inside.value += 1
-            most.value = max(most.value, inside.value)
+            with guard:  # of two who are let in at once
+                inside.value += 1
+                most.value = max(most.value, inside.value)
             time.sleep(5 * MS)
-            inside.value -= 1
+            with guard:
+                inside.value -= 1
 def main():
     for make, at_once in (
         (context.Lock, 1),
@@ -168,7 +170,7 @@ def main():
         (lambda: context.Value("i").get_lock(), 1),
     ):
         lock, inside, most = make(), context.Value("i", lock=False), context.Value("i", lock=False)
-        arguments = lock, inside, most, 3
+        arguments = lock, context.Lock(), inside, most, 3
         process = context.Process(target=enter, args=arguments)
         process.start()
         with Ticks():

@@ -15,7 +15,7 @@ import pytest
 from tests.hub.patching.test_thread_locks import in_os_thread
 from tests.support.times import MS, PATIENCE, eventually
 
-from greenserve_hub import HubError, Timeout, get_hub, kill, native_waits, sleep, spawn
+from greenserve_hub import Event, Timeout, get_hub, kill, native_waits, sleep, spawn
 from greenserve_hub.patching import process_locks
 from greenserve_hub.patching.process_locks import SemLock
 from greenserve_hub.threads import execute
@@ -288,25 +288,24 @@ def test_a_hundred_that_wait_need_one_os_thread():
     assert all(green.wait() for green in greens)
 
 
-def test_a_callback_of_the_hub_can_not_wait(lock: SemLock, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(process_locks, "_IN_CALLBACK", 2 * MS)
-    hub = get_hub()
+def test_a_callback_of_the_hub_waits_while_others_go_on(lock: SemLock):
     lock.acquire()
-    outcomes: list[object] = []
+    outcomes: list[bool] = []
+    done = Event()
 
     def callback() -> None:
         outcomes.append(lock.acquire(False))
         outcomes.append(lock.acquire(timeout=MS))
-        try:
-            lock.acquire()
-        except HubError as error:
-            outcomes.append(error)
+        outcomes.append(lock.acquire())
+        lock.release()
+        done.send()
 
-    hub.call_soon(callback)
-    sleep(5 * MS)
-    assert outcomes[:2] == [False, False]
-    assert isinstance(outcomes[2], HubError)
+    get_hub().call_soon(callback)
+    while len(outcomes) < 2:
+        sleep(MS)
     lock.release()
+    done.wait()
+    assert outcomes == [False, False, True]
 
 
 # The owner
