@@ -18,7 +18,7 @@ import sys
 import threading
 from typing import Any, Final
 
-from greenserve_hub.patching.green_thread import ThreadBody
+from greenserve_hub.patching.green_thread import ThreadBody, get_ident, local
 from greenserve_hub.patching.import_hooks import when_imported
 
 _WRAPPED: Final = ("_original_start_new_thread", "_original_start_joinable_thread")
@@ -38,4 +38,4 @@ def _follow(debugger: Any) -> None:
         debugger.patch_thread_modules()
     for name, module in tuple(sys.modules.items()):
         if name.startswith("_pydevd_sys_monitoring") and hasattr(module, "_thread_local_info"):
-            vars(module).update(_get_ident=threading.get_ident, _thread_local_info=threading.local())
+            vars(module).update(_get_ident=get_ident, _thread_local_info=local())
