@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from greenserve_hub.crossings import Event
+from greenserve_hub.finalization import has_begun
 from greenserve_hub.natives import os, socket, time
 from greenserve_hub.thread_pools import ThreadPool
 
@@ -116,7 +117,10 @@ def _look_up(ask: Callable[..., Any], *question: Any) -> Any:
         try:
             _pool.submit(partial(_ask, key, lookup))
         except RuntimeError as error:
-            _end(key, lookup, error=error)
+            if has_begun():
+                _ask(key, lookup)
+            else:
+                _end(key, lookup, error=error)
     lookup.answered.wait()
     if lookup.error is not None:
         # One for each who asked: an exception raised in several green threads would gather all their tracebacks.

@@ -19,6 +19,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.errors import HubError
+from greenserve_hub.finalization import has_begun
 from greenserve_hub.forks import is_last
 from greenserve_hub.keywords import BY_NAME, take_named
 from greenserve_hub.loop import Hub, get_hub
@@ -313,6 +314,8 @@ def kill(green: greenlet, *throw_args: Any) -> None:
     current = getcurrent()
     if green is current:
         raise _to_error(throw_args)
+    if has_begun():
+        green.parent = current  # and not the hub, which goes on no more
     if not green:
         if isinstance(green, GreenThread) and green._ended:
             return  # it ran in another one's place, see GreenPool.spawn

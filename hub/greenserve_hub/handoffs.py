@@ -23,6 +23,7 @@ from typing import Any, Final
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.doors import Ring
+from greenserve_hub.finalization import deadlock, has_begun
 from greenserve_hub.loop import find_hub
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.parking import TIMED_OUT, Waiter
@@ -51,6 +52,8 @@ class Crossing:
         """
         waiter = self._waiter
         if waiter is None:
+            if timeout is None and has_begun() and self._lock.locked():
+                raise deadlock()
             return self._lock.acquire(timeout=_FOREVER if timeout is None else timeout)
         door = waiter.hub.door
         door.users += 1

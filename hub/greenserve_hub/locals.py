@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 
 from greenlet import getcurrent, greenlet
 
+from greenserve_hub.finalization import has_begun
+
 _get = object.__getattribute__
 _set = object.__setattr__
 _MISSING: Final = object()
@@ -119,11 +121,13 @@ def _mine(self: local) -> dict[str, Any]:
     impl: _Impl = _get(self, "_local__impl")
     try:
         token = _token_of(getcurrent())
-    except (RuntimeError, AttributeError):
-        return impl.at_end  # greenlet knows no current one any more
-    mine = impl.values.get(token)
+        mine = impl.values.get(token)
+    except (RuntimeError, AttributeError, TypeError):
+        return impl.at_end  # greenlet knows no current one any more, or the module weakref was taken apart
     if mine is not None:
         return mine
+    if has_begun():
+        return impl.at_end  # the collector has cleared the weak references of a local that is garbage
     # First use in this thread.
     fresh: dict[str, Any] = {}
     mine = impl.values.setdefault(token, fresh)

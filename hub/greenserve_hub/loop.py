@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from greenserve_hub import renewals
+from greenserve_hub import finalization, renewals
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
 from greenserve_hub.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.descriptors import Descriptor
@@ -351,7 +351,9 @@ def get_hub() -> Hub:
     try:
         hub: Hub = _current.hub
     except AttributeError:
-        hub = _current.hub = Hub()
+        hub = vars(_current).get("last") or Hub(make_poller("auto") if finalization.has_begun() else None)
+        # One of the interpreter's end is not for find_hub(), and so not for patched functions.
+        setattr(_current, "last" if finalization.has_begun() else "hub", hub)
     return hub
 
 
@@ -391,3 +393,6 @@ def set_hub(hub: Hub | None) -> Hub | None:
     elif before is not None:
         del _current.hub
     return before
+
+
+finalization.when_it_begins(lambda: set_hub(None))

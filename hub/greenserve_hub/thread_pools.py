@@ -22,6 +22,7 @@ from weakref import WeakSet
 from greenlet import getcurrent
 
 from greenserve_hub.errors import HubError
+from greenserve_hub.finalization import has_begun
 from greenserve_hub.forks import end_child
 from greenserve_hub.handoffs import Crossing
 from greenserve_hub.loop import find_hub
@@ -74,7 +75,7 @@ class ThreadPool:
 
         Switches: always. In a thread of this pool it is called at once, for waiting could be for ever.
         """
-        if not self._size or getattr(_here, "pool", None) is self:
+        if not self._size or getattr(_here, "pool", None) is self or has_begun():
             return fn(*args, **kwargs)
         hub = find_hub()
         if hub is not None and getcurrent() is hub.greenlet and not may_wait():
@@ -89,6 +90,8 @@ class ThreadPool:
 
         RuntimeError when not a single thread can be had.
         """
+        if has_begun():
+            raise RuntimeError("there are no OS threads at the interpreter's end")
         self._jobs.put(job)
         self._unclaimed += 1
         if self._unclaimed > self._idle and self.threads < self._size:

@@ -32,7 +32,8 @@ _FRAMES_GO_STALE: Final = sys.version_info >= (3, 12)
 # for what the last one has left: a thread of a pool keeps that too.
 _WORKERS: Final = "greenserve_hub.workers"
 
-_set_trace: Final = sys.settrace  # as they are before anybody patches them
+# As they are before anybody patches them: pydevd has one that warns of its use, and keeps what was there.
+_set_trace: Final = getattr(sys.modules.get("pydevd_tracing"), "_original_settrace", sys.settrace)
 _set_profile: Final = sys.setprofile
 _current = _thread._local()  # .exchange, of an OS thread where there is one
 

@@ -5,6 +5,11 @@ the modules and objects that keep it, or a method of it, by one of ours; a threa
 methods, is built anew. One that is held belongs to a `with` that is under way and stays, and so does a queue beside
 which OS threads run, any of which may wait for it: these are told by name.
 
+Facts: an OS thread that waits in a condition has let its lock go, and will take that very one again; and several
+conditions may share a lock, as those of a queue.Queue do. Consequence: one that is waited in stays, and with it its
+lock and all that share it. Green threads that wait there hold nobody: Condition.wait() makes a lock for each wait, one
+of ours by now, and has the shared one for a moment only.
+
 Only type() is asked what an object is: isinstance() would ask a lazy proxy, which sets something up or raises.
 
 Nothing of greenserve is touched: what its OS threads meet at must stay native.
@@ -61,9 +66,15 @@ class ExistingLocks:
 def green_existing(makers: Makers) -> ExistingLocks:
     """Replace all of these kinds that can be. Walks all objects of the process. Switches: never."""
     found = ExistingLocks()
+    owners = _owners(makers)  # before there is a dictionary of ours
+    conditions = _conditions(makers)
     twins: dict[int, Any] = {}
     kept: list[object] = []  # what stands in `twins` by its id() must not go before
-    for name, owner in _owners(makers):
+    for condition in conditions:
+        lock, waiters = condition_parts(condition)
+        if waiters:
+            twins[id(lock)] = lock
+    for name, owner in owners:
         for attribute, value in _attributes(owner):
             native = _native_of(value)
             if type(native) not in makers or attribute in INTERPRETERS_LOCKS:
@@ -74,8 +85,20 @@ def green_existing(makers: Makers) -> ExistingLocks:
                 _put(owner, attribute, twin if value is native else getattr(twin, value.__name__))
             if value is native:
                 (found.left if twin is native else found.replaced).append(f"{name}.{attribute}")
-    _conditions(twins, makers)
+    for condition in conditions:
+        lock, _ = condition_parts(condition)
+        twin = _twin(lock, twins, makers)
+        if twin is not lock:
+            threading.Condition.__init__(condition, twin)
     return found
+
+
+def _conditions(makers: Makers) -> list[threading.Condition]:
+    return [
+        one
+        for one in gc.get_objects()
+        if issubclass(type(one), threading.Condition) and type(condition_parts(one)[0]) in makers
+    ]
 
 
 def _native_of(value: Any) -> Any:
@@ -177,14 +200,3 @@ OF_THREADS: Final[Makers] = {
     _LOCAL: _twin_of_local,
     _QUEUE: _twin_of_queue,
 }
-
-
-def _conditions(twins: dict[int, Any], makers: Makers) -> None:
-    for condition in gc.get_objects():
-        if issubclass(type(condition), threading.Condition):
-            lock, waiters = condition_parts(condition)
-            if type(lock) not in makers or waiters:
-                continue
-            twin = _twin(lock, twins, makers)
-            if twin is not lock:
-                threading.Condition.__init__(condition, twin)

@@ -200,7 +200,7 @@ def _time() -> list[str]:
 
 
 def _threads() -> list[str]:
-    from greenserve_hub.patching import green_thread, green_tracing, versions
+    from greenserve_hub.patching import debuggers, green_thread, green_tracing, versions
 
     names = []
     for name, replaced in versions.thread_names(green_thread).items():
@@ -208,6 +208,7 @@ def _threads() -> list[str]:
     names += _apply(green_tracing)
     green_tracing.follow_profilers()
     versions.settle_threading(green_thread)
+    debuggers.follow_debugger()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=green_thread.after_fork)
     return names
@@ -307,6 +308,8 @@ _NAMED: Final = 12  # at most, in a warning
 def _warn(report: PatchReport, warn_of_early: bool) -> None:
     from greenserve_hub.patching.versions import is_starting_a_process
 
+    if "pydevd" in LOADED_BEFORE:
+        return  # a debugger has started the program, with imports and threads of its own: nobody can come first
     told = []
     # A process that multiprocessing starts has imported that before it comes to the program, which can't help it.
     early = _early(report) if warn_of_early and not is_starting_a_process() else []

@@ -18,16 +18,19 @@ through.
 from __future__ import annotations
 
 import sys
+import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from greenlet import getcurrent, greenlet
 
+from greenserve_hub.finalization import deadlock, has_begun
 from greenserve_hub.handoffs import Line, hand_off, nudge, wait_in_line
 from greenserve_hub.natives import _thread
 
 _MOST: float = _thread.TIMEOUT_MAX
 _LAST: Any = object()  # who runs when the interpreter ends
+_WAITS: Final = threading.Condition.wait.__code__
 
 
 class ThreadLock:
@@ -58,8 +61,8 @@ class ThreadLock:
         return self._held.acquire(False) or self._stand_in_line(None)
 
     def _stand_in_line(self, timeout: float | None) -> bool:
-        if _me() is _LAST:
-            return True
+        if has_begun():
+            return _is_left(timeout)
         return wait_in_line(self._line, self, self._take, self.release, timeout, in_hub=True)
 
     def _take(self) -> bool:
@@ -137,8 +140,10 @@ class ThreadRLock:
         return owner.setdefault(0, current) is current or (seconds != 0 and self._stand_in_line(seconds))
 
     def _stand_in_line(self, timeout: float | None) -> bool:
-        if _me() is _LAST:
-            return True
+        if has_begun():
+            if _is_left(timeout):
+                self._owner[0], self._again = _me(), 0
+            return timeout is None
         return wait_in_line(self._line, self, self._take, self._let_go, timeout, in_hub=True)
 
     def _take(self) -> bool:
@@ -219,6 +224,13 @@ class ThreadRLock:
         self._owner = {}
         self._again = 0
         self._line = []
+
+
+def _is_left(timeout: float | None) -> bool:
+    """Return True if the interpreter's end leaves a lock that is held to who comes, as its owner goes on no more."""
+    if timeout is None and sys._getframe(3).f_code is _WAITS:
+        raise deadlock()  # what it waits for is to be let go by another
+    return timeout is None
 
 
 def _me() -> Any:

@@ -237,7 +237,7 @@ def test_terminals_and_locks():
         heard += os.read(terminal, 100)
     sleep(0.1)
     os.write(terminal, b"secret\\n")
-    while b"True" not in heard:
+    while b"True\\r\\n" not in heard:
         heard += os.read(terminal, 100)
     os.waitpid(pid, 0)
     print(heard)
