@@ -148,11 +148,17 @@ def wait_in_line(
 
 
 def _over(place: _Place) -> _Place | None:
-    """The wait for the same in whose midst this one is."""
+    """The wait for the same in whose midst this one is, unless that one has left and is just coming to its end."""
     outer = place.outer
-    while outer is not None and outer.line is not place.line:
+    while outer is not None and (outer.line is not place.line or _has_left(outer)):
         outer = outer.outer
     return outer
+
+
+def _has_left(place: _Place) -> bool:
+    over = _over(place)
+    # Nobody is let in between: who is not served yet stands in the line, or in the midst of one who does.
+    return not (place.granted or place in place.line or (over is not None and over.inner is place))
 
 
 def _stand(place: _Place) -> None:

@@ -68,16 +68,17 @@ class Exclusion(Scenario):
         self.inside: list[object] = []
         self.rounds = 0
 
-    def hold(self) -> None:
+    def hold(self, seconds: float = 0) -> None:
         with self.lock:
             self.inside.append(getcurrent())
             assert len(set(self.inside)) == 1, "two are inside"
-            sleep()
+            sleep(seconds)
             self.inside.remove(getcurrent())
             self.rounds += 1
 
     def workers(self) -> list[Callable[[], object]]:
-        return [self.hold, self.hold, self.give_up]
+        # One who would give up is served, and one is not.
+        return [self.hold, self.give_up, partial(self.hold, 0.01), self.give_up]
 
     def give_up(self) -> None:
         if self.lock.acquire(timeout=0.001):
