@@ -27,6 +27,8 @@ STATE = "#state"
 PEOPLE = "#people li"
 # Or the window's next page from that server would come back by itself; about:blank has nothing to forget.
 FORGET = "try { sessionStorage.clear() } catch {}"
+# The page would be connected again, and the button gone, before a slow test comes to press it.
+NOT_BY_ITSELF = "const real = setTimeout; window.setTimeout = (work, ms) => real(work, ms + 600_000)"
 PAGES = itertools.count()
 
 
@@ -337,6 +339,7 @@ def test_a_page_that_was_cut_off_catches_up(two):
         say(two.ada, "one")
         two.grace.until(TEXTS, "one")
         newest = two.grace.script(RECORD)
+        two.grace.script(NOT_BY_ITSELF)
         relay.cut()
         waits(two.grace, "Not connected")
         say(two.grace, "kept")
@@ -359,6 +362,7 @@ def test_what_is_written_for_another_room_while_cut_off_gets_there(two):
     with relaying(int(two.server.port)) as relay:
         leave(two.grace)
         come(two.grace, f"http://127.0.0.1:{relay.port}/", "Grace", two.ada.texts("#room-title")[0])
+        two.grace.script(NOT_BY_ITSELF)
         relay.cut()
         waits(two.grace, "Not connected")
         two.grace.type("#other", "Tea  Time" + ENTER)
