@@ -167,7 +167,7 @@ _waking = ExitStack()
 _user_fd = -1
 
 
-def set_wakeup_fd(fd: int, *, warn_on_full_buffer: bool = True) -> int:
+def set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
     """As signal.set_wakeup_fd; without one of the program's, the hub's own is in place. Switches: never."""
     global _user_fd
     ours = signal.set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
@@ -175,12 +175,14 @@ def set_wakeup_fd(fd: int, *, warn_on_full_buffer: bool = True) -> int:
         _Wakeup.hub_fd = ours
     if fd == -1:
         signal.set_wakeup_fd(_Wakeup.hub_fd, warn_on_full_buffer=False)
+    _Wakeup.user_warns = warn_on_full_buffer
     before, _user_fd = _user_fd, fd
     return before
 
 
 class _Wakeup:
     hub_fd = -1
+    user_warns = True
 
 
 def take_over() -> None:
@@ -208,6 +210,17 @@ def after_fork() -> None:
         _waking.close()
         with suppress(ValueError):
             _waking.enter_context(wake_on_signals(hub))
+            _give_back_wakeup()
+
+
+def _give_back_wakeup() -> None:
+    """In a child that has the hub's wake-up descriptor again: the program has its own still, if it had one."""
+    global _user_fd
+    if _user_fd != -1:
+        try:
+            _Wakeup.hub_fd = signal.set_wakeup_fd(_user_fd, warn_on_full_buffer=_Wakeup.user_warns)
+        except OSError:  # closed since
+            _user_fd = -1
 
 
 REPLACED: dict[str, dict[str, Any]] = {

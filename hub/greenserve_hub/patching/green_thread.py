@@ -235,9 +235,9 @@ class ThreadHandle:
 
     __slots__ = ("__weakref__", "_done", "_native", "ident")
 
-    def __init__(self, ident: int | None = None) -> None:
-        """Of a thread that does not run yet, or of the one whose `ident` is given."""
-        self.ident = ident
+    def __init__(self) -> None:
+        """Of a thread that does not run yet."""
+        self.ident: int | None = None
         self._done = Event()
         self._native: Any = None
 
@@ -320,6 +320,13 @@ def _join_native(handle: ThreadHandle, native: Any, timeout: float | None) -> No
 _alive: dict[ThreadHandle, bool] = {}  # and whether it is a daemon's, for which the program does not wait
 
 
+def make_thread_handle(ident: int, /) -> ThreadHandle:
+    """As _thread._make_thread_handle: that of a thread which runs. Switches: never."""
+    handle = ThreadHandle()
+    handle.ident = ident
+    return handle
+
+
 def start_joinable_thread(
     function: Callable[..., object], handle: ThreadHandle | None = None, daemon: bool = True
 ) -> ThreadHandle:
@@ -369,6 +376,7 @@ __all__ = [
     "count",
     "get_ident",
     "local",
+    "make_thread_handle",
     "set_name",
     "start_joinable_thread",
     "start_new_thread",

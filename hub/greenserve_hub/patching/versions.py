@@ -115,7 +115,7 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
     if _HANDLES:
         c_module |= {
             "_ThreadHandle": green.ThreadHandle,
-            "_make_thread_handle": green.ThreadHandle,
+            "_make_thread_handle": green.make_thread_handle,
             "_shutdown": green.wait_for_threads,
             "lock": green.ThreadLock,
             "set_name": green.set_name,
@@ -126,7 +126,7 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
             "_ThreadHandle": green.ThreadHandle,
             # Of the Thread that is made up, in the child of a fork, for a green thread that is none.
             "_get_main_thread_ident": green.get_ident,
-            "_make_thread_handle": green.ThreadHandle,
+            "_make_thread_handle": green.make_thread_handle,
             "_set_name": green.set_name,
             "_start_joinable_thread": green.start_joinable_thread,
             "_thread_shutdown": green.wait_for_threads,
@@ -155,7 +155,7 @@ def settle_threading(green: Any) -> None:
     for thread in {*active_threads().values(), *threading._dangling} - {main}:  # type: ignore[attr-defined]
         _settle_end(thread, green)
     if _HANDLES:
-        setattr(main, _HANDLE, green.ThreadHandle(main.ident))
+        setattr(main, _HANDLE, green.make_thread_handle(main.ident))
     else:
         awaited = threading._shutdown_locks  # type: ignore[attr-defined]
         awaited.discard(main._tstate_lock)

@@ -17,9 +17,9 @@ def test_a_handler_runs_at_once_whoever_is_interrupted():
         print(seen.pop())
         thread = threading.Thread(target=lambda: (os.kill(os.getpid(), signal.SIGUSR1), print(seen.pop())))
         thread.start(); thread.join()
-        signal.setitimer(signal.ITIMER_REAL, 0.01)  # while the hub waits
-        print(signal.signal(signal.SIGALRM, lambda *_: done.set()))
         done = threading.Event()
+        print(signal.signal(signal.SIGALRM, lambda *_: done.set()))
+        signal.setitimer(signal.ITIMER_REAL, 0.01)  # while the hub waits
         print(done.wait(10), signal.signal(signal.SIGUSR1, signal.SIG_DFL) is handler)
         """
     )
@@ -122,24 +122,68 @@ def test_pause_wakeup_fd_and_pthread_kill():
         import signal, socket, threading
         seen = []
         signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)  # again, if it came before the pause
         turns = greenserve.spawn(lambda: [greenserve.sleep(0.001) for _ in range(5)])
         signal.pause()
-        print(seen, len(turns.wait()))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(bool(seen), len(turns.wait()))
+        seen.clear()
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         print(signal.set_wakeup_fd(theirs.fileno()))
         thread = threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGALRM))
         thread.start(); thread.join()
         print(ours.recv(10) == bytes([signal.SIGALRM]), signal.set_wakeup_fd(-1) == theirs.fileno())
-        print(signal.set_wakeup_fd(-1))
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        print(signal.set_wakeup_fd(-1), len(seen))
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         signal.pause()
-        print(len(seen))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(len(seen) > 1)
         ours.close(); theirs.close()
         """
     )
-    assert said.splitlines() == ["[1] 5", "-1", "True True", "-1", "3"]
+    assert said.splitlines() == ["True 5", "-1", "True True", "-1 1", "True"]
+
+
+def test_in_a_child_the_wakeup_fd_is_the_programs_still_and_the_hubs_when_that_is_given_back():
+    """As multiprocessing's fork server does it, which is patched with the program on Python 3.15."""
+    said = run(
+        """
+        import signal, socket
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        seen = []
+        signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+        signal.set_wakeup_fd(theirs.fileno())
+        for file in lower:
+            file.close()
+
+        def in_child(function):
+            child = os.fork()
+            if not child:
+                function()
+                sys.stdout.flush()
+                os._exit(0)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+        @in_child
+        def _():
+            signal.raise_signal(signal.SIGALRM)
+            print(ours.recv(10) == bytes([signal.SIGALRM]), signal.set_wakeup_fd(-1) == theirs.fileno())
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)  # again, if it came before the pause
+            signal.pause()
+            print(len(seen) > 1)
+
+        theirs.close()  # which CPython does not mind
+        in_child(lambda: print(signal.set_wakeup_fd(-1)))
+        ours.close()
+        """,
+        # The child's descriptors are not by chance those of its parent.
+        before="import os, sys\nlower = [open(os.devnull) for _ in range(2)]",
+        filters=("ignore:This process:DeprecationWarning",),
+    )
+    assert said.splitlines() == ["True True", "True", "0", "-1", "0"]
 
 
 def test_a_thread_blocks_signals_for_itself_and_what_it_starts():
