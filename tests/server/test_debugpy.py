@@ -73,7 +73,8 @@ def test_a_program_that_patches_itself(tmp_path: Path, how: str):
 
 
 @pytest.mark.skipif(
-    sys.version_info < (3, 12), reason="there it traces threads, and knows of no other green one"
+    sys.version_info < (3, 12),
+    reason="its trace function waits for locks: Python traces no other green thread until it goes on",
 )
 def test_the_command(tmp_path: Path):
     port, path = _free_port(), tmp_path / "debugged_app.py"
