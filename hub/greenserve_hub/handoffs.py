@@ -163,9 +163,8 @@ def _has_left(place: _Place) -> bool:
 
 def _stand(place: _Place) -> None:
     over, line, mine = _over(place), place.line, [place]
-    has_left = over is not None and not _is_served(over)
     # Nobody is let in between: who is in line is known to be.
-    if over is None or (has_left and not over.granted):
+    if over is None:
         line += mine
     elif over.granted:
         over.granted, place.granted = False, True
@@ -173,14 +172,6 @@ def _stand(place: _Place) -> None:
     else:
         over.inner = place
     _standing[place.green] = place
-
-
-def _is_served(place: _Place) -> bool:
-    """Whether hand_off() comes to it."""
-    over = _over(place)
-    if over is None:
-        return place in place.line
-    return over.inner is place and _is_served(over)
 
 
 def _leave(place: _Place) -> bool:

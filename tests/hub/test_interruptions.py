@@ -78,10 +78,10 @@ class Exclusion(Scenario):
 
     def workers(self) -> list[Callable[[], object]]:
         # One who would give up is served, and one is not.
-        return [self.hold, self.give_up, partial(self.hold, 0.01), self.give_up]
+        return [self.hold, partial(self.give_up, 1), partial(self.hold, 0.01), partial(self.give_up, 0.001)]
 
-    def give_up(self) -> None:
-        if self.lock.acquire(timeout=1e-9):  # over by the next turn, also by the real clock
+    def give_up(self, seconds: float) -> None:
+        if self.lock.acquire(timeout=seconds):
             self.lock.release()
 
     def again(self) -> None:
