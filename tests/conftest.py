@@ -1,19 +1,21 @@
 """How tests are run: on which hubs, and which of them with no other test beside them.
 
 `--hubs poll,select` runs what stands on a hub once for each of these, and leaves out what they can't change: tests that
-choose their own poller, and those marked `no_hub`. TLS adds nothing on `select` that it has not shown on `poll`.
+choose their own poller, and those marked `no_hub`. The server shows nothing on `select` that it did not show on `poll`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.turns import Turns
 
 from greenserve_hub.loop import set_hub
 
+_TESTS = Path(__file__).parent
 _OWN_POLLER = "hub"  # the fixture by which a test chooses its pollers
 
 
@@ -36,8 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_left_out(item: pytest.Item) -> bool:
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    again_over_tls = params.get("on_hub") == "select" and "tls" in item.callspec.id.split("-")
-    return _OWN_POLLER in params or again_over_tls or item.get_closest_marker("no_hub") is not None
+    again = params.get("on_hub") == "select" and not item.path.is_relative_to(_TESTS / "hub")
+    return _OWN_POLLER in params or again or item.get_closest_marker("no_hub") is not None
 
 
 @pytest.fixture(autouse=True, scope="module")
