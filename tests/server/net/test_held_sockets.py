@@ -164,7 +164,7 @@ class TestAnswers:
 
 def test_who_never_begins(held: ExitStack) -> None:
     with ExitStack() as stack:
-        server = serve(stack, held, head_timeout=20 * MS)
+        server = serve(stack, held, head_timeout=500 * MS)
         client = stack.enter_context(RawClient(server.address))
         eventually(lambda: server.stats.connections == 1)
         hold(server, held)
@@ -173,7 +173,7 @@ def test_who_never_begins(held: ExitStack) -> None:
 
 def test_a_handshake_that_never_ends(held: ExitStack, certificate: Any) -> None:
     with ExitStack() as stack:
-        server = serve(stack, held, certfile=str(certificate), tls_handshake_timeout=20 * MS)
+        server = serve(stack, held, certfile=str(certificate), tls_handshake_timeout=500 * MS)
         client = stack.enter_context(socket.create_connection(server.address))
         eventually(lambda: server.stats.connections == 1)
         hold(server, held)
