@@ -4,7 +4,7 @@ Facts: a stop is the hub's work, and a green thread that spins, or waits in C co
 was asked for has a moment at which the process ends, whatever runs: half a second after `graceful_timeout`, or a second
 after it was asked for again. An OS thread keeps these moments, and tells in the log where the main thread was by then;
 should it not get the interpreter's lock any more, faulthandler's own thread, which is C, ends the process a second
-later, with exit code 1. Cost: what the app would have tidied up.
+later, with exit code 1; what handles the signals sets that too. Cost: what the app would have tidied up.
 
 What counts as asking again: SIGINT at any time; SIGTERM a second after the first, since wrappers that pass signals on
 have one sent twice, or at once while the hub is held.
@@ -107,6 +107,8 @@ class Stopping:
             self._owed = False
         else:
             self._ask(number, time.monotonic())
+            # At once: a call in C that lets in handlers (re's) may let in nobody else.
+            self._set_alarm()
         self._thread.wake()
 
     def _reload(self, number: int, frame: FrameType | None) -> None:
@@ -176,9 +178,15 @@ class Stopping:
         if now >= self._tell_at:
             self._tell_at = NEVER
             self._tell()
-        if end_at != NEVER:
-            faulthandler.dump_traceback_later(end_at - now + _PATIENCE, exit=True, file=self._log_fd)
+        self._set_alarm()
         return min(end_at, self._tell_at, self._unhandled[0][0] + _PATIENCE if self._unhandled else NEVER)
+
+    def _set_alarm(self) -> None:
+        """Have faulthandler end the process where the OS thread can't. In either thread."""
+        end_at = min(self._end_at, self._end_held_at)
+        if end_at != NEVER:
+            left = max(0.0, end_at - time.monotonic())
+            faulthandler.dump_traceback_later(left + _PATIENCE, exit=True, file=self._log_fd)
 
     def _tell(self) -> None:
         left = self._end_at - time.monotonic()

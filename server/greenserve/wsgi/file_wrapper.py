@@ -6,6 +6,7 @@ descriptor. It decides nothing itself: used by hand, or below a middleware, it i
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ class FileWrapper:
             close()
 
     def region(self) -> tuple[int, int, int] | None:
-        """(descriptor, offset, count) for sendfile, or None where this is no regular file of the system's."""
+        """(descriptor, offset, count) for sendfile, or None where this is no regular file whose size is known."""
         try:
             fd: int = self.file.fileno()
             offset: int = self.file.tell()
@@ -65,4 +66,6 @@ class FileWrapper:
             return None
         if "b" not in getattr(self.file, "mode", ""):
             return None
+        if not status.st_blocks and status.st_size <= mmap.PAGESIZE:
+            return None  # of sysfs, which says a page of files whose length shows when they are read
         return fd, offset, max(0, status.st_size - offset)

@@ -14,7 +14,7 @@ from tests.support.raw import RawClient, ask, request
 from tests.support.times import MS
 
 _APP = """
-import atexit, ctypes, signal, sys, threading, time
+import atexit, ctypes, re, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import greenserve
 from greenserve import original
@@ -57,6 +57,9 @@ def app(environ, start_response):
         begun()
         greenserve.sleep(0.3)
         forever_in_c(ctypes.PyDLL(None))
+    elif path == "/handlers_only":
+        begun()
+        re.match("(a+)+$", "a" * 50 + "b")
     elif path == "/green":
         begun()
         greenserve.sleep(float(environ["QUERY_STRING"]))
@@ -181,6 +184,14 @@ class TestHeld:
             process.signal(signal.SIGTERM)
             process.until("SIGTERM: stopping; 1 requests run")
             process.until("in forever_in_c$")
+            assert process.ended() == 1
+
+    def test_c_code_that_lets_in_nobody_but_handlers(self, folder: Path) -> None:
+        with busy(folder, "/handlers_only", "--graceful-timeout", "1000s") as process:
+            for _ in range(2):
+                process.signal(signal.SIGINT)
+                time.sleep(50 * MS)  # or the kernel would make one of them
+            process.until("in app$")
             assert process.ended() == 1
 
     def test_a_wait_in_c_that_ends_was_one_signal(self, folder: Path) -> None:

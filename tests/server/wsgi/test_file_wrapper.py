@@ -16,6 +16,7 @@ from tests.support.links import FakeLink, body, exchange, fields
 from greenserve.errors import PeerGone
 from greenserve.wsgi import FileWrapper
 
+_OF_SYSFS = Path("/sys/class/net/lo/mtu")
 _CONTENT = b"0123456789" * 20_000
 
 
@@ -176,6 +177,18 @@ class TestRegion:
             file.write(b"x")
         with gzip.open(tmp_path / "z", "rb") as file:
             assert FileWrapper(file).region() is None
+
+    @pytest.mark.skipif(not _OF_SYSFS.exists(), reason="needs sysfs")
+    def test_a_file_of_sysfs_whose_size_is_a_page(self) -> None:
+        with _OF_SYSFS.open("rb") as file:
+            assert os.fstat(file.fileno()).st_size > len(_OF_SYSFS.read_bytes())
+            assert FileWrapper(file).region() is None
+            assert b"".join(FileWrapper(file)) == _OF_SYSFS.read_bytes()
+
+    def test_a_large_file_of_holes(self, tmp_path: Path) -> None:
+        with (tmp_path / "holes").open("wb+") as file:
+            file.truncate(1_000_000)
+            assert FileWrapper(file).region() == (file.fileno(), 0, 1_000_000)
 
     def test_a_pipe_and_a_socket(self) -> None:
         read, write = os.pipe()
