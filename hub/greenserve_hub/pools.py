@@ -11,7 +11,6 @@ however it ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -213,10 +212,12 @@ class GreenPool:
         idle = self._idle
         worker = None
         while idle and worker is None:
-            with suppress(IndexError):  # what runs in between may have taken it
+            try:
                 worker = idle.pop()
-                if worker.dead:  # killed while it was idle
-                    worker = None
+            except IndexError:  # what runs in between has taken the last
+                break
+            if worker.dead:  # killed while it was idle
+                worker = None
         if worker is None:
             worker = PoolWorker(work, hub.greenlet)
         worker.job = (self, fn, args, origin)

@@ -90,7 +90,7 @@ def work() -> None:
         idle.append(worker)
         del idle, worker
         try:
-            while cast(PoolWorker, getcurrent()).job is None:
+            while getcurrent().job is None:  # type: ignore[attr-defined]
                 hub.switch()
         except BaseException:
             cast(PoolWorker, getcurrent())._end_unstarted(())
