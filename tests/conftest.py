@@ -1,7 +1,7 @@
 """How tests are run: on which hubs, and which of them with no other test beside them.
 
 `--hubs poll,select` runs what stands on a hub once for each of these, and leaves out what they can't change: tests that
-choose their own poller, and those marked `no_hub`. The server shows nothing on `select` that it did not show on `poll`.
+choose their own poller, and those marked `no_hub`. What another hub shows as well is left out too (`_SHOWN`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from tests.support.turns import Turns
 from greenserve_hub.loop import set_hub
 
 _TESTS = Path(__file__).parent
+# By hub: `select` is `poll` with another call, and a process of `poll` is one of epoll.
+_SHOWN = {"select": "server", "poll": "server/process"}
 _OWN_POLLER = "hub"  # the fixture by which a test chooses its pollers
 
 
@@ -38,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_left_out(item: pytest.Item) -> bool:
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    again = params.get("on_hub") == "select" and not item.path.is_relative_to(_TESTS / "hub")
+    again = item.path.is_relative_to(_TESTS / _SHOWN.get(params.get("on_hub", ""), "-"))
     return _OWN_POLLER in params or again or item.get_closest_marker("no_hub") is not None
 
 

@@ -395,4 +395,6 @@ def set_hub(hub: Hub | None) -> Hub | None:
     return before
 
 
-finalization.when_it_begins(lambda: set_hub(None))
+# At the interpreter's end it is left and not dropped: a loop of uvloop would complain that nobody has closed it.
+_left: list[Hub | None] = []
+finalization.when_it_begins(lambda: _left.append(set_hub(None)))
