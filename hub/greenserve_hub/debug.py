@@ -39,7 +39,7 @@ def format_threads(stacks: bool = True, frame: FrameType | None = None) -> str:
     running = {**sys._current_frames(), _thread.get_ident(): frame or sys._getframe(1)}
     # By type(): isinstance() asks for __class__, and lazy proxies answer that with work, or an error.
     found = [one for one in gc.get_objects() if issubclass(type(one), Hub | greenlet)]
-    hubs = [one for one in found if issubclass(type(one), Hub) and not getattr(one, "closed", True)]
+    hubs = [one for one in found if issubclass(type(one), Hub) and not one.closed]
     greens = [one for one in found if issubclass(type(one), greenlet) and not one.dead]
     lines: list[str] = []
     for hub in sorted(hubs, key=lambda hub: hub is not find_hub()):

@@ -55,6 +55,8 @@ def print_error(kind: type[BaseException], error: BaseException, trace: Tracebac
 class Hub:
     """The loop of one OS thread. `get_hub()` gives the current thread's."""
 
+    closed = True  # also one that could not be made
+
     def __init__(self, poller: Poller | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """A hub that does not run until something waits. `clock` returns seconds and never goes back."""
         self.poller = poller if poller is not None else make_poller(os.environ.get("GREENSERVE_HUB", "auto"))
@@ -71,7 +73,6 @@ class Hub:
         self.parked: dict[greenlet, Waiter] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
-        self.closed = False
         is_main = self.thread_id == threading.main_thread().ident
         self._idle = (
             _GLANCE if is_main and clock is time.monotonic else None
@@ -84,6 +85,7 @@ class Hub:
         self.greenlet: greenlet = HubLoop(self._run, self.main)
         self.switch = self.greenlet.switch
         self.door = Door()
+        self.closed = False
         self.adopt()
         leave_in_children(self)
         if is_traced():

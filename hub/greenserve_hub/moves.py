@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def nothing() -> None:
-    """Stand in the hub's queue for what a fork left behind. Switches: never."""
+    """Stand in the hub's queue for a call that there is no more, or to have a turn made. Switches: never."""
 
 
 def is_at_work(hub: Hub) -> bool:

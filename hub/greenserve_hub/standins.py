@@ -10,7 +10,8 @@ wait; then a look at all who wait, and at each descriptor.
 
 Invariant: one greenlet is `hub.greenlet`; others that were it wait inside what has interrupted them.
 
-Called by parking.py. That a callback of the hub waits stays an error: see may_wait().
+Called by parking.py. A callback of the hub may wait for a lock of the patched standard library, which any code may
+take (logging's). That it waits for anything else stays an error: see may_wait().
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import GreenletExit, greenlet
 
+from greenserve_hub.moves import nothing
 from greenserve_hub.pollers import READ, WRITE
 
 if TYPE_CHECKING:
@@ -88,19 +90,15 @@ def stand_in(waiter: Waiter) -> None:
     hub.steps = iter(())
     # The calls are another turn's. If the one that was interrupted is just about to take one, it takes this.
     hub.left = 0
-    hub.ready.appendleft((_nothing, ()))
+    hub.ready.appendleft((nothing, ()))
     if was_polling:
-        hub.call_from_thread(_nothing)  # it may be just about to, for a time that was right before
+        hub.call_from_thread(nothing)  # it may be just about to, for a time that was right before
     else:
         tell_again(hub)
     other.parent = regular
     other.throw(Relieved)
     if killed is not None:
         raise killed
-
-
-def _nothing() -> None:
-    pass
 
 
 def _be_hub(hub: Hub, loop: greenlet) -> None:

@@ -20,7 +20,7 @@ from tests.support.times import PATIENCE, eventually
 from greenserve_hub import debug
 from greenserve_hub.events import Event
 from greenserve_hub.greenthreads import kill, sleep, spawn, spawn_n
-from greenserve_hub.loop import get_hub
+from greenserve_hub.loop import Hub, get_hub
 from greenserve_hub.piles import GreenPile
 from greenserve_hub.pools import GreenPool
 from greenserve_hub.sockets import socketpair
@@ -44,11 +44,22 @@ def _depth(name: str, dump: str) -> int:
     return len(indent) // 2
 
 
+def _open_hubs() -> int:
+    return sum(1 for one in gc.get_objects() if type(one) is Hub and not one.closed)
+
+
 def crawl(event: Event) -> None:
     event.wait()
 
 
 class TestDump:
+    def test_passes_over_a_hub_that_could_not_be_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GREENSERVE_HUB", "none that there is")
+        with pytest.raises(ValueError, match="none that there is") as failed:
+            Hub()
+        assert failed.traceback[-2].frame.f_locals["self"].closed  # the collector still knows it
+        assert debug.format_threads().count("\nOS thread ") == _open_hubs() - 1  # the first has no line before it
+
     def test_tells_of_each_its_function_age_line_wait_and_stack(self, clock: FakeClock) -> None:
         event = Event()
         green = spawn(crawl, event)
