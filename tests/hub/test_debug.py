@@ -58,7 +58,9 @@ class TestDump:
         with pytest.raises(ValueError, match="none that there is") as failed:
             Hub()
         assert failed.traceback[-2].frame.f_locals["self"].closed  # the collector still knows it
-        assert debug.format_threads().count("\nOS thread ") == _open_hubs() - 1  # the first has no line before it
+        assert (
+            debug.format_threads().count("\nOS thread ") == _open_hubs() - 1
+        )  # the first has no line before it
 
     def test_tells_of_each_its_function_age_line_wait_and_stack(self, clock: FakeClock) -> None:
         event = Event()
