@@ -10,7 +10,6 @@ exit code is 0, 2 for configuration, 3 for an app that can't be had, 4 where the
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -78,8 +77,8 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
         patch_for(loaded.config.hub)
     starting.listen()
     app = load_app(spec)
-    check_process()
     if options.check_config:
+        check_process()  # as the server does when it is made, with its log open
         from greenserve.net.tls import open_tls
 
         open_tls(loaded.config, None)
@@ -88,7 +87,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     # Imported late: neither --help nor a bad setting needs the server.
     from greenserve.process.single import run
 
-    return run(app, loaded.config)
+    return run(app, loaded.config, starting=starting)
 
 
 def patch_for(hub: str) -> None:
@@ -147,12 +146,16 @@ def _flag_of(name: str) -> str:
 
 def _meant_by(words: Sequence[str]) -> str:
     """Help those who give an address as the last word, as Django's runserver takes it, or a subcommand."""
-    if words[0] in ("run", "runserver", "serve", "start"):
-        return f"; there is no subcommand: greenserve {words[1]}"
-    for word in words:
-        with contextlib.suppress(ValueError):
-            return f"; to listen there, give --bind {parse_bind(f'127.0.0.1:{word}' if word.isdigit() else word)}"
-    return ""
+    has_subcommand = words[0] in ("run", "runserver", "serve", "start")
+    apps, binds = [], ""
+    for word in words[has_subcommand:]:
+        try:
+            binds += f" --bind {parse_bind(f'127.0.0.1:{word}' if word.isdigit() else word)}"
+        except ValueError:
+            apps.append(word)
+    if has_subcommand:
+        return f"; there is no subcommand: greenserve {apps[0] if apps else 'APP'}{binds}"
+    return f"; to listen there, give{binds}" if binds else ""
 
 
 def _flags() -> list[str]:

@@ -15,6 +15,7 @@ from tests.support.certificates import issue
 
 from greenserve.cli import main
 from greenserve.config import SETTINGS, Config
+from greenserve.process import Starting
 
 APP = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
 
@@ -50,7 +51,7 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Con
     """Put a stand-in where the server starts; it notes what it was given and says that it ended well."""
     calls: list[tuple[Any, Config]] = []
 
-    def run(app: Any, config: Config) -> int:
+    def run(app: Any, config: Config, *, starting: Starting) -> int:
         calls.append((app, config))
         return 0
 
@@ -181,7 +182,7 @@ def test_chdir_comes_before_the_import(served: list[tuple[Any, Config]], folder:
 def test_the_servers_exit_code_is_the_commands(
     served: list[tuple[Any, Config]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["greenserve.process.single"], "run", lambda app, config: 1)
+    monkeypatch.setattr(sys.modules["greenserve.process.single"], "run", lambda app, config, *, starting: 1)
     assert main(["gs_cli_app:app"]) == 1
 
 
@@ -200,6 +201,14 @@ def test_the_servers_exit_code_is_the_commands(
         (["--timeout=3"], "unknown flag --timeout: --request-timeout ends one request"),
         (["a:b", "8000"], "one app at a time, not a:b and 8000; to listen there, give --bind 127.0.0.1:8000"),
         (["a:b", "[::1]:8"], "one app at a time, not a:b and [::1]:8; to listen there, give --bind [::1]:8"),
+        (
+            ["runserver", "0.0.0.0:80"],
+            "one app at a time, not runserver and 0.0.0.0:80; there is no subcommand: greenserve APP --bind 0.0.0.0:80",
+        ),
+        (
+            ["run", "a:b", "8000"],
+            "one app at a time, not run and a:b and 8000; there is no subcommand: greenserve a:b --bind 127.0.0.1:8000",
+        ),
         (["runserver", "a"], "one app at a time, not runserver and a; there is no subcommand: greenserve a"),
         (
             ["-c", "gunicorn.conf.py", "a:b"],

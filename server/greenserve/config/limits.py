@@ -157,8 +157,8 @@ class LimitSettings:
         0.0,
         kinds.duration(off="503, after which an EventSource never asks again"),
         group=TIMEOUTS,
-        help="an EventSource for which there is no slot comes back after about this long: it gets 200 and an empty "
-        "stream in place of 503",
+        help="time after which an EventSource that found no slot asks again: it gets 200 and an empty stream in "
+        "place of 503",
         protects="event streams that end for good when the server was full, or restarting, once",
         precedent="none: HTML's EventSource takes any status but 200 for its end",
     )
@@ -250,8 +250,9 @@ class LimitSettings:
         "auto",
         kinds.choice("auto", "stream", "buffer"),
         group=LIMITS,
-        help="a body in chunks: stream it to the app, or buffer it and give CONTENT_LENGTH; auto buffers for apps of "
-        "Django, Bottle, CherryPy and web.py, which would read nothing",
+        help="way of bodies that come in chunks: stream gives them to the app as they come, buffer reads them first "
+        "and gives CONTENT_LENGTH, auto buffers for apps of Django, Bottle, CherryPy and web.py, which would read "
+        "nothing",
         protects="apps that read by CONTENT_LENGTH alone taking a body in chunks for an empty one",
         precedent="waitress, nginx buffer",
     )

@@ -373,7 +373,7 @@ class Server:
     @property
     def is_draining(self) -> bool:
         """Whether a stop has begun, and clients may still ask: what tells a load balancer not to send more."""
-        return self._stop.is_draining
+        return self._stop.has_begun and self.service.parks
 
     @property
     def restarts(self) -> bool:

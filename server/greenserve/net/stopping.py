@@ -41,7 +41,6 @@ class Stop:
         self._hurried = WaitQueue()
         self.restarts = False  # whether another server follows
         self.has_begun = False
-        self.is_draining = False
 
     def __repr__(self) -> str:
         """For dumps."""
@@ -77,10 +76,8 @@ class Stop:
         accepts = server.config.drain_accept and self._left(self._drain_until) > 0
         if not accepts:
             server.close_listeners()
-        self.is_draining = True
         while (left := self._left(self._drain_until)) > 0 and (accepts or self._some_may_ask()):
             self._hurried.park("what clients still ask, in", self, min(left, _LOOK))
-        self.is_draining = False
         service.parks = False
         if accepts:
             server.close_listeners()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
-import os
 import threading
 from typing import Final
 
@@ -39,7 +38,6 @@ class EmbeddedServer(Server):
         """Listen, begin to accept and return. Raises ConfigError when an address can't be had."""
         if self._started:
             raise ConfigError("a server starts once: make another")
-        self._process = os.getpid()
         if is_monkey_patched("thread") and find_hub() is not None:
             super().start()
             atexit.register(self._at_exit)
@@ -97,7 +95,7 @@ class EmbeddedServer(Server):
 
     def _at_exit(self) -> None:
         """The program ends, and has not stopped it."""
-        if os.getpid() != self._process or self._ended.is_set():
+        if self._ended.is_set():  # also in the child of a fork
             return
         if not self.counts.accepted:
             log.warning(

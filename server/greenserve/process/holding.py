@@ -15,10 +15,12 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from itertools import islice
 from types import FrameType
 from typing import Any, Final
 
 from greenserve.net import Server
+from greenserve_hub.holders import frames_of
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.natives import socket as native
 from greenserve_hub.patching import is_monkey_patched
@@ -107,6 +109,9 @@ class Holds:
                 _UNPATCHED,
             )
         elif not self._once:
+            if helpful is _UNPATCHED:  # of the whole program, and not of this call
+                helpful = "" if self._told else helpful
+                self._told = True
             self._warn(seconds, f"{stack}{helpful}")
         elif waits and not self._told:
             self._told = True
@@ -167,7 +172,7 @@ def _modules(frame: FrameType | None) -> Iterator[str]:
     for name, value in _variables(frame):
         if name in words:
             yield type(value).__module__.partition(".")[0]
-    for one, _ in zip(_outwards(frame), range(_DEPTH), strict=False):
+    for one in islice(frames_of(frame), _DEPTH):
         yield str(one.f_globals.get("__name__", "")).partition(".")[0]
 
 
@@ -176,7 +181,7 @@ def call_of_own_url(frame: FrameType | None, is_ours: Callable[[Any], bool]) -> 
 
     Where this OS thread listens, nobody else could answer. Only what the code's variables hold is found.
     """
-    for one, _ in zip(_outwards(frame), range(_DEPTH), strict=False):
+    for one in islice(frames_of(frame), _DEPTH):
         for _, value in _variables(one):
             if isinstance(value, native.socket | socket.socket) and not isinstance(value, GreenSocket):
                 try:
@@ -186,12 +191,6 @@ def call_of_own_url(frame: FrameType | None, is_ours: Callable[[Any], bool]) -> 
                 if is_ours(peer):
                     return value
     return None
-
-
-def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
 
 
 def _variables(frame: FrameType) -> Iterator[tuple[str, Any]]:

@@ -32,10 +32,16 @@ log = logging.getLogger("greenserve.error")
 _RESERVE = 192  # descriptors for the app's own files and sockets, and for clients that are turned away
 
 
-def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] = ()) -> int:
+def run(
+    app: WSGIApplication,
+    config: Config,
+    sockets: Sequence[socket.socket] = (),
+    *,
+    starting: Starting | None = None,
+) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError before anything is accepted.
 
-    In the main thread. Where it is the command, nothing but the end of the process follows.
+    In the main thread. `starting` is the command's, after which nothing but the end of the process follows.
     """
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError(
@@ -53,8 +59,8 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
         with debugging(server, hub):
             server.start()
             stopping.take(hangup=bool(config.certfile))
-            if Starting.current is not None:
-                Starting.current.end()
+            if starting is not None:
+                starting.end()
             # Said when the signals are taken: who reads it may send one at once.
             for place in server.places:
                 log.info("listening at %s", place)
@@ -71,7 +77,7 @@ def run(app: WSGIApplication, config: Config, sockets: Sequence[socket.socket] =
             except OSError:  # told already: nothing listens any more
                 code = 1
         log.info("stopped")
-        if Starting.current is not None:
+        if starting is not None:
             stopping.watch_exit()
             stack.pop_all()  # the log and the signals stay until the process ends
         return code

@@ -14,7 +14,7 @@ import contextlib
 import signal  # patched or not: getsignal() tells which handler is meant
 import sys
 from types import FrameType, TracebackType
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Final, Self
 
 from greenserve.process.signal_thread import SignalThread
 from greenserve_hub.deadlines import NEVER
@@ -28,8 +28,6 @@ _PATIENCE: Final = 1.0  # seconds that the main thread has to run a handler
 class Starting:
     """While inside, and until `end`, signals that end a process end this one. In the main thread."""
 
-    current: ClassVar[Starting | None] = None  # of the command that runs in this process
-
     def __init__(self) -> None:
         """Nothing yet."""
         self._before: dict[signal.Signals, Any] = {}
@@ -39,7 +37,6 @@ class Starting:
 
     def __enter__(self) -> Self:
         """Take the signals, where nobody else would."""
-        type(self).current = self
         if os.getpid() == 1:
             for number in _ENDING:
                 if signal.getsignal(number) is signal.SIG_DFL:
@@ -69,7 +66,6 @@ class Starting:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End."""
-        type(self).current = None
         self.end()
 
     def _heard(self, number: int) -> None:

@@ -198,8 +198,8 @@ class Stopping:
             )
         else:
             log.warning(
-                "the stop cannot begin, since the hub is held; the process ends in %.1f s, or at once when a signal "
-                "asks again (Ctrl-C, SIGTERM). It is held by %s",
+                "the stop cannot begin, since the hub is held; the process ends in %.1f s, or a second after a "
+                "signal asks again (Ctrl-C, SIGTERM). It is held by %s",
                 left,
                 self._holder(),
             )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from greenlet import GreenletExit
 
@@ -19,7 +19,7 @@ from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead, check_head, hints_head
 from greenserve.wsgi.answering import Answering, exact_bytes, join
 from greenserve.wsgi.forked import end_if_forked
-from greenserve.wsgi.forwarding import Peer
+from greenserve.wsgi.forwarding import Peer, is_of_proxies
 from greenserve.wsgi.input import NO_BODY, RequestInput
 from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
@@ -27,15 +27,6 @@ from greenserve_hub import forks
 from greenserve_hub.loop import get_hub
 
 log = logging.getLogger("greenserve.error")
-
-_OF_PROXIES: Final = (
-    "via",
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-real-ip",
-)
 
 
 class RequestTimeout(BaseException):
@@ -182,7 +173,7 @@ class Exchange(Answering):
         return (
             self.environ.get("HTTP_SEC_FETCH_MODE") == "navigate"  # no script can set it
             and self.link.peer != ""  # a unix socket's other end is a proxy
-            and not any(name.lower() in _OF_PROXIES for name, _ in self.head.fields)
+            and not any(name.lower() == "via" or is_of_proxies(name) for name, _ in self.head.fields)
         )
 
     def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:

@@ -41,6 +41,12 @@ _NAMES: Final = frozenset(
 )
 
 
+def is_of_proxies(name: str) -> bool:
+    """Return True for a field by which a proxy tells of its client."""
+    lowered = name.lower()
+    return lowered in _NAMES or (lowered.startswith(_PREFIXES) and "_" not in name)
+
+
 class Peer(NamedTuple):
     """environ["greenserve.peer"]: who is connected, where REMOTE_ADDR tells of another; ("", "") at a unix socket."""
 
@@ -113,12 +119,7 @@ class Forwarding:
         return key
 
     def _is_a_proxys(self, name: str) -> bool:
-        lowered = name.lower()
-        return (
-            lowered in _NAMES
-            or lowered in self._believed
-            or (lowered.startswith(_PREFIXES) and "_" not in name)
-        )
+        return is_of_proxies(name) or name.lower() in self._believed
 
     def rewrite(self, environ: dict[str, Any], fields: list[tuple[str, str]]) -> None:
         """Have environ say what trusted proxies say. `fields` are those of the request that have no key."""

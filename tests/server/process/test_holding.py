@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import sys
 import threading
@@ -145,3 +146,29 @@ def test_the_log_of_the_command_says_what_helps(tmp_path: Path) -> None:
         assert ask(("127.0.0.1", port), request("/compute")).body == b"done"
         process.until("a green thread holds the hub")
         process.until("code that computes, or waits in C, .* in an OS thread: greenserve.threads.execute")
+
+
+_PROGRAM = """
+import sys, time
+import greenserve
+
+def app(environ, start_response):
+    time.sleep(0.2)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"done"]
+
+sys.exit(greenserve.run(app, bind="127.0.0.1:0", block_threshold="50ms"))
+"""
+
+
+def test_the_log_of_a_program_that_is_not_patched_says_so_once(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(_PROGRAM)
+    with command("program.py", folder=tmp_path) as process:
+        port = int(process.until(r"listening at http://127\.0\.0\.1:(\d+)")[1])
+        process.until("stop it with")
+        for _ in range(2):
+            assert ask(("127.0.0.1", port), request()).body == b"done"
+            process.until("a green thread holds the hub")
+        process.signal(signal.SIGTERM)
+        assert process.ended() == 0
+        assert process.text.count("nothing in this program is patched") == 1

@@ -186,3 +186,27 @@ def test_ctrl_c(first: bool, folder: Path) -> None:
         process.signal(signal.SIGINT)
         assert process.ended() == 130
         assert "Traceback" not in process.text
+
+
+_UNGUARDED = """
+import greenserve
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"done"]
+
+greenserve.run(app, bind="127.0.0.1:0", graceful_timeout="100ms")
+"""
+
+
+def test_a_server_that_the_file_of_the_app_runs_is_not_the_commands(tmp_path: Path) -> None:
+    (tmp_path / "unguarded.py").write_text(_UNGUARDED)
+    with command("-m", "greenserve", "unguarded.py", "--bind", "127.0.0.1:0", folder=tmp_path) as process:
+        for _ in range(2):
+            port = int(process.until(r"listening at http://127\.0\.0\.1:(\d+)")[1])
+            process.until("stop it with")
+            assert ask(("127.0.0.1", port), request()).body == b"done"
+            process.signal(signal.SIGTERM)
+            process.until("info: stopped")
+        assert process.ended() == 0
+        assert process.text.count("info: listening at") == 2

@@ -170,7 +170,7 @@ class TestHeld:
             process.signal(signal.SIGTERM)
             found = process.until(
                 r"warning: the stop cannot begin, since the hub is held; the process ends in (.*) s, "
-                r"or at once when a signal asks again .* It is held by GET /spin"
+                r"or a second after a signal asks again .* It is held by GET /spin"
             )
             assert 25 < float(found[1]) < 30.5
             process.until(_STACK)

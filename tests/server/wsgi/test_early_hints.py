@@ -44,6 +44,8 @@ def test_8297_2_come_before_the_answer(method: str, validated: bool) -> None:
         ((_PAGE, "x-forwarded-for: 192.0.2.7"), False),
         ((_PAGE, "Forwarded: for=192.0.2.7"), False),
         ((_PAGE, "X-Real-IP: 192.0.2.7"), False),
+        ((_PAGE, "X-Forwarded-Server: proxy"), False),
+        ((_PAGE, "CF-Connecting-IP: 192.0.2.7"), False),
         ((_PAGE, "Connection: close"), False),
     ],
 )
