@@ -7,6 +7,7 @@
 # greenserve: in the child of a fork signals are what they were before the server took them.
 source "$(dirname "$0")/lib.sh"
 venv gunicorn==27.0.1
+command -v curl >/dev/null || { echo "needs curl" >&2; exit 2; }
 
 cat >"$work/web.py" <<'PYTHON'
 import multiprocessing, time

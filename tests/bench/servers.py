@@ -6,7 +6,6 @@ the end of what it wrote to stderr, so that a failure in a table can be understo
 
 import contextlib
 import os
-import random
 import signal
 import socket
 import ssl
@@ -16,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 
 from tests.bench import frames, machine, peers
+from tests.support.ports import free_port
 
 START_SECONDS = 20
 STOP_SECONDS = 5
@@ -23,18 +23,6 @@ STOP_SECONDS = 5
 
 class ServerFailed(Exception):
     """The server did not start or died; carries the end of its stderr."""
-
-
-def free_port():
-    """A port below the ephemeral range, so that no client connection can sit on it before the server does."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @dataclass

@@ -36,6 +36,6 @@ def surprises(results, base, known):
     for pattern in known:
         met = [test for test in ran if test == pattern or fnmatchcase(test, pattern)]
         outdated += [f"{test} passes" for test in met if test not in below]
-        if not met and any(pattern.startswith(f"{module}.") for module in results.modules):
+        if not met and any(fnmatchcase(module, pattern.rsplit(".", 2)[0]) for module in results.modules):
             outdated.append(f"{pattern} meets no test")
     return unknown, outdated

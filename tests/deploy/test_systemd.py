@@ -17,6 +17,7 @@ import requests
 from tests.deploy.processes import GREENSERVE, ROOT, running
 from tests.deploy.user_manager import UserManager, user_manager
 from tests.support.certificates import authority_file, issue_pair
+from tests.support.ports import free_port
 from tests.support.times import PATIENCE
 
 from greenserve import Config
@@ -131,8 +132,7 @@ def make():
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture(scope="module")

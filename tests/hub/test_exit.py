@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import textwrap
-
 import pytest
-from tests.support.times import PATIENCE
+from tests.support.patched import run
 
 # Each case is called by finalizers when the interpreter ends, in this order.
 _CASES = """
@@ -148,19 +143,6 @@ class Late:
 def say(text, write=greenserve_hub.natives.os.write):
     write(1, text)
 """
-_HEAD = "import greenserve, greenserve_hub.natives\ngreenserve.monkey_patch()\n"
-
-
-def _run(script: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize(
@@ -175,7 +157,7 @@ def _run(script: str) -> str:
     ids=["cycle", "after all modules"],
 )
 def test_what_finalizers_do(leave: str):
-    assert _run(_HEAD + _CASES + leave) == "all done\n"
+    assert run(_CASES + leave, before="import greenserve_hub.natives") == "all done\n"
 
 
 def test_what_is_left_in_globals():
@@ -202,4 +184,4 @@ def test_what_is_left_in_globals():
     greenserve.threads.execute(int)
     greenserve.sleep()
     """
-    assert _run(_HEAD + textwrap.dedent(script)) == ""
+    assert run(script, filters=("ignore::ResourceWarning",)) == ""  # of the sockets, as ever

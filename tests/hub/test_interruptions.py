@@ -7,6 +7,7 @@ in beside another, and nothing may be lost.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from greenlet import getcurrent
 from tests.support.interruptions import Interruption, interrupt_everywhere
+from tests.support.times import MS, PATIENCE
 
 from greenserve_hub import (
     BoundedSemaphore,
@@ -496,3 +498,26 @@ def play(make: Callable[[], Scenario], away: bool, interruption: Interruption) -
 def test_a_finalizer_comes_at_any_point(make: Callable[[], Scenario], away: bool):
     points = interrupt_everywhere(partial(play, make, away))
     assert points > 50, "our code was not looked at"
+
+
+class Thing:
+    """What a weak reference can be had of."""
+
+
+def test_the_callback_of_a_weak_reference_that_has_interrupted_the_hub_may_wait():
+    done: Event[list[str]] = Event()
+    others: list[str] = []
+    kept: list[weakref.ref[Thing]] = []
+
+    def told(_: object) -> None:
+        sleep(2 * MS)
+        done.send(list(others))
+
+    def callback() -> None:
+        thing = Thing()
+        kept.append(weakref.ref(thing, told))
+        del thing
+
+    get_hub().call_soon(callback)
+    spawn(others.append, "went on")
+    assert done.wait(PATIENCE) == ["went on"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests.support.commands import Command, command
 from tests.support.dap import DapClient
+from tests.support.ports import free_port
+from tests.support.raw import ask, request
 from tests.support.times import PATIENCE
 
 pytest.importorskip("debugpy", reason="there is no debugpy for this Python")
@@ -50,15 +50,9 @@ def _debugged(folder: Path, *arguments: str) -> Iterator[Command]:
         yield running
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize("how", ["--listen", "listen() in the program"])
 def test_a_program_that_patches_itself(tmp_path: Path, how: str):
-    port, path = _free_port(), tmp_path / "program.py"
+    port, path = free_port(), tmp_path / "program.py"
     head = "import greenserve\ngreenserve.monkey_patch()\n"
     listening = ("-m", "debugpy", "--listen", f"127.0.0.1:{port}", "--wait-for-client")
     path.write_text(head + ("" if how == "--listen" else LISTEN.format(port=port)) + WORK + "main()\n")
@@ -76,24 +70,22 @@ def test_a_program_that_patches_itself(tmp_path: Path, how: str):
     sys.version_info < (3, 12),
     reason="its trace function waits for locks: Python traces no other green thread until it goes on",
 )
-def test_the_command(tmp_path: Path):
-    port, path = _free_port(), tmp_path / "debugged_app.py"
-    path.write_text(APP)
+@pytest.mark.parametrize("how", ["--listen", "listen() in the app"])
+def test_the_command(tmp_path: Path, how: str):
+    port, path = free_port(), tmp_path / "debugged_app.py"
+    path.write_text(("" if how == "--listen" else LISTEN.format(port=port)) + APP)
     listening = ("-m", "debugpy", "--listen", f"127.0.0.1:{port}", "--wait-for-client")
     serve = ("-m", "greenserve", "debugged_app:app", "--bind", "127.0.0.1:0")
-    with _debugged(tmp_path, *listening, *serve) as running, closing(DapClient(port)) as client:
+    arguments = (*listening, *serve) if how == "--listen" else serve
+    with _debugged(tmp_path, *arguments) as running, closing(DapClient(port)) as client:
         client.attach(str(path), _line(path, '    start_response("200 OK", [])'))
-        url = running.until(r"http://127\.0\.0\.1:\d+")[0]
+        address = "127.0.0.1", int(running.until(r"http://127\.0\.0\.1:(\d+)")[1])
         answers = []
         for query in ("first", "second"):
-            asking = threading.Thread(target=lambda query=query: answers.append(_get(f"{url}/?{query}")))
+            asking = threading.Thread(
+                target=lambda query=query: answers.append(ask(address, request(f"/?{query}")).body)
+            )
             asking.start()
             assert client.evaluate_at_stop("value") == repr(query)
             asking.join(PATIENCE)
         assert answers == [b"first", b"second"]
-
-
-def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
-        body: bytes = answer.read()
-        return body

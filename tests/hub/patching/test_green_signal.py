@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.support.patched import run
 
 
@@ -246,3 +247,34 @@ def test_a_thread_blocks_signals_for_itself_and_what_it_starts():
         "child is ['SIGUSR1', 'SIGUSR2']",
         "Invalid argument",
     ]
+
+
+@pytest.mark.parametrize("kind", ["RLock", "Condition"])
+def test_a_handler_takes_a_lock_whatever_it_interrupts(kind: str):
+    said = run(
+        f"""
+        import signal, threading
+        lock, got, rounds = threading.{kind}(), [], []
+
+        def handler(*_):
+            with lock:
+                got.append(1)
+
+        def work():
+            while len(got) < 20:
+                with lock:
+                    greenserve.sleep(0)
+            rounds.append(1)
+
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        workers = [threading.Thread(target=work) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(len(rounds))
+        """
+    )
+    assert said == "3\n"

@@ -425,10 +425,8 @@ def own_server():
         server = greenserve.Server(other, bind="127.0.0.1:0")
         server.start()
         os.write(write, b"%d" % server.port)
-        for _ in range(3):
-            server.wait(0.5)
-            if server.stats.requests >= 2 and not server.stats.active:
-                break
+        while server.stats.requests < 2 or server.stats.active:
+            time.sleep(0.01)
         server.stop()
         sys.exit(9)
     os.close(write)

@@ -14,6 +14,7 @@ import pytest
 from tests.support.certificates import client_context, issue
 from tests.support.commands import Command, command
 from tests.support.raw import RawClient, ask, request
+from tests.support.times import MS, PATIENCE
 
 _APP = """
 import sys
@@ -70,6 +71,19 @@ class TestStart:
             assert process.ended() == 0
             assert process.process.stdout is not None
             assert '"GET /a HTTP/1.1" 200 2' in process.process.stdout.read()
+
+    def test_a_kept_connection_is_answered_once_more_after_sigterm(self, folder: Path) -> None:
+        with _running(folder) as (process, address), RawClient(address) as client:
+            assert not client.get("/a").closes
+            process.signal(signal.SIGTERM)
+            process.until("SIGTERM: stopping")
+            client.sock.settimeout(100 * MS)
+            with pytest.raises(TimeoutError):
+                client.more()  # it is not closed
+            client.sock.settimeout(PATIENCE)
+            answer = client.get("/b")
+            assert (answer.body, answer.closes, client.rest()) == (b"/b", True, b"")
+            assert process.ended() == 0
 
     @pytest.mark.parametrize(
         "options",

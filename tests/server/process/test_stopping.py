@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.commands import Command, command
 from tests.support.raw import RawClient, ask, request
-from tests.support.times import MS
+from tests.support.times import eventually
 
 _APP = """
 import atexit, ctypes, re, signal, sys, threading, time
@@ -134,6 +135,17 @@ def patching(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param  # type: ignore[no-any-return]
 
 
+def _comes(process: Command, number: signal.Signals) -> None:
+    """Until the signal was delivered: of two that are the same the kernel would make one."""
+    status = Path(f"/proc/{process.process.pid}/status")
+
+    def is_pending() -> int:
+        (pending,) = re.findall(r"^ShdPnd:\s*(\w+)$", status.read_text(), re.MULTILINE)
+        return int(pending, 16) >> (number - 1) & 1
+
+    eventually(lambda: not is_pending(), "the signal")
+
+
 class TestHeld:
     """A green thread holds the hub, which could do nothing of what it is told."""
 
@@ -160,7 +172,7 @@ class TestHeld:
         with busy(folder, path) as process:
             for number in numbers:
                 process.signal(number)
-                time.sleep(50 * MS)  # or the kernel would make one of two that are the same
+                _comes(process, number)
             process.until("the process ends now")
             process.until(_STACK)
             assert process.ended() == 0
@@ -190,7 +202,7 @@ class TestHeld:
         with busy(folder, "/handlers_only", "--graceful-timeout", "1000s") as process:
             for _ in range(2):
                 process.signal(signal.SIGINT)
-                time.sleep(50 * MS)  # or the kernel would make one of them
+                _comes(process, signal.SIGINT)
             process.until("in app$")
             assert process.ended() == 1
 
