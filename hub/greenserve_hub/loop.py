@@ -26,7 +26,7 @@ from greenserve_hub.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.descriptors import Descriptor
 from greenserve_hub.doors import Door
 from greenserve_hub.errors import HubError
-from greenserve_hub.forks import end_child, is_last, leave_in_children, main_here
+from greenserve_hub.forks import end_child, is_last, keep, leave_in_children, main_here
 from greenserve_hub.moves import is_at_work, move
 from greenserve_hub.natives import _thread, time
 from greenserve_hub.pollers import HANGUP, READ, WRITE, Poller, make_poller
@@ -74,9 +74,8 @@ class Hub:
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
         is_main = self.thread_id == threading.main_thread().ident
-        self._idle = (
-            _GLANCE if is_main and clock is time.monotonic else None
-        )  # the longest wait, where there is one
+        # The longest wait, where there is one.
+        self._idle = _GLANCE if is_main and clock is time.monotonic else None
         self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog, as `steps`
         self.left = 0  # calls that this turn is going to make yet
         self.steps: Iterator[Any] = iter(())  # events that are going to be handed out yet
@@ -398,5 +397,4 @@ def set_hub(hub: Hub | None) -> Hub | None:
 
 
 # At the interpreter's end it is left and not dropped: a loop of uvloop would complain that nobody has closed it.
-_left: list[Hub | None] = []
-finalization.when_it_begins(lambda: _left.append(set_hub(None)))
+finalization.when_it_begins(lambda: keep(set_hub(None)))
