@@ -35,8 +35,8 @@ def format_threads(stacks: bool = True) -> str:
 
 def _entry(name: str, dump: str) -> str:
     """The lines of one green thread: its own and its stack."""
-    (found,) = re.findall(rf"^ *{re.escape(name)}.*\n(?: +File .*\n(?: +\S.*\n)?)*", dump, re.MULTILINE)
-    return str(found)
+    (found,) = re.finditer(rf"^( *){re.escape(name)}.*\n(?:\1    .*\n)*", dump, re.MULTILINE)
+    return found[0]
 
 
 def _depth(name: str, dump: str) -> int:
