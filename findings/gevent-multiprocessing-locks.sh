@@ -4,7 +4,7 @@
 # An RLock's owner is an OS thread, which all green threads share: three of them are within it at once. A put() into a
 # full Queue waits in C, where the green thread that feeds the pipe can't run, so that the queue stays full and put()
 # raises queue.Full after its timeout. A wait without a timeout stops the whole program.
-# greenserve: waits in an OS thread of its own (hub/greenserve_hub/patching/process_locks.py), and both are as with threads.
+# greenserve: waits in an OS thread of its own (hub/greenserve_hub/patching/locks/process_locks.py), and both are as with threads.
 source "$(dirname "$0")/lib.sh"
 venv gevent==26.9.0 eventlet==0.41.3
 

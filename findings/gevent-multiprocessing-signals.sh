@@ -3,7 +3,7 @@
 #
 # A descriptor that is sent is handed out by a thread of multiprocessing, which blocks all signals, for itself as it
 # means. As a green thread it does so for the OS thread of the whole program: neither SIGTERM nor Ctrl-C reaches it.
-# greenserve: a green thread's signal mask holds until it gives way (hub/greenserve_hub/patching/green_signal.py).
+# greenserve: a green thread's signal mask holds until it gives way (hub/greenserve_hub/patching/green/green_signal.py).
 source "$(dirname "$0")/lib.sh"
 venv gevent==26.9.0
 

@@ -127,8 +127,8 @@ def test_imports_follow_the_layers(name):
         ("greenserve.net", "from greenserve.process import single", ["greenserve.process.single"]),
         (
             "greenserve.wsgi",
-            "def f():\n    from greenserve.net.server import Server",
-            ["greenserve.net.server"],
+            "def f():\n    from greenserve.net.serving.server import Server",
+            ["greenserve.net.serving.server"],
         ),
         ("greenserve.wsgi", "import greenserve", ["greenserve"]),
         ("greenserve.errors", "from .http1 import x", ["greenserve.http1"]),

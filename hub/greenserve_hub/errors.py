@@ -9,7 +9,7 @@
     └─ IOClosed                      the descriptor was closed under the green thread that waited on it
     BaseException
     ├─ greenlet.GreenletExit         a green thread was killed
-    └─ Timeout                       in timeouts.py, beside the clockwork it needs
+    └─ Timeout                       in greenthreads/timeouts.py, beside the clockwork it needs
 
 Timeout and GreenletExit are no Exceptions, so `except Exception` in the code they interrupt does not swallow
 them.

@@ -22,7 +22,7 @@ from weakref import WeakSet
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from greenserve_hub.natives import os, signal
+from greenserve_hub.unpatched import os, signal
 
 # In a child: the green thread that forked, unless it is the thread's main one.
 last: greenlet | None = None

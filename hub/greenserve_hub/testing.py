@@ -23,10 +23,10 @@ from weakref import WeakKeyDictionary
 from greenlet import getcurrent
 
 from greenserve_hub.errors import HubError
-from greenserve_hub.greenthreads import kill
-from greenserve_hub.loop import Hub, get_hub, set_hub
-from greenserve_hub.parking import Waiter
-from greenserve_hub.pollers import Poller, make_poller
+from greenserve_hub.greenthreads.greenthreads import kill
+from greenserve_hub.loop.hub import Hub, get_hub, set_hub
+from greenserve_hub.loop.parking import Waiter
+from greenserve_hub.pollers.edge import Poller, make_poller
 
 
 class FakeClock:

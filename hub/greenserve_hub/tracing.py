@@ -6,7 +6,7 @@ something traces, greenlet calls `_Exchange` after each switch, which puts back 
 Cost: nothing for a program that is not traced, and 3 µs for each switch in one that is.
 
 Knows greenlets and no hub. A hub asks for it where something traces its OS thread already (coverage), and a patched
-program when it calls one of the functions above (patching/green_tracing.py).
+program when it calls one of the functions above (patching/green/green_tracing.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import greenlet as greenlets
 from greenlet import greenlet
 
-from greenserve_hub.natives import _thread
+from greenserve_hub.unpatched import _thread
 
 TRACE: Final = 0
 PROFILE: Final = 1
@@ -30,7 +30,7 @@ PROFILE: Final = 1
 _FRAMES_GO_STALE: Final = sys.version_info >= (3, 12)
 # Its one function that waits is a worker of a pool at rest, which begins its next job as a new green thread would, but
 # for what the last one has left: a thread of a pool keeps that too.
-_WORKERS: Final = "greenserve_hub.workers"
+_WORKERS: Final = "greenserve_hub.greenthreads.workers"
 
 # As they are before anybody patches them: pydevd has one that warns of its use, and keeps what was there.
 _set_trace: Final = getattr(sys.modules.get("pydevd_tracing"), "_original_settrace", sys.settrace)

@@ -7,7 +7,10 @@ TCP server, eventlet's `serve(sock, handle)`, is `greenserve_hub.serve`.
 # ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
 
 # The runtime, first: it looks what was imported before it
-from greenserve_hub import debug as debug, dns as dns, hubs as hubs, threads as threads
+from greenserve_hub.diagnostics import debug as debug
+from greenserve_hub.osthreads import dns as dns
+from greenserve_hub.greenio import hubs as hubs
+from greenserve_hub.osthreads import threads as threads
 from greenserve_hub import (
     BoundedSemaphore,
     CappedSemaphore,

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from greenserve_hub.natives import os, select
+from greenserve_hub.unpatched import os, select
 
 _USAGE = "usage: python -m greenserve.attach PID\n"
 _PATIENCE = (
@@ -25,8 +25,8 @@ _PATIENCE = (
 )
 _SCRIPT = """\
 import socket, sys
-if "greenserve_hub.loop" in sys.modules:
-    from greenserve_hub.backdoors import call_back
+if "greenserve_hub.loop.hub" in sys.modules:
+    from greenserve_hub.diagnostics.backdoors import call_back
     call_back({path!r})
 else:
     with socket.socket(socket.AF_UNIX) as here:

@@ -15,15 +15,15 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from greenserve.config import SETTINGS, load_config
-from greenserve.config.binds import parse_bind
-from greenserve.config.registry import Given, Setting, closest
 from greenserve.config.show import show_config
+from greenserve.config.values.binds import parse_bind
+from greenserve.config.values.registry import Given, Setting, closest
 from greenserve.errors import AppImportError, ConfigError
-from greenserve.loader import enter_folder, load_app
+from greenserve.loading.loader import enter_folder, load_app
+from greenserve.loading.process_check import check_process
 from greenserve.process import Starting
-from greenserve.process_check import check_process
 from greenserve.version import version
-from greenserve_hub.loop import use_hub
+from greenserve_hub.loop.hub import use_hub
 from greenserve_hub.patching.monkey import patch_early
 
 __all__ = ["main"]
@@ -79,7 +79,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     app = load_app(spec)
     if options.check_config:
         check_process()  # as the server does when it is made, with its log open
-        from greenserve.net.tls import open_tls
+        from greenserve.net.tls.contexts import open_tls
 
         open_tls(loaded.config, None)
         sys.stdout.write(f"greenserve: the configuration and {spec} are fine\n")

@@ -16,13 +16,13 @@ from typing import Any
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
-from greenserve.loader import check_wsgi, enter_folder, load_app
+from greenserve.loading.loader import check_wsgi, enter_folder, load_app
 from greenserve.net import Server
 from greenserve.process.embedded import EmbeddedServer
 from greenserve.process.single import run as run_process
 from greenserve.wsgi import WSGIApplication
-from greenserve_hub.loop import get_hub
-from greenserve_hub.sockets import GreenSocket
+from greenserve_hub.greenio.sockets import GreenSocket
+from greenserve_hub.loop.hub import get_hub
 
 
 def serve(

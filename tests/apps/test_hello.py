@@ -10,7 +10,7 @@ import requests
 from apps.hello import app
 from tests.support.running import serving
 
-from greenserve.loader import load_app
+from greenserve.loading.loader import load_app
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from tests.support.patched import run
 _CASES = """
 import concurrent.futures, logging, os, queue, select, socket, threading, time
 from greenserve_hub import GreenPool, Timeout, get_hub, kill, sleep, spawn, spawn_after, threads
-from greenserve_hub import events, locks, queues, semaphores
+from greenserve_hub.sync import events, locks, queues, semaphores
 from greenserve_hub.errors import Deadlock
 
 alive = []
@@ -140,7 +140,7 @@ class Late:
                 self.say(f"{name}: {error!r}\\n".encode())
         self.say(b"all done\\n")
 
-def say(text, write=greenserve_hub.natives.os.write):
+def say(text, write=greenserve_hub.unpatched.os.write):
     write(1, text)
 """
 
@@ -157,7 +157,7 @@ def say(text, write=greenserve_hub.natives.os.write):
     ids=["cycle", "after all modules"],
 )
 def test_what_finalizers_do(leave: str):
-    assert run(_CASES + leave, before="import greenserve_hub.natives") == "all done\n"
+    assert run(_CASES + leave, before="import greenserve_hub.unpatched") == "all done\n"
 
 
 def test_what_is_left_in_globals():

@@ -4,7 +4,7 @@ import pytest
 
 import greenserve
 import greenserve_hub
-import greenserve_hub.hubs
+import greenserve_hub.greenio.hubs
 
 pytestmark = pytest.mark.no_hub
 
@@ -28,5 +28,5 @@ def test_what_eventlet_has_is_there():
 
 def test_what_eventlets_hubs_have_is_there():
     expected = {"get_hub", "use_hub", "trampoline", "notify_close", "notify_opened"}
-    assert set(greenserve_hub.hubs.__all__) == expected
-    assert greenserve.hubs is greenserve_hub.hubs
+    assert set(greenserve_hub.greenio.hubs.__all__) == expected
+    assert greenserve.hubs is greenserve_hub.greenio.hubs

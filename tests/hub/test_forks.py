@@ -18,7 +18,7 @@ _HEAD = """
 import os, signal, sys, time
 from greenserve_hub import *
 from greenserve_hub import threads
-from greenserve_hub.loop import get_hub
+from greenserve_hub.loop.hub import get_hub
 
 hub = get_hub()
 children = []
@@ -319,7 +319,7 @@ def test_an_executor_of_asyncio() -> None:
 def test_a_statement_in_a_backdoor() -> None:
     done = run(
         """
-        from greenserve_hub.backdoors import backdoor_server
+        from greenserve_hub.diagnostics.backdoors import backdoor_server
 
         sock = listen(("127.0.0.1", 0))
         server = spawn(backdoor_server, sock, {"fork": forks(fails)})

@@ -31,18 +31,18 @@ from greenserve_hub import (
     RLock,
     Semaphore,
     Timeout,
-    crossings,
-    handoffs,
     sleep,
     socketpair,
     spawn,
 )
-from greenserve_hub.locals import local
-from greenserve_hub.loop import get_hub
-from greenserve_hub.parking import TIMED_OUT
-from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
-from greenserve_hub.patching.thread_queues import SimpleQueue
-from greenserve_hub.standins import HubLoop
+from greenserve_hub.greenthreads.locals import local
+from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.parking import TIMED_OUT
+from greenserve_hub.loop.standins import HubLoop
+from greenserve_hub.patching.locks.thread_locks import ThreadLock, ThreadRLock
+from greenserve_hub.patching.locks.thread_queues import SimpleQueue
+from greenserve_hub.sync import handoffs
+from greenserve_hub.sync import thread_sync as crossings
 from greenserve_hub.testing import fake_clock
 
 LONG = 1000.0  # seconds of the fake clock, after which somebody was forgotten

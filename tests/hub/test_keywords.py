@@ -20,11 +20,11 @@ from greenserve_hub import (
     spawn_after,
     spawn_after_local,
     spawn_n,
-    threads,
     with_timeout,
 )
-from greenserve_hub.sockets import GreenSocket
-from greenserve_hub.thread_pools import shared
+from greenserve_hub.greenio.sockets import GreenSocket
+from greenserve_hub.osthreads import threads
+from greenserve_hub.osthreads.thread_pools import shared
 
 TAKEN = ("fn", "func", "function", "meth", "self", "seconds", "name", "call", "hub", "args", "kwargs")
 

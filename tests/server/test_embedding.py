@@ -29,7 +29,7 @@ from tests.support.times import MS, PATIENCE
 
 import greenserve
 from greenserve import ConfigError, Server, serve, spawn, wsgi_server
-from greenserve_hub.serving import listen
+from greenserve_hub.greenio.serving import listen
 from greenserve_hub.testing import wait_all_blocked
 
 

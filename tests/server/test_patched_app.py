@@ -16,7 +16,7 @@ from tests.support.raw import RawClient, request
 from tests.support.running import serving
 from tests.support.times import MS, PATIENCE
 
-from greenserve_hub.events import Event
+from greenserve_hub.sync.events import Event
 
 
 def at_once() -> int:

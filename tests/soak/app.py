@@ -18,7 +18,7 @@ from typing import Any
 
 from greenlet import greenlet
 
-from greenserve_hub.workers import PoolWorker
+from greenserve_hub.greenthreads.workers import PoolWorker
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]

@@ -8,9 +8,9 @@ from tests.support.raw import RawClient
 from tests.support.running import serving
 from tests.support.times import eventually
 
-from greenserve_hub.greenthreads import sleep, spawn, spawn_after, spawn_n
-from greenserve_hub.pools import GreenPool
-from greenserve_hub.timeouts import Timeout
+from greenserve_hub.greenthreads.greenthreads import sleep, spawn, spawn_after, spawn_n
+from greenserve_hub.greenthreads.pools import GreenPool
+from greenserve_hub.greenthreads.timeouts import Timeout
 
 _AT_ONCE = 1000
 

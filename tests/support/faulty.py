@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenserve.net.stream import Stream
-from greenserve_hub.loop import Hub, get_hub
-from greenserve_hub.pollers import READ, WRITE
+from greenserve.net.sockets.stream import Stream
+from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.pollers.edge import READ, WRITE
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from tests.support.raw import request
 from tests.support.times import MS
 
 from greenserve import Server
-from greenserve_hub.descriptors import Descriptor
-from greenserve_hub.events import Event
-from greenserve_hub.greenthreads import sleep
+from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.descriptors import Descriptor
+from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, wait_all_blocked
 
 LARGE = bytes(range(256)) * 2_000  # more than the buffers of a pair hold together
@@ -363,8 +363,8 @@ def _holding_the_slots(client: Client) -> Iterator[None]:
 
 def open_connection(server: Server, sock: socket.socket, stream: Any = None) -> Any:
     """As the listener does with what it has accepted."""
-    from greenserve.net.connection import Connection
-    from greenserve.net.stream import Stream
+    from greenserve.net.http.connection import Connection
+    from greenserve.net.sockets.stream import Stream
 
     made = stream or Stream(server.hub, socket.socket(fileno=sock.detach()))
     connection = Connection(server, server.listeners[0], made, "192.0.2.1", "4711")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenserve_hub.loop import Hub, set_hub, use_hub
+from greenserve_hub.loop.hub import Hub, set_hub, use_hub
 
 LOOPS = ["asyncio", "asyncio-plain"]
 

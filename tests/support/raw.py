@@ -18,8 +18,8 @@ from typing import Any, Self
 from tests.support import flavours
 from tests.support.times import PATIENCE
 
-from greenserve_hub.sockets import GreenSocket
-from greenserve_hub.tls_sockets import GreenSSLSocket
+from greenserve_hub.greenio.sockets import GreenSocket
+from greenserve_hub.greenio.tls_sockets import GreenSSLSocket
 
 
 @dataclass

@@ -15,9 +15,9 @@ from tests.support import flavours
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Config, Server, serve
-from greenserve_hub.events import Event
-from greenserve_hub.greenthreads import sleep
-from greenserve_hub.loop import Hub, get_hub, set_hub
+from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.hub import Hub, get_hub, set_hub
+from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, fake_clock
 
 

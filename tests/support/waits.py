@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from greenserve.net.paces import Pace
-from greenserve.net.stream import Side, Stream, Wait
+from greenserve.net.sockets.min_rates import Pace
+from greenserve.net.sockets.stream import Side, Stream, Wait
 from greenserve_hub.deadlines import NEVER
 
 

@@ -18,8 +18,8 @@ import sys
 import threading
 from typing import Any, Final
 
-from greenserve_hub.patching.green_thread import ThreadBody, get_ident, local
-from greenserve_hub.patching.import_hooks import when_imported
+from greenserve_hub.patching.green.green_thread import ThreadBody, get_ident, local
+from greenserve_hub.patching.stdlib.import_hooks import when_imported
 
 _WRAPPED: Final = ("_original_start_new_thread", "_original_start_joinable_thread")
 

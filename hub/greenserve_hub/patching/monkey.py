@@ -18,11 +18,11 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
-from greenserve_hub.loop import get_hub
-from greenserve_hub.natives import LOADED_BEFORE
-from greenserve_hub.patching.loops import keep_loops_apart
+from greenserve_hub.loop.hub import get_hub
 from greenserve_hub.patching.other_runtimes import choose_threads, refuse_others
-from greenserve_hub.patching.places import Places
+from greenserve_hub.patching.stdlib.loops import keep_loops_apart
+from greenserve_hub.patching.stdlib.places import Places
+from greenserve_hub.unpatched import LOADED_BEFORE
 
 # eventlet's keywords, `signal` and `multiprocessing`. Those in _ASKED_FOR are off unless they are asked for.
 GROUPS: Final = (
@@ -108,7 +108,7 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     choose_threads()
     makers = _makers(new)
     if makers:
-        from greenserve_hub.patching.existing_locks import green_existing
+        from greenserve_hub.patching.locks.existing_locks import green_existing
 
         existing = green_existing(makers)
         locks, left = existing.replaced, existing.left
@@ -142,7 +142,7 @@ def _apply(green: Any) -> list[str]:
 
 def replacements() -> dict[str, dict[str, Any]]:
     """Green names by module, whatever is patched by now. Switches: never."""
-    from greenserve_hub.patching import (
+    from greenserve_hub.patching.green import (
         green_fcntl,
         green_io,
         green_multiprocessing,
@@ -153,8 +153,8 @@ def replacements() -> dict[str, dict[str, Any]]:
         green_subprocess,
         green_thread,
         green_time,
-        versions,
     )
+    from greenserve_hub.patching.stdlib import versions
 
     found = versions.thread_names(green_thread)
     for green in (
@@ -176,31 +176,33 @@ def replacements() -> dict[str, dict[str, Any]]:
 
 
 def _select() -> list[str]:
-    from greenserve_hub.patching import green_select
+    from greenserve_hub.patching.green import green_select
 
     return _apply(green_select)
 
 
 def _sockets() -> list[str]:
-    from greenserve_hub.patching import green_socket
+    from greenserve_hub.patching.green import green_socket
 
     return _apply(green_socket)
 
 
 def _subprocesses() -> list[str]:
-    from greenserve_hub.patching import green_subprocess
+    from greenserve_hub.patching.green import green_subprocess
 
     return _apply(green_subprocess)
 
 
 def _time() -> list[str]:
-    from greenserve_hub.patching import green_time
+    from greenserve_hub.patching.green import green_time
 
     return _apply(green_time)
 
 
 def _threads() -> list[str]:
-    from greenserve_hub.patching import debuggers, green_thread, green_tracing, versions
+    from greenserve_hub.patching import debuggers
+    from greenserve_hub.patching.green import green_thread, green_tracing
+    from greenserve_hub.patching.stdlib import versions
 
     names = []
     for name, replaced in versions.thread_names(green_thread).items():
@@ -218,18 +220,18 @@ def _makers(groups: list[str]) -> dict[type, Callable[[Any], Any]]:
     """By what the locks of these groups are to be replaced that exist already."""
     found: dict[type, Callable[[Any], Any]] = {}
     if "thread" in groups:
-        from greenserve_hub.patching.existing_locks import OF_THREADS
+        from greenserve_hub.patching.locks.existing_locks import OF_THREADS
 
         found.update(OF_THREADS)
     if "multiprocessing" in groups:
-        from greenserve_hub.patching.green_multiprocessing import EXISTING
+        from greenserve_hub.patching.green.green_multiprocessing import EXISTING
 
         found.update(EXISTING)
     return found
 
 
 def _signals() -> list[str]:
-    from greenserve_hub.patching import green_signal
+    from greenserve_hub.patching.green import green_signal
 
     green_signal.take_over()
     if hasattr(os, "register_at_fork"):
@@ -238,34 +240,34 @@ def _signals() -> list[str]:
 
 
 def _multiprocessing() -> list[str]:
-    from greenserve_hub.patching import green_multiprocessing
+    from greenserve_hub.patching.green import green_multiprocessing
 
     green_multiprocessing.follow_imports(places.twin_of)
     return _apply(green_multiprocessing)
 
 
 def _psycopg() -> list[str]:
-    from greenserve_hub.patching import databases
+    from greenserve_hub.patching.green import databases
 
     databases.patch_psycopg()
     return []
 
 
 def _mysqldb() -> list[str]:
-    from greenserve_hub.patching import databases
+    from greenserve_hub.patching.green import databases
 
     databases.patch_mysqldb()
     return []
 
 
 def _descriptors() -> list[str]:
-    from greenserve_hub.patching import green_fcntl, green_io, green_os
+    from greenserve_hub.patching.green import green_fcntl, green_io, green_os
 
     return _apply(green_os) + _apply(green_io) + _apply(green_fcntl)
 
 
 def _builtins() -> list[str]:
-    from greenserve_hub.patching import green_io
+    from greenserve_hub.patching.green import green_io
 
     return _apply(green_io)
 
@@ -306,7 +308,7 @@ _NAMED: Final = 12  # at most, in a warning
 
 
 def _warn(report: PatchReport, warn_of_early: bool) -> None:
-    from greenserve_hub.patching.versions import is_starting_a_process
+    from greenserve_hub.patching.stdlib.versions import is_starting_a_process
 
     if "pydevd" in LOADED_BEFORE:
         return  # a debugger has started the program, with imports and threads of its own: nobody can come first

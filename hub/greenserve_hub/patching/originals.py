@@ -15,9 +15,9 @@ from importlib.abc import SourceLoader
 from types import ModuleType
 from typing import Any
 
-from greenserve_hub.natives import _thread
-from greenserve_hub.patching.functions import in_place_of
 from greenserve_hub.patching.monkey import places, replacements
+from greenserve_hub.patching.stdlib.functions import in_place_of
+from greenserve_hub.unpatched import _thread
 
 # What can be patched, each after those that it imports. The rest are copied name by name: their functions are in C, or
 # call what is.
@@ -69,7 +69,7 @@ def import_patched(name: str, /, *also: tuple[str, ModuleType], **more: ModuleTy
         if not _green:
             _fill(_green, replacements())
             _green["ssl"].SSLContext.sslsocket_class = import_module(
-                "greenserve_hub.tls_sockets"
+                "greenserve_hub.greenio.tls_sockets"
             ).GreenSSLSocket
         return _load(name, {**_green, **dict(also), **more})
 

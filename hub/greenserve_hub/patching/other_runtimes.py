@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from greenserve_hub.errors import HubError
-from greenserve_hub.patching.import_hooks import when_imported
+from greenserve_hub.patching.stdlib.import_hooks import when_imported
 
 _RIVALS: Final = ("eventlet", "gevent")  # in the order in which engineio tries them
 _MODES: Final = (*_RIVALS, "gevent_uwsgi")

@@ -5,8 +5,8 @@ and nothing that runs. Addresses come from binds, Config and the registry from s
 command reads from sources.
 """
 
-from greenserve.config.binds import BindAddress, parse_bind
 from greenserve.config.settings import SETTINGS, Config
 from greenserve.config.sources import Loaded, load_config
+from greenserve.config.values.binds import BindAddress, parse_bind
 
 __all__ = ["SETTINGS", "BindAddress", "Config", "Loaded", "load_config", "parse_bind"]

@@ -2,8 +2,9 @@
 
 Each field of Config is at once the flag, the `GREENSERVE_` variable, the key in a file and the
 keyword of `greenserve.serve(...)`; `--help`, `--print-config` and the limits table are made from it.
-The fields stand in listening.py, encryption.py, proxies.py, limits.py, websockets.py and running.py, by what they
-are for. To add a setting, add a field there and nothing anywhere else. Called by everything in the server.
+The fields stand in the folder groups, in listening.py, encryption.py, proxies.py, limits.py, websockets.py and
+running.py, by what they are for. To add a setting, add a field there and nothing anywhere else. Called by everything in
+the server.
 
 Invariant: a Config that exists is valid. Durations are float seconds (0: switched off), sizes int
 bytes, and no two settings contradict each other.
@@ -16,15 +17,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from greenserve.config.binds import BindAddress, parse_bind
-from greenserve.config.encryption import TLSSettings
-from greenserve.config.limits import LimitSettings
-from greenserve.config.listening import ListeningSettings
-from greenserve.config.proxies import ProxySettings
-from greenserve.config.registry import Given, Setting, choose, environment, refuse_unknown, settings_of
-from greenserve.config.running import RunningSettings
+from greenserve.config.groups.encryption import TLSSettings
+from greenserve.config.groups.limits import LimitSettings
+from greenserve.config.groups.listening import ListeningSettings
+from greenserve.config.groups.proxies import ProxySettings
+from greenserve.config.groups.running import RunningSettings
+from greenserve.config.groups.websockets import WebSocketSettings
+from greenserve.config.values.binds import BindAddress, parse_bind
+from greenserve.config.values.registry import Given, Setting, choose, environment, refuse_unknown, settings_of
 from greenserve.config.variables import refuse_unknown_variables
-from greenserve.config.websockets import WebSocketSettings
 from greenserve.errors import ConfigError
 
 __all__ = ["SETTINGS", "Config", "check_together"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from greenserve.config.registry import Setting
 from greenserve.config.settings import SETTINGS
 from greenserve.config.sources import Loaded
+from greenserve.config.values.registry import Setting
 
 __all__ = ["show_config"]
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from greenserve.config.kinds import text
 from greenserve.config.python_files import refuse_python
-from greenserve.config.registry import Given, choose, environment, refuse_unknown
 from greenserve.config.settings import SETTINGS, Config, check_together
+from greenserve.config.values.kinds import text
+from greenserve.config.values.registry import Given, choose, environment, refuse_unknown
 from greenserve.config.variables import APP, refuse_unknown_variables
 from greenserve.errors import ConfigError
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from greenserve.config.registry import ENV_PREFIX, closest
+from greenserve.config.values.registry import ENV_PREFIX, closest
 from greenserve.errors import ConfigError
 
 __all__ = ["APP", "refuse_unknown_variables"]

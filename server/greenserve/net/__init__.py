@@ -4,14 +4,14 @@ The one layer that knows sockets and the hub. Bytes go down to http1/, requests 
 stops what is here.
 """
 
-from greenserve.net.connection import Connection
-from greenserve.net.listener import Listener
-from greenserve.net.rooms import Room
-from greenserve.net.server import Server
-from greenserve.net.states import State
-from greenserve.net.stats import Stats
-from greenserve.net.websocket_apps import WebSocketWSGI, accept_websocket
-from greenserve.net.websockets import WebSocket
+from greenserve.net.http.connection import Connection
+from greenserve.net.http.states import State
+from greenserve.net.serving.server import Server
+from greenserve.net.serving.stats import Stats
+from greenserve.net.sockets.listener import Listener
+from greenserve.net.websockets.apps import WebSocketWSGI, accept_websocket
+from greenserve.net.websockets.rooms import Room
+from greenserve.net.websockets.websocket import WebSocket
 
 __all__ = [
     "Connection",

@@ -11,19 +11,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from greenserve.config import Config
-from greenserve.config.binds import parse_bind
+from greenserve.config.values.binds import parse_bind
 from greenserve.errors import ConfigError
 from greenserve.net import Server
-from greenserve.net.binding import file_of, open_listener, remove_file
+from greenserve.net.sockets.binding import file_of, open_listener, remove_file
 from greenserve.process.holding import Holds
 from greenserve.process.requests import holder_of_request
-from greenserve_hub.backdoors import check_local, names_at_attach, place_of, serve_backdoor
-from greenserve_hub.debug import dump_on_signal
+from greenserve_hub.diagnostics.backdoors import check_local, names_at_attach, place_of, serve_backdoor
+from greenserve_hub.diagnostics.debug import dump_on_signal
+from greenserve_hub.diagnostics.watchdogs import Watchdog
 from greenserve_hub.errors import HubError
-from greenserve_hub.greenthreads import GreenletExit, kill, spawn
-from greenserve_hub.loop import Hub
-from greenserve_hub.natives import signal
-from greenserve_hub.watchdogs import Watchdog
+from greenserve_hub.greenthreads.greenthreads import GreenletExit, kill, spawn
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.unpatched import signal
 
 __all__ = ["debugging"]
 

@@ -17,10 +17,10 @@ from typing import Final
 from greenserve.errors import ConfigError
 from greenserve.net import Server
 from greenserve.process.holding import Holds
-from greenserve_hub.greenthreads import kill
-from greenserve_hub.loop import Hub, find_hub, use_hub
+from greenserve_hub.diagnostics.watchdogs import Watchdog
+from greenserve_hub.greenthreads.greenthreads import kill
+from greenserve_hub.loop.hub import Hub, find_hub, use_hub
 from greenserve_hub.patching import is_monkey_patched
-from greenserve_hub.watchdogs import Watchdog
 
 log = logging.getLogger("greenserve.error")
 

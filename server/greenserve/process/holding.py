@@ -20,11 +20,11 @@ from types import FrameType
 from typing import Any, Final
 
 from greenserve.net import Server
-from greenserve_hub.holders import frames_of
-from greenserve_hub.natives import _thread, time
-from greenserve_hub.natives import socket as native
+from greenserve_hub.diagnostics.holders import frames_of
+from greenserve_hub.greenio.sockets import GreenSocket
 from greenserve_hub.patching import is_monkey_patched
-from greenserve_hub.sockets import GreenSocket
+from greenserve_hub.unpatched import _thread, time
+from greenserve_hub.unpatched import socket as native
 
 __all__ = ["Holds", "advice", "call_of_own_url"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 
-from greenserve_hub.natives import socket
+from greenserve_hub.unpatched import socket
 
 __all__ = ["notify"]
 

@@ -6,7 +6,7 @@ from types import FrameType
 
 from greenserve.net import WebSocket
 from greenserve.wsgi import Exchange
-from greenserve_hub.holders import frames_of, holder_of
+from greenserve_hub.diagnostics.holders import frames_of, holder_of
 
 
 def holder_of_request(frame: FrameType) -> str:

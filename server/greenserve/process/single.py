@@ -14,18 +14,18 @@ import socket
 import threading
 from collections.abc import Sequence
 
-from greenserve.app_frameworks import unseen_by_length
 from greenserve.config import Config
 from greenserve.errors import ConfigError
-from greenserve.logs import open_error_log
+from greenserve.loading.frameworks import unseen_by_length
+from greenserve.logs.error_log import open_error_log
 from greenserve.net import Server
 from greenserve.process.debugging import debugging
 from greenserve.process.notifying import notify
 from greenserve.process.starting import Starting
 from greenserve.process.stopping import Stopping
 from greenserve.wsgi import WSGIApplication
-from greenserve_hub import threads
-from greenserve_hub.loop import get_hub, use_hub
+from greenserve_hub.loop.hub import get_hub, use_hub
+from greenserve_hub.osthreads import threads
 
 log = logging.getLogger("greenserve.error")
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 from greenserve.process.signal_thread import SignalThread
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
-from greenserve_hub.natives import os, time
+from greenserve_hub.unpatched import os, time
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _PATIENCE: Final = 1.0  # seconds that the main thread has to run a handler

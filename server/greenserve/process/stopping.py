@@ -23,17 +23,17 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 from weakref import WeakSet
 
-from greenserve.logs import ErrorLog
+from greenserve.logs.error_log import ErrorLog
 from greenserve.net import Server
 from greenserve.process.notifying import notify
 from greenserve.process.requests import holder_of_request
 from greenserve.process.signal_thread import SignalThread
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
-from greenserve_hub.greenthreads import spawn_n
-from greenserve_hub.loop import Hub
-from greenserve_hub.natives import _thread, os, signal, time
-from greenserve_hub.origins import stack_of
+from greenserve_hub.greenthreads.greenthreads import spawn_n
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.loop.origins import stack_of
+from greenserve_hub.unpatched import _thread, os, signal, time
 
 log = logging.getLogger("greenserve.error")
 

@@ -4,11 +4,10 @@ It imports no socket, clock, hub or os; limits are arguments. net/ feeds it and 
 how the pieces fit and what was measured.
 """
 
-from greenserve.websocket.close_codes import CLOSE_CODES, may_be_in_a_frame
-from greenserve.websocket.compression import Compression
-from greenserve.websocket.deflate import Deflate, ReadLimits, compress_alone
-from greenserve.websocket.events import Close, Event, Failure, Fragment, Message, Ping, Pong
-from greenserve.websocket.frames import (
+from greenserve.websocket.framing.close_codes import CLOSE_CODES, may_be_in_a_frame
+from greenserve.websocket.framing.deflate import Deflate, ReadLimits, compress_alone
+from greenserve.websocket.framing.events import Close, Event, Failure, Fragment, Message, Ping, Pong
+from greenserve.websocket.framing.frames import (
     BINARY,
     CONTINUATION,
     TEXT,
@@ -19,10 +18,17 @@ from greenserve.websocket.frames import (
     encode_pong,
     encode_shared,
 )
-from greenserve.websocket.handshake import Handshake, check_answer, check_request, is_upgrade, shake_hands
-from greenserve.websocket.origins import Origins
-from greenserve.websocket.reader import MessageReader
-from greenserve.websocket.refusals import HandshakeError
+from greenserve.websocket.framing.reader import MessageReader
+from greenserve.websocket.handshake.accepting import (
+    Handshake,
+    check_answer,
+    check_request,
+    is_upgrade,
+    shake_hands,
+)
+from greenserve.websocket.handshake.compression import Compression
+from greenserve.websocket.handshake.origins import Origins
+from greenserve.websocket.handshake.refusals import HandshakeError
 
 __all__ = [
     "BINARY",

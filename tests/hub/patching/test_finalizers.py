@@ -11,7 +11,7 @@ from threading import Condition
 import pytest
 
 from greenserve_hub import sleep, spawn, with_timeout
-from greenserve_hub.patching.thread_locks import ThreadLock, ThreadRLock
+from greenserve_hub.patching.locks.thread_locks import ThreadLock, ThreadRLock
 
 ROUNDS = 300
 WORKERS = 3

@@ -257,7 +257,8 @@ def test_a_lazy_object_is_not_asked():
 def test_ours_stay_native():
     said = run(
         """
-        import greenserve_hub.pollers, greenserve_hub.thread_pools as pools, greenserve_hub.natives as natives
+        import greenserve_hub.pollers.edge, greenserve_hub.osthreads.thread_pools as pools
+        import greenserve_hub.unpatched as natives
         print(type(pools.shared._jobs).__module__, natives.time.sleep.__name__, natives.select.epoll.__module__)
         print(greenserve.threads.execute(lambda: 5))
         """

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from greenserve.config import SETTINGS, load_config
-from greenserve.config.registry import Given
 from greenserve.config.show import show_config
+from greenserve.config.values.registry import Given
 
 
 def test_what_is_printed_is_a_file_that_gives_the_same_configuration(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from greenserve.config import Config, Loaded, load_config
-from greenserve.config.registry import Given
+from greenserve.config.values.registry import Given
 from greenserve.errors import ConfigError
 
 

@@ -14,9 +14,9 @@ import pytest
 from tests.support import flavours
 from tests.support.certificates import client_context, issue
 
-from greenserve.net.frame_posting import FramePosting
-from greenserve.net.states import PHASES, STARTS, TRANSITIONS, Phase
-from greenserve.net.stream_link import StreamLink
+from greenserve.net.http.request import StreamLink
+from greenserve.net.http.states import PHASES, STARTS, TRANSITIONS, Phase
+from greenserve.net.websockets.frame_writer import FramePosting
 
 
 class _Checked:

@@ -35,7 +35,8 @@ from tests.support.websockets import (
 from wsproto.extensions import PerMessageDeflate
 
 import greenserve.websocket
-from greenserve.websocket import Close, Deflate, Ping, masking, reader
+from greenserve.websocket import Close, Deflate, Ping
+from greenserve.websocket.framing import masking, reader
 
 _BITS = st.sampled_from([9, 10, 12, 15])
 _KEYS = st.binary(min_size=4, max_size=4)

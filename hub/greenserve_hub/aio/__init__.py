@@ -1,0 +1,1 @@
+"""Coroutines and green threads that wait for each other."""

@@ -1,0 +1,1 @@
+"""Looking into a running process: dumps, the watchdog, backdoors, tracing."""

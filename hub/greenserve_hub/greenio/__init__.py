@@ -1,0 +1,1 @@
+"""Sockets, files and children whose waits let other green threads run."""

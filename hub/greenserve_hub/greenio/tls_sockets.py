@@ -1,0 +1,77 @@
+"""GreenSSLSocket: ssl.SSLSocket whose blocking calls let other green threads run.
+
+OpenSSL works on the descriptor itself, which is non-blocking, and says what it misses: to read or to write. Made by
+SSLContext.wrap_socket in a patched program.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from greenserve_hub.greenio.sockets import GreenSocket
+from greenserve_hub.loop.readiness import wait_for_more, wait_writable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class GreenSSLSocket(ssl.SSLSocket, GreenSocket):  # type: ignore[misc]  # typeshed's SSLSocket breaks the rule itself
+    """An ssl.SSLSocket for green threads. Every call that can block switches when it does.
+
+    TimeoutError after the socket's timeout, for each call as a whole.
+    """
+
+    def _shaking(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call until TLS has what it misses."""
+        until = self._until()
+        while True:
+            descriptor = self._descriptor
+            edge = None if descriptor is None else descriptor.readable
+            try:
+                return call(*args, **kwargs)
+            except ssl.SSLWantReadError:
+                if self._wait == 0:
+                    raise
+                if descriptor is not None:
+                    descriptor.drained(edge)
+                self._await(wait_for_more, until)
+            except ssl.SSLWantWriteError:
+                if self._wait == 0:
+                    raise
+                self._await(wait_writable, until)
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
+        """As SSLSocket.read. Switches: when nothing is there."""
+        return self._shaking(super().read, len, buffer)
+
+    def write(self, data: Any) -> int:
+        """As SSLSocket.write. Switches: when there is no room."""
+        return self._shaking(super().write, data)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """As SSLSocket.send. Switches: when there is no room."""
+        return self._shaking(super().send, data, flags)
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """As SSLSocket.sendfile. Switches: when there is no room."""
+        if self._sslobj is None:  # type: ignore[attr-defined]
+            return GreenSocket.sendfile(self, file, offset, count)
+        # Where the kernel encrypts, Python 3.15 has OpenSSL send the file, and raises when there is no more room.
+        return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+
+    def do_handshake(self, block: bool = False) -> None:
+        """As SSLSocket.do_handshake. Switches: until it is done."""
+        wait = self._wait
+        if block and wait == 0:
+            self._wait = None
+        try:
+            self._shaking(super().do_handshake)
+        finally:
+            self._wait = wait
+
+    def unwrap(self) -> GreenSocket:
+        """As SSLSocket.unwrap; a GreenSocket. Switches: until the peer has closed its side too."""
+        # The standard gives back this very socket, with TLS taken off.
+        return self._shaking(super().unwrap)  # type: ignore[return-value]

@@ -1,0 +1,400 @@
+"""The hub: one per OS thread, a greenlet of its own that runs whatever is ready and waits when nothing is.
+
+A turn: run what is ready → fire the deadlines that are due → poll → hand out readiness. Green threads switch to the
+hub to wait (parking.py is the one place that does) and the hub switches back. It knows neither sockets nor HTTP, and
+it logs nothing: an error in a callback goes to `on_error`. Do not add code here that a green thread could run instead:
+everything in `_run` is paid for by every event.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import repeat, starmap
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from greenserve_hub import finalization
+from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
+from greenserve_hub.errors import HubError
+from greenserve_hub.forks import end_child, is_last, keep, leave_in_children, main_here
+from greenserve_hub.loop import renewals
+from greenserve_hub.loop.deadlocks import deadlock_of, is_deadlocked
+from greenserve_hub.loop.descriptors import Descriptor
+from greenserve_hub.loop.moves import is_at_work, move
+from greenserve_hub.loop.standins import POLLING, HubLoop, Relieved, tell_again
+from greenserve_hub.loop.wakeups import Door
+from greenserve_hub.pollers.edge import HANGUP, READ, WRITE, Poller, make_poller
+from greenserve_hub.tracing import is_traced, trace_apart
+from greenserve_hub.unpatched import _thread, time
+
+if TYPE_CHECKING:
+    import socket
+    from types import TracebackType
+
+    from greenserve_hub.loop.parking import Waiter
+
+# epoll_wait(2) and poll(2) take milliseconds in an int: 24 days at most, and waking daily costs nothing.
+_LONGEST_WAIT = 86400.0
+# What sys.remote_exec() gives a process to do (a debugger that attaches), Python 3.14's main thread sees when it runs.
+_GLANCE = 1.0 if sys.version_info >= (3, 14) and sys.is_remote_debug_enabled() else None
+
+ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
+
+
+def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Hand an error to sys.excepthook, as it is by then: what a hub does with those that nobody waits for."""
+    sys.excepthook(kind, error, trace)
+
+
+class Hub:
+    """The loop of one OS thread. `get_hub()` gives the current thread's."""
+
+    closed = True  # also one that could not be made
+
+    def __init__(self, poller: Poller | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """A hub that does not run until something waits. `clock` returns seconds and never goes back."""
+        self.poller = poller if poller is not None else make_poller(os.environ.get("GREENSERVE_HUB", "auto"))
+        self.edge = self.poller.edge
+        self.clock = clock
+        self.now = clock()  # as of the last poll; cheaper than the clock where a turn's age does not matter
+        self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self.deadlines = DeadlineQueue()
+        self.descriptors: dict[int, Descriptor] = {}
+        # Since the last poll: what that has told of these numbers is not theirs.
+        self._opened: set[int] = set()
+        # The runtime's own descriptors, each with what registers it in another hub.
+        self.companions: dict[Descriptor, Callable[[Hub], object]] = {}
+        self.parked: dict[greenlet, Waiter] = {}
+        self.on_error: ErrorListener = print_error
+        self.thread_id = _thread.get_ident()
+        is_main = self.thread_id == threading.main_thread().ident
+        # The longest wait, where there is one.
+        self._idle = _GLANCE if is_main and clock is time.monotonic else None
+        self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog, as `steps`
+        self.left = 0  # calls that this turn is going to make yet
+        self.steps: Iterator[Any] = iter(())  # events that are going to be handed out yet
+        self.calling: Callable[[], object] | None = None  # who is told of an event right now
+        self.main = main_here()
+        self.greenlet: greenlet = HubLoop(self._run, self.main)
+        self.switch = self.greenlet.switch
+        self.door = Door()
+        self.closed = False
+        self.adopt()
+        leave_in_children(self)
+        if is_traced():
+            trace_apart()
+
+    # What green threads and callbacks ask for ------------------------------------------------------------
+
+    def call_soon(self, fn: Callable[..., object], /, *args: Any) -> None:
+        """Call `fn(*args)` in the next turn, from the hub. Switches: never."""
+        self.ready.append((fn, args))
+
+    def call_after(self, seconds: float, fn: Callable[..., object], /, *args: Any) -> Deadline:
+        """Call `fn(*args)` from the hub after `seconds`; the Deadline returned cancels it.
+
+        Switches: never.
+        """
+        deadline = Deadline(self.deadlines, fn, args)
+        deadline.arm(self.clock() + seconds)
+        return deadline
+
+    def make_deadline(self, fn: Callable[..., object], /, *args: Any) -> Deadline:
+        """A Deadline to be armed again and again with moments of `now` or `clock()`. Switches: never."""
+        return Deadline(self.deadlines, fn, args)
+
+    def call_from_thread(self, fn: Callable[..., object], /, *args: Any) -> None:
+        """Call `fn(*args)` from the hub soon.
+
+        The one method that any OS thread, and a signal handler, may call.
+        """
+        self.door.put(fn, args)
+
+    @contextmanager
+    def door_in_use(self) -> Iterator[None]:
+        """While inside, a call from another OS thread is expected: having nothing else to wait for is no deadlock."""
+        self.door.users += 1
+        try:
+            yield
+        finally:
+            self.door.users -= 1
+
+    def open_descriptor(self, fd: int, sock: socket.socket | None = None) -> Descriptor:
+        """Register a descriptor for its life. Switches: never.
+
+        `sock`: the socket whose it is. When its number turns up again here, without close(), it is detached, so that
+        none of its calls reaches the number's next owner. OSError when the kernel cannot watch its kind.
+        """
+        stale = self.descriptors.get(fd)
+        if stale is not None:
+            # Closed behind the hub's back, and the kernel gave the number to somebody else: no old waiter may
+            # meet it.
+            if stale.sock is not None:
+                stale.sock.detach()
+            stale.close()
+        descriptor = self.descriptors[fd] = Descriptor(self, fd, sock)
+        self._opened.add(fd)
+        try:
+            self.poller.register(fd)
+        except BaseException:
+            del self.descriptors[fd]
+            raise
+        return descriptor
+
+    def forget_descriptor(self, descriptor: Descriptor) -> bool:
+        """For Descriptor.close only."""
+        del self.descriptors[descriptor.fd]
+        return self.poller.unregister(descriptor.fd)
+
+    def close(self) -> None:
+        """Give back the poller and the door of a hub that is done with. Not from a green thread of its own."""
+        if not self.closed:
+            self.closed = True
+            self.poller.unregister(self.door.fd)
+            self.door.close()
+            self.poller.close()
+            if getattr(_current, "hub", None) is self:
+                del _current.hub
+            if self.greenlet and getcurrent() is self.main:
+                self.greenlet.throw()  # or it would be kept for ever: nothing collects a greenlet that waits
+
+    def leave_behind(self) -> None:
+        """In the child of a fork: begin anew, or, where its OS thread has not come along, end. Switches: never."""
+        if find_hub() is self:
+            renewals.reopen(self)
+        elif self.thread_id != _thread.get_ident() and not self.closed:
+            renewals.end_without_thread(self)
+
+    def adopt(self) -> None:
+        """Take the poller and the door into use. For the hub and loop/renewals.py only."""
+        # For a poller that runs coroutines while it waits: these give the hub work and errors meanwhile.
+        adopted = getattr(self.poller, "adopted_by", None)
+        if adopted is not None:
+            adopted(self)
+        self.poller.register(self.door.fd)
+        self.poller.arm(self.door.fd, READ)
+
+    # The turn ------------------------------------------------------------------------------------------
+
+    def _run(self, events: Iterable[tuple[int, int]] = ()) -> None:
+        # The events are those that a hub has left to its stand-in. On Python 3.15 greenlets that wait are collected,
+        # and unwound when their objects have been emptied already. A hub that nobody refers to stays, until it is
+        # closed or its OS thread ends, as it does on older ones.
+        kept: set[Hub] = vars(_current).setdefault("kept", set())
+        kept.add(self)
+        try:
+            while not self.closed:
+                try:
+                    self.hand_out(events)
+                    self._turns()
+                except BaseException:
+                    # Ctrl-C between two steps of a turn. A hub that ended by it would leave everybody waiting.
+                    self._callback_failed()
+        finally:
+            kept.discard(self)
+
+    def _turns(self) -> None:
+        ready = self.ready
+        heap = self.deadlines.heap
+        taken = starmap(
+            ready.popleft, repeat(())
+        )  # by C: nothing can interrupt between the queue and the call
+        while not self.closed:
+            if ready:
+                # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
+                self.left = len(ready)
+                self._call_ready(taken)
+            self.now = now = self.clock()
+            if heap and heap[0][0] <= now:
+                self._fire_deadlines(now)
+            self.steps = POLLING
+            events = self.poller.poll(0) if ready else self._wait()
+            if events and self.steps is POLLING:
+                self.hand_out(events)
+            elif events:
+                tell_again(self)  # a stand-in has polled meanwhile: these may be of others by now
+
+    def _call_ready(self, taken: Iterable[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
+        while self.left > 0:
+            try:
+                for fn, args in taken:
+                    self.left -= 1
+                    fn(*args)
+                    del fn, args  # now, and not while the next is taken: their finalizers may wait
+                    if self.left <= 0:
+                        return
+            except BaseException:
+                self._callback_failed()
+
+    def _fire_deadlines(self, now: float) -> None:
+        deadlines = self.deadlines
+        # Only those armed by now: one that is armed again at once must not keep the hub here.
+        mark = deadlines.pushed
+        while True:
+            try:
+                while (deadline := deadlines.pop_due(now, mark)) is not None:
+                    callback, args = deadline.callback, deadline.args
+                    if callback is not None:  # else a stand-in was first
+                        callback(*args)
+                    deadlines.firing = None
+                return
+            except BaseException:
+                self._callback_failed()
+
+    def _wait(self) -> Sequence[tuple[int, int]]:
+        try:
+            moment = self.deadlines.next_moment()
+            if moment == NEVER:
+                if is_deadlocked(self):
+                    # Told in the main green thread, even where that has switched to another by hand.
+                    self.throw_main(deadlock_of(self))
+                    return ()
+                seconds = self._idle
+            else:
+                seconds = max(0, min(moment - self.clock(), self._idle or _LONGEST_WAIT))
+            self.waiting = True
+            events = self.poller.poll(seconds)
+            self.now = self.clock()
+            self.waiting = False
+            return events
+        except BaseException:
+            self.waiting = False
+            self._callback_failed()
+            return ()
+
+    def hand_out(self, events: Iterable[tuple[int, int]]) -> None:
+        """Call back whoever waits for what a poll found. For the hub's greenlet only."""
+        descriptors = self.descriptors
+        now = self.now
+        opened = self._opened
+        if opened:
+            opened.clear()
+        self.steps = remaining = iter(events)
+        while True:
+            try:
+                for fd, bits in remaining:
+                    if (
+                        fd not in descriptors or fd in opened
+                    ):  # a callback of this turn has closed whom it meant
+                        if fd == self.door.fd:
+                            self._answer_door()
+                        continue
+                    descriptor = descriptors[fd]
+                    if bits & HANGUP:
+                        descriptor.hangup = True
+                        descriptor.hung_up_at = now
+                        bits |= READ | WRITE
+                    if bits & READ:
+                        descriptor.readable = now
+                        callback = descriptor.reader
+                        if callback is not None:
+                            descriptor.reader = None
+                            self.calling = callback
+                            callback()
+                            callback = self.calling = None
+                    if bits & WRITE:
+                        callback = descriptor.writer
+                        if callback is not None:
+                            descriptor.writer = None
+                            self.calling = callback
+                            callback()
+                            callback = self.calling = None
+                return
+            except BaseException:
+                self._callback_failed()
+
+    def _answer_door(self) -> None:
+        self.door.take(self.ready)
+        if not self.edge:
+            self.poller.arm(self.door.fd, READ)
+
+    def _callback_failed(self) -> None:
+        error = sys.exception()
+        assert error is not None
+        if isinstance(error, Relieved):
+            raise error
+        if getcurrent() is self.greenlet:
+            if self.closed:
+                raise error
+            if is_last():
+                end_child(error)
+            if isinstance(error, OSError) and renewals.renew(self):
+                return
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            self.throw_main(error)
+        else:
+            self.tell_error(error)
+
+    def tell_error(self, error: BaseException) -> None:
+        """Tell `on_error` of an error that nobody waits for; that somebody was killed is none. Switches: never."""
+        if not isinstance(error, GreenletExit):
+            try:
+                self.on_error(type(error), error, error.__traceback__)
+            except Exception:
+                sys.excepthook(*sys.exc_info())
+
+    def throw_main(self, error: BaseException) -> None:
+        """Raise `error` in the thread's main greenlet, in the next turn. Switches: never."""
+        self.ready.append((self.main.throw, (error,)))
+
+
+_current = _thread._local()
+
+
+def get_hub() -> Hub:
+    """The hub of the current OS thread, made at first need. Switches: never."""
+    try:
+        hub: Hub = _current.hub
+    except AttributeError:
+        hub = vars(_current).get("last") or Hub(make_poller("auto") if finalization.has_begun() else None)
+        # One of the interpreter's end is not for find_hub(), and so not for patched functions.
+        setattr(_current, "last" if finalization.has_begun() else "hub", hub)
+    return hub
+
+
+def find_hub() -> Hub | None:
+    """The current OS thread's hub if it has one already. Switches: never."""
+    hub: Hub | None = getattr(_current, "hub", None)
+    return hub
+
+
+def use_hub(name: str | None = "auto") -> Hub:
+    """Choose the poller for the current thread before anything waits on it. Switches: never.
+
+    `name` is one of `available_pollers()`, or "auto" or None: the best there is. HubError when the thread's hub
+    already has work. In the child of a fork what others waited for is none.
+    """
+    old = find_hub()
+    if old is not None and is_at_work(old):
+        raise HubError(
+            "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
+        )
+    hub = Hub(make_poller(name or "auto"))
+    if old is not None:
+        move(old, hub)
+        old.close()
+    _current.hub = hub
+    return hub
+
+
+def set_hub(hub: Hub | None) -> Hub | None:
+    """Make `hub` the current thread's, or have one made at the next need; the one before. Switches: never.
+
+    For testing kits and hubs with a poller of their own. What waits on the one before goes on when that is set again.
+    """
+    before = find_hub()
+    if hub is not None:
+        _current.hub = hub
+    elif before is not None:
+        del _current.hub
+    return before
+
+
+# At the interpreter's end it is left and not dropped: a loop of uvloop would complain that nobody has closed it.
+finalization.when_it_begins(lambda: keep(set_hub(None)))

@@ -1,0 +1,89 @@
+"""Waiting for a descriptor, for green threads; callbacks use Descriptor.on_readable and on_writable themselves.
+
+Called by green sockets and by the server's streams. The invariant: one waiter per descriptor and side, and a
+second one is told who the first is, with both stacks.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from greenlet import getcurrent
+
+from greenserve_hub.errors import ConcurrentUseError, IOClosed
+from greenserve_hub.loop.descriptors import Descriptor
+from greenserve_hub.loop.origins import name_of, stack_of
+from greenserve_hub.loop.parking import TIMED_OUT, Waiter
+from greenserve_hub.pollers.edge import READ, WRITE
+
+
+def wait_readable(descriptor: Descriptor, timeout: float | None = None, drained: bool = False) -> None:
+    """Wait until there is something to read. Switches: always; or with `drained`, unless an edge has come since.
+
+    `drained`: it was, by drained() since the last read, so that an edge from then on is remembered. TimeoutError after
+    `timeout` s, IOClosed, ConcurrentUseError.
+    """
+    hub = descriptor.hub
+    waiter = Waiter(hub, "read", descriptor)
+    wake = waiter.wake
+    if descriptor.closed:
+        raise IOClosed(str(descriptor))
+    if descriptor.reader is not None:
+        raise _second(descriptor, "read", descriptor.reader)
+    if drained and descriptor.readable and descriptor.readable is not True:
+        return
+    descriptor.reader = wake  # with nothing in between that would let in a turn of the hub, and so an edge
+    try:
+        if not drained or not hub.edge:
+            hub.poller.arm(descriptor.fd, READ)
+        if waiter.park(timeout) is TIMED_OUT:
+            raise TimeoutError("timed out")
+    finally:
+        if descriptor.reader is wake:
+            descriptor.reader = None
+    if descriptor.closed:
+        raise IOClosed(str(descriptor))
+
+
+wait_for_more: Final = partial(wait_readable, drained=True)
+
+
+def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
+    """Wait until there is room to write. Switches: always.
+
+    TimeoutError after `timeout` s, IOClosed, ConcurrentUseError.
+    """
+    hub = descriptor.hub
+    waiter = Waiter(hub, "write", descriptor)
+    wake = waiter.wake
+    if descriptor.closed:
+        raise IOClosed(str(descriptor))
+    if descriptor.writer is not None:
+        raise _second(descriptor, "write", descriptor.writer)
+    descriptor.writer = wake
+    try:
+        hub.poller.arm(descriptor.fd, WRITE)  # there may be room since a moment ago
+        if waiter.park(timeout) is TIMED_OUT:
+            raise TimeoutError("timed out")
+    finally:
+        if descriptor.writer is wake:
+            descriptor.writer = None
+    if descriptor.closed:
+        raise IOClosed(str(descriptor))
+
+
+def _second(descriptor: Descriptor, side: str, first: Callable[[], object]) -> ConcurrentUseError:
+    waiter = getattr(first, "__self__", None)
+    green = next((green for green, parked in descriptor.hub.parked.items() if parked is waiter), None)
+    who, stack = f"{first!r}", "  a callback of the hub, without a stack\n"
+    if green is not None:
+        who, stack = name_of(green), stack_of(green.gr_frame)
+    return ConcurrentUseError(
+        f"{name_of(getcurrent())} would {side} {descriptor} while {who} waits to: "
+        "use a socket from one green thread per direction, or a lock\n"
+        f"The one that waits:\n{stack}"
+        f"The one that came second:\n{stack_of(sys._getframe(2))}"
+    )

@@ -1,0 +1,1 @@
+"""OS threads for calls that would stop the hub."""

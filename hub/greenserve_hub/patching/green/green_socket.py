@@ -1,0 +1,26 @@
+"""socket and ssl for a patched program.
+
+The functions of socket.py (create_connection, socketpair, create_server, …) look up `socket` and `getaddrinfo` in their
+module, so replacing these makes them green. ssl makes its sockets by SSLContext.sslsocket_class, so contexts that exist
+already make green ones from then on; the names in ssl stay what they were, and nothing can recurse into itself.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from greenserve_hub.greenio.sockets import GreenSocket
+from greenserve_hub.greenio.tls_sockets import GreenSSLSocket
+from greenserve_hub.osthreads import dns
+
+REPLACED = {
+    "socket": {
+        "socket": GreenSocket,
+        "getaddrinfo": dns.getaddrinfo,
+        "gethostbyaddr": dns.gethostbyaddr,
+        "gethostbyname": dns.gethostbyname,
+        "gethostbyname_ex": dns.gethostbyname_ex,
+        "getnameinfo": dns.getnameinfo,
+    }
+}
+ON_CLASSES = [(ssl.SSLContext, "sslsocket_class", GreenSSLSocket)]

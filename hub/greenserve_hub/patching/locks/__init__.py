@@ -1,0 +1,1 @@
+"""Locks and queues of the standard library, those that exist already among them."""

@@ -1,0 +1,202 @@
+"""Locks, locals and queues that were made before the patch, replaced where they are kept.
+
+A native lock that a green thread waits for stops all of its OS thread. So every one that nobody holds is replaced, in
+the modules and objects that keep it, or a method of it, by one of ours; a threading.Condition, which keeps its lock's
+methods, is built anew. One that is held belongs to a `with` that is under way and stays, and so does a queue beside
+which OS threads run, any of which may wait for it: these are told by name.
+
+Facts: an OS thread that waits in a condition has let its lock go, and will take that very one again; and several
+conditions may share a lock, as those of a queue.Queue do. Consequence: one that is waited in stays, and with it its
+lock and all that share it. Green threads that wait there hold nobody: Condition.wait() makes a lock for each wait, one
+of ours by now, and has the shared one for a moment only.
+
+Only type() is asked what an object is: isinstance() would ask a lazy proxy, which sets something up or raises.
+
+Nothing of greenserve is touched: what its OS threads meet at must stay native.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from _queue import SimpleQueue  # `queue` is patched by the time that this is imported
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import BuiltinMethodType, MemberDescriptorType, ModuleType
+from typing import Any, Final
+
+from greenserve_hub.greenthreads.locals import local
+from greenserve_hub.osthreads.thread_pools import threads_of_pools
+from greenserve_hub.patching.locks.thread_locks import ThreadLock, ThreadRLock
+from greenserve_hub.patching.locks.thread_queues import SimpleQueue as GreenSimpleQueue
+from greenserve_hub.patching.stdlib.versions import INTERPRETERS_LOCKS, condition_parts
+from greenserve_hub.unpatched import _thread
+
+_LOCK: Any = type(_thread.allocate_lock())
+_RLOCK: Any = type(_thread.RLock())
+_LOCAL: Any = _thread._local
+_QUEUE: Any = SimpleQueue
+_NO_OWNERS = (
+    *(type, tuple, list, set, frozenset, ModuleType, BuiltinMethodType),
+    *(threading.Condition, ThreadLock, ThreadRLock),
+)
+_OURS = (
+    "builtins",
+    "greenserve_hub",
+    "greenserve",
+    "importlib",
+    "_frozen_importlib",
+    "_frozen_importlib_external",
+)
+
+
+# What a kind is replaced by: called with a native one, gives ours for it, or the native one itself where it must stay.
+Makers = Mapping[type, Callable[[Any], Any]]
+
+
+@dataclass
+class ExistingLocks:
+    """What was found: the places where something was replaced, and those that were left as they are."""
+
+    replaced: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+def green_existing(makers: Makers) -> ExistingLocks:
+    """Replace all of these kinds that can be. Walks all objects of the process. Switches: never."""
+    found = ExistingLocks()
+    owners = _owners(makers)  # before there is a dictionary of ours
+    conditions = _conditions(makers)
+    twins: dict[int, Any] = {}
+    kept: list[object] = []  # what stands in `twins` by its id() must not go before
+    for condition in conditions:
+        lock, waiters = condition_parts(condition)
+        if waiters:
+            twins[id(lock)] = lock
+    for name, owner in owners:
+        for attribute, value in _attributes(owner):
+            native = _native_of(value)
+            if type(native) not in makers or attribute in INTERPRETERS_LOCKS:
+                continue
+            twin = _twin(native, twins, makers)
+            if twin is not native:
+                kept.append(native)
+                _put(owner, attribute, twin if value is native else getattr(twin, value.__name__))
+            if value is native:
+                (found.left if twin is native else found.replaced).append(f"{name}.{attribute}")
+    for condition in conditions:
+        lock, _ = condition_parts(condition)
+        twin = _twin(lock, twins, makers)
+        if twin is not lock:
+            threading.Condition.__init__(condition, twin)
+    return found
+
+
+def _conditions(makers: Makers) -> list[threading.Condition]:
+    return [
+        one
+        for one in gc.get_objects()
+        if issubclass(type(one), threading.Condition) and type(condition_parts(one)[0]) in makers
+    ]
+
+
+def _native_of(value: Any) -> Any:
+    """What it is, or is a method of."""
+    return value.__self__ if type(value) is BuiltinMethodType else value
+
+
+def _owners(makers: Makers) -> list[tuple[str, Any]]:
+    """Modules (their dictionaries) and objects that keep something of ours to replace, and what to call them."""
+    names = {id(vars(one)): name for name, one in tuple(sys.modules.items()) if isinstance(one, ModuleType)}
+    owners: list[tuple[str, Any]] = []
+    for owner in gc.get_objects():
+        if issubclass(type(owner), _NO_OWNERS) or not any(
+            type(_native_of(one)) in makers for one in gc.get_referents(owner)
+        ):
+            continue
+        name = names.get(id(owner)) or _name_of(owner)
+        if name.partition(".")[0] not in _OURS:
+            owners.append((name, owner))
+    return owners
+
+
+def _name_of(owner: Any) -> str:
+    if type(owner) is dict:
+        for one in gc.get_referrers(owner):
+            if _dictionary(one) is owner:
+                owner = one
+                break
+        else:
+            return "a dictionary"
+    return f"{type(owner).__module__}.{type(owner).__qualname__}"
+
+
+def _attributes(owner: Any) -> list[tuple[Any, Any]]:
+    if type(owner) is dict:
+        return list(owner.items())
+    found = list((_dictionary(owner) or {}).items())
+    for cls in type(owner).__mro__:
+        for name, member in vars(cls).items():
+            if isinstance(member, MemberDescriptorType):
+                try:
+                    found.append((name, member.__get__(owner)))
+                except AttributeError:
+                    continue  # a slot that is empty
+    return found
+
+
+def _dictionary(owner: Any) -> dict[Any, Any] | None:
+    try:
+        found: dict[Any, Any] = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return None
+    return found
+
+
+def _put(owner: Any, attribute: str, twin: Any) -> None:
+    if type(owner) is dict:
+        owner[attribute] = twin
+    else:
+        object.__setattr__(owner, attribute, twin)
+
+
+def _twin(native: Any, twins: dict[int, Any], makers: Makers) -> Any:
+    twin = twins.get(id(native))
+    if twin is None:
+        twin = twins[id(native)] = makers[type(native)](native)
+    return twin
+
+
+def _twin_of_lock(native: Any) -> Any:
+    return native if native.locked() else ThreadLock()
+
+
+def _twin_of_rlock(native: Any) -> Any:
+    if native._is_owned() or not native.acquire(False):
+        return native
+    native.release()
+    return ThreadRLock()
+
+
+def _twin_of_local(native: Any) -> Any:
+    twin = local()
+    vars(twin).update(vars(native))
+    return twin
+
+
+def _twin_of_queue(native: Any) -> Any:
+    if _thread._count() > threads_of_pools():
+        return native
+    twin = GreenSimpleQueue()
+    while not native.empty():
+        twin.put(native.get_nowait())
+    return twin
+
+
+OF_THREADS: Final[Makers] = {
+    _LOCK: _twin_of_lock,
+    _RLOCK: _twin_of_rlock,
+    _LOCAL: _twin_of_local,
+    _QUEUE: _twin_of_queue,
+}

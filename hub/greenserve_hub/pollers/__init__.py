@@ -1,0 +1,1 @@
+"""Pollers: what the kernel says is ready, on each platform."""

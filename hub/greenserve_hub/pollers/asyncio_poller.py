@@ -1,0 +1,314 @@
+"""The hub's wait as the run of an asyncio loop, so that coroutines run while green threads wait.
+
+Facts: an asyncio loop must run to move its tasks on, a hub must poll, and only one can wait in the kernel. While a
+loop runs, asyncio takes all code of the OS thread to be inside it: get_running_loop() finds it, asyncio.run() refuses.
+uvloop refuses to watch descriptors that its own transports use. Consequence: the hub waits inside the loop, and green
+threads run when the loop does not.
+
+Decision: a kernel poller does the hub's work as ever, edges and all. It is a descriptor itself, and the only one that
+the loop watches for the hub. `poll` runs the loop until that descriptor is readable, the time is over, or a callback of
+the loop has given the hub work. So the loop runs in the hub's greenlet, inside `poll` and nowhere else. Green threads
+never see it running; coroutines run in the hub and may not wait there as green threads do.
+
+Cost: starting and stopping the loop, 3 µs for asyncio's and 14 µs for uvloop's (it makes a socket pair for signals each
+time). A busy hub therefore lets it run once within _SHARE seconds only; an idle one pays once for each wait.
+
+Only the hub, GreenThread.__await__ and aio/awaitables.py call this. It knows no greenlet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import math
+import selectors
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from greenserve_hub.deadlines import Deadline, DeadlineQueue
+from greenserve_hub.errors import HubError
+from greenserve_hub.forks import end_child
+from greenserve_hub.loop.running_loops import get_running_loop, put_aside, put_back
+from greenserve_hub.unpatched import os, select, time
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from greenserve_hub.loop.hub import Hub
+    from greenserve_hub.pollers.edge import PollablePoller
+
+Call = tuple[Callable[..., object], tuple[Any, ...]]
+
+_SHARE = 0.0005  # seconds that a hub with enough to do keeps the loop waiting
+
+
+class AsyncioPoller:
+    """A kernel poller inside an asyncio loop: uvloop's where it is installed and wanted, else the standard one."""
+
+    def __init__(self, kernel: PollablePoller, uvloop: bool = True) -> None:
+        """Makes a loop of its own around `kernel`."""
+        self.name = "asyncio" if uvloop else "asyncio-plain"
+        self.edge = kernel.edge
+        self.register = kernel.register
+        self.unregister = kernel.unregister
+        self.arm = kernel.arm
+        self.closed = False
+        self.running = False  # coroutines run, and nothing has called for an end of that yet
+        self._kernel = kernel
+        self._ask_kernel = kernel.poll
+        self._loop, self._backend = _make_loop(uvloop)
+        self._loop.set_exception_handler(self._tell)
+        self._loop.add_reader(kernel.fileno(), self.interrupt)
+        self._inside = False  # the loop runs, or the hub waits inside it
+        self._hub: Hub | None = None
+        self._used = False
+        self._has_executor = False
+        self._due = 0.0  # when a busy hub has to let the loop run again
+        self._process = os.getpid()
+
+    def adopted_by(self, hub: Hub) -> None:
+        """Have the hub's queues interrupt a run of the loop that fills them. Switches: never."""
+        self._hub = hub
+        # In the child of a fork they are there already, and the hub's turn holds on to them.
+        if not isinstance(hub.ready, ReadyCalls):
+            hub.ready = ReadyCalls(hub.ready)
+        if not isinstance(hub.deadlines, Deadlines):
+            hub.deadlines = Deadlines()
+        hub.ready.poller = hub.deadlines.poller = self
+
+    # What coroutines need ----------------------------------------------------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop. From now on it may have something that wakes the program, so no wait is told as a deadlock."""
+        if not self._used and self._hub is not None:
+            self._used = True
+            self._hub.door.users += 1
+        return self._loop
+
+    def set_executor(self, make: Callable[[], ThreadPoolExecutor]) -> None:
+        """Have the loop run blocking calls in what `make()` gives, unless it has an executor from here already."""
+        if not self._has_executor:
+            self._has_executor = True
+            self._loop.set_default_executor(make())
+
+    def make_future(self, cancel: Callable[[], object]) -> asyncio.Future[Any]:
+        """A future of this loop, to be awaited in it. When it is to be cancelled, `cancel()` is called instead.
+
+        HubError outside the loop. Switches: never.
+        """
+        if get_running_loop() is not self._loop:
+            raise HubError("a green thread can be awaited in the asyncio loop of its own hub only")
+        return AskingFuture(self.loop, self, cancel)
+
+    def interrupt(self) -> None:
+        """End the current run of the loop, if there is one. Switches: never."""
+        if self.running:
+            self.running = False
+            self._loop.stop()
+
+    # What the hub needs ------------------------------------------------------------------------------------
+
+    def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
+        """See Poller. Coroutines run meanwhile."""
+        if self._inside:
+            return self._ask_kernel(seconds)  # for a stand-in, while the hub waits inside a coroutine
+        if time.monotonic() < self._due:
+            events = self._ask_kernel(0)
+            if events or seconds == 0:
+                return events
+        self._run(seconds)
+        if self.closed:  # by a coroutine
+            if os.getpid() != self._process:
+                end_child()  # it forked and waits: the child has nothing else that runs
+            self._finish()
+            return ()
+        return self._ask_kernel(0)
+
+    @contextmanager
+    def left(self) -> Iterator[None]:
+        """While inside, the hub waits in the midst of whatever it runs; for all others no loop runs."""
+        loop = get_running_loop()
+        aside = None if loop is None else put_aside(loop)
+        try:
+            yield
+        finally:
+            if aside is not None:
+                put_back(aside)
+
+    def _run(self, seconds: float | None) -> None:
+        loop = self._loop
+        end: asyncio.Handle | None = None
+        if seconds == 0:
+            end = loop.call_soon(self.interrupt)
+        elif seconds is not None:
+            # uvloop counts milliseconds. Rounded up: waking early would spin until the deadline.
+            end = loop.call_later(math.ceil(seconds * 1000) / 1000, self.interrupt)
+        # Somebody's asyncio.run() further up, whose coroutine waits as a green thread does.
+        other = get_running_loop()
+        others = None if other is None else put_aside(other)
+        try:
+            self.running = self._inside = True
+            loop.run_forever()
+        finally:
+            self.running = self._inside = False
+            if end is not None:
+                end.cancel()
+            if others is not None:
+                put_back(others)
+            self._due = time.monotonic() + _SHARE
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if os.getpid() != self._process:
+            # A coroutine forked: the loop is the parent's, and here asyncio has it run no longer, which Python 3.14 and
+            # later find wrong at the end of the coroutine's step.
+            return
+        error = context.get("exception")
+        source = context.get("task") or context.get("future") or context.get("handle")
+        text = f"{context['message']}{'' if source is None else f': {source!r}'}"
+        if error is None:
+            error = HubError(text)
+        else:
+            error.add_note(text)
+        if self._hub is not None:
+            self._hub.tell_error(error)
+
+    # The end -----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """See Poller. Cancels the tasks that are left, ends async generators, and closes the loop.
+
+        In the child of a fork it leaves the loop alone, which is the parent's.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        forked = os.getpid() != self._process
+        if forked:
+            self._leave_behind()
+        if self._loop.is_running():
+            self.interrupt()  # by a coroutine: poll() goes on to the end of it
+        elif not forked:
+            self._finish()
+
+    def _finish(self) -> None:
+        loop = self._loop
+        loop.remove_reader(self._kernel.fileno())
+        try:
+            _end_tasks(loop)
+        finally:
+            loop.close()
+            self._kernel.close()
+            self._hub = None
+
+    def _leave_behind(self) -> None:
+        _keep([self._loop, asyncio.all_tasks(self._loop)])
+        if hasattr(select, "epoll"):
+            # Both processes have the loop's epoll: whatever still happens to the loop here must not reach it.
+            with select.epoll() as empty:
+                os.dup2(empty.fileno(), self._backend, inheritable=False)
+        self._kernel.close()
+
+
+class ReadyCalls(deque[Call]):
+    """A hub's queue of calls, of which the loop is told while it runs."""
+
+    __slots__ = ("poller",)
+
+    poller: AsyncioPoller
+
+    def append(self, call: Call) -> None:
+        """As deque.append."""
+        _append(self, call)
+        if self.poller.running:
+            self.poller.interrupt()
+
+
+_append = deque.append
+
+
+class Deadlines(DeadlineQueue):
+    """A hub's deadlines, of which the loop is told while it runs: a new one may be the first."""
+
+    __slots__ = ("poller",)
+
+    poller: AsyncioPoller
+
+    def push(self, when: float, deadline: Deadline) -> None:
+        """See DeadlineQueue."""
+        super().push(when, deadline)
+        if self.poller.running:
+            self.poller.interrupt()
+
+
+class AskingFuture(asyncio.Future[Any]):
+    """A future that cannot be cancelled on the spot: what it stands for is asked to end, as a task is."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, poller: AsyncioPoller, ask: Callable[[], object]
+    ) -> None:
+        """`ask()` is called when it is to be cancelled."""
+        super().__init__(loop=loop)
+        self._poller = poller
+        self._ask = ask
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As Task.cancel: whether it was not done."""
+        if self._poller.closed:
+            return super().cancel(msg)  # nobody is left who could be asked
+        if self.done():
+            return False
+        self._ask()
+        return True
+
+    def was_ended(self) -> None:
+        """What it stands for was killed: whoever awaits gets CancelledError."""
+        super().cancel()
+
+
+def _keep(left_behind: list[object]) -> None:
+    """For ever, or their finally clauses would run here too, and speak on sockets that are the parent's.
+
+    Also when Python ends and frees everything: hence a reference that nobody holds.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(left_behind))
+
+
+if hasattr(select, "epoll"):
+
+    class _NativeSelector(selectors.EpollSelector):
+        """Not a patched epoll, which would wait in the hub that waits for it."""
+
+        _selector_cls = select.epoll
+
+
+def _make_loop(uvloop: bool) -> tuple[asyncio.AbstractEventLoop, int]:
+    """A loop, and the descriptor that it waits with."""
+    if uvloop:
+        try:
+            from uvloop import new_event_loop
+        except ImportError:
+            pass
+        else:
+            fast = new_event_loop()
+            backend: int = fast._get_backend_id()  # type: ignore[attr-defined]  # its stubs lack it
+            return fast, backend
+    selector: Any = _NativeSelector() if hasattr(select, "epoll") else selectors.DefaultSelector()
+    return asyncio.SelectorEventLoop(selector), selector.fileno()
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """What asyncio.run() does at its end, but for waiting for OS threads: they end by themselves."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            loop.call_exception_handler(
+                {"message": "a coroutine failed when the hub was closed", "exception": error, "task": task}
+            )
+    loop.run_until_complete(loop.shutdown_asyncgens())

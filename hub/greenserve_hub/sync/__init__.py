@@ -1,0 +1,1 @@
+"""What green threads meet at: events, locks, semaphores, queues, and the same between OS threads."""

@@ -1,0 +1,1 @@
+"""How the value of a setting is read and printed."""

@@ -1,0 +1,264 @@
+"""The kinds of values that a setting can have: how each is read, printed and explained.
+
+A Kind turns what a flag, variable, file or keyword gives into the value that the server works with,
+or raises ValueError with the reason; `allowed` is the phrase that an error and `--help` show. It
+knows nothing of any single setting. Called by the registry in settings.py.
+
+Invariant: parse(value) == value for every value that parse gave, so Config can check itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from greenserve.config.values import values
+from greenserve.config.values.binds import parse_bind
+from greenserve.logs.formats import compile_format
+
+__all__ = [
+    "Kind",
+    "backdoor",
+    "binds",
+    "boolean",
+    "choice",
+    "client_cert",
+    "count",
+    "duration",
+    "file",
+    "files",
+    "folder",
+    "log_file",
+    "log_format",
+    "mode",
+    "rate",
+    "size",
+    "text",
+    "tls_version",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How values of one kind are read (`parse`), printed (`format`) and described."""
+
+    parse: Callable[[object], Any]
+    format: Callable[[Any], str]
+    metavar: str
+    allowed: str
+    unit: str = ""
+    off: str = ""  # what `off` or 0 does; empty where it is refused
+    toml: bool = False  # whether `format` gives what TOML reads unquoted
+
+
+def duration(off: str) -> Kind:
+    """Seconds; `off` says what switching it off means."""
+    allowed = f"a duration such as 30, 30s, 500ms, 5m or 1h; off: {off}"
+    return Kind(values.parse_duration, values.format_duration, "TIME", allowed, "seconds", off)
+
+
+def size(*, least: int = 0, off: str = "") -> Kind:
+    """Bytes, at least `least`; `off` says what 0 means, or leaves 0 refused."""
+
+    def parse(value: object) -> int:
+        number = values.parse_size(value)
+        if number == 0 and off:
+            return 0
+        if number < least:
+            raise ValueError("too small" if number else "can't be switched off")
+        return number
+
+    floor = f", at least {least}" if least else ""
+    allowed = f"a size such as 8190, 16K, 16M or 1G{floor}" + (f"; off: {off}" if off else "")
+    return Kind(parse, values.format_size, "SIZE", allowed, "bytes", off)
+
+
+def rate(off: str) -> Kind:
+    """Bytes a second; `off` says what switching it off means."""
+    allowed = f"bytes a second such as 500 or 1K; off: {off}"
+    return Kind(values.parse_size, values.format_size, "RATE", allowed, "bytes a second", off)
+
+
+def count(*, least: int = 1) -> Kind:
+    """Give the kind of a whole number, at least `least`."""
+
+    def parse(value: object) -> int:
+        number = values.parse_count(value)
+        if number < least:
+            raise ValueError("too small")
+        return number
+
+    return Kind(parse, str, "N", f"a whole number, at least {least}", toml=True)
+
+
+def boolean() -> Kind:
+    """Give the kind of a switch: `--x` and `--no-x`."""
+    return Kind(values.parse_bool, values.format_bool, "", "true or false", toml=True)
+
+
+def mode() -> Kind:
+    """Give the kind of a file mode, written in octal."""
+    return Kind(values.parse_mode, values.format_mode, "MODE", "an octal mode such as 660")
+
+
+def choice(*names: str) -> Kind:
+    """Give the kind of one word out of `names`."""
+
+    def parse(value: object) -> str:
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if word not in names:
+            raise ValueError("unknown")
+        return word
+
+    return Kind(parse, str, "NAME", ", ".join(names[:-1]) + f" or {names[-1]}")
+
+
+def client_cert() -> Kind:
+    """Give the kind of what clients have to show; also in the numbers of the ssl module, which gunicorn takes."""
+    words = choice("none", "optional", "required")
+    numbers = {"0": "none", "1": "optional", "2": "required"}
+
+    def parse(value: object) -> str:
+        number = str(int(value)) if isinstance(value, int) else value  # ssl.CERT_REQUIRED is an int as well
+        return str(words.parse(numbers.get(number, number) if isinstance(number, str) else number))
+
+    return Kind(parse, str, words.metavar, words.allowed)
+
+
+def tls_version() -> Kind:
+    """Give the kind of a version of TLS; a file or a program may write it as a number."""
+    words = choice("1.2", "1.3")
+
+    def parse(value: object) -> str:
+        return str(words.parse(str(value) if isinstance(value, float) else value))
+
+    return Kind(parse, str, "VERSION", words.allowed)
+
+
+def binds(*, least: int = 1) -> Kind:
+    """Give the kind of a tuple of at least so many listening addresses, each in its canonical form."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        items = _items(value) if value or least else []
+        if items is None:
+            raise ValueError("not an address")
+        addresses: list[str] = []
+        for item in items:
+            if not isinstance(item, str):
+                raise ValueError(f"{item!r} is not an address")
+            try:
+                address = parse_bind(item)
+            except ValueError as error:
+                raise ValueError(f"{item!r}: {error}") from None
+            # Port 0 asks for any free port, so asking twice is no contradiction.
+            if str(address) in addresses and not (address.kind == "tcp" and address.port == 0):
+                raise ValueError(f"{address} is given twice")
+            addresses.append(str(address))
+        if len(addresses) < least:
+            raise ValueError("no address")
+        return tuple(addresses)
+
+    return Kind(
+        parse,
+        ",".join,
+        "ADDRESS",
+        "HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd://N, once or several times",
+    )
+
+
+def backdoor() -> Kind:
+    """Give the kind of one listening address, or `off`."""
+
+    def parse(value: object) -> str:
+        if value is None or value is False or value == "off":
+            return "off"
+        if not isinstance(value, str):
+            raise ValueError("not an address")
+        return str(parse_bind(value))
+
+    return Kind(parse, str, "ADDRESS", "unix:PATH, 127.0.0.1:PORT, [::1]:PORT or fd://N; or off")
+
+
+def folder() -> Kind:
+    """Give the kind of a folder's path; empty stays where the program is."""
+    return Kind(_path, str, "FOLDER", "the path of a folder")
+
+
+def file() -> Kind:
+    """Give the kind of a path; empty for none."""
+    return Kind(_path, str, "FILE", "the path of a file")
+
+
+def files() -> Kind:
+    """Give the kind of a tuple of paths."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        items = [value] if isinstance(value, os.PathLike) else _items(value or ())
+        if items is None:
+            raise ValueError("not a path")
+        paths = tuple(_path(item) for item in items)
+        if "" in paths:
+            raise ValueError("an empty path")
+        return paths
+
+    return Kind(parse, ",".join, "FILE", "the path of a file, once or several times")
+
+
+def text() -> Kind:
+    """Give the kind of a line of text that is not empty."""
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            raise ValueError("not a line of text")
+        return value.strip()
+
+    return Kind(parse, str, "TEXT", "a line of text")
+
+
+def log_file(stream: str, *, off: bool) -> Kind:
+    """Give the kind of a log's place: a path, `-` for `stream`, and `off` where the log can be left out."""
+
+    def parse(value: object) -> str:
+        if value is None or value is False:
+            value = "off"
+        path = _path(value)
+        if path == "":
+            raise ValueError("empty")
+        if path.lower() == "off":
+            if not off:
+                raise ValueError("can't be switched off")
+            return "off"
+        return path
+
+    return Kind(parse, str, "FILE", f"a path or - ({stream})" + (", or off" if off else ""))
+
+
+def log_format() -> Kind:
+    """Give the kind of an access log format: `combined`, `json` or Apache's atoms."""
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError("not a format")
+        compile_format(value)
+        return value
+
+    return Kind(parse, str, "FORMAT", 'combined, json, or a line of Apache atoms such as %h %t "%r" %s %b')
+
+
+def _items(value: object) -> list[Any] | None:
+    """The elements of a list, or of a text with commas; None for what is neither."""
+    if isinstance(value, str):
+        return value.split(",")
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, bytes) else None
+
+
+def _path(value: object) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str):
+        raise ValueError("not a path")
+    if "\0" in value:
+        raise ValueError("a path can't hold a NUL")
+    return value

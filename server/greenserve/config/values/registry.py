@@ -1,0 +1,142 @@
+"""What a setting is, and how the value of each is chosen out of several sources.
+
+A setting is a dataclass field whose metadata says all that flags, variables, files, `--help` and the
+limits table need. A Layer is one source: raw values, each with the words that say where it stands.
+Nothing here knows which settings exist, opens a file, or reads the environment by itself.
+
+Invariant: a raw value never leaves this module unparsed, and every error names setting, value,
+source and what is allowed, on one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from greenserve.config.foreign import advice
+from greenserve.config.values.kinds import Kind
+from greenserve.errors import ConfigError
+
+__all__ = ["Given", "Setting", "choose", "closest", "environment", "refuse_unknown", "setting", "settings_of"]
+
+ENV_PREFIX = "GREENSERVE_"
+_SHOWN = 100  # characters of a bad value that an error repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One entry of the registry."""
+
+    name: str
+    kind: Kind
+    default: Any
+    embedded: Any  # the default of greenserve.serve(...), mostly the same
+    group: str
+    help: str
+    protects: str  # what it stops, for the limits table; empty for what is no limit
+    precedent: str
+    aliases: tuple[str, ...]
+
+    @property
+    def flag(self) -> str:
+        """The flag on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def env(self) -> str:
+        """The environment variable."""
+        return ENV_PREFIX + self.name.upper()
+
+    def parse(self, value: object, origin: str) -> Any:
+        """Read a raw value; raise ConfigError with the one line that says what is wrong."""
+        try:
+            return self.kind.parse(value)
+        except ValueError as error:
+            raise ConfigError(
+                f"{self.name} = {_shown(value)} ({origin}): {error}; allowed: {self.kind.allowed}"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A raw value and where it stands: `flag --pool`, `env GREENSERVE_POOL`, `greenserve.toml: pool`."""
+
+    value: object
+    origin: str
+
+
+Layer = Mapping[str, Given]
+
+_SAME: Any = object()
+
+
+def setting(
+    default: Any,
+    kind: Kind,
+    *,
+    group: str,
+    help: str,
+    protects: str = "",
+    precedent: str = "",
+    embedded: Any = _SAME,
+    flags: tuple[str, ...] = (),
+) -> Any:
+    """Declare a field of the registry: its default (parsed), kind, explanation and other flags."""
+    facts = {
+        "kind": kind,
+        "embedded": default if embedded is _SAME else embedded,
+        "group": group,
+        "help": help,
+        "protects": protects,
+        "precedent": precedent,
+        "aliases": flags,
+    }
+    return field(default=default, metadata=facts)
+
+
+def settings_of(config: type[Any]) -> dict[str, Setting]:
+    """Collect the settings that a dataclass declares, by name, in their order."""
+
+    def read(one: Field[Any]) -> Setting:
+        return Setting(name=one.name, default=one.default, **one.metadata)
+
+    return {one.name: read(one) for one in fields(config)}
+
+
+def environment(settings: Iterable[Setting], environ: Mapping[str, str]) -> dict[str, Given]:
+    """Make a layer of the `GREENSERVE_…` variables; an empty one counts as not set."""
+    return {s.name: Given(environ[s.env], f"env {s.env}") for s in settings if environ.get(s.env)}
+
+
+def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise ConfigError for the first name that is no setting, with the closest that is."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"unknown setting {name} ({where}){closest(name.replace('-', '_'), known)}")
+
+
+def closest(name: str, known: Iterable[str], spell: Callable[[str], str] = str, prefix: str = "") -> str:
+    """Give the end of an "unknown …" line: what to do where another server calls a setting so, else the closest name.
+
+    `known` are the names as the reader would write them, but for `prefix`; `spell` writes that of a setting so.
+    """
+    if helpful := advice(name.lstrip("-"), spell):
+        return f": {helpful}"
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {prefix}{close[0]}?" if close else "; greenserve --help lists all"
+
+
+def choose(settings: Mapping[str, Setting], layers: Iterable[Layer]) -> Iterator[tuple[str, Any, str]]:
+    """Give (name, value, origin) of each setting: the first layer that has it wins."""
+    layers = list(layers)
+    for name, entry in settings.items():
+        given = next((layer[name] for layer in layers if name in layer), Given(entry.default, "default"))
+        yield name, entry.parse(given.value, given.origin), given.origin
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -1,0 +1,224 @@
+"""The atoms of the access log: what one exchange looks like, and one function for each letter.
+
+Apache's letters and gunicorn's mostly agree; where they don't (`a`, `f`, `p`, `q`), each spelling
+keeps its own. Called by logs/formats.py, which builds a line out of them. Nothing here writes.
+
+Invariant: whatever a client sends, an atom holds no control character, no bare quote and nothing
+outside ASCII that came from it, so a client can't forge a line or a field.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from greenserve.logs.times import local_time
+
+__all__ = ["APACHE", "GUNICORN", "NAMED", "Atom", "Exchange", "escape"]
+
+
+class Exchange(Protocol):
+    """What the log reads of a finished request; sizes in bytes of body, times in seconds."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address, empty on a unix socket."""
+
+    @property
+    def peer_port(self) -> int | str:
+        """The client's port."""
+
+    @property
+    def method(self) -> str:
+        """The method, empty where the request line could not be read."""
+
+    @property
+    def target(self) -> str:
+        """The request target as received."""
+
+    @property
+    def version(self) -> str:
+        """`HTTP/1.1`."""
+
+    @property
+    def status(self) -> int:
+        """The status that was answered."""
+
+    @property
+    def bytes_sent(self) -> int:
+        """Body bytes sent."""
+
+    @property
+    def bytes_received(self) -> int:
+        """Body bytes received."""
+
+    @property
+    def began(self) -> float:
+        """When it began, as time.time()."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+
+    @property
+    def messages(self) -> tuple[int, int] | None:
+        """Of a WebSocket: how many came and went; None for a request."""
+
+    @property
+    def environ(self) -> dict[str, Any] | None:
+        """The WSGI environ, None where there was none."""
+
+
+Atom = Callable[[Exchange], object]
+
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+_UNSAFE_BARE = re.compile(r"[^!#-\[\]-~]")  # the space too: outside of quotes it ends a field
+
+
+def escape(text: str) -> str:
+    """Write what could break a line or a quoted field as \\", \\\\, \\xHH or \\uHHHH."""
+    return _UNSAFE.sub(_escaped, text) if _UNSAFE.search(text) else text
+
+
+def _escape_bare(text: str) -> str:
+    return _UNSAFE_BARE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    char = match[0]
+    if char in '"\\':
+        return "\\" + char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def _time(x: Exchange) -> str:
+    return local_time(x.began).apache
+
+
+def _peer(x: Exchange) -> str:
+    return _escape_bare(x.peer) or "-"
+
+
+def _user(x: Exchange) -> str:
+    user = x.environ.get("REMOTE_USER") if x.environ else None
+    return _escape_bare(str(user)) if user else "-"
+
+
+def _request_line(x: Exchange) -> str:
+    return escape(f"{x.method} {x.target} {x.version}") if x.method else "-"
+
+
+def _method(x: Exchange) -> str:
+    return _escape_bare(x.method) or "-"
+
+
+def _version(x: Exchange) -> str:
+    return _escape_bare(x.version) or "-"
+
+
+def _path(x: Exchange) -> str:
+    return _escape_bare(x.target.partition("?")[0]) or "-"
+
+
+def _query(x: Exchange) -> str:
+    return _escape_bare(x.target.partition("?")[2])
+
+
+def _query_marked(x: Exchange) -> str:
+    query = _query(x)
+    return "?" + query if query else ""
+
+
+def _status(x: Exchange) -> int:
+    return x.status
+
+
+def _bytes(x: Exchange) -> int:
+    return x.bytes_sent
+
+
+def _bytes_or_dash(x: Exchange) -> object:
+    return x.bytes_sent or "-"
+
+
+def _seconds(x: Exchange) -> int:
+    return int(x.seconds)
+
+
+def _milliseconds(x: Exchange) -> int:
+    return int(x.seconds * 1e3)
+
+
+def _microseconds(x: Exchange) -> int:
+    return int(x.seconds * 1e6)
+
+
+def _seconds_decimal(x: Exchange) -> str:
+    return f"{x.seconds:.6f}"
+
+
+def _dash(_: Exchange) -> str:
+    return "-"
+
+
+def _pid(_: Exchange) -> int:
+    return os.getpid()  # asked each time: a log opened before a fork serves the child too
+
+
+def _pid_marked(_: Exchange) -> str:
+    return f"<{os.getpid()}>"
+
+
+def _variable(name: str) -> Atom:
+    def read(x: Exchange) -> str:
+        value = x.environ.get(name) if x.environ else None
+        return "-" if value is None else escape(value if isinstance(value, str) else str(value))
+
+    return read
+
+
+def _field(name: str) -> Atom:
+    key = name.upper().replace("-", "_")
+    return _variable(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
+
+
+def _unit(name: str) -> Atom | None:
+    return {"s": _seconds, "ms": _milliseconds, "us": _microseconds}.get(name)
+
+
+_SHARED: Mapping[str, Atom] = {
+    "h": _peer,
+    "l": _dash,
+    "u": _user,
+    "t": _time,
+    "r": _request_line,
+    "s": _status,
+    "b": _bytes_or_dash,
+    "B": _bytes,
+    "m": _method,
+    "U": _path,
+    "H": _version,
+    "T": _seconds,
+    "D": _microseconds,
+}
+APACHE: Mapping[str, Atom] = {
+    **_SHARED,
+    "a": _peer,
+    "q": _query_marked,
+    "P": _pid,
+    "p": _variable("SERVER_PORT"),
+    "v": _variable("SERVER_NAME"),
+}
+GUNICORN: Mapping[str, Atom] = {
+    **_SHARED,
+    "q": _query,
+    "f": _field("Referer"),
+    "a": _field("User-Agent"),
+    "M": _milliseconds,
+    "L": _seconds_decimal,
+    "p": _pid_marked,
+}
+NAMED: Mapping[str, Callable[[str], Atom | None]] = {"i": _field, "e": _variable, "T": _unit}

@@ -1,0 +1,1 @@
+"""The socket of a connection, for libraries that speak WebSocket themselves."""

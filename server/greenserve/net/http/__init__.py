@@ -1,0 +1,1 @@
+"""One client's HTTP connection: it waits, reads heads, runs requests, and ends."""

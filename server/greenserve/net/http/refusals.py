@@ -1,0 +1,98 @@
+"""An answer of the server's own to a request that no app sees: bad framing, a limit, a full queue, a slow head.
+
+Made by a connection from a hub callback. Looks to the access log like an exchange whose head may be unknown.
+
+An EventSource that is answered 503 never asks again (HTML, "Server-sent events": any status but 200 fails it for good).
+Where the setting event_stream_retry says so, it gets an empty stream instead, which says when to come back.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+from greenserve.errors import ProtocolError
+from greenserve.http1 import RequestHead, answer_head, check_head, encode_error
+from greenserve.wsgi import Service
+
+if TYPE_CHECKING:
+    from greenserve.net.http.closing import Closing
+
+
+_EVENTS: Final = "text/event-stream"
+_STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store")]
+
+
+class Refusal:
+    """One refused request."""
+
+    __slots__ = ("_error", "_head", "_retry", "began", "bytes_sent", "peer", "peer_port", "seconds")
+
+    bytes_received = 0
+    messages = None
+    environ: dict[str, Any] | None = None
+
+    def __init__(self, connection: Closing, error: ProtocolError, head: RequestHead | None) -> None:
+        """`head` is None when it was the head that went wrong; then proxies are not heard."""
+        self.peer, self.peer_port = peer = connection.peer, connection.peer_port
+        if head is not None:
+            forwarding = connection.server.forwarding
+            self.peer, self.peer_port = forwarding.client_of(connection.environ, head.fields, *peer)
+        self.bytes_sent = 0
+        self.began = 0.0
+        self.seconds = 0.0
+        self._error = error
+        self._head = head
+        self._retry = 0.0  # seconds after which an EventSource is told to come back
+        if error.status == 503 and head is not None and _is_an_event_source(head):
+            self._retry = connection.server.config.event_stream_retry
+
+    def encode(self, service: Service, extra: tuple[tuple[str, str], ...]) -> bytes:
+        """The bytes of the answer."""
+        if self._retry:
+            # Not all at once: what fills the line now may be those that came back together.
+            content = b"retry: %d\n\n" % (self._retry * 1000 * random.uniform(0.5, 1.5))
+            self.bytes_sent = len(content)
+            given = check_head("200 OK", _STREAM_FIELDS)
+            line = service.date_line()
+            return (
+                answer_head(given, "GET", True, False, len(content), line, service.server_line).data + content
+            )
+        head_only = self._head is not None and self._head.method == "HEAD"
+        data = encode_error(
+            self.status,
+            self._error.reason,
+            service.date_line(),
+            service.server_line,
+            head_only=head_only,
+            extra=extra,
+        )
+        self.bytes_sent = len(data) - data.index(b"\r\n\r\n") - 4
+        return data
+
+    @property
+    def status(self) -> int:
+        """The status code answered with."""
+        return 200 if self._retry else self._error.status
+
+    @property
+    def method(self) -> str:
+        """As sent, "" if it could not be read."""
+        return self._head.method if self._head is not None else ""
+
+    @property
+    def target(self) -> str:
+        """As sent, "" if it could not be read."""
+        return self._head.target if self._head is not None else ""
+
+    @property
+    def version(self) -> str:
+        """As sent, "" if it could not be read."""
+        return "" if self._head is None else "HTTP/1.1" if self._head.http11 else "HTTP/1.0"
+
+
+def _is_an_event_source(head: RequestHead) -> bool:
+    """Return True for what browsers' EventSource asks; other programs that read streams know what a 503 is."""
+    return head.method == "GET" and any(
+        value.strip().lower() == _EVENTS for name, value in head.fields if name.lower() == "accept"
+    )

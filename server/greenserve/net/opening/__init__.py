@@ -1,0 +1,1 @@
+"""What comes before HTTP on a connection: the PROXY header, then the handshake of TLS."""

@@ -1,0 +1,54 @@
+"""The line of TLS handshakes: each a millisecond or two of arithmetic, so that a flood of them would hold the hub.
+
+A step of a handshake is made in a turn of its own, or together with others while they are quick; then requests and
+sockets have their turn. First come, first served. Knows connections by one method.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from greenserve_hub.loop.hub import Hub
+
+if TYPE_CHECKING:
+    from greenserve.net.opening.opening import Opening
+
+_TURN: Final = 0.003  # seconds of handshakes before others have their turn
+
+
+class Handshakes:
+    """Connections whose client has sent something of its handshake."""
+
+    def __init__(self, hub: Hub) -> None:
+        """Nobody in line."""
+        self._hub = hub
+        self._line: deque[Opening] = deque()
+        self._is_due = False
+
+    def put(self, connection: Opening) -> None:
+        """It can go on. Switches: never."""
+        self._line.append(connection)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._line and not self._is_due:
+            self._is_due = True
+            self._hub.call_soon(self._work)
+
+    def _work(self) -> None:
+        self._is_due = False
+        line = self._line
+        clock = self._hub.clock
+        until = clock() + _TURN
+        try:
+            while line:
+                connection = line.popleft()
+                try:
+                    connection.shake()
+                except Exception:
+                    connection.broke()
+                if clock() >= until:
+                    break
+        finally:
+            self._go_on()

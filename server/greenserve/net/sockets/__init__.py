@@ -1,0 +1,1 @@
+"""Sockets in non-blocking mode. Nothing here knows HTTP."""

@@ -1,0 +1,284 @@
+"""A listening socket and the green thread that accepts from it.
+
+It outlives every error of a single connection, waits when the machine has no descriptors or memory left, and
+leaves clients in the kernel's backlog while the server has no room (`limit_connections`). It reads nothing: a
+connection does. A socket that does not listen any more, or never did, it gives up, and tells the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from greenserve.net.http.connection import Connection
+from greenserve.net.sockets.binding import (
+    close_inherited,
+    file_of,
+    name_and_port,
+    reach_of,
+    remove_file,
+    url_of,
+)
+from greenserve.net.sockets.faults import NOT_OURS, OF_THE_MACHINE, OF_THE_PEER, advice
+from greenserve.net.sockets.stream import Stream, close_connection
+from greenserve.wsgi import base_environ
+from greenserve_hub.deadlines import Deadline
+from greenserve_hub.errors import IOClosed
+from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.readiness import wait_readable
+from greenserve_hub.unpatched import select, socket
+
+if TYPE_CHECKING:
+    from greenserve.config import BindAddress
+    from greenserve.net.serving.server import Server
+    from greenserve.net.tls.contexts import TLS
+
+log = logging.getLogger("greenserve.error")
+
+_FIRST_PAUSE: Final = 0.05  # seconds; doubles up to the longest
+_LONGEST_PAUSE: Final = 1.0
+# Connections accepted before the others have their turn; a burst must not overflow the backlog.
+_AT_ONCE: Final = 1024
+_TURNED_AWAY_COUNTS: Final = 8  # as so many: one that is turned away is work that can wait
+_ENVIRONS: Final = 64  # kept; versions times ciphers times names are a dozen
+# Errors of peers in a row after which it is no peer's: a firewall or a sandbox that forbids the call fails for ever.
+_PEERS_IN_A_ROW: Final = 1024
+# Seconds between two looks whether the program has closed a socket of its own, or shut down a unix socket: of neither
+# tells the kernel.
+_LOOK_EVERY: Final = 1.0
+_RDHUP: Final = getattr(select, "POLLRDHUP", 0)
+_LOST: Final = {
+    errno.EINVAL: "the socket does not listen; call its listen() before, and look for other code that has shut it down",
+    errno.EBADF: "other code of this program has closed the socket",
+}
+
+
+class Listener:
+    """One address that a server listens at."""
+
+    def __init__(
+        self,
+        server: Server,
+        sock: socket.socket,
+        software: str,
+        errors: TextIO,
+        tls: TLS | None,
+        submit: Callable[[Connection], None],
+    ) -> None:
+        """Takes over a socket that listens and does not block. `submit` is given each connection with a request."""
+        self.sock = sock
+        self.name = sock.getsockname()
+        self.tls = tls
+        self.submit = submit
+        self._server = server
+        scheme = "http" if tls is None else "https"
+        name, port = name_and_port(sock, scheme)
+        self.environ: dict[str, Any] = base_environ(scheme, name, port, software, errors)
+        self._tls_environs: dict[tuple[str, ...], dict[str, Any]] = {}
+        self.url = url_of(sock, scheme)
+        self.reach = reach_of(sock)
+        self._file = file_of(sock)
+        self._is_closed = False
+        self._pause = _FIRST_PAUSE
+        self._is_short = False  # of what the machine has; told
+        self._failed = 0  # errors in a row
+        self.is_lost = False  # the socket has failed for good
+        self._is_shut = False  # of that it is closed otherwise
+        self._looking: Deadline | None = None
+        register = getattr(sock, "_registered", None)  # a green socket's, which its close() tells
+        if register is None:
+            self._descriptor = server.hub.open_descriptor(sock.fileno(), sock)
+        else:
+            self._descriptor = register()
+            self._descriptor.sock = sock
+
+    def accept_forever(self) -> None:
+        """Accept until close(), or until the socket fails for good; then the server is told. Switches: always."""
+        try:
+            error: Exception = self._accept_all()
+        except Exception as unforeseen:  # two that accept from one green socket
+            error = unforeseen
+        if not self._is_closed:
+            self.is_lost = True
+            log.error("%s: nothing more comes in: %s", self.url, error)
+            self._server.lose(error)
+
+    def _accept_all(self) -> OSError:
+        """Accept as long as that is possible; what has ended it."""
+        server = self._server
+        accepted = 0
+        while not self._descriptor.closed:
+            try:
+                sock, address = self._accept()
+            except BlockingIOError:
+                accepted = self._failed = 0
+                if self._is_short:
+                    self._is_short = False
+                    log.info("%s: all who waited are accepted", self.url)
+                with contextlib.suppress(IOClosed):
+                    wait_readable(self._descriptor)
+                continue
+            except Exception as error:
+                if self._descriptor.closed:
+                    break
+                if not self._is_of_a_peer(error):
+                    if self._is_over(error):
+                        break
+                    self._pause_after("cannot accept", error)
+                continue
+            before = server.admission.turned_away.count
+            if self._take_up(sock, address):
+                self._pause = _FIRST_PAUSE
+                self._failed = 0
+            accepted += 1 if server.admission.turned_away.count == before else _TURNED_AWAY_COUNTS
+            if accepted >= _AT_ONCE:
+                accepted = 0
+                sleep(0)
+        number = errno.EINVAL if self._is_shut else errno.EBADF
+        if not self._is_shut and not self._is_closed:
+            self._descriptor.close()
+            self.sock.detach()  # the number may be somebody else's
+        return OSError(number, f"{os.strerror(number)}: {_LOST[number]}")
+
+    def _is_over(self, error: Exception) -> bool:
+        """Return True if accepting will never succeed again."""
+        try:
+            listens = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        except OSError as failed:
+            return failed.errno in NOT_OURS
+        self._is_shut = not listens or (isinstance(error, OSError) and error.errno == errno.EINVAL)
+        return self._is_shut
+
+    def watch(self) -> None:
+        """Look now and then what has become of the socket, which is the program's own. Switches: never."""
+        status = os.fstat(self.sock.fileno())
+        self._look_later((status.st_dev, status.st_ino))
+
+    def _look_later(self, before: tuple[int, int]) -> None:
+        self._looking = self._server.hub.call_after(_LOOK_EVERY, self._look, before)
+
+    def _look(self, before: tuple[int, int]) -> None:
+        descriptor = self._descriptor
+        try:
+            status = os.fstat(self.sock.fileno())
+        except OSError:
+            descriptor.close()  # which wakes who accepts
+            return
+        poller = select.poll()
+        poller.register(self.sock, _RDHUP)
+        self._is_shut = bool(poller.poll(0))
+        if self._is_shut or (status.st_dev, status.st_ino) != before:
+            descriptor.close()
+        else:
+            self._look_later(before)
+
+    def _accept(self) -> tuple[socket.socket, Any]:
+        # socket.accept would make what `socket` is patched to: a GreenSocket, in a patched program.
+        own = self.sock
+        fd, address = own._accept()  # type: ignore[attr-defined]  # what socket.accept stands on as well
+        try:
+            return socket.socket(own.family, own.type, own.proto, fileno=fd), address
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _is_of_a_peer(self, error: Exception) -> bool:
+        """Whether it is the accepted connection that has failed, so that the next one may be fine."""
+        self._server.counts.accept_errors += 1
+        self._failed += 1
+        return isinstance(error, OSError) and error.errno in OF_THE_PEER and self._failed < _PEERS_IN_A_ROW
+
+    def _pause_after(self, what: str, error: Exception) -> None:
+        """Say it, the first time until nobody waits any more, and wait until a connection closes or for a while."""
+        if not self._is_short:
+            self._is_short = True
+            if isinstance(error, OSError):
+                reason = error.strerror or error
+                log.error("%s: %s: %s; %s", self.url, what, reason, advice(error, "accepting goes on"))
+            else:
+                log.error("%s: %s; accepting goes on", self.url, what, exc_info=error)
+        pause = self._pause
+        self._pause = min(pause * 2, _LONGEST_PAUSE)
+        self._server.connections.wait_for_a_close(pause)
+
+    def _take_up(self, sock: socket.socket, address: Any) -> bool:
+        """Make a connection of it; whether that went well. Switches: when the machine has no room for it."""
+        try:
+            self._open(sock, address)
+        except Exception as error:
+            close_connection(sock)
+            if self._is_of_a_peer(error):
+                pass
+            elif isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+                self._pause_after("a connection could not be taken up", error)
+            else:
+                log.error("%s: a connection could not be taken up", self.url, exc_info=error)
+            return False
+        return True
+
+    def _open(self, sock: socket.socket, address: Any) -> None:
+        sock.setblocking(False)
+        peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
+        server = self._server
+        if server.prefaces is not None and not server.prefaces.admits(peer):
+            server.counts.refused += 1
+            close_connection(sock)
+            return
+        if not server.admission.lets_in(sock, peer, self.tls is None and server.prefaces is None):
+            return
+        stream = Stream(server.hub, sock)
+        try:
+            server.remember(Connection(server, self, stream, peer, port))
+        except BaseException:
+            stream.close()
+            raise
+
+    def tls_environ(self, values: dict[str, str]) -> dict[str, Any]:
+        """`environ` with what is known of a TLS session; one for all connections that have the same."""
+        key = tuple(values.values())
+        found = self._tls_environs.get(key)
+        if found is None:
+            if len(self._tls_environs) >= _ENVIRONS:
+                self._tls_environs.clear()  # the names in them are the clients' to choose
+            found = self._tls_environs[key] = self.environ | values
+        return found
+
+    def accept_rest(self) -> None:
+        """Take up what the kernel holds already: those clients have their connection. Switches: never."""
+        self._failed = 0
+        while not self._descriptor.closed:
+            try:
+                sock, address = self._accept()
+            except Exception as error:
+                if isinstance(error, BlockingIOError) or not self._is_of_a_peer(error):
+                    return
+                continue
+            try:
+                self._open(sock, address)
+            except Exception as error:
+                close_connection(sock)
+                if not self._is_of_a_peer(error):
+                    log.error("%s: a connection could not be taken up", self.url, exc_info=error)
+                    return
+
+    def leave_behind(self, given: Iterable[BindAddress]) -> None:
+        """For the child of a fork. A unix socket's file stays. `given`: see close_inherited(). Switches: never."""
+        self._is_closed = True
+        close_inherited(self.sock, given)
+
+    def close(self) -> None:
+        """Accept no more, and take away a unix socket's file. Switches: never."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._looking is not None:
+            self._looking.cancel()
+        was_closed = self._descriptor.closed
+        if was_closed or not self._descriptor.close():
+            self.sock.detach()  # closed behind our back: the number may be somebody else's
+        self.sock.close()
+        remove_file(self._file)

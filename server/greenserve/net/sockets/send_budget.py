@@ -1,0 +1,112 @@
+"""What all connections together hold of what their clients have not taken yet, within a bound.
+
+Whole HTTP answers, which hold no slot of the pool, and the frames of WebSockets: nothing else bounds how many of them
+wait. Ten thousand clients that read nothing would hold ten thousand pages. Who has to wait for its client says so here
+when the kernel did not take all, again when it has moved, and goes when all is out or the connection is closed; what
+goes out at once does not come here.
+
+Invariants: a piece that many wait with is counted once, and besides only its place with each of them. No more than
+`limit` bytes are held, but for those of a single connection: beyond it the connections that have taken nothing for
+longest are reset, and a client that reads is never among those while others do not.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, Protocol, cast
+
+from greenserve_hub.loop.hub import Hub
+
+log = logging.getLogger("greenserve.error")
+
+# Bytes that a piece takes besides its content: the object, and what is noted here. A WebSocket may have to wait with
+# hundred thousands of messages of a byte.
+PIECE: Final = 160
+_PLACE: Final = 8  # the same of a piece's place in a line
+_TOLD_AGAIN: Final = 60.0  # seconds between two lines in the log
+
+
+class Waiting(Protocol):
+    """A connection, or a part of it, that waits for its client."""
+
+    def give_up(self) -> None:
+        """Reset the connection, and let go of all that it holds. Switches: never."""
+
+
+class Unsent:
+    """What waits for the clients of one server."""
+
+    def __init__(self, hub: Hub, limit: int) -> None:
+        """`limit` in bytes, 0 for none."""
+        self.bytes = 0
+        self._hub = hub
+        self._limit = limit
+        # In the order in which they last moved; with the answer of those that have no more than one.
+        self._waiting: dict[Waiting, bytes | memoryview | None] = {}
+        # An app may give the same page to all, and a Room the same message: it is held once.
+        self._holders: dict[int, int] = {}
+        self._tell_from = 0.0
+        self._untold = 0
+
+    def put(self, connection: Waiting, first: bytes | memoryview, second: bytes | memoryview) -> None:
+        """An answer, of two pieces, begins to wait. May reset other connections. Switches: never."""
+        held = second or first
+        self._waiting[connection] = held
+        self.hold(held)
+
+    def wait(self, outbox: Waiting) -> None:
+        """It begins to wait with pieces that it holds itself, or has moved. Switches: never."""
+        waiting = self._waiting
+        waiting.pop(outbox, None)
+        waiting[outbox] = None
+
+    def take(self, one: Waiting) -> None:
+        """It waits no longer, or begins anew. Switches: never."""
+        held = self._waiting.pop(one, None)
+        if held is not None:
+            self.let_go(held)
+
+    def hold(self, piece: bytes | memoryview) -> None:
+        """One more waits with this piece; a part of it holds all of it. May reset connections. Switches: never."""
+        whole = cast(bytes, piece.obj) if isinstance(piece, memoryview) else piece
+        key = id(whole)
+        holders = self._holders.get(key, 0)
+        self._holders[key] = holders + 1
+        self.bytes += _PLACE if holders else len(whole) + PIECE
+        if self.bytes > self._limit:
+            self._make_room()
+
+    def let_go(self, piece: bytes | memoryview) -> None:
+        """One of those that hold this piece does no more. Switches: never."""
+        whole = cast(bytes, piece.obj) if isinstance(piece, memoryview) else piece
+        key = id(whole)
+        holders = self._holders[key] - 1
+        if holders:
+            self._holders[key] = holders
+            self.bytes -= _PLACE
+        else:
+            del self._holders[key]
+            self.bytes -= len(whole) + PIECE
+
+    def _make_room(self) -> None:
+        if not self._limit:
+            return
+        waiting = self._waiting
+        while self.bytes > self._limit and len(waiting) > 1:
+            longest = next(iter(waiting))
+            self.take(longest)
+            longest.give_up()
+            self._tell()
+
+    def _tell(self) -> None:
+        now = self._hub.now
+        self._untold += 1
+        if now >= self._tell_from:
+            log.warning(
+                "what slow clients have not taken is more than %d MiB (limit_unsent): %d connections were reset; "
+                "stream large answers, or raise --limit-unsent",
+                self._limit >> 20,
+                self._untold,
+            )
+            self._tell_from = now + _TOLD_AGAIN
+            self._untold = 0

@@ -1,0 +1,1 @@
+"""One client's WebSocket, and rooms of them."""

@@ -1,0 +1,1 @@
+"""Frames in, messages out, and the other way round (RFC 6455 §5, RFC 7692)."""

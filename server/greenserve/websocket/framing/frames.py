@@ -1,0 +1,124 @@
+"""What a server sends, as frames: bytes that are whole and never masked (RFC 6455 §5.1, §5.2).
+
+net/ sends them as they are. The invariant: what these functions give is what any client must accept; what may not be
+sent is a ValueError before a byte of it is made.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from greenserve.websocket.framing.close_codes import may_be_in_a_frame
+from greenserve.websocket.framing.deflate import SMALLEST, Deflate, compress_alone
+from greenserve.websocket.framing.events import Message
+from greenserve.websocket.framing.failures import NO_STATUS
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+FIN: Final = 0x80
+RSV1: Final = 0x40
+LONGEST_CONTROL: Final = 125  # bytes of a control frame's payload (§5.5)
+
+_LONGEST_SHORT: Final = 0xFFFF
+_pack_tiny: Final = Struct("!BB").pack
+_pack_short: Final = Struct("!BBH").pack
+_pack_long: Final = Struct("!BBQ").pack
+_pack_code: Final = Struct("!H").pack
+
+
+def encode_message(message: Message, deflate: Deflate | None = None) -> bytes:
+    """One message as one frame, compressed where `deflate` is given and the message is not small.
+
+    TypeError for anything but str and bytes, UnicodeEncodeError for a str with lone surrogates (§5.6).
+    """
+    if type(message) is str:
+        payload = message.encode()
+        first = FIN | TEXT
+    elif type(message) is bytes:
+        payload = message
+        first = FIN | BINARY
+    else:
+        first, payload = _taken_apart(message)
+    if deflate is not None and len(payload) >= SMALLEST:
+        payload = deflate.compress(payload)
+        first |= RSV1
+    length = len(payload)
+    if length <= LONGEST_CONTROL:
+        return _pack_tiny(first, length) + payload
+    if length <= _LONGEST_SHORT:
+        return _pack_short(first, 126, length) + payload
+    return _pack_long(first, 127, length) + payload
+
+
+def encode_shared(message: Message, window_bits: int | None) -> bytes:
+    """One message as one frame for many receivers; compressed for those whose window has `window_bits`, None: not.
+
+    Whoever of them has a Deflate with context takeover must `forget()` then. TypeError as for encode_message.
+    """
+    first, payload = _taken_apart(message)
+    if window_bits is not None and len(payload) >= SMALLEST:
+        return _frame(first | RSV1, compress_alone(payload, window_bits))
+    return _frame(first, payload)
+
+
+def encode_fragment(payload: bytes, opcode: int, fin: bool) -> bytes:
+    """One frame of a message in several (§5.4): TEXT or BINARY first, CONTINUATION after it, `fin` with the last."""
+    if opcode not in (CONTINUATION, TEXT, BINARY):
+        raise ValueError(f"opcode {opcode:#x} is not one of a data frame: 0, 1 or 2 (RFC 6455 §5.6)")
+    return _frame((FIN if fin else 0) | opcode, payload)
+
+
+def encode_ping(payload: bytes = b"") -> bytes:
+    """A ping with up to 125 bytes (§5.5.2). Raises ValueError."""
+    return _control(PING, payload)
+
+
+def encode_pong(payload: bytes = b"") -> bytes:
+    """A pong with up to 125 bytes, those of the ping that it answers (§5.5.3). Raises ValueError."""
+    return _control(PONG, payload)
+
+
+def encode_close(code: int, reason: str = "") -> bytes:
+    """A close frame (§5.5.1). 1005 without a reason gives one without a code, which is what 1005 stands for (§7.4.1).
+
+    Raises ValueError for a code that no frame may carry (§7.4), and for a reason above 123 bytes of UTF-8 (§5.5).
+    """
+    if code == NO_STATUS and not reason:
+        return _control(CLOSE, b"")
+    if not may_be_in_a_frame(code):
+        raise ValueError(
+            f"close code {code} may not be sent: use 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 §7.4)"
+        )
+    text = reason.encode()
+    if len(text) > LONGEST_CONTROL - 2:
+        raise ValueError(f"a reason of {len(text)} bytes: a close frame has room for 123 (RFC 6455 §5.5)")
+    return _control(CLOSE, _pack_code(code) + text)
+
+
+def _control(opcode: int, payload: bytes) -> bytes:
+    if len(payload) > LONGEST_CONTROL:
+        raise ValueError(f"a control frame of {len(payload)} bytes: it has room for 125 (RFC 6455 §5.5)")
+    return _pack_tiny(FIN | opcode, len(payload)) + payload
+
+
+def _frame(first: int, payload: bytes) -> bytes:
+    length = len(payload)
+    if length <= LONGEST_CONTROL:
+        return _pack_tiny(first, length) + payload
+    if length <= _LONGEST_SHORT:
+        return _pack_short(first, 126, length) + payload
+    return _pack_long(first, 127, length) + payload
+
+
+def _taken_apart(message: Message) -> tuple[int, bytes]:
+    """The frame's first byte and its payload; subclasses of str and bytes count as what they are."""
+    if isinstance(message, str):
+        return FIN | TEXT, str.encode(message)
+    if isinstance(message, bytes):
+        return FIN | BINARY, bytes(message)
+    raise TypeError(f"a WebSocket message is str or bytes, not {type(message).__name__}")

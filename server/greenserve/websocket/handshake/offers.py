@@ -1,0 +1,79 @@
+"""The grammar of `Sec-WebSocket-Extensions` and of the other lists in a handshake (RFC 6455 §9.1, RFC 9110 §5.6).
+
+Text in, lists out; knows nothing of what an extension means. A field that breaks the grammar fails the handshake
+(§9.1): there is no telling what the rest of it offers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeAlias
+
+from greenserve.websocket.handshake.refusals import HandshakeError
+
+# An extension's name, and its parameters in their order, None where one has no value. Both come as often as they stand.
+Offer: TypeAlias = tuple[str, list[tuple[str, str | None]]]
+
+# Possessive, all of these: there is one way to match, so that none is tried twice.
+_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # RFC 9110 §5.6.2
+_QUOTED: Final = r'"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+)"'  # RFC 9110 §5.6.4
+_BLANKS: Final = r"[ \t]*+"
+_PART: Final = re.compile(
+    rf"{_BLANKS}(?:({_TOKEN})(?:{_BLANKS}={_BLANKS}(?:({_TOKEN})|{_QUOTED}))?+)?+{_BLANKS}([;,]|\Z)"
+)
+_ESCAPED: Final = re.compile(r"\\(.)")
+_is_token: Final = re.compile(_TOKEN).fullmatch
+
+
+def parse_offers(field: str) -> list[Offer]:
+    """The extensions that a client offers, in its order. Empty elements count for nothing (RFC 9110 §5.6.1).
+
+    Raises HandshakeError.
+    """
+    offers: list[Offer] = []
+    parameters: list[tuple[str, str | None]] | None = None  # None: a name comes next
+    at = 0
+    while True:
+        match = _PART.match(field, at)
+        if match is None:
+            raise _malformed()
+        name, token, quoted, end = match.groups()
+        value = _unquoted(quoted) if quoted is not None else token
+        at = match.end()
+        if parameters is None:
+            if name is not None and value is None:
+                parameters = []
+                offers.append((name.lower(), parameters))
+            elif name is not None or end == ";":
+                raise _malformed()
+        elif name is None:
+            raise _malformed()
+        else:
+            parameters.append((name.lower(), value))
+        if end != ";":
+            parameters = None
+            if not end:
+                return offers
+
+
+def parse_tokens(field: str) -> list[str] | None:
+    """The elements of a list of tokens as they stand, None where one is no token. Empty ones count for nothing."""
+    elements = [element.strip(" \t") for element in field.split(",")]
+    tokens = [element for element in elements if element]
+    return tokens if all(map(_is_token, tokens)) else None
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` is one (RFC 9110 §5.6.2)."""
+    return _is_token(text) is not None
+
+
+def _unquoted(text: str) -> str:
+    text = _ESCAPED.sub(r"\1", text)
+    if not _is_token(text):
+        raise _malformed()  # a quoted value is a token too, once it is unquoted (RFC 6455 §9.1)
+    return text
+
+
+def _malformed() -> HandshakeError:
+    return HandshakeError(400, "malformed Sec-WebSocket-Extensions (RFC 6455 §9.1)")
