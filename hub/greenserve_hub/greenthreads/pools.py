@@ -53,10 +53,13 @@ class _PoolThread(GreenThread[T]):
 class GreenPool:
     """At most `size` green threads at once; who asks for one more waits, first come, first served."""
 
-    def __init__(self, size: int = 1000) -> None:
-        """`size` slots. TypeError, ValueError for what is no number >= 0."""
+    def __init__(self, size: int = 1000, *, slots: Semaphore | None = None) -> None:
+        """`size` slots. TypeError, ValueError for what is no number >= 0.
+
+        `slots`: the Semaphore that counts them, with `size` tokens; dumps show its repr for a green thread that waits.
+        """
         self.size = _checked_size(size)
-        self.sem = Semaphore(self.size)
+        self.sem = Semaphore(self.size) if slots is None else slots
         self.coroutines_running: set[greenlet] = set()
         self._idle: list[PoolWorker] = []
         self._emptied = WaitQueue()
@@ -185,6 +188,30 @@ class GreenPool:
             if self.sem.counter < self.size:
                 self._emptied.waiting[waiter] = None
                 self._emptied.park_in(waiter)
+
+    # Slots that members lend -----------------------------------------------------------------------------
+
+    def lend(self) -> None:
+        """Free the slot of the current member, which runs on without one until reclaim() or reclaim_now().
+
+        It has to call one of them before it ends. waitall() does not wait for it meanwhile. Switches: never.
+        """
+        self.sem.release()
+
+    def reclaim(self) -> None:
+        """Take a slot back after lend(). Switches: when none is free.
+
+        A member that an exception reaches here has its slot all the same: see reclaim_now().
+        """
+        try:
+            self.sem.acquire()
+        except BaseException:
+            self.reclaim_now()
+            raise
+
+    def reclaim_now(self) -> None:
+        """Take a slot back after lend(), also when none is free: free() is negative then. Switches: never."""
+        self.sem.counter -= 1
 
     # Slots and workers -----------------------------------------------------------------------------------
 

@@ -54,6 +54,13 @@ class PoolWorker(greenlet):
     def name(self, name: str) -> None:
         self._named = (self.generation, name)
 
+    def next_job(self) -> None:
+        """End the job: a Timeout or a name that it left behind does not count for the next one. Switches: never.
+
+        For a function that runs several jobs in turn, between two of them; the pool calls it after its own.
+        """
+        self.generation += 1
+
     def _end_unstarted(self, throw_args: tuple[Any, ...]) -> None:
         # Killed before its next job, or its first, has begun.
         if self.job is not None:
@@ -67,7 +74,8 @@ def work() -> None:
     """
     hub = get_hub()
     while True:
-        worker = cast(PoolWorker, getcurrent())
+        worker = getcurrent()
+        assert isinstance(worker, PoolWorker)
         assert worker.job is not None
         pool, fn, args, _ = worker.job
         killed = False
@@ -79,7 +87,7 @@ def work() -> None:
             if is_last():
                 end_child(error)
             hub._callback_failed()
-        worker.generation += 1
+        worker.next_job()
         pool._job_ended(worker)
         idle = pool._idle
         if killed or worker is hub.main or len(idle) >= IDLE_WORKERS:

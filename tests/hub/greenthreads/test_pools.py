@@ -12,6 +12,7 @@ from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.timeouts import Timeout
 from greenserve_hub.loop.hub import get_hub, set_hub
 from greenserve_hub.sync.events import Event
+from greenserve_hub.sync.semaphores import Semaphore
 
 
 def fail(text: object = "failed") -> None:
@@ -395,6 +396,82 @@ def test_start_nowait_takes_no_slot_from_one_that_waits():
     pool.waitall()
     assert order == ["waited"]
     assert refused == [False]
+
+
+# Lending --------------------------------------------------------------------------------------------------
+
+
+def lender(pool: GreenPool, back: Event, order: list[str]) -> None:
+    pool.lend()
+    back.wait()
+    pool.reclaim()
+    order.append("has a slot again")
+
+
+def test_a_lent_slot_is_for_others_and_is_waited_for_when_it_is_reclaimed():
+    pool, back, gate, order = GreenPool(1), Event(), Event(), []
+    pool.spawn_n(lender, pool, back, order)
+    sleep()
+    assert counts(pool) == (1, 1, 0)
+    pool.spawn_n(gate.wait)
+    back.send()
+    sleep()
+    assert (counts(pool), order) == ((2, 0, 1), [])
+    gate.send()
+    pool.waitall()
+    assert (counts(pool), order) == ((0, 1, 0), ["has a slot again"])
+
+
+def test_a_lender_that_cannot_wait_has_its_slot_beyond_the_size(errors):
+    pool, back, gate = GreenPool(1), Event(), Event()
+    pool.spawn_n(lender, pool, back, [])
+    sleep()
+    (member,) = pool.members()
+    pool.spawn_n(gate.wait)
+    back.send()
+    sleep()
+    get_hub().call_soon(member.throw, ValueError("while it waits for its slot"))
+    sleep()
+    assert "while it waits for its slot" in str(errors.pop())
+    assert counts(pool) == (1, 0, 0)
+    gate.send()
+    pool.waitall()
+    assert counts(pool) == (0, 1, 0)
+
+
+def test_a_slot_that_is_reclaimed_now_makes_no_room_until_one_above_the_size_has_ended():
+    pool, ends, gate = GreenPool(1), Event(), Event()
+
+    def lends() -> None:
+        pool.lend()
+        ends.wait()
+        pool.reclaim_now()
+        assert pool.free() == -1
+
+    pool.spawn_n(lends)
+    sleep()
+    pool.spawn_n(gate.wait)
+    ends.send()
+    sleep()
+    assert counts(pool) == (1, 0, 0)
+    gate.send()
+    pool.waitall()
+    assert counts(pool) == (0, 1, 0)
+
+
+def test_slots_of_the_callers_own_say_in_dumps_what_is_waited_for():
+    class Slots(Semaphore):
+        def __repr__(self) -> str:
+            return "a seat"
+
+    pool, gate = GreenPool(1, slots=Slots(1)), Event()
+    pool.spawn_n(gate.wait)
+    waits = spawn(pool.spawn, sleep)
+    sleep()
+    assert "acquire a seat" in "\n".join(map(str, get_hub().parked.values()))
+    gate.send()
+    waits.wait()
+    pool.waitall()
 
 
 # Hubs -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 from greenserve_hub.errors import HubError
-from greenserve_hub.greenthreads.greenthreads import sleep, spawn
+from greenserve_hub.greenthreads.greenthreads import getcurrent, sleep, spawn
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.timeouts import Timeout, is_timeout, with_timeout, wrap_is_timeout
 from greenserve_hub.loop.hub import get_hub
@@ -148,6 +148,20 @@ def test_a_forgotten_one_does_not_hit_the_next_job_of_a_pool(clock):
     pool.spawn_n(lambda: done.append((sleep(5), *pool.members())))
     pool.waitall()
     assert done == [(None, worker)]  # on the same green thread
+
+
+def test_a_forgotten_one_does_not_hit_the_next_job_of_a_function_that_runs_several(clock):
+    pool, done = GreenPool(1), []
+
+    def several() -> None:
+        Timeout(1)
+        getcurrent().next_job()
+        sleep(5)
+        done.append(getcurrent().generation)
+
+    pool.spawn_n(several)
+    pool.waitall()
+    assert done == [1]
 
 
 def test_a_forgotten_one_does_not_hit_an_idle_worker(clock):

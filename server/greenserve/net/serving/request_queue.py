@@ -13,7 +13,7 @@ and what the app holds meanwhile, a database connection say; `--pool-overflow 0`
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from greenlet import getcurrent
 
@@ -43,8 +43,8 @@ class Dispatcher:
 
     def __init__(self, hub: Hub, size: int, overflow: int, limit: int) -> None:
         """A pool of `size` slots, of which `overflow` may be lent; nobody in line, where `limit` may stand."""
-        self.pool = GreenPool(size)
-        self.pool.sem = _Slots(size)
+        self._slots = _Slots(size)
+        self.pool = GreenPool(size, slots=self._slots)
         self.lent = 0  # slots of requests that wait for their clients
         self.upgraded = 0  # green threads of the pool whose requests have left HTTP
         self._overflow = overflow
@@ -104,7 +104,7 @@ class Dispatcher:
         finally:
             self._gathers = False
             self._send_all()
-            if len(self._queue) > self._limit and self.pool.sem.counter <= 0:
+            if len(self._queue) > self._limit and self._slots.counter <= 0:
                 self._refuse_last()
             for connection in reversed(self._queue):
                 if not connection.queue():
@@ -123,9 +123,10 @@ class Dispatcher:
 
     def _work(self) -> None:
         """The life of a slot while there are requests in line. On a worker of the pool."""
-        worker = cast(PoolWorker, getcurrent())
+        worker = getcurrent()
+        assert isinstance(worker, PoolWorker)
         queue = self._queue
-        slots = self.pool.sem
+        slots = self._slots
         hub = self._hub
         clock = hub.clock
         before = clock()
@@ -141,8 +142,7 @@ class Dispatcher:
                 connection.close()
                 self._dispatch_soon()
                 raise  # to the worker, which tells of it
-            # What this request has left behind, a Timeout say, is not for the next one.
-            worker.generation += 1
+            worker.next_job()
             now = clock()
             if now - before > _TOGETHER and hub.now == turn:
                 # An app that holds the hub: answers that are ready must not wait for the next such run.
@@ -164,7 +164,7 @@ class Dispatcher:
         if self.lent >= self._overflow:
             return False
         self.lent += 1
-        self.pool.sem.release()
+        self.pool.lend()
         if self._queue:
             self._dispatch_soon()
         return True
@@ -174,10 +174,7 @@ class Dispatcher:
         self.lent -= 1
         self._returning += 1
         try:
-            self.pool.sem.acquire()
-        except BaseException:
-            self.pool.sem.counter -= 1  # see take_back_now
-            raise
+            self.pool.reclaim()
         finally:
             self._returning -= 1
 
@@ -187,21 +184,21 @@ class Dispatcher:
         Switches: never.
         """
         self.lent -= 1
-        self.pool.sem.counter -= 1
+        self.pool.reclaim_now()
 
     # Slots that are given up ---------------------------------------------------------------------------
 
     def give_up_slot(self) -> None:
         """The request on this green thread has left HTTP: its slot is for others, for good. Switches: never."""
         self.upgraded += 1
-        self.pool.sem.release()
+        self.pool.lend()
         if self._queue:
             self._dispatch_soon()
 
     def take_slot(self) -> None:
         """It is over: its green thread gives the slot back that it has begun with. Switches: never."""
         self.upgraded -= 1
-        self.pool.sem.counter -= 1
+        self.pool.reclaim_now()
 
     # Answers --------------------------------------------------------------------------------------------
 

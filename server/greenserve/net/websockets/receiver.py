@@ -295,9 +295,7 @@ class MessageReceiving(FrameSending):
                 function(self._take_queued(queue))
                 if forks.last is not None:
                     end_if_forked(self)
-                worker.generation += (
-                    1  # what this call has left behind, a Timeout say, is not for the next one
-                )
+                worker.next_job()
                 if hub.clock() - hub.now > _TURN:
                     sleep(0)
         except Exception as error:
