@@ -99,7 +99,7 @@ def _watched(app: Any, caplog: pytest.LogCaptureFixture, **settings: Any) -> Ite
         eventually(lambda: len(server.hub.descriptors) == 1, "one descriptor")
         eventually(lambda: len(server.hub.parked) == 2, "who waits: the acceptor and the end")
         assert open_files() == files
-        assert server.dispatcher.pool.free() == server.config.pool
+        assert server.queue.pool.free() == server.config.pool
     assert caplog.messages == []
 
 
@@ -284,7 +284,7 @@ class TestAppsFail:
             for _ in range(50):
                 assert ask(server.address, request("/slept")).status == 500
             becomes_quiet(server)
-            assert server.dispatcher.pool.free() == 3
+            assert server.queue.pool.free() == 3
         assert len(caplog.records) == 50
 
     @pytest.mark.parametrize("error", [ValueError("secret"), GreenletExit("secret")])

@@ -37,7 +37,7 @@ _MODE = 0o600  # who may connect may do anything that the process may
 def debugging(server: Server, hub: Hub) -> Iterator[None]:
     """While inside, what block_threshold, dump_signal and backdoor ask for is there. Raises ConfigError."""
     config = server.config
-    names = {"server": server, "pool": lambda: server.dispatcher.pool}
+    names = {"server": server, "pool": lambda: server.queue.pool}
     names_at_attach.update(names)
     with contextlib.ExitStack() as stack:
         stack.callback(names_at_attach.clear)

@@ -88,7 +88,7 @@ class TestDumpSignal:
             process.signal(signal.SIGQUIT)
             process.until("info: SIGQUIT: what every green thread is doing:")
             process.until("the main green thread: waiting .* the end of <Server http://")
-            process.until(r"Dispatcher._work, PoolWorker \w+: waiting .*: sleep 1000")
+            process.until(r"RequestQueue._work, PoolWorker \w+: waiting .*: sleep 1000")
             process.until("in app")
 
     def test_while_a_request_spins(self, folder: Path) -> None:
@@ -96,7 +96,7 @@ class TestDumpSignal:
             client.send(request("/spin"))
             process.until("spin begun")
             process.signal(signal.SIGUSR1)
-            process.until(r"Dispatcher._work, PoolWorker \w+: running")
+            process.until(r"RequestQueue._work, PoolWorker \w+: running")
             process.until("in app")
 
     def test_under_load_no_request_suffers(self, folder: Path) -> None:

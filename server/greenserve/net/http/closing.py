@@ -50,9 +50,9 @@ class Closing(Sending):
         server = self.server
         refusal = Refusal(self, error, self._head)
         self._reader = None
-        self._unsent = refusal.encode(server.service, extra), b""
+        data = refusal.encode(server.service, extra)
         self.state = State.SENDING
-        self.flush()
+        self.flush(data, b"")
         if server.access_log is not None:
             server.log_access(refusal, server.hub.now)
 
@@ -83,7 +83,7 @@ class Closing(Sending):
         if self.state is not State.CLOSED:
             connection = cast("Connection", self)  # there is no other kind
             if self.state is State.QUEUED:
-                self.server.dispatcher.unqueue(connection)
+                self.server.queue.unqueue(connection)
             elif self.state is State.SENDING:
                 self.server.unsent.take(self)
             self.state = State.CLOSED

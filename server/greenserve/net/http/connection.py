@@ -159,7 +159,7 @@ class Connection(Upgrading):
     # The request: QUEUED and RUNNING --------------------------------------------------------------------
 
     def queue(self) -> bool:
-        """It has to wait for a slot; whether that is new. For the server. Switches: never."""
+        """See Job."""
         if self.state is _QUEUED:
             return False
         if self.state is _CLOSED:
@@ -216,7 +216,8 @@ class Connection(Upgrading):
                 self._answered()
             else:
                 self.state = _SENDING
-                server.dispatcher.send_soon(self)
+                (first, second), self._unsent = self._unsent, None
+                server.queue.batch.add(self, first, second)
 
     def _leave(self, exchange: Exchange, error: BaseException | None) -> None:
         self._worker = None
@@ -295,7 +296,7 @@ class Connection(Upgrading):
         elif state is _PREFACE:
             self._preface_late()
         elif state is _QUEUED:
-            self.server.dispatcher.unqueue(self)
+            self.server.queue.unqueue(self)
             self.refuse_busy("the server is busy (queue_timeout)")
         elif state is _RUNNING:
             if self._worker is not None:
@@ -377,11 +378,11 @@ class Connection(Upgrading):
             self._deadline.arm(min(self._deadline.when, self.server.hub.now + FIRST_REQUEST_TIME))
 
     def refuse_stopping(self) -> None:
-        """The server stops and this request has not begun: say so. For the dispatcher. Switches: never."""
+        """The server stops and this request has not begun: say so. For the request queue. Switches: never."""
         self.refuse_busy("the server is stopping")
 
     def refuse_busy(self, reason: str) -> None:
-        """There is no slot to be had in time: say so. For the dispatcher. Switches: never."""
+        """There is no slot to be had in time: say so. For the request queue. Switches: never."""
         if self.state is not _CLOSED:
             self.refuse(ProtocolError(503, reason), ("Retry-After", "1"))
 

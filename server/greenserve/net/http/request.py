@@ -137,9 +137,9 @@ class StreamLink:
         if pace.is_over:
             raise TimeoutError
         hub = self.server.hub
-        dispatcher = self.server.dispatcher
+        slots = self.server.queue.slots
         # Another green thread of the app's has no slot to lend.
-        lent = getcurrent() is self._worker and dispatcher.lend()
+        lent = getcurrent() is self._worker and slots.lend()
         pace.begin(hub.clock(), level())
         try:
             self._stream.wait(side, None if pace.left == NEVER else pace.left)
@@ -148,14 +148,14 @@ class StreamLink:
             moved = False
         except PeerGone:
             if lent:
-                dispatcher.take_back()
+                slots.take_back()
             raise
         except BaseException:
             # Thrown at the request: its end, or a time limit of the app's own, which can't be kept waiting.
             if lent:
-                dispatcher.take_back_now()
+                slots.take_back_now()
             raise
         pace.end(hub.now, level())  # not clock(): what ran before us in this turn is not the client's
         if lent:
-            dispatcher.take_back()
+            slots.take_back()
         return moved

@@ -23,12 +23,10 @@ class Sending(StreamLink):
 
     __slots__ = ()
 
-    def flush(self) -> None:
+    def flush(self, first: bytes | memoryview, second: bytes | memoryview) -> None:
         """Send what the kernel takes of a whole answer; the rest when it takes more. Switches: never."""
         if self.state is not _SENDING:
             return
-        assert self._unsent is not None
-        first, second = self._unsent
         try:
             sent = self._stream.send_now(first, second)
         except PeerGone as error:
@@ -54,7 +52,8 @@ class Sending(StreamLink):
             assert self._send_pace is not None
             self._send_pace.end(self.server.hub.now, self._stream.untaken())
             self._send_pace.earn(SEND_STEP)
-            self.flush()
+            assert self._unsent is not None
+            self.flush(*self._unsent)
         except Exception:
             self.broke()
 

@@ -80,7 +80,7 @@ class Upgrading(Leftovers):
         assert self._head is not None
         self._head.fields = []  # they are in environ; the green thread may last for days, and holds the head
         self._head = None
-        server.dispatcher.give_up_slot()
+        server.queue.slots.give_up()
         rest, self._rest = self._rest, b""
         life = make(cast("Connection", self), rest)
         self._upgraded = life
@@ -111,7 +111,7 @@ class Upgrading(Leftovers):
     def _app_left(self, error: BaseException | None) -> None:
         """The app that has upgraded it is through; the connection may have gone long before."""
         server = self.server
-        server.dispatcher.take_slot()
+        server.queue.slots.take_last()
         upgraded = self._upgraded
         if self.state is State.CLOSED:
             server.connections.finish(cast("Connection", self))

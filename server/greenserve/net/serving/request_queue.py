@@ -1,117 +1,116 @@
-"""Which request runs when: the line of those that are ready, the pool they run on, the answers that go out together.
+"""RequestQueue: requests that are complete, and the pool that runs them.
 
-Knows connections by five of their methods and no bytes. The invariants: requests begin in the order in which they
-were complete, at most as many run at once as the pool has slots, and nobody stands in line while a slot is free.
-
-Facts: a slot that a request holds while it waits for its own client is one that a slow client holds, and a thousand of
-those are cheap to come by. No deadline short enough to keep the line moving would let an honest phone through a tunnel.
-Decision: who waits for its client lends its slot (`pool_overflow` such at once) and takes one again, before all those
-in line, when the client has moved. Cost: more requests may have begun than there are slots, each with its green thread
-and what the app holds meanwhile, a database connection say; `--pool-overflow 0` is for apps that cannot have that.
+Knows connections as Jobs and no bytes; slots.py counts what runs, batching.py sends the responses of one turn. The
+invariants: requests begin in the order in which they were complete, at most as many run at once as the pool has slots,
+and no request is queued while a slot is free.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from greenlet import getcurrent
 
-from greenserve_hub.greenthreads.pools import GreenPool
+from greenserve.net.serving.batching import HOLDS, Batch
+from greenserve.net.serving.slots import Slots
 from greenserve_hub.greenthreads.workers import PoolWorker
 from greenserve_hub.loop.hub import Hub
-from greenserve_hub.sync.semaphores import Semaphore
 
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
-
-_TOGETHER: Final = 0.0005  # seconds that an app may run without giving way, for answers to be gathered
-_NO_GATHERING: Final = 1.0  # seconds without it after one ran for longer
-# Seconds after which requests in line wait for the next turn, so that sockets are looked at.
+# Seconds after which queued requests wait for the next turn, so that sockets are looked at.
 _TURN: Final = 0.01
 
 
-class _Slots(Semaphore):
-    """The slots of the pool. Who waits for one has had one before: those in line are no green threads yet."""
+class Job(Protocol):
+    """A connection whose request is complete. Nothing but `run` switches."""
 
-    def __repr__(self) -> str:
-        return "a slot of the pool: its client has moved"
+    def run(self) -> None:
+        """Run the request in the current green thread, unless the connection was closed meanwhile."""
+
+    def queue(self) -> bool:
+        """Note that the request has to wait for a slot. Return False if it was noted before."""
+
+    def refuse_busy(self, reason: str) -> None:
+        """Answer 503 and close."""
+
+    def refuse_stopping(self) -> None:
+        """Answer 503, since the server is stopping, and close."""
+
+    def broke(self) -> None:
+        """`run` has raised an Exception: log it and close."""
+
+    def close(self) -> None:
+        """`run` was ended, by a kill say: close at once."""
 
 
-class Dispatcher:
-    """The line in front of a pool, and the pool."""
+class RequestQueue:
+    """The queue in front of a pool."""
 
     def __init__(self, hub: Hub, size: int, overflow: int, limit: int) -> None:
-        """A pool of `size` slots, of which `overflow` may be lent; nobody in line, where `limit` may stand."""
-        self._slots = _Slots(size)
-        self.pool = GreenPool(size, slots=self._slots)
-        self.lent = 0  # slots of requests that wait for their clients
-        self.upgraded = 0  # green threads of the pool whose requests have left HTTP
-        self._overflow = overflow
-        self._limit = limit
-        self._returning = 0  # how many want theirs back
+        """A pool of `size` slots, of which `overflow` may be lent at once; `limit` requests may be queued."""
+        self.slots = Slots(size, overflow, self._slot_freed)
+        self.pool = self.slots.pool
+        self.batch = Batch()
         self.begun = 0  # requests so far
+        self._limit = limit
         self._hub = hub
-        self._queue: deque[Connection] = deque()
-        self._unsent: deque[Connection] = deque()
+        self._queue: deque[Job] = deque()
         self._dispatch_due = False
-        self._gathers = False
-        self._gather_from = 0.0
         self._is_ending = False
 
     @property
     def waiting(self) -> int:
-        """How many stand in line."""
+        """The number of queued requests."""
         return len(self._queue)
 
+    def submit(self, job: Job) -> None:
+        """Run the request in this turn if a slot is free, else when it is the first in the queue. Switches: never."""
+        self._queue.append(job)
+        if not self._dispatch_due:  # _dispatch_soon(), without the call
+            self._dispatch_due = True
+            self._hub.call_soon(self._dispatch)
+
+    def unqueue(self, job: Job) -> None:
+        """Drop the request, whose time is over or whose connection was closed. Switches: never."""
+        if job in self._queue:
+            self._queue.remove(job)
+
     def refuse_all(self) -> None:
-        """Begin no more: answer those in line that the server stops. Switches: never."""
+        """Begin no more requests: refuse the queued ones, since the server is stopping. Switches: never."""
         self._is_ending = True
         while self._queue:
             self._queue.popleft().refuse_stopping()
 
     def leave_behind(self) -> None:
-        """For the child of a fork, which may be within a turn, which then goes on here. Switches: never."""
+        """Forget all requests, in the child of a fork; it may be within a turn, which goes on. Switches: never."""
         self._queue.clear()
-        self._unsent.clear()
-
-    def submit(self, connection: Connection) -> None:
-        """Its head is complete: it runs in this turn if a slot is free, else when its turn comes."""
-        self._queue.append(connection)
-        if not self._dispatch_due:
-            self._dispatch_soon()
-
-    def unqueue(self, connection: Connection) -> None:
-        """It waits no longer: its time ran out, or it closed."""
-        if connection in self._queue:
-            self._queue.remove(connection)
+        self.batch.clear()
 
     def _dispatch(self) -> None:
-        """Run what is in line, on as many green threads as wait in it; then send the answers that came at once.
+        """Run queued requests on as many green threads as wait in them; then send the responses that were made at once.
 
         A worker whose app gives way comes back here, and the next one goes on. So an app that never does costs one
         switch a turn, and not one for each request.
         """
         self._dispatch_due = False
         if self._is_ending:
-            self.refuse_all()  # what was complete only when the end had begun
+            self.refuse_all()  # requests that were complete only when the end had begun
             return
-        self._gathers = self._hub.now >= self._gather_from
+        self.batch.begin(self._hub.now)
         try:
             while self._queue and self.pool.start_nowait(self._work):
                 if self._dispatch_due:
                     return  # the turn is over; the rest is for the next one
         finally:
-            self._gathers = False
-            self._send_all()
-            if len(self._queue) > self._limit and self._slots.counter <= 0:
+            self.batch.end()
+            if len(self._queue) > self._limit and self.slots.is_full():
                 self._refuse_last()
-            for connection in reversed(self._queue):
-                if not connection.queue():
+            for job in reversed(self._queue):
+                if not job.queue():
                     break  # nor are those before it new here
 
     def _refuse_last(self) -> None:
-        # All slots are taken. A line that is long only since many came in this turn is none to shorten.
+        # Only with no slot free: a queue that is long since many requests came in this turn is not to be shortened.
         queue = self._queue
         while len(queue) > self._limit:
             queue.pop().refuse_busy("the server is busy (limit_queue)")
@@ -121,102 +120,36 @@ class Dispatcher:
             self._dispatch_due = True
             self._hub.call_soon(self._dispatch)
 
+    def _slot_freed(self) -> None:
+        if self._queue:
+            self._dispatch_soon()
+
     def _work(self) -> None:
-        """The life of a slot while there are requests in line. On a worker of the pool."""
+        """Run requests one after another while there are any. On a worker of the pool, which holds a slot."""
         worker = getcurrent()
         assert isinstance(worker, PoolWorker)
         queue = self._queue
-        slots = self._slots
+        slots = self.slots
         hub = self._hub
         clock = hub.clock
         before = clock()
         while queue and not self._is_ending:
             turn = hub.now
-            connection = queue.popleft()
+            job = queue.popleft()
             self.begun += 1
             try:
-                connection.run()
+                job.run()
             except Exception:
-                connection.broke()
+                job.broke()
             except BaseException:
-                connection.close()
+                job.close()
                 self._dispatch_soon()
-                raise  # to the worker, which tells of it
+                raise  # to the worker, which reports it
             worker.next_job()
             now = clock()
-            if now - before > _TOGETHER and hub.now == turn:
-                # An app that holds the hub: answers that are ready must not wait for the next such run.
-                self._gathers = False
-                self._gather_from = now + _NO_GATHERING
-                self._send_all()
+            if now - before > HOLDS and hub.now == turn:
+                self.batch.pause(now)
             before = now
-            if slots.counter < 0 or (self._returning and slots.waiting()):
-                self._dispatch_soon()
-                return  # our slot was one too many, or is for one that has begun
-            if queue and now - hub.now > _TURN:
+            if slots.is_wanted() or (queue and now - hub.now > _TURN):
                 self._dispatch_soon()
                 return
-
-    # Slots that are lent --------------------------------------------------------------------------------
-
-    def lend(self) -> bool:
-        """A request is about to wait for its client: let others have its slot; whether they may. Switches: never."""
-        if self.lent >= self._overflow:
-            return False
-        self.lent += 1
-        self.pool.lend()
-        if self._queue:
-            self._dispatch_soon()
-        return True
-
-    def take_back(self) -> None:
-        """Its client has moved: it needs a slot again, before those in line. Switches: when none is free."""
-        self.lent -= 1
-        self._returning += 1
-        try:
-            self.pool.reclaim()
-        finally:
-            self._returning -= 1
-
-    def take_back_now(self) -> None:
-        """As take_back, for one that an exception has reached: it goes on at once, one above the pool's size.
-
-        Switches: never.
-        """
-        self.lent -= 1
-        self.pool.reclaim_now()
-
-    # Slots that are given up ---------------------------------------------------------------------------
-
-    def give_up_slot(self) -> None:
-        """The request on this green thread has left HTTP: its slot is for others, for good. Switches: never."""
-        self.upgraded += 1
-        self.pool.lend()
-        if self._queue:
-            self._dispatch_soon()
-
-    def take_slot(self) -> None:
-        """It is over: its green thread gives the slot back that it has begun with. Switches: never."""
-        self.upgraded -= 1
-        self.pool.reclaim_now()
-
-    # Answers --------------------------------------------------------------------------------------------
-
-    def send_soon(self, connection: Connection) -> None:
-        """Its answer is whole: send it together with the others of this turn.
-
-        Answers sent one right after another find the clients' side awake; each of its own, with an app's run between,
-        has the kernel wake it up: up to half of what a small request costs. Apps that compute for long get none of it.
-        """
-        self._unsent.append(connection)
-        if not self._gathers:
-            self._send_all()
-
-    def _send_all(self) -> None:
-        unsent = self._unsent
-        while unsent:
-            connection = unsent.popleft()
-            try:
-                connection.flush()
-            except Exception:
-                connection.broke()

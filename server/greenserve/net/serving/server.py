@@ -31,7 +31,7 @@ from greenserve.net.opening.proxy_header import Prefaces
 from greenserve.net.serving.admission import Admission
 from greenserve.net.serving.connections import Connections
 from greenserve.net.serving.dates import DateLine
-from greenserve.net.serving.request_queue import Dispatcher
+from greenserve.net.serving.request_queue import RequestQueue
 from greenserve.net.serving.stats import Counts, Stats
 from greenserve.net.serving.stopping import Stop
 from greenserve.net.sockets.binding import open_listener, prepare
@@ -59,7 +59,7 @@ class Server:
     """Serves one app at one or more addresses, in the hub of the thread that calls start()."""
 
     hub: Hub
-    dispatcher: Dispatcher
+    queue: RequestQueue
     admission: Admission
     unsent: Unsent
     broadcasts: Broadcasts
@@ -143,7 +143,7 @@ class Server:
         self.hub.door.users += 1  # stop() comes from anywhere: waiting for it is no deadlock
         self.context = copy_context()
         config = self.config
-        self.dispatcher = Dispatcher(self.hub, config.pool, config.pool_overflow, config.limit_queue)
+        self.queue = RequestQueue(self.hub, config.pool, config.pool_overflow, config.limit_queue)
         self.admission = self.connections.admission = Admission(self.hub, config, self.connections)
         self.unsent = Unsent(self.hub, config.limit_unsent)
         self.broadcasts = Broadcasts(self.hub)
@@ -156,7 +156,7 @@ class Server:
                 self.service.sendfile = False
             self.access_log = open_access_log(self.config)
             for sock in self._listening_sockets():
-                self.listeners.append(self._listener(sock, tls, self.dispatcher.submit))
+                self.listeners.append(self._listener(sock, tls, self.queue.submit))
                 if self._sockets:
                     self.listeners[-1].watch()
             for sock in self._open_all(self.config.redirect_addresses):
@@ -230,7 +230,7 @@ class Server:
         given = self.config.addresses + self.config.redirect_addresses
         for listener in self._all_listeners:
             listener.leave_behind(given)
-        self.dispatcher.leave_behind()
+        self.queue.leave_behind()
         self.connections.leave_behind()
         self.admission.turned_away.leave_behind()
         self._ended = threads.Event()  # its lock may be held by an OS thread that has not come along
@@ -243,7 +243,7 @@ class Server:
         for connection in self.connections:
             connection.close()
         if self._started:
-            self.dispatcher.pool.release_idle()
+            self.queue.pool.release_idle()
             self.callbacks.release_idle()
             self.has_stopped()
 
@@ -350,11 +350,11 @@ class Server:
         """What it has done so far and is doing now."""
         return Stats(
             connections=len(self.connections),
-            active=self.dispatcher.pool.running() - self.dispatcher.upgraded,
+            active=self.queue.pool.running() - self.queue.slots.upgraded,
             websockets=self.connections.upgraded,
-            queued=self.dispatcher.waiting,
-            waiting_for_client=self.dispatcher.lent,
-            requests=self.dispatcher.begun,
+            queued=self.queue.waiting,
+            waiting_for_client=self.queue.slots.lent,
+            requests=self.queue.begun,
             turned_away=self.admission.turned_away.count,
             **asdict(self.counts),
         )

@@ -100,7 +100,7 @@ class Stop:
 
     def _end_what_runs(self) -> None:
         server = self._server
-        server.dispatcher.refuse_all()
+        server.queue.refuse_all()
         for _ in range(3):  # what an app does in its finally clauses may take turns too
             for connection in server.connections.all:
                 server.hub.call_soon(self._end_one, connection)

@@ -120,7 +120,7 @@ def test_running_a_request(
         monkeypatch.setattr(module, step, breaks)
         client.send(request("/breaks"))
         assert connection.state is State.CLOSED
-        assert scene.server.dispatcher.pool.free() == 2
+        assert scene.server.queue.pool.free() == 2
     assert _is_logged(caplog)
 
 

@@ -65,8 +65,8 @@ class App(Routes):
 def _is_whole(server: Server) -> None:
     """Everything that was taken has been given back, and nothing twice."""
     stats = server.stats
-    dispatcher = server.dispatcher
-    assert (dispatcher.upgraded, dispatcher.pool.free(), server.connections.beyond_http) == (
+    queue = server.queue
+    assert (queue.slots.upgraded, queue.pool.free(), server.connections.beyond_http) == (
         0,
         server.config.pool,
         0,

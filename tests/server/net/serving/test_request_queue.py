@@ -1,4 +1,4 @@
-"""dispatcher: the line, its limit, and slots that are lent while a request waits for its own client."""
+"""request_queue: the queue and its limit, and slots that are lent while a request waits for its own client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.raw import RawClient, request
 from tests.support.running import in_one_hub
 
 from greenserve import Event, Timeout, sleep, spawn
-from greenserve.net.serving.request_queue import Dispatcher
+from greenserve.net.serving.request_queue import RequestQueue
 from greenserve_hub.greenthreads.greenthreads import kill
 from greenserve_hub.loop.hub import get_hub
 from greenserve_hub.testing import fake_clock
@@ -72,7 +72,7 @@ def _clients(server: Any, count: int) -> Iterator[list[RawClient]]:
 
 def _is_whole(server: Any) -> bool:
     """Whether every slot is where it belongs."""
-    pool = server.dispatcher.pool
+    pool = server.queue.pool
     return (pool.free(), pool.running(), server.stats.waiting_for_client) == (pool.size, 0, 0)
 
 
@@ -170,7 +170,7 @@ class TestLending:
         with in_one_hub(app, tmp_path, pool=1) as (server, _), _clients(server, 1) as (slow,):
             slow.send(_CHUNKED)
             sleep(1)
-            assert (server.stats.waiting_for_client, server.dispatcher.pool.free()) == (0, 0)
+            assert (server.stats.waiting_for_client, server.queue.pool.free()) == (0, 0)
             slow.send(b"\r\n0\r\n\r\n")
             assert slow.answer().body == b"a"
             sleep(1)
@@ -224,7 +224,7 @@ class TestLending:
 
 
 class _Request:
-    """A connection in the dispatcher's eyes, whose app does what `steps` say."""
+    """A Job whose app does what `steps` say."""
 
     def __init__(self, test: _Count, steps: list[str], random: Random) -> None:
         self.test = test
@@ -254,8 +254,8 @@ class _Request:
     def _wait_for_client(self) -> None:
         """As StreamLink does it."""
         test = self.test
-        dispatcher = test.dispatcher
-        lent = dispatcher.lend()
+        slots = test.queue.slots
+        lent = slots.lend()
         test.leave(lent)
         try:
             try:
@@ -263,10 +263,10 @@ class _Request:
                     sleep(self.random.choice([0, 2]))
             except BaseException:
                 if lent:
-                    dispatcher.take_back_now()
+                    slots.take_back_now()
                 raise
             if lent:
-                dispatcher.take_back()
+                slots.take_back()
         except BaseException:
             self.interrupted = True
             test.enter(lent, True)
@@ -277,8 +277,8 @@ class _Request:
 class _Count:
     """How many are inside and hold a slot."""
 
-    def __init__(self, dispatcher: Dispatcher, size: int) -> None:
-        self.dispatcher = dispatcher
+    def __init__(self, queue: RequestQueue, size: int) -> None:
+        self.queue = queue
         self.size = size
         self.inside = 0
         self.beyond = 0
@@ -305,22 +305,22 @@ def test_never_more_inside_than_slots_and_the_pool_is_whole_at_the_end(
 ) -> None:
     random = Random(seed)
     with fake_clock():
-        dispatcher = Dispatcher(get_hub(), size, overflow, 1000)
-        count = _Count(dispatcher, size)
+        queue = RequestQueue(get_hub(), size, overflow, 1000)
+        count = _Count(queue, size)
         for steps in requests:
-            dispatcher.submit(_Request(count, steps, random))  # type: ignore[arg-type]
+            queue.submit(_Request(count, steps, random))  # type: ignore[arg-type]
             if random.random() < 0.3:
                 sleep(1)
         for _ in range(5):
             sleep(1)
-            members = list(dispatcher.pool.members())
+            members = list(queue.pool.members())
             if members and random.random() < 0.3:
                 with suppress(BaseException):
                     kill(random.choice(members))
         sleep(1000)
-        assert (count.inside, dispatcher.waiting, dispatcher.lent) == (0, 0, 0)
-        assert (dispatcher.pool.free(), dispatcher.pool.running()) == (size, 0)
-        dispatcher.pool.release_idle()
+        assert (count.inside, queue.waiting, queue.slots.lent) == (0, 0, 0)
+        assert (queue.pool.free(), queue.pool.running()) == (size, 0)
+        queue.pool.release_idle()
 
 
 class TestLimitQueue:

@@ -167,7 +167,7 @@ class _Bench:
             client.pass_time(40)  # longer than any deadline here
         assert connection.state is State.CLOSED
         assert server.stats.connections == server.stats.active == server.stats.queued == 0
-        assert server.dispatcher.pool.free() == 1
+        assert server.queue.pool.free() == 1
         assert number not in hub.descriptors
         assert set(hub.descriptors) <= before
         assert faulty.fileno() == -1

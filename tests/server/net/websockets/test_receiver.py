@@ -364,7 +364,7 @@ class TestOnMessage:
                 client.tell(f"echo {number}")
                 assert client.message() == f"echo {number}"
                 assert (server.stats.active, server.stats.websockets) == (0, 1)
-                assert not server.dispatcher.pool.running()
+                assert not server.queue.pool.running()
                 assert not server.callbacks.running()
 
     def test_set_late_it_gets_what_has_come(self, tmp_path: Path) -> None:

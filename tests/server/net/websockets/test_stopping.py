@@ -209,7 +209,7 @@ class TestTheAppsSide:
             stopping.wait()
             assert (ended, clock() - began) == ([where], 5)
             assert not server.callbacks.running()
-            assert not server.dispatcher.pool.running()
+            assert not server.queue.pool.running()
 
     def test_a_stop_at_once_ends_all_and_tells_them(self, tmp_path: Path) -> None:
         closed: list[object] = []

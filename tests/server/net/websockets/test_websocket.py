@@ -423,7 +423,7 @@ class TestTheAppEnds:
             kill(workers[0])
             assert client.agree()[0] == 1011
             assert len(ended) == 1
-            assert (server.dispatcher.upgraded, server.dispatcher.pool.free()) == (0, server.config.pool)
+            assert (server.queue.slots.upgraded, server.queue.pool.free()) == (0, server.config.pool)
 
     def test_killed_while_it_dealt_with_its_own_error(self, tmp_path: Path) -> None:
         """The log may wait, for a full pipe say: there the second exception meets it."""
@@ -445,7 +445,7 @@ class TestTheAppEnds:
                 kill(workers[0])
                 assert client.close_frame()[0] == 1011
                 sleep(1)
-                assert (server.dispatcher.upgraded, server.dispatcher.pool.free()) == (0, server.config.pool)
+                assert (server.queue.slots.upgraded, server.queue.pool.free()) == (0, server.config.pool)
                 assert server.stats.connections == 0
         finally:
             logging.getLogger("greenserve.error").removeHandler(waits)

@@ -1,0 +1,67 @@
+"""Batch: the responses that become whole in one turn of the hub are sent together.
+
+Called by connections with their responses, and by the request queue at the beginning and the end of a turn.
+
+Facts: a response that is sent right after another finds the clients' side awake; one that is sent alone, with an app's
+run before it, has the kernel wake that side up: up to half of what a small request costs. Decision: responses wait for
+the end of the turn. Cost: they must not wait for an app that holds the hub, so that after one that did each is sent at
+once, for a second.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Protocol
+
+HOLDS: Final = 0.0005  # seconds after which an app that has not given way counts as one that holds the hub
+_PAUSE: Final = 1.0  # seconds without gathering after such a run
+
+
+class Sender(Protocol):
+    """A connection with a whole response to send."""
+
+    def flush(self, first: bytes | memoryview, second: bytes | memoryview) -> None:
+        """Send both, one after the other, unless the connection was closed meanwhile. Switches: never."""
+
+    def broke(self) -> None:
+        """`flush` has raised an Exception. Switches: never."""
+
+
+class Batch:
+    """The whole responses of this turn, which are not sent yet."""
+
+    def __init__(self) -> None:
+        """Empty. Until begin() each response is sent at once."""
+        self._unsent: deque[tuple[Sender, bytes | memoryview, bytes | memoryview]] = deque()
+        self._gathers = False
+        self._gather_from = 0.0
+
+    def add(self, sender: Sender, first: bytes | memoryview, second: bytes | memoryview) -> None:
+        """Have `sender` send its response, in this turn. Switches: never."""
+        self._unsent.append((sender, first, second))
+        if not self._gathers:
+            self.end()
+
+    def begin(self, now: float) -> None:
+        """Gather responses until end(). Switches: never."""
+        self._gathers = now >= self._gather_from
+
+    def end(self) -> None:
+        """Send what was gathered. Switches: never."""
+        self._gathers = False
+        unsent = self._unsent
+        while unsent:
+            sender, first, second = unsent.popleft()
+            try:
+                sender.flush(first, second)
+            except Exception:
+                sender.broke()
+
+    def pause(self, now: float) -> None:
+        """An app has held the hub: send what was gathered, and gather nothing for a while. Switches: never."""
+        self._gather_from = now + _PAUSE
+        self.end()
+
+    def clear(self) -> None:
+        """Forget them, in the child of a fork. Switches: never."""
+        self._unsent.clear()
