@@ -363,13 +363,11 @@ def _holding_the_slots(client: Client) -> Iterator[None]:
 
 def open_connection(server: Server, sock: socket.socket, stream: Any = None) -> Any:
     """As the listener does with what it has accepted."""
-    from greenserve.net.http.connection import Connection
     from greenserve.net.sockets.stream import Stream
 
     made = stream or Stream(server.hub, socket.socket(fileno=sock.detach()))
-    connection = Connection(server, server.listeners[0], made, "192.0.2.1", "4711")
-    server.remember(connection)
-    return connection
+    taker: Any = server.listeners[0]._taker
+    return taker.open(made, "192.0.2.1", "4711")
 
 
 LIVES: list[Life] = [

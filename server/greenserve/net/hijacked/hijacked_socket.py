@@ -31,9 +31,9 @@ class TakenSocket(SocketSending):
     the app's call is over.
     """
 
-    def __init__(self, connection: Connection, environ: dict[str, Any]) -> None:
-        """Of a request that runs."""
-        super().__init__(connection)
+    def __init__(self, connection: Connection, environ: dict[str, Any], close_timeout: float) -> None:
+        """Of a request that runs. `close_timeout`: seconds that the client has to agree to a Close."""
+        super().__init__(connection, close_timeout)
         self.path: str = environ["PATH_INFO"]
         self._environ = environ
 

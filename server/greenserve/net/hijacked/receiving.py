@@ -36,7 +36,7 @@ class SocketReceiving:
         """For TakenSocket."""
         self.bytes_received = 0
         self._connection = connection
-        self._hub: Hub = connection.server.hub
+        self._hub: Hub = connection.services.hub
         self._stream: Stream = connection.stream
         self._timeout: float | None = None
         self._is_taken = False

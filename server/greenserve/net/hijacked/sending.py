@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 class SocketSending(SocketReceiving):
     """A socket that can be sent to. Any number of green threads at a time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, close_timeout: float) -> None:
         """For TakenSocket."""
         super().__init__(connection)
+        self._close_timeout = close_timeout
         self.bytes_sent = 0
         self._sending = Lock()
         self._pace: Pace | None = None  # of a client that did not take something at once
@@ -126,7 +127,7 @@ class SocketSending(SocketReceiving):
         def wait(side: Side) -> None:
             pace = self._pace
             if pace is None:
-                pace = self._pace = self._connection.server.timeouts.send_pace()
+                pace = self._pace = self._connection.services.timeouts.send_pace()
             if pace.is_over:
                 raise TimeoutError
             left = pace.left if until is None else min(pace.left, self._left(until))
@@ -163,5 +164,4 @@ class SocketSending(SocketReceiving):
         self._said_goodbye = True
         connection = self._connection
         if connection.state is State.UPGRADED:
-            timeout = connection.server.config.ws_close_timeout or NEVER
-            connection.deadline.arm(self._hub.now + timeout)
+            connection.deadline.arm(self._hub.now + self._close_timeout)

@@ -35,13 +35,13 @@ class Gathering(Opening):
         if self._has_enough or head.expect_continue:
             return False
         self.state = _BODY
-        self._body_pace = self.server.timeouts.body_pace()
+        self._body_pace = self.services.timeouts.body_pace()
         self._wait_for_body()
         return True
 
     def _wait_for_body(self) -> None:
         assert self._body_pace is not None
-        now = self.server.hub.now
+        now = self.services.hub.now
         self._body_pace.begin(now)
         self._deadline.arm(now + self._body_pace.left)
         self._stream.when_readable(self._on_body)
@@ -72,11 +72,11 @@ class Gathering(Opening):
     def _gathered(self, data: bytes) -> None:
         pace = self._body_pace
         assert pace is not None
-        pace.end(self.server.hub.now)
+        pace.end(self.services.hub.now)
         pace.earn(len(data))
         self._rest += data
         if self._has_enough:
-            self.listener.submit(cast("Connection", self))  # there is no other kind
+            self.endpoint.submit(cast("Connection", self))  # there is no other kind
         else:
             self._wait_for_body()
 

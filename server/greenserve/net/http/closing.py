@@ -38,23 +38,27 @@ class Closing(Sending):
     _reader: HeadReader | None
 
     def _arm(self, seconds: float) -> None:
-        self._deadline.arm(self.server.hub.now + seconds)
+        self._deadline.arm(self.services.hub.now + seconds)
 
     def refuse(self, error: ProtocolError, *extra: tuple[str, str]) -> None:
         """Answer with an error of the server's own, from a hub callback, and close. Switches: never."""
-        self.server.counts.refused += 1
+        self.services.counts.refused += 1
         self.answer_and_end(error, *extra)
 
     def answer_and_end(self, error: ProtocolError, *extra: tuple[str, str]) -> None:
         """The same, of what is no refusal."""
-        server = self.server
-        refusal = Refusal(self, error, self._head)
+        services = self.services
+        head = self._head
+        peer = self.peer, self.peer_port
+        if head is not None:  # else it was the head that went wrong, and proxies are not heard
+            peer = services.forwarding.client_of(self.environ, head.fields, *peer)
+        refusal = Refusal(peer, error, head, services.event_stream_retry)
         self._reader = None
-        data = refusal.encode(server.service, extra)
+        data = refusal.encode(services.service, extra)
         self.state = State.SENDING
         self.flush(data, b"")
-        if server.access_log is not None:
-            server.log_access(refusal, server.hub.now)
+        if services.log_access is not None:
+            services.log_access(refusal, services.hub.now)
 
     def _linger(self) -> None:
         """Say that no more will come, and read until the client has closed too, within a bound (RFC 9112 §9.6)."""
@@ -83,9 +87,9 @@ class Closing(Sending):
         if self.state is not State.CLOSED:
             connection = cast("Connection", self)  # there is no other kind
             if self.state is State.QUEUED:
-                self.server.queue.unqueue(connection)
+                self.services.queue.unqueue(connection)
             elif self.state is State.SENDING:
-                self.server.unsent.take(self)
+                self.services.budget.take(self)
             self.state = State.CLOSED
             self._deadline.cancel()
             try:
@@ -95,4 +99,4 @@ class Closing(Sending):
                 self._unsent = None
                 if self._upgraded is not None:
                     self._upgraded.lost()
-                self.server.connections.remove(connection)
+                self.services.members.remove(connection)

@@ -11,7 +11,7 @@ that it was made for still holds, so that of several that are due the first coun
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from greenlet import GreenletExit, getcurrent
 
@@ -24,15 +24,13 @@ from greenserve.http1 import (
     RequestHead,
     read_whole_head,
 )
+from greenserve.net.http.endpoint import Endpoint
+from greenserve.net.http.services import Services
 from greenserve.net.http.states import State
 from greenserve.net.http.upgrading import Upgrading
 from greenserve.net.opening.opening import FIRST_REQUEST_TIME
 from greenserve.net.sockets.stream import HEAD_SIZE, Stream
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
-
-if TYPE_CHECKING:
-    from greenserve.net.serving.server import Server
-    from greenserve.net.sockets.listener import Listener
 
 log = logging.getLogger("greenserve.error")
 
@@ -64,15 +62,17 @@ class Connection(Upgrading):
 
     __slots__ = ("_exchange", "_queued_at")
 
-    def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
+    def __init__(
+        self, services: Services, endpoint: Endpoint, stream: Stream, peer: str, peer_port: str
+    ) -> None:
         """Begins to read at once."""
-        super().__init__(server, listener, stream, peer, peer_port)
+        super().__init__(services, endpoint, stream, peer, peer_port)
         self._reader = None
         self._head = None
         self._framing = None
         self._exchange: Exchange | None = None
         self._upgraded_at = 0.0
-        self._deadline = server.hub.make_deadline(self._on_deadline)
+        self._deadline = services.hub.make_deadline(self._on_deadline)
         self._open()
 
     def __repr__(self) -> str:
@@ -114,9 +114,9 @@ class Connection(Upgrading):
         if self.state is _CLOSED:
             return
         assert self._head is None, "the next head is read when this request is over"
-        server = self.server
+        services = self.services
         try:
-            whole = read_whole_head(data, server.head_limits) if self._reader is None else None
+            whole = read_whole_head(data, services.head_limits) if self._reader is None else None
             if whole is None:
                 whole = self._read_slowly(data)
                 if whole is None:
@@ -129,15 +129,15 @@ class Connection(Upgrading):
         except ProtocolError as error:
             self.refuse(error)
             return
-        self.listener.submit(self)
+        self.endpoint.submit(self)
 
     def _read_slowly(self, data: bytes) -> tuple[RequestHead, bytes] | None:
         reader = self._reader
         if reader is None:
-            reader = self._reader = HeadReader(self.server.head_limits)
+            reader = self._reader = HeadReader(self.services.head_limits)
             if self.state is _PARKED:
                 self.state = _HEAD
-                self._arm(self.server.timeouts.head_timeout)
+                self._arm(self.services.timeouts.head_timeout)
         rest = reader.feed(data)
         if rest is None:
             self._stream.when_readable(self._on_readable)
@@ -147,10 +147,10 @@ class Connection(Upgrading):
         return reader.head, rest
 
     def _frame(self, head: RequestHead) -> BodyFraming:
-        config = self.server.config
-        limit = config.limit_request_body
+        limit = self.services.limit_request_body
         if head.chunked:
-            return ChunkedFraming(limit, config.limit_request_field_size, config.limit_request_fields)
+            limits = self.services.head_limits
+            return ChunkedFraming(limit, limits.field_size, limits.fields)
         assert head.content_length is not None
         if limit and head.content_length > limit:
             raise LimitExceeded(413, f"body longer than {limit} bytes (limit_request_body)")
@@ -165,8 +165,8 @@ class Connection(Upgrading):
         if self.state is _CLOSED:
             return True
         self.state = _QUEUED
-        self._queued_at = self.server.hub.now
-        self._arm(self.server.timeouts.queue_timeout)
+        self._queued_at = self.services.hub.now
+        self._arm(self.services.timeouts.queue_timeout)
         return True
 
     def _has_given_up(self) -> bool:
@@ -181,26 +181,26 @@ class Connection(Upgrading):
         if self.state is _QUEUED and self._has_given_up():
             self.close()
             return
-        server = self.server
+        services = self.services
         head = self._head
         assert head is not None
         self.state = _RUNNING
         self._worker = getcurrent()
-        began = server.hub.now
-        self._deadline.arm(began + server.timeouts.request_timeout)
+        began = services.hub.now
+        self._deadline.arm(began + services.timeouts.request_timeout)
         framing = self._framing
         ahead = b""
         if framing is not None:
             ahead, self._rest = self._rest, b""
         try:
-            environ = make_environ(self.environ, head, self.peer, self.peer_port, server.forwarding)
-            self._exchange = exchange = Exchange(server.service, self, head, environ, framing, ahead)
+            environ = make_environ(self.environ, head, self.peer, self.peer_port, services.forwarding)
+            self._exchange = exchange = Exchange(services.service, self, head, environ, framing, ahead)
         except ProtocolError as error:
             self._worker = None
             self.refuse(error, *error.headers)
             return
         try:
-            server.context.copy().run(exchange.run)
+            services.context.copy().run(exchange.run)
         except BaseException as error:  # killed while it dealt with the app's own error
             if self._upgraded_at:
                 self._leave(exchange, error)
@@ -209,15 +209,15 @@ class Connection(Upgrading):
         if self._upgraded_at:  # is_upgraded, without the call
             self._leave(exchange, exchange.failure)
             return
-        if server.access_log is not None:
-            server.log_access(exchange, began)
+        if services.log_access is not None:
+            services.log_access(exchange, began)
         if self.state is not _CLOSED:
             if self._unsent is None:
                 self._answered()
             else:
                 self.state = _SENDING
                 (first, second), self._unsent = self._unsent, None
-                server.queue.batch.add(self, first, second)
+                services.batch.add(self, first, second)
 
     def _leave(self, exchange: Exchange, error: BaseException | None) -> None:
         self._worker = None
@@ -252,8 +252,8 @@ class Connection(Upgrading):
 
     def _next(self, rest: bytes) -> None:
         """Ready for another request."""
-        server = self.server
-        hub = server.hub
+        services = self.services
+        hub = services.hub
         self._head = None
         self._framing = None
         self._body_pace = None
@@ -262,13 +262,13 @@ class Connection(Upgrading):
             # Back into the line: a client that pipelines gets no second turn before the others had theirs.
             self._rest = rest  # until _take_ahead(): nothing may be read before it
             self.state = _HEAD
-            self._arm(server.timeouts.head_timeout)
+            self._arm(services.timeouts.head_timeout)
             hub.call_soon(self._take_ahead)
-        elif not server.service.parks:
+        elif not services.service.parks:
             self.close()
         else:
             self.state = _PARKED
-            self._deadline.arm(hub.now + server.timeouts.keep_alive)
+            self._deadline.arm(hub.now + services.timeouts.keep_alive)
             stream = self._stream
             if type(stream) is Stream and not stream.descriptor.readable:
                 stream.descriptor.on_readable(self._on_readable)  # when_readable(), without the call
@@ -288,7 +288,7 @@ class Connection(Upgrading):
         state = self.state
         if state in (_HEAD, _PARKED):
             if state is _HEAD and self._head is None and self._rest:
-                self._arm(self.server.timeouts.head_timeout)  # we are the slow ones
+                self._arm(self.services.timeouts.head_timeout)  # we are the slow ones
             elif self._head is None and not self._take_late():
                 self._end_idle()
         elif state is _HANDSHAKE:
@@ -296,7 +296,7 @@ class Connection(Upgrading):
         elif state is _PREFACE:
             self._preface_late()
         elif state is _QUEUED:
-            self.server.queue.unqueue(self)
+            self.services.queue.unqueue(self)
             self.refuse_busy("the server is busy (queue_timeout)")
         elif state is _RUNNING:
             if self._worker is not None:
@@ -369,13 +369,13 @@ class Connection(Upgrading):
 
     def _drain(self) -> None:
         if self._upgraded is not None:
-            self._upgraded.drain(self.server.restarts)
+            self._upgraded.drain(self.services.restarts())
         elif self.state is _PARKED:
             if not self._take_late():
                 self.close()
         elif self.state in (_PREFACE, _HANDSHAKE, _HEAD):
             # It was opened for a request that may be on its way; one that was served has had its turn.
-            self._deadline.arm(min(self._deadline.when, self.server.hub.now + FIRST_REQUEST_TIME))
+            self._deadline.arm(min(self._deadline.when, self.services.hub.now + FIRST_REQUEST_TIME))
 
     def refuse_stopping(self) -> None:
         """The server stops and this request has not begun: say so. For the request queue. Switches: never."""

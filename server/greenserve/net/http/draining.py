@@ -23,26 +23,26 @@ class Leftovers(Gathering):
 
     def _discard(self, ahead: bytes, framing: BodyFraming) -> None:
         """Throw away what the app left of the body, if it is little, so that the connection can go on."""
-        limit = self.server.config.limit_request_discard
+        limit = self.services.service.discard_limit
         if framing.wants() > limit:
             self._linger()
             return
         self.state = State.DISCARDING
         if self._body_pace is None:
-            self._body_pace = self.server.timeouts.body_pace()
+            self._body_pace = self.services.timeouts.body_pace()
         discarding = Discarding(self._stream, limit, self._discarded, framing, self._unread_came)
         self._wait_to_discard()
         discarding.begin(ahead)
 
     def _wait_to_discard(self) -> None:
         assert self._body_pace is not None
-        now = self.server.hub.now
+        now = self.services.hub.now
         self._body_pace.begin(now)
         self._deadline.arm(now + self._body_pace.left)
 
     def _unread_came(self, size: int) -> None:
         assert self._body_pace is not None
-        self._body_pace.end(self.server.hub.now)
+        self._body_pace.end(self.services.hub.now)
         self._body_pace.earn(size)
         self._wait_to_discard()
 

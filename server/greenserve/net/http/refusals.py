@@ -9,15 +9,11 @@ Where the setting event_stream_retry says so, it gets an empty stream instead, w
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, answer_head, check_head, encode_error
 from greenserve.wsgi import Service
-
-if TYPE_CHECKING:
-    from greenserve.net.http.closing import Closing
-
 
 _EVENTS: Final = "text/event-stream"
 _STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store")]
@@ -32,12 +28,15 @@ class Refusal:
     messages = None
     environ: dict[str, Any] | None = None
 
-    def __init__(self, connection: Closing, error: ProtocolError, head: RequestHead | None) -> None:
-        """`head` is None when it was the head that went wrong; then proxies are not heard."""
-        self.peer, self.peer_port = peer = connection.peer, connection.peer_port
-        if head is not None:
-            forwarding = connection.server.forwarding
-            self.peer, self.peer_port = forwarding.client_of(connection.environ, head.fields, *peer)
+    def __init__(
+        self,
+        peer: tuple[str, str],
+        error: ProtocolError,
+        head: RequestHead | None,
+        event_stream_retry: float = 0.0,
+    ) -> None:
+        """`peer`: address and port. `head` is None when it was the head that went wrong."""
+        self.peer, self.peer_port = peer
         self.bytes_sent = 0
         self.began = 0.0
         self.seconds = 0.0
@@ -45,7 +44,7 @@ class Refusal:
         self._head = head
         self._retry = 0.0  # seconds after which an EventSource is told to come back
         if error.status == 503 and head is not None and _is_an_event_source(head):
-            self._retry = connection.server.config.event_stream_retry
+            self._retry = event_stream_retry
 
     def encode(self, service: Service, extra: tuple[tuple[str, str], ...]) -> bytes:
         """The bytes of the answer."""

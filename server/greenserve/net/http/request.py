@@ -8,20 +8,18 @@ client, its slot is there for others.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from greenlet import getcurrent, greenlet
 
 from greenserve.errors import PeerGone
 from greenserve.net.http.activity import Upgraded
+from greenserve.net.http.services import Services
 from greenserve.net.http.states import State
 from greenserve.net.sockets.min_rates import Pace
 from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, SEND_STEP, Side, Stream
 from greenserve_hub.deadlines import NEVER, Deadline
 from greenserve_hub.greenthreads.greenthreads import sleep
-
-if TYPE_CHECKING:
-    from greenserve.net.serving.server import Server
 
 _WITH_A_CLIENT: Final = (State.RUNNING, State.UPGRADED)
 _TURN: Final = 0.01  # seconds that an answer may be sent without giving way to the others
@@ -41,16 +39,16 @@ class StreamLink:
         "_worker",
         "peer",
         "peer_port",
-        "server",
+        "services",
         "state",
     )
 
     state: State
     _deadline: Deadline
 
-    def __init__(self, server: Server, stream: Stream, peer: str, peer_port: str) -> None:
+    def __init__(self, services: Services, stream: Stream, peer: str, peer_port: str) -> None:
         """For Connection."""
-        self.server = server
+        self.services = services
         self.peer = peer
         self.peer_port = peer_port
         self._stream = stream
@@ -64,7 +62,7 @@ class StreamLink:
 
     def send(self, data: bytes) -> None:
         """See Link."""
-        hub = self.server.hub
+        hub = self.services.hub
         if hub.clock() - hub.now > _TURN:
             sleep(0)
         self._deadline.disarm()  # request_timeout: the answer has begun
@@ -118,14 +116,14 @@ class StreamLink:
     def _wait_to_receive(self, side: Side) -> None:
         pace = self._body_pace
         if pace is None:
-            pace = self._body_pace = self.server.timeouts.body_pace()
+            pace = self._body_pace = self.services.timeouts.body_pace()
         # When time is over, the stream looks once more: an app may have held the hub while something came.
         self._wait(side, pace)
 
     def _wait_to_send(self, side: Side) -> None:
         pace = self._send_pace
         if pace is None:
-            pace = self._send_pace = self.server.timeouts.send_pace()
+            pace = self._send_pace = self.services.timeouts.send_pace()
         if self._wait(side, pace, self._stream.untaken):
             pace.earn(SEND_STEP)
 
@@ -136,8 +134,8 @@ class StreamLink:
         """
         if pace.is_over:
             raise TimeoutError
-        hub = self.server.hub
-        slots = self.server.queue.slots
+        hub = self.services.hub
+        slots = self.services.slots
         # Another green thread of the app's has no slot to lend.
         lent = getcurrent() is self._worker and slots.lend()
         pace.begin(hub.clock(), level())

@@ -48,9 +48,9 @@ class Sending(StreamLink):
         if self.state is not _SENDING:
             return
         try:
-            self.server.unsent.take(self)
+            self.services.budget.take(self)
             assert self._send_pace is not None
-            self._send_pace.end(self.server.hub.now, self._stream.untaken())
+            self._send_pace.end(self.services.hub.now, self._stream.untaken())
             self._send_pace.earn(SEND_STEP)
             assert self._unsent is not None
             self.flush(*self._unsent)
@@ -61,21 +61,21 @@ class Sending(StreamLink):
         # A slow reader costs what is left to send, and no slot.
         pace = self._send_pace
         if pace is None:
-            pace = self._send_pace = self.server.timeouts.send_pace()
-        now = self.server.hub.now
+            pace = self._send_pace = self.services.timeouts.send_pace()
+        now = self.services.hub.now
         pace.begin(now, self._stream.untaken())
         self._deadline.arm(now + pace.left)
         self._stream.when_writable(self._flush_on)
         assert self._unsent is not None
-        self.server.unsent.put(self, *self._unsent)
+        self.services.budget.put(self, *self._unsent)
 
     def _send_expired(self) -> None:
         """Its time is over, unless it has taken something of which the kernel has told nothing yet."""
         pace = self._send_pace
         assert pace is not None
-        pace.end(self.server.hub.now, self._stream.untaken())
+        pace.end(self.services.hub.now, self._stream.untaken())
         if not pace.is_over:
-            self.server.unsent.take(self)
+            self.services.budget.take(self)
             self._wait_for_reader()
             return
         log.debug("%r: reads too slowly (send_timeout, send_min_rate)", self)

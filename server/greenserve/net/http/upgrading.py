@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from greenserve.errors import AppError, ProtocolError
-from greenserve.net.hijacked.hijacked_socket import TakenSocket
 from greenserve.net.http.activity import Upgraded
 from greenserve.net.http.draining import Leftovers
 from greenserve.net.http.states import State
@@ -47,21 +46,21 @@ class Upgrading(Leftovers):
         if environ["HTTP_UPGRADE"].lower() == "websocket":
             self._must_have_room()
             if environ["REQUEST_METHOD"] == "GET" and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
-                environ["werkzeug.socket"] = TakenSocket(cast("Connection", self), environ)
+                self.services.offer_upgrade(self, environ)
 
     def _must_have_room(self) -> None:
-        server = self.server
-        if server.is_stopping:
+        services = self.services
+        if services.is_stopping():
             raise ProtocolError(503, "the server is stopping", _AGAIN)
         # A client that leaves while its app is busy has an app there still; what is called for it, likewise.
-        running = max(server.connections.beyond_http, server.callbacks.running())
-        if running >= server.config.limit_websockets:
+        running = max(services.members.beyond_http, services.callbacks.running())
+        if running >= services.limit_websockets:
             raise ProtocolError(503, "too many WebSockets (limit_websockets)", _AGAIN)
 
     def upgrade(self, head: bytes, make: Callable[[Connection, bytes], _Life]) -> _Life:
         """See Link."""
-        server = self.server
-        connections = server.connections
+        services = self.services
+        connections = services.members
         if self.state is not State.RUNNING:
             raise AppError("a connection is upgraded once, and while its request runs")
         if self._framing is not None:
@@ -76,16 +75,16 @@ class Upgrading(Leftovers):
             raise
         self.state = State.UPGRADED
         self._deadline.disarm()
-        self._upgraded_at = server.hub.clock()
+        self._upgraded_at = services.hub.clock()
         assert self._head is not None
         self._head.fields = []  # they are in environ; the green thread may last for days, and holds the head
         self._head = None
-        server.queue.slots.give_up()
+        services.slots.give_up()
         rest, self._rest = self._rest, b""
         life = make(cast("Connection", self), rest)
         self._upgraded = life
-        if not server.service.parks:  # since its head was sent, which may have had to wait
-            server.hub.call_soon(life.drain, server.restarts)
+        if not services.service.parks:  # since its head was sent, which may have had to wait
+            services.hub.call_soon(life.drain, services.restarts())
         return life
 
     @property
@@ -100,9 +99,9 @@ class Upgrading(Leftovers):
 
     def log_upgraded(self) -> None:
         """Write the access log's line. For the server, when it is closed. Switches: never."""
-        server = self.server
-        if server.access_log is not None and self._upgraded is not None:
-            server.log_access(self._upgraded.record(), self._upgraded_at)
+        services = self.services
+        if services.log_access is not None and self._upgraded is not None:
+            services.log_access(self._upgraded.record(), self._upgraded_at)
 
     def end_upgraded(self) -> None:
         """Say that no more comes, and close when the client has closed too, within a bound. Switches: never."""
@@ -110,11 +109,11 @@ class Upgrading(Leftovers):
 
     def _app_left(self, error: BaseException | None) -> None:
         """The app that has upgraded it is through; the connection may have gone long before."""
-        server = self.server
-        server.queue.slots.take_last()
+        services = self.services
+        services.slots.take_last()
         upgraded = self._upgraded
         if self.state is State.CLOSED:
-            server.connections.finish(cast("Connection", self))
+            services.members.finish(cast("Connection", self))
         elif upgraded is None:
             self.close()
         else:

@@ -1,20 +1,27 @@
 """The line of TLS handshakes: each a millisecond or two of arithmetic, so that a flood of them would hold the hub.
 
 A step of a handshake is made in a turn of its own, or together with others while they are quick; then requests and
-sockets have their turn. First come, first served. Knows connections by one method.
+sockets have their turn. First come, first served.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from greenserve_hub.loop.hub import Hub
 
-if TYPE_CHECKING:
-    from greenserve.net.opening.opening import Opening
-
 _TURN: Final = 0.003  # seconds of handshakes before others have their turn
+
+
+class Handshaking(Protocol):
+    """A connection in the middle of its handshake."""
+
+    def shake(self) -> None:
+        """Go one step on with the handshake. Switches: never."""
+
+    def broke(self) -> None:
+        """`shake` has raised. Switches: never."""
 
 
 class Handshakes:
@@ -23,10 +30,10 @@ class Handshakes:
     def __init__(self, hub: Hub) -> None:
         """Nobody in line."""
         self._hub = hub
-        self._line: deque[Opening] = deque()
+        self._line: deque[Handshaking] = deque()
         self._is_due = False
 
-    def put(self, connection: Opening) -> None:
+    def put(self, connection: Handshaking) -> None:
         """It can go on. Switches: never."""
         self._line.append(connection)
         self._go_on()

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.net.http.closing import Closing
+from greenserve.net.http.endpoint import Endpoint
 from greenserve.net.http.redirecting import https_location
+from greenserve.net.http.services import Services
 from greenserve.net.http.states import State
 from greenserve.net.opening.client_hello import server_name_of
 from greenserve.net.opening.proxy_header import Preface
@@ -21,10 +23,6 @@ from greenserve.net.sockets.stream import HEAD_SIZE, Stream
 from greenserve.net.tls.streams import TLSStream
 from greenserve.proxies import ProxyHeader
 from greenserve.wsgi import client_environ, tls_environ
-
-if TYPE_CHECKING:
-    from greenserve.net.serving.server import Server
-    from greenserve.net.sockets.listener import Listener
 
 log = logging.getLogger("greenserve.error")
 
@@ -36,13 +34,15 @@ _TLS_HANDSHAKE: Final = 22  # the content type that a client's first record has 
 class Opening(Closing):
     """A connection that can begin."""
 
-    __slots__ = ("_preface", "_rest", "environ", "listener")
+    __slots__ = ("_preface", "_rest", "endpoint", "environ")
 
-    def __init__(self, server: Server, listener: Listener, stream: Stream, peer: str, peer_port: str) -> None:
+    def __init__(
+        self, services: Services, endpoint: Endpoint, stream: Stream, peer: str, peer_port: str
+    ) -> None:
         """For Connection."""
-        super().__init__(server, stream, peer, peer_port)
-        self.listener = listener
-        self.environ: dict[str, Any] = listener.environ  # what all its requests share
+        super().__init__(services, stream, peer, peer_port)
+        self.endpoint = endpoint
+        self.environ: dict[str, Any] = endpoint.environ  # what all its requests share
         self._preface: Preface | None = None
         self._rest = b""  # what has come and is not read yet
 
@@ -54,23 +54,23 @@ class Opening(Closing):
 
     def _open(self) -> None:
         """Begin. For Connection, when it is made. Switches: never."""
-        prefaces = self.server.prefaces
+        prefaces = self.services.proxy_headers
         if prefaces is None:
             # No read is tried: registering has the kernel tell of what is there already.
             self._stream.descriptor.on_readable(self._begin_session())
         else:
             self.state = State.PREFACE
-            self._arm(self.server.timeouts.head_timeout)
+            self._arm(self.services.timeouts.head_timeout)
             self._preface = Preface(self._stream, prefaces.versions, self._on_preface)
 
     def _begin_session(self) -> Callable[[], None]:
         """Begin with TLS or HTTP, whichever the listener speaks; what is to be called when something has come."""
-        if self.listener.tls is None:
+        if self.endpoint.tls is None:
             self.state = State.HEAD
-            self._arm(self.server.timeouts.head_timeout)
+            self._arm(self.services.timeouts.head_timeout)
             return self._on_readable
         self.state = State.HANDSHAKE
-        self._arm(self.server.timeouts.tls_handshake_timeout)
+        self._arm(self.services.timeouts.tls_handshake_timeout)
         return self._on_greeting
 
     def redirect(self, port: int) -> None:
@@ -93,8 +93,8 @@ class Opening(Closing):
 
     def _take_preface(self, header: ProxyHeader | ProtocolError | None, rest: bytes) -> None:
         """The PROXY header is there, or will never be."""
-        server = self.server
-        prefaces = server.prefaces
+        services = self.services
+        prefaces = services.proxy_headers
         assert prefaces is not None
         if not isinstance(header, ProxyHeader):
             self._fail_preface(header)
@@ -102,24 +102,24 @@ class Opening(Closing):
         self._preface = None
         self.environ = prefaces.environ_of(header, self.environ, self.peer, self.peer_port)
         if header.source is not None:
-            if not server.admission.recount(self.peer, header.source[0]):
+            if not services.recount(self.peer, header.source[0]):
                 self._turn_away()
                 return
             self.peer, self.peer_port = header.source
         read = self._begin_session()
-        if not server.service.parks:
+        if not services.service.parks:
             self._arm(FIRST_REQUEST_TIME)
         if not rest:
             self._stream.when_readable(read)
-        elif self.listener.tls is None:
+        elif self.endpoint.tls is None:
             self._rest = rest  # until _take_ahead(): nothing may be read before it
-            server.hub.call_soon(self._take_ahead)
+            services.hub.call_soon(self._take_ahead)
         else:
             self._greet(rest)
 
     def _turn_away(self) -> None:
         """The client behind the proxy has too many connections."""
-        if self.listener.tls is None:
+        if self.endpoint.tls is None:
             self.refuse(
                 ProtocolError(503, "too many connections (limit_connections_per_ip)"), ("Retry-After", "1")
             )
@@ -137,10 +137,10 @@ class Opening(Closing):
 
     def _fail_preface(self, error: ProtocolError | None) -> None:
         """No answer: who sent no PROXY header may not speak HTTP, and a client behind it would not understand."""
-        prefaces = self.server.prefaces
+        prefaces = self.services.proxy_headers
         assert prefaces is not None
         if error is not None:  # else it came and went, as some health checks do
-            self.server.counts.refused += 1
+            self.services.counts.refused += 1
             prefaces.complain(self.peer, error)
         self._preface = None
         self.close()
@@ -174,7 +174,7 @@ class Opening(Closing):
                 self._stream.when_readable(self._on_greeting)
                 return
             self._rest = b""
-            tls = self.listener.tls
+            tls = self.endpoint.tls
             assert tls is not None
             self._stream = TLSStream(self._stream, tls.context_for(name), data, name)
             self._line_up()
@@ -184,7 +184,7 @@ class Opening(Closing):
             self._fail_handshake("not TLS")
 
     def _line_up(self) -> None:
-        self.server.handshakes.put(self)
+        self.services.handshakes.put(self)
 
     def shake(self) -> None:
         """Go one step on with the handshake; for the line of handshakes. Switches: never."""
@@ -206,16 +206,16 @@ class Opening(Closing):
             stream.descriptor.on_readable(self._line_up)
 
     def _begin_http(self, stream: TLSStream) -> None:
-        server = self.server
-        listener = self.listener
+        services = self.services
+        endpoint = self.endpoint
         values = tls_environ(stream.tls, stream.server_name)
         client = client_environ(stream.tls)
-        if client or self.environ is not listener.environ:
+        if client or self.environ is not endpoint.environ:
             self.environ = {**self.environ, **values, **client}
         else:
-            self.environ = listener.tls_environ(values)
+            self.environ = endpoint.tls_environ(values)
         self.state = State.HEAD
-        self._arm(server.timeouts.head_timeout if server.service.parks else FIRST_REQUEST_TIME)
+        self._arm(services.timeouts.head_timeout if services.service.parks else FIRST_REQUEST_TIME)
         stream.when_readable(self._on_readable)
 
     def _open_late(self) -> None:
@@ -228,13 +228,13 @@ class Opening(Closing):
             else:
                 self._on_greeting()
                 if isinstance(self._stream, TLSStream):
-                    self._arm(self.server.timeouts.tls_handshake_timeout)
+                    self._arm(self.services.timeouts.tls_handshake_timeout)
                     return
         if self.state is State.HANDSHAKE:
             self._fail_handshake("it took too long (tls_handshake_timeout)")
 
     def _fail_handshake(self, reason: str) -> None:
-        self.server.counts.handshake_errors += 1
+        self.services.counts.handshake_errors += 1
         log.debug("%r: no TLS: %s", self, reason)
         if isinstance(self._stream, TLSStream) and not self._stream.is_peer_gone():
             self._linger()  # or a reset might overtake the alert that tells the client why

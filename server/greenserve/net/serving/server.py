@@ -23,18 +23,21 @@ from greenserve.http1 import HeadLimits
 from greenserve.loading.frameworks import reads_by_length
 from greenserve.loading.process_check import check_process
 from greenserve.logs.access_log import AccessLog, open_access_log
-from greenserve.net.http.activity import UpgradeRecord
+from greenserve.net.hijacked.hijacked_socket import TakenSocket
 from greenserve.net.http.connection import Connection
-from greenserve.net.http.refusals import Refusal
+from greenserve.net.http.endpoint import Endpoint
+from greenserve.net.http.services import Record, Services
 from greenserve.net.opening.handshake_queue import Handshakes
 from greenserve.net.opening.proxy_header import Prefaces
+from greenserve.net.serving.accepting import Accepting
 from greenserve.net.serving.admission import Admission
 from greenserve.net.serving.connections import Connections
 from greenserve.net.serving.dates import DateLine
 from greenserve.net.serving.request_queue import RequestQueue
-from greenserve.net.serving.stats import Counts, Stats
+from greenserve.net.serving.stats import Stats
 from greenserve.net.serving.stopping import Stop
-from greenserve.net.sockets.binding import open_listener, prepare
+from greenserve.net.sockets.binding import name_and_port, open_listener, prepare
+from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.listener import Listener
 from greenserve.net.sockets.send_budget import Unsent
 from greenserve.net.sockets.timeouts import Timeouts
@@ -43,7 +46,15 @@ from greenserve.net.websockets.broadcasts import Broadcasts
 from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.proxies import Trust
 from greenserve.version import version
-from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIApplication, with_lengths
+from greenserve.wsgi import (
+    ErrorStream,
+    Forwarding,
+    Service,
+    WSGIApplication,
+    base_environ,
+    with_lengths,
+)
+from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.greenthreads.greenthreads import GreenThread, spawn
 from greenserve_hub.greenthreads.pools import GreenPool
@@ -87,14 +98,6 @@ class Server:
         self.counts = Counts()
         self.access_log: AccessLog | None = None
         config = self.config
-        self.head_limits = HeadLimits(
-            config.limit_request_line,
-            config.limit_request_field_size,
-            config.limit_request_fields,
-            config.limit_request_head,
-            config.header_map == "refuse",
-        )
-        self.timeouts = Timeouts(config)
         software = f"greenserve/{version()}"
         server_line = "Server: greenserve\r\n" if config.server_header else ""
         bodies = config.chunked_bodies
@@ -109,10 +112,6 @@ class Server:
             config.limit_request_discard,
             WebSocketOptions.of(config),
         )
-        self.forwarding = Forwarding(
-            Trust(config.forwarded_allow_ips), config.forwarded_headers, config.forwarded_hops
-        )
-        self.prefaces: Prefaces | None = None  # where connections begin with PROXY headers
         self._software = software
         self._errors = errors or cast(TextIO, ErrorStream())
         self._sockets = tuple(sockets)
@@ -141,26 +140,24 @@ class Server:
         self.hub = get_hub()
         self._started = True
         self.hub.door.users += 1  # stop() comes from anywhere: waiting for it is no deadlock
-        self.context = copy_context()
         config = self.config
         self.queue = RequestQueue(self.hub, config.pool, config.pool_overflow, config.limit_queue)
         self.admission = self.connections.admission = Admission(self.hub, config, self.connections)
         self.unsent = Unsent(self.hub, config.limit_unsent)
         self.broadcasts = Broadcasts(self.hub)
         self.handshakes = Handshakes(self.hub)
-        if self.config.proxy_protocol != "off":
-            self.prefaces = Prefaces(self.config, self.hub)
         try:
-            self._tls = tls = open_tls(self.config, self._ssl_context)
+            self._tls = tls = open_tls(config, self._ssl_context)
             if tls is not None:
                 self.service.sendfile = False
-            self.access_log = open_access_log(self.config)
+            self.access_log = open_access_log(config)
+            services = self._services()
             for sock in self._listening_sockets():
-                self.listeners.append(self._listener(sock, tls, self.queue.submit))
+                self.listeners.append(self._listener(services, sock, tls, self.queue.submit))
                 if self._sockets:
                     self.listeners[-1].watch()
-            for sock in self._open_all(self.config.redirect_addresses):
-                self._redirectors.append(self._listener(sock, None, self._redirect))
+            for sock in self._open_all(config.redirect_addresses):
+                self._redirectors.append(self._listener(services, sock, None, self._redirect))
         except BaseException:
             for listener in self._all_listeners:
                 listener.close()
@@ -171,10 +168,58 @@ class Server:
         self._acceptors = [spawn(listener.accept_forever) for listener in self._all_listeners]
         leave_in_children(self)
 
+    def _services(self) -> Services:
+        config = self.config
+        return Services(
+            hub=self.hub,
+            service=self.service,
+            context=copy_context(),
+            queue=self.queue,
+            slots=self.queue.slots,
+            batch=self.queue.batch,
+            members=self.connections,
+            timeouts=Timeouts(config),
+            head_limits=HeadLimits(
+                config.limit_request_line,
+                config.limit_request_field_size,
+                config.limit_request_fields,
+                config.limit_request_head,
+                config.header_map == "refuse",
+            ),
+            limit_request_body=config.limit_request_body,
+            limit_websockets=config.limit_websockets,
+            event_stream_retry=config.event_stream_retry,
+            forwarding=Forwarding(
+                Trust(config.forwarded_allow_ips), config.forwarded_headers, config.forwarded_hops
+            ),
+            budget=self.unsent,
+            counts=self.counts,
+            handshakes=self.handshakes,
+            proxy_headers=Prefaces(config, self.hub) if config.proxy_protocol != "off" else None,
+            recount=self.admission.recount,
+            log_access=None if self.access_log is None else self._log_access,
+            is_stopping=lambda: self.is_stopping,
+            restarts=lambda: self._stop.restarts,
+            offer_upgrade=self._offer_upgrade,
+            callbacks=self.callbacks,
+            broadcasts=self.broadcasts,
+        )
+
+    def _offer_upgrade(self, connection: Connection, environ: dict[str, Any]) -> None:
+        environ["werkzeug.socket"] = TakenSocket(connection, environ, self.config.ws_close_timeout or NEVER)
+
     def _listener(
-        self, sock: socket.socket, tls: TLS | None, submit: Callable[[Connection], None]
+        self,
+        services: Services,
+        sock: socket.socket,
+        tls: TLS | None,
+        submit: Callable[[Connection], None],
     ) -> Listener:
-        return Listener(self, sock, self._software, self._errors, tls, submit)
+        scheme = "http" if tls is None else "https"
+        name, port = name_and_port(sock, scheme)
+        endpoint = Endpoint(base_environ(scheme, name, port, self._software, self._errors), tls, submit)
+        taker = Accepting(services, endpoint, self.admission, self.connections, self.lose)
+        return Listener(self.hub, sock, scheme, self.counts, taker)
 
     def _redirect(self, connection: Connection) -> None:
         connection.redirect(self.port or 443)
@@ -386,14 +431,9 @@ class Server:
             listener.accept_rest()
             listener.close()
 
-    def remember(self, connection: Connection) -> None:
-        """A connection was opened."""
-        self.connections.add(connection)
-        self.counts.accepted += 1
-
-    def log_access(self, exchange: Exchange | Refusal | UpgradeRecord, began: float) -> None:
+    def _log_access(self, exchange: Record, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""
-        assert self.access_log is not None
-        exchange.seconds = self.hub.clock() - began
-        exchange.began = time.time() - exchange.seconds
-        self.access_log.log(exchange)
+        if self.access_log is not None:  # else this is the child of a fork
+            exchange.seconds = self.hub.clock() - began
+            exchange.began = time.time() - exchange.seconds
+            self.access_log.log(exchange)

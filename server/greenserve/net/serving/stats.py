@@ -1,18 +1,8 @@
-"""Counters of one server. Whoever counts adds to its Counts; whoever is curious gets Stats, made when asked for."""
+"""Stats: what a server has done and is doing, a snapshot made when asked for."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has happened since the start."""
-
-    accepted: int = 0  # connections
-    refused: int = 0  # answered with an error before an app saw them
-    accept_errors: int = 0
-    handshake_errors: int = 0  # connections that ended before both sides had agreed on TLS
 
 
 @dataclass(frozen=True, slots=True)

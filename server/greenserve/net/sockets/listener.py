@@ -12,30 +12,27 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from greenserve.net.http.connection import Connection
 from greenserve.net.sockets.binding import (
     close_inherited,
     file_of,
-    name_and_port,
     reach_of,
     remove_file,
     url_of,
 )
+from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.faults import NOT_OURS, OF_THE_MACHINE, OF_THE_PEER, advice
-from greenserve.net.sockets.stream import Stream, close_connection
-from greenserve.wsgi import base_environ
+from greenserve.net.sockets.stream import close_connection
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.readiness import wait_readable
 from greenserve_hub.unpatched import select, socket
 
 if TYPE_CHECKING:
     from greenserve.config import BindAddress
-    from greenserve.net.serving.server import Server
-    from greenserve.net.tls.contexts import TLS
 
 log = logging.getLogger("greenserve.error")
 
@@ -44,7 +41,6 @@ _LONGEST_PAUSE: Final = 1.0
 # Connections accepted before the others have their turn; a burst must not overflow the backlog.
 _AT_ONCE: Final = 1024
 _TURNED_AWAY_COUNTS: Final = 8  # as so many: one that is turned away is work that can wait
-_ENVIRONS: Final = 64  # kept; versions times ciphers times names are a dozen
 # Errors of peers in a row after which it is no peer's: a firewall or a sandbox that forbids the call fails for ever.
 _PEERS_IN_A_ROW: Final = 1024
 # Seconds between two looks whether the program has closed a socket of its own, or shut down a unix socket: of neither
@@ -57,28 +53,35 @@ _LOST: Final = {
 }
 
 
+class Taker(Protocol):
+    """Takes the accepted sockets."""
+
+    @property
+    def accepted(self) -> Callable[[socket.socket, Any], bool]:
+        """Called with each socket and its peer's address; returns False if there was no room and the socket is closed.
+
+        What it raises costs this socket only. Switches: never.
+        """
+
+    @property
+    def wait_for_room(self) -> Callable[[float], None]:
+        """Called with seconds: returns after them, or when a descriptor and memory may be free. Switches: always."""
+
+    @property
+    def lost(self) -> Callable[[Exception], None]:
+        """Called when the listener has failed for good. Switches: never."""
+
+
 class Listener:
     """One address that a server listens at."""
 
-    def __init__(
-        self,
-        server: Server,
-        sock: socket.socket,
-        software: str,
-        errors: TextIO,
-        tls: TLS | None,
-        submit: Callable[[Connection], None],
-    ) -> None:
-        """Takes over a socket that listens and does not block. `submit` is given each connection with a request."""
+    def __init__(self, hub: Hub, sock: socket.socket, scheme: str, counts: Counts, taker: Taker) -> None:
+        """Takes over a socket that listens and does not block. `scheme` is for `url`."""
         self.sock = sock
         self.name = sock.getsockname()
-        self.tls = tls
-        self.submit = submit
-        self._server = server
-        scheme = "http" if tls is None else "https"
-        name, port = name_and_port(sock, scheme)
-        self.environ: dict[str, Any] = base_environ(scheme, name, port, software, errors)
-        self._tls_environs: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._hub = hub
+        self._counts = counts
+        self._taker = taker
         self.url = url_of(sock, scheme)
         self.reach = reach_of(sock)
         self._file = file_of(sock)
@@ -91,7 +94,7 @@ class Listener:
         self._looking: Deadline | None = None
         register = getattr(sock, "_registered", None)  # a green socket's, which its close() tells
         if register is None:
-            self._descriptor = server.hub.open_descriptor(sock.fileno(), sock)
+            self._descriptor = hub.open_descriptor(sock.fileno(), sock)
         else:
             self._descriptor = register()
             self._descriptor.sock = sock
@@ -105,11 +108,10 @@ class Listener:
         if not self._is_closed:
             self.is_lost = True
             log.error("%s: nothing more comes in: %s", self.url, error)
-            self._server.lose(error)
+            self._taker.lost(error)
 
     def _accept_all(self) -> OSError:
         """Accept as long as that is possible; what has ended it."""
-        server = self._server
         accepted = 0
         while not self._descriptor.closed:
             try:
@@ -130,11 +132,7 @@ class Listener:
                         break
                     self._pause_after("cannot accept", error)
                 continue
-            before = server.admission.turned_away.count
-            if self._take_up(sock, address):
-                self._pause = _FIRST_PAUSE
-                self._failed = 0
-            accepted += 1 if server.admission.turned_away.count == before else _TURNED_AWAY_COUNTS
+            accepted += self._take_up(sock, address)
             if accepted >= _AT_ONCE:
                 accepted = 0
                 sleep(0)
@@ -159,7 +157,7 @@ class Listener:
         self._look_later((status.st_dev, status.st_ino))
 
     def _look_later(self, before: tuple[int, int]) -> None:
-        self._looking = self._server.hub.call_after(_LOOK_EVERY, self._look, before)
+        self._looking = self._hub.call_after(_LOOK_EVERY, self._look, before)
 
     def _look(self, before: tuple[int, int]) -> None:
         descriptor = self._descriptor
@@ -188,7 +186,7 @@ class Listener:
 
     def _is_of_a_peer(self, error: Exception) -> bool:
         """Whether it is the accepted connection that has failed, so that the next one may be fine."""
-        self._server.counts.accept_errors += 1
+        self._counts.accept_errors += 1
         self._failed += 1
         return isinstance(error, OSError) and error.errno in OF_THE_PEER and self._failed < _PEERS_IN_A_ROW
 
@@ -203,12 +201,12 @@ class Listener:
                 log.error("%s: %s; accepting goes on", self.url, what, exc_info=error)
         pause = self._pause
         self._pause = min(pause * 2, _LONGEST_PAUSE)
-        self._server.connections.wait_for_a_close(pause)
+        self._taker.wait_for_room(pause)
 
-    def _take_up(self, sock: socket.socket, address: Any) -> bool:
-        """Make a connection of it; whether that went well. Switches: when the machine has no room for it."""
+    def _take_up(self, sock: socket.socket, address: Any) -> int:
+        """Hand on an accepted socket; return for how many it counts. Switches: when the machine has no room for it."""
         try:
-            self._open(sock, address)
+            was_let_in = self._taker.accepted(sock, address)
         except Exception as error:
             close_connection(sock)
             if self._is_of_a_peer(error):
@@ -217,35 +215,10 @@ class Listener:
                 self._pause_after("a connection could not be taken up", error)
             else:
                 log.error("%s: a connection could not be taken up", self.url, exc_info=error)
-            return False
-        return True
-
-    def _open(self, sock: socket.socket, address: Any) -> None:
-        sock.setblocking(False)
-        peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
-        server = self._server
-        if server.prefaces is not None and not server.prefaces.admits(peer):
-            server.counts.refused += 1
-            close_connection(sock)
-            return
-        if not server.admission.lets_in(sock, peer, self.tls is None and server.prefaces is None):
-            return
-        stream = Stream(server.hub, sock)
-        try:
-            server.remember(Connection(server, self, stream, peer, port))
-        except BaseException:
-            stream.close()
-            raise
-
-    def tls_environ(self, values: dict[str, str]) -> dict[str, Any]:
-        """`environ` with what is known of a TLS session; one for all connections that have the same."""
-        key = tuple(values.values())
-        found = self._tls_environs.get(key)
-        if found is None:
-            if len(self._tls_environs) >= _ENVIRONS:
-                self._tls_environs.clear()  # the names in them are the clients' to choose
-            found = self._tls_environs[key] = self.environ | values
-        return found
+            return 1
+        self._pause = _FIRST_PAUSE
+        self._failed = 0
+        return 1 if was_let_in else _TURNED_AWAY_COUNTS
 
     def accept_rest(self) -> None:
         """Take up what the kernel holds already: those clients have their connection. Switches: never."""
@@ -258,7 +231,7 @@ class Listener:
                     return
                 continue
             try:
-                self._open(sock, address)
+                self._taker.accepted(sock, address)
             except Exception as error:
                 close_connection(sock)
                 if not self._is_of_a_peer(error):

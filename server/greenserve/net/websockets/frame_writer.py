@@ -35,7 +35,7 @@ class FramePosting:
     def __init__(self, connection: Connection) -> None:
         """For FrameSending."""
         self._connection = connection
-        self._hub: Hub = connection.server.hub
+        self._hub: Hub = connection.services.hub
         self._stream: Stream = connection.stream
         self._phase = _OPEN
         self._outbox: Outbox | None = None  # of a client that does not keep up
@@ -88,8 +88,8 @@ class FramePosting:
         """What the kernel has not taken of a frame goes to the outbox, and others behind it."""
         outbox = self._outbox
         if outbox is None:
-            server = self._connection.server
-            outbox = Outbox(self._stream, server.timeouts.send_pace(), server.unsent, self._give_up)
+            services = self._connection.services
+            outbox = Outbox(self._stream, services.timeouts.send_pace(), services.budget, self._give_up)
             self._outbox = outbox
             outbox.wait(self._hub.now)
             self._stream.when_writable(self._on_writable)

@@ -283,8 +283,8 @@ class MessageReceiving(FrameSending):
     def _run_soon(self) -> None:
         if not self._runs:
             self._runs = True
-            server = self._connection.server
-            server.callbacks.start_nowait(server.context.copy().run, self._run)
+            services = self._connection.services
+            services.callbacks.start_nowait(services.context.copy().run, self._run)
 
     def _run(self) -> None:
         """Call on_message until nothing is left. On a worker."""

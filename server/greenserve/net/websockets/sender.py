@@ -192,7 +192,8 @@ class FrameSending(FramePosting):
     @property
     def broadcasts(self) -> Broadcasts:
         """Its server's."""
-        return self._connection.server.broadcasts
+        broadcasts: Broadcasts = self._connection.services.broadcasts
+        return broadcasts
 
     def _catch_up(self) -> None:
         """Send what its rooms have for it first."""

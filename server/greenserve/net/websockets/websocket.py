@@ -206,8 +206,8 @@ class WebSocket(MessageReceiving):
 
     def _call_on_close(self) -> None:
         # Not now: whoever closes it may be in the middle of something, a room's slice say.
-        server = self._connection.server
-        self._hub.call_soon(server.callbacks.start_nowait, server.context.copy().run, self._run_on_close)
+        services = self._connection.services
+        self._hub.call_soon(services.callbacks.start_nowait, services.context.copy().run, self._run_on_close)
 
     def _run_on_close(self) -> None:
         function, self._on_close = self._on_close, None

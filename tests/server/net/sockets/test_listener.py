@@ -106,7 +106,7 @@ class TestErrors:
     ) -> None:
         _, start = clock_server
         server = start(_failing(tmp_path))
-        monkeypatch.setattr("greenserve.net.sockets.listener.Stream", _refuse)
+        monkeypatch.setattr("greenserve.net.serving.accepting.Stream", _refuse)
         with RawClient(server.address, green=True) as one:
             assert one.rest() == b""
         monkeypatch.undo()

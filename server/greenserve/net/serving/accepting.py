@@ -1,0 +1,65 @@
+"""From an accepted socket to a connection: who may connect at all, and for whom there is room.
+
+One for each listener, which knows no HTTP and asks this. The invariant: a socket that was let in becomes a connection
+that the server knows, or is closed.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from greenserve.net.http.connection import Connection
+from greenserve.net.http.endpoint import Endpoint
+from greenserve.net.http.services import Services
+from greenserve.net.serving.admission import Admission
+from greenserve.net.serving.connections import Connections
+from greenserve.net.sockets.stream import Stream, close_connection
+
+
+class Accepting:
+    """The connections of one endpoint begin here; see Taker."""
+
+    def __init__(
+        self,
+        services: Services,
+        endpoint: Endpoint,
+        admission: Admission,
+        connections: Connections,
+        lost: Callable[[Exception], None],
+    ) -> None:
+        """`lost` is told when the listener has failed for good."""
+        self._services = services
+        self._endpoint = endpoint
+        self._admission = admission
+        self._connections = connections
+        self.lost = lost
+        self.wait_for_room = connections.wait_for_a_close
+
+    def accepted(self, sock: socket.socket, address: Any) -> bool:
+        """See Taker."""
+        sock.setblocking(False)
+        peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
+        services = self._services
+        proxy_headers = services.proxy_headers
+        if proxy_headers is not None and not proxy_headers.admits(peer):
+            services.counts.refused += 1
+            close_connection(sock)
+            return True
+        if not self._admission.lets_in(sock, peer, self._endpoint.tls is None and proxy_headers is None):
+            return False
+        self.open(Stream(services.hub, sock), peer, port)
+        return True
+
+    def open(self, stream: Stream, peer: str, peer_port: str) -> Connection:
+        """Make a connection of a stream. Closes it if that fails. Switches: never."""
+        services = self._services
+        try:
+            connection = Connection(services, self._endpoint, stream, peer, peer_port)
+            self._connections.add(connection)
+        except BaseException:
+            stream.close()
+            raise
+        services.counts.accepted += 1
+        return connection
