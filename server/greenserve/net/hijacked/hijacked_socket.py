@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from greenserve.errors import AppError
 from greenserve.net.hijacked.sending import SocketSending
-from greenserve.net.http.activity import UpgradeRecord
-from greenserve.net.http.states import State
+from greenserve.net.http.activity import Carrier, UpgradeRecord
 from greenserve.net.sockets.stream import Stream
 from greenserve.websocket import encode_close
 from greenserve_hub.greenthreads.greenthreads import spawn_n
 from greenserve_hub.patching import is_monkey_patched
-
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
 
 
 class TakenSocket(SocketSending):
@@ -31,7 +27,7 @@ class TakenSocket(SocketSending):
     the app's call is over.
     """
 
-    def __init__(self, connection: Connection, environ: dict[str, Any], close_timeout: float) -> None:
+    def __init__(self, connection: Carrier, environ: dict[str, Any], close_timeout: float) -> None:
         """Of a request that runs. `close_timeout`: seconds that the client has to agree to a Close."""
         super().__init__(connection, close_timeout)
         self.path: str = environ["PATH_INFO"]
@@ -55,7 +51,7 @@ class TakenSocket(SocketSending):
         upgrade(b"", self._begin)
         self._watch()
 
-    def _begin(self, connection: Connection, ahead: bytes) -> TakenSocket:
+    def _begin(self, connection: Carrier, ahead: bytes) -> TakenSocket:
         self._is_taken = True
         self._ahead = ahead
         self.bytes_received = len(ahead)
@@ -128,14 +124,14 @@ class TakenSocket(SocketSending):
         self._is_shut = True
         self._end_receiving()
         connection = self._connection
-        if connection.state is not State.UPGRADED:
+        if not connection.is_open:
             return
         if self._is_broken:
-            connection.give_up()  # the client must not take for the whole what it has
+            connection.reset()  # the client must not take for the whole what it has
         elif self._peer_has_ended:
             connection.close()
         else:
-            connection.end_upgraded()
+            connection.linger()
 
     # The connection's second life: see Upgraded ----------------------------------------------------------
 
@@ -147,8 +143,9 @@ class TakenSocket(SocketSending):
         """See Upgraded. Threads that the app has left behind find the end."""
         self._end()
 
-    def drain(self, restarts: bool) -> None:
+    def drain(self) -> None:
         """See Upgraded: say Close; the client answers it, and the library meets that as the client's own."""
+        restarts = self._connection.services.restarts()
         code, reason = (1012, "the server restarts") if restarts else (1001, "the server stops")
         self._goodbye = encode_close(code, reason)
         spawn_n(self._drain)

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from greenserve.errors import PeerGone
 from greenserve.net.hijacked.alarms import Alarm
+from greenserve.net.http.activity import Carrier
 from greenserve.net.sockets.stream import READ_SIZE, Side, Stream
 from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.unpatched import _thread
-
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
 
 _TURN: Final = 0.01  # seconds that may be sent or received without giving way to the others
 
@@ -32,7 +30,7 @@ class TimedOut(Exception):
 class SocketReceiving:
     """A socket that can be received from. One green thread at a time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Carrier) -> None:
         """For TakenSocket."""
         self.bytes_received = 0
         self._connection = connection

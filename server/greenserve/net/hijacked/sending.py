@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from greenserve.errors import PeerGone
 from greenserve.net.hijacked.receiving import SocketReceiving, TimedOut
-from greenserve.net.http.states import State
+from greenserve.net.http.activity import Carrier
 from greenserve.net.sockets.min_rates import Pace
 from greenserve.net.sockets.stream import SEND_STEP, Side, Stream
 from greenserve.websocket.framing.boundary import Boundary
@@ -22,14 +22,11 @@ from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads.greenthreads import spawn_n
 from greenserve_hub.sync.locks import Lock
 
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
-
 
 class SocketSending(SocketReceiving):
     """A socket that can be sent to. Any number of green threads at a time."""
 
-    def __init__(self, connection: Connection, close_timeout: float) -> None:
+    def __init__(self, connection: Carrier, close_timeout: float) -> None:
         """For TakenSocket."""
         super().__init__(connection)
         self._close_timeout = close_timeout
@@ -102,7 +99,7 @@ class SocketSending(SocketReceiving):
         except TimedOut:
             raise TimeoutError("timed out") from None
         except PeerGone as error:
-            if self._pace is not None and self._pace.is_over and self._connection.state is State.UPGRADED:
+            if self._pace is not None and self._pace.is_over and self._connection.is_open:
                 self._connection.close()
             raise BrokenPipeError(errno.EPIPE, str(error)) from None
         self._is_broken = self._is_offered = False
@@ -163,5 +160,5 @@ class SocketSending(SocketReceiving):
             return  # there is nobody to tell
         self._said_goodbye = True
         connection = self._connection
-        if connection.state is State.UPGRADED:
+        if connection.is_open:
             connection.deadline.arm(self._hub.now + self._close_timeout)

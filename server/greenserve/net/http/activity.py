@@ -1,7 +1,7 @@
-"""What lives on a connection after HTTP: a WebSocket, or a socket that other code has taken over.
+"""What a connection is busy with, one thing at a time, and what an upgraded connection offers its second life.
 
-The seam between a connection and its second life. The connection keeps the descriptor, the deadline and its place among
-those that the server knows; whatever has upgraded it has the stream. The invariant: `lost` is called once, when the
+The seams of a connection. It keeps the descriptor, the deadline and its place among those that the server knows, and
+hands the rest to an Activity: a request, say, or a WebSocket. The invariant: `closed` is called once, when the
 connection is closed, whoever closed it, and nothing is sent or received after it.
 """
 
@@ -9,29 +9,93 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from greenserve.net.http.services import Services
+from greenserve.net.sockets.stream import Stream
+from greenserve_hub.deadlines import Deadline
+
+
+class Activity(Protocol):
+    """What a connection is busy with. Every method is called from the hub or a green thread, and never switches."""
+
+    def expired(self) -> None:
+        """The connection's deadline has passed."""
+
+    def drain(self) -> None:
+        """The server stops: end soon, in the way that the protocol has for that."""
+
+    def end(self) -> str | None:
+        """The time to stop gracefully is over: end now. Return what it was, for the log; None if nothing is lost."""
+
+    def closed(self) -> None:
+        """The connection is closed: wake whatever waits for it."""
+
 
 class Upgraded(Protocol):
-    """A connection's second life. Every method is called from the hub or the app's green thread, and never switches."""
+    """A connection's second life: a WebSocket, or a socket that other code has taken over. No method switches."""
 
     path: str  # for dumps and logs
 
     def expired(self) -> None:
         """The connection's deadline has passed."""
 
+    def drain(self) -> None:
+        """The server stops: end it in the way that its protocol has for that."""
+
+    def lost(self) -> None:
+        """The connection is closed: wake whatever waits for it."""
+
     def app_left(self, error: BaseException | None) -> None:
         """The call of the app that has upgraded it is over; `error`: by this, which is logged already."""
 
-    def drain(self, restarts: bool) -> None:
-        """The server stops: end it in the way that its protocol has for that. `restarts`: another one will follow."""
-
-    def lost(self) -> None:
-        """The connection is closed: wake who waits for it."""
-
     def leave_behind(self) -> None:
-        """In the child of a fork: the connection is the parent's, and here it is as closed. Calls nobody."""
+        """In the child of a fork: the connection is the parent's, and here it is as closed. Calls nothing."""
 
     def record(self) -> UpgradeRecord:
         """What the access log tells of it. Asked for when it is closed."""
+
+
+class Carrier(Protocol):
+    """A connection as its second life sees it. No method switches."""
+
+    @property
+    def services(self) -> Services:
+        """The server's."""
+
+    @property
+    def stream(self) -> Stream:
+        """To read and send."""
+
+    @property
+    def deadline(self) -> Deadline:
+        """To arm: `expired` of the second life is called."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address, "" on a unix socket."""
+
+    @property
+    def peer_port(self) -> str:
+        """The client's port."""
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """What all requests of the connection share."""
+
+    @property
+    def is_open(self) -> bool:
+        """Return True until close(), reset() or linger()."""
+
+    def close(self) -> None:
+        """Close now; repeatable."""
+
+    def reset(self) -> None:
+        """Close so that the client notices that something is missing."""
+
+    def linger(self) -> None:
+        """Say that no more comes, and close when the client has closed too, within a bound."""
+
+    def broke(self) -> None:
+        """Log the exception being handled as the server's own error, and close."""
 
 
 class UpgradeRecord:

@@ -60,7 +60,7 @@ class Closing(Sending):
         if services.log_access is not None:
             services.log_access(refusal, services.hub.now)
 
-    def _linger(self) -> None:
+    def linger(self) -> None:
         """Say that no more will come, and read until the client has closed too, within a bound (RFC 9112 §9.6)."""
         self.state = State.LINGERING
         self._stream.shut_sending()

@@ -230,7 +230,7 @@ class Connection(Upgrading):
     def _answered(self) -> None:
         exchange = self._exchange
         if exchange is None:
-            self._linger()  # it was a refusal
+            self.linger()  # it was a refusal
             return
         self._exchange = None
         framing = self._framing
@@ -240,7 +240,7 @@ class Connection(Upgrading):
         elif not exchange.keep_alive:
             unread = self._rest or (framing is not None and not framing.done) or self._stream.has_unread()
             if exchange.status and unread:
-                self._linger()  # closing over unread bytes would reset the connection and lose the answer
+                self.linger()  # closing over unread bytes would reset the connection and lose the answer
             else:
                 self.close()
         elif framing is None:
@@ -369,7 +369,7 @@ class Connection(Upgrading):
 
     def _drain(self) -> None:
         if self._upgraded is not None:
-            self._upgraded.drain(self.services.restarts())
+            self._upgraded.drain()
         elif self.state is _PARKED:
             if not self._take_late():
                 self.close()

@@ -25,7 +25,7 @@ class Leftovers(Gathering):
         """Throw away what the app left of the body, if it is little, so that the connection can go on."""
         limit = self.services.service.discard_limit
         if framing.wants() > limit:
-            self._linger()
+            self.linger()
             return
         self.state = State.DISCARDING
         if self._body_pace is None:
@@ -53,4 +53,4 @@ class Leftovers(Gathering):
         if ended:
             self._next(self._framing.rest)
         else:
-            self._linger()
+            self.linger()

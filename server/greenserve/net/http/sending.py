@@ -79,9 +79,9 @@ class Sending(StreamLink):
             self._wait_for_reader()
             return
         log.debug("%r: reads too slowly (send_timeout, send_min_rate)", self)
-        self.give_up()
+        self.reset()
 
-    def give_up(self) -> None:
+    def reset(self) -> None:
         """Reset: the client must not take for the whole what it has. Switches: never."""
         self._stream.reset_on_close()
         self.close()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from greenserve.errors import AppError, ProtocolError
-from greenserve.net.http.activity import Upgraded
+from greenserve.net.http.activity import Carrier, Upgraded
 from greenserve.net.http.draining import Leftovers
 from greenserve.net.http.states import State
 from greenserve.net.sockets.stream import Stream
@@ -19,6 +19,7 @@ from greenserve_hub.deadlines import Deadline
 if TYPE_CHECKING:
     from greenserve.net.http.connection import Connection
 
+_UPGRADED: Final = State.UPGRADED  # an enum's member is looked up by Python code
 _AGAIN: Final = ("Retry-After", "1")
 
 _Life = TypeVar("_Life", bound=Upgraded)
@@ -33,13 +34,18 @@ class Upgrading(Leftovers):
 
     @property
     def stream(self) -> Stream:
-        """For its second life: to read and send."""
+        """See Carrier."""
         return self._stream
 
     @property
     def deadline(self) -> Deadline:
-        """For its second life, whose `expired` it calls."""
+        """See Carrier."""
         return self._deadline
+
+    @property
+    def is_open(self) -> bool:
+        """See Carrier."""
+        return self.state is _UPGRADED
 
     def offer(self, environ: dict[str, Any]) -> None:
         """See Link. A library could make nothing of a limit but an error of its own, so it is looked at before."""
@@ -57,7 +63,7 @@ class Upgrading(Leftovers):
         if running >= services.limit_websockets:
             raise ProtocolError(503, "too many WebSockets (limit_websockets)", _AGAIN)
 
-    def upgrade(self, head: bytes, make: Callable[[Connection, bytes], _Life]) -> _Life:
+    def upgrade(self, head: bytes, make: Callable[[Carrier, bytes], _Life]) -> _Life:
         """See Link."""
         services = self.services
         connections = services.members
@@ -81,10 +87,10 @@ class Upgrading(Leftovers):
         self._head = None
         services.slots.give_up()
         rest, self._rest = self._rest, b""
-        life = make(cast("Connection", self), rest)
+        life = make(self, rest)
         self._upgraded = life
         if not services.service.parks:  # since its head was sent, which may have had to wait
-            services.hub.call_soon(life.drain, services.restarts())
+            services.hub.call_soon(life.drain)
         return life
 
     @property
@@ -102,10 +108,6 @@ class Upgrading(Leftovers):
         services = self.services
         if services.log_access is not None and self._upgraded is not None:
             services.log_access(self._upgraded.record(), self._upgraded_at)
-
-    def end_upgraded(self) -> None:
-        """Say that no more comes, and close when the client has closed too, within a bound. Switches: never."""
-        self._linger()
 
     def _app_left(self, error: BaseException | None) -> None:
         """The app that has upgraded it is through; the connection may have gone long before."""

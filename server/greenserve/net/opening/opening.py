@@ -237,6 +237,6 @@ class Opening(Closing):
         self.services.counts.handshake_errors += 1
         log.debug("%r: no TLS: %s", self, reason)
         if isinstance(self._stream, TLSStream) and not self._stream.is_peer_gone():
-            self._linger()  # or a reset might overtake the alert that tells the client why
+            self.linger()  # or a reset might overtake the alert that tells the client why
         else:
             self.close()

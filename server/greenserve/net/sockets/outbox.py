@@ -27,10 +27,10 @@ Frame = bytes | memoryview
 class Outbox:
     """What one WebSocket has to send."""
 
-    __slots__ = ("_frames", "_offered", "_pace", "_stream", "_unsent", "behind", "bytes", "give_up", "pong")
+    __slots__ = ("_frames", "_offered", "_pace", "_stream", "_unsent", "behind", "bytes", "pong", "reset")
 
-    def __init__(self, stream: Stream, pace: Pace, unsent: Unsent, give_up: Callable[[], None]) -> None:
-        """For the rest of a frame, which is put next; `pace` says how slow the client may be, `give_up` resets it."""
+    def __init__(self, stream: Stream, pace: Pace, unsent: Unsent, reset: Callable[[], None]) -> None:
+        """For the rest of a frame, which is put next; `pace` says how slow the client may be, `reset` resets it."""
         self._stream = stream
         self._pace = pace
         self._unsent = unsent
@@ -43,7 +43,7 @@ class Outbox:
         # length of a single message.
         self.behind = 0
         self.pong: bytes | None = None  # the frame; it goes out as soon as one of the others is out
-        self.give_up = give_up  # see Waiting
+        self.reset = reset  # see Waiting
         unsent.wait(self)
 
     def put(self, frame: Frame, waiter: Waiter | None = None) -> None:

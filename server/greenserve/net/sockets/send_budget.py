@@ -29,7 +29,7 @@ _TOLD_AGAIN: Final = 60.0  # seconds between two lines in the log
 class Waiting(Protocol):
     """A connection, or a part of it, that waits for its client."""
 
-    def give_up(self) -> None:
+    def reset(self) -> None:
         """Reset the connection, and let go of all that it holds. Switches: never."""
 
 
@@ -95,7 +95,7 @@ class Unsent:
         while self.bytes > self._limit and len(waiting) > 1:
             longest = next(iter(waiting))
             self.take(longest)
-            longest.give_up()
+            longest.reset()
             self._tell()
 
     def _tell(self) -> None:

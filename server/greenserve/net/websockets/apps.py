@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, TypedDict, Unpack
 
 from greenserve.errors import AppError, ConfigError, ProtocolError
-from greenserve.net.http.connection import Connection
+from greenserve.net.http.activity import Carrier
 from greenserve.net.websockets.options import WebSocketOptions, parse_options
 from greenserve.net.websockets.websocket import WebSocket
 from greenserve.websocket import (
@@ -97,7 +97,7 @@ def _accept(
             )
         raise
 
-    def make(connection: Connection, ahead: bytes) -> WebSocket:
+    def make(connection: Carrier, ahead: bytes) -> WebSocket:
         return WebSocket(connection, ahead, handshake, environ, options)
 
     try:

@@ -6,19 +6,17 @@ follows a Close; a client that takes what waits for it too slowly is cut off, by
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from greenserve.errors import PeerGone, WebSocketClosed
-from greenserve.net.http.states import Phase, State
+from greenserve.net.http.activity import Carrier
+from greenserve.net.http.states import Phase
 from greenserve.net.sockets.outbox import Frame, Outbox
 from greenserve.net.sockets.stream import Stream
 from greenserve.websocket import encode_pong
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter
 from greenserve_hub.unpatched import _thread
-
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
 
 _OPEN: Final = Phase.OPEN  # an enum's member is looked up by Python code
 _this_thread: Final = _thread.get_ident
@@ -32,7 +30,7 @@ class FramePosting:
     close_code: int | None
     close_reason: str | None
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Carrier) -> None:
         """For FrameSending."""
         self._connection = connection
         self._hub: Hub = connection.services.hub
@@ -102,7 +100,7 @@ class FramePosting:
     def _on_writable(self) -> None:
         """There is room again."""
         outbox = self._outbox
-        if outbox is None or self._connection.state is not State.UPGRADED:
+        if outbox is None or not self._connection.is_open:
             return
         try:
             outbox.waited(self._hub.now)

@@ -19,12 +19,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from greenlet import getcurrent
 
 from greenserve.errors import PeerGone
-from greenserve.net.http.states import Phase, State
+from greenserve.net.http.activity import Carrier
+from greenserve.net.http.states import Phase
 from greenserve.net.sockets.stream import Stream
 from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.net.websockets.sender import FrameSending
@@ -35,9 +36,6 @@ from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.greenthreads.workers import PoolWorker
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter
-
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
 
 log = logging.getLogger("greenserve.error")
 
@@ -66,7 +64,7 @@ class MessageReceiving(FrameSending):
         "messages_received",
     )
 
-    def __init__(self, connection: Connection, deflate: Deflate | None, options: WebSocketOptions) -> None:
+    def __init__(self, connection: Carrier, deflate: Deflate | None, options: WebSocketOptions) -> None:
         """For WebSocket, who begins to read."""
         super().__init__(connection, deflate, options)
         self.bytes_received = 0  # on the wire
@@ -159,7 +157,7 @@ class MessageReceiving(FrameSending):
             stream.when_readable(self._on_readable)
 
     def _on_readable(self) -> None:
-        if self._connection.state is not State.UPGRADED:
+        if not self._connection.is_open:
             return
         try:
             data = self._stream.receive_now(self._at_once)
@@ -174,7 +172,7 @@ class MessageReceiving(FrameSending):
                 self._broke("the client closed the connection without closing the WebSocket")
 
     def _receive(self, data: bytes) -> None:
-        if self._connection.state is not State.UPGRADED:
+        if not self._connection.is_open:
             return
         try:
             size = len(data)

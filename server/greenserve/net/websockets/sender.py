@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenlet import getcurrent, greenlet
 
+from greenserve.net.http.activity import Carrier
 from greenserve.net.http.states import Phase
 from greenserve.net.sockets.outbox import Frame
 from greenserve.net.sockets.send_budget import PIECE
@@ -35,7 +36,6 @@ from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.loop.parking import Waiter
 
 if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
     from greenserve.net.websockets.broadcasts import Broadcasts
     from greenserve.net.websockets.rooms import Room
 
@@ -67,7 +67,7 @@ class FrameSending(FramePosting):
 
     rooms: tuple[Room, ...]
 
-    def __init__(self, connection: Connection, deflate: Deflate | None, options: WebSocketOptions) -> None:
+    def __init__(self, connection: Carrier, deflate: Deflate | None, options: WebSocketOptions) -> None:
         """For WebSocket."""
         super().__init__(connection)
         self._deflate = deflate

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from greenserve.net.http.activity import UpgradeRecord
-from greenserve.net.http.states import Phase, State
+from greenserve.net.http.activity import Carrier, UpgradeRecord
+from greenserve.net.http.states import Phase
 from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.net.websockets.receiver import MessageReceiving
 from greenserve.websocket import Close, Handshake, encode_close, encode_ping
@@ -24,7 +24,6 @@ from greenserve.wsgi import end_if_forked
 from greenserve_hub.deadlines import NEVER
 
 if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
     from greenserve.net.websockets.rooms import Room
 
 log = logging.getLogger("greenserve.error")
@@ -66,7 +65,7 @@ class WebSocket(MessageReceiving):
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Carrier,
         ahead: bytes,
         handshake: Handshake,
         environ: dict[str, Any],
@@ -220,7 +219,7 @@ class WebSocket(MessageReceiving):
 
     def _all_sent(self) -> None:
         if self._phase is _ENDING:
-            self._connection.end_upgraded()
+            self._connection.linger()
 
     def _broke(self, reason: str) -> None:
         if self._phase in _UNSETTLED:
@@ -230,7 +229,7 @@ class WebSocket(MessageReceiving):
     def _cut(self, code: int, reason: str) -> None:
         if self._phase in _UNSETTLED:
             self._end(_ENDING, code, reason)
-        self._connection.give_up()
+        self._connection.reset()
 
     # The connection's second life: see Upgraded -----------------------------------------------------------
 
@@ -252,9 +251,9 @@ class WebSocket(MessageReceiving):
         self._on_message = self._on_close = None
         self.rooms = ()
 
-    def drain(self, restarts: bool) -> None:
+    def drain(self) -> None:
         """See Upgraded."""
-        if restarts:
+        if self._connection.services.restarts():
             self.close(1012, "the server restarts")
         else:
             self.close(1001, "the server stops")
@@ -281,7 +280,7 @@ class WebSocket(MessageReceiving):
     # Time ------------------------------------------------------------------------------------------------
 
     def _set_deadline(self) -> None:
-        if self._connection.state is not State.UPGRADED:
+        if not self._connection.is_open:
             return
         now = self._hub.now
         options = self._options

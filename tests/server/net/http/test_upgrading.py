@@ -114,7 +114,7 @@ class TestSlots:
             def app_left(self, error: BaseException | None) -> None:
                 ended.append((error, clock()))
 
-            def drain(self, restarts: bool) -> None:
+            def drain(self) -> None:
                 raise LookupError("which is no reason for the server not to stop")
 
             def record(self) -> UpgradeRecord:

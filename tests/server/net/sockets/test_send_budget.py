@@ -112,7 +112,7 @@ def test_a_stop_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_more_that_hold_a_piece_the_more_places_and_one_content() -> None:
     class One:
-        def give_up(self) -> None:
+        def reset(self) -> None:
             raise AssertionError("there is no limit")
 
     unsent = Unsent(get_hub(), 0)
