@@ -66,11 +66,15 @@ class Slots(Protocol):
 class Members(Protocol):
     """The open connections of the server, and those whose apps outlive them."""
 
-    upgraded: int  # open connections that have left HTTP
-
     @property
     def beyond_http(self) -> int:
         """Connections that have left HTTP and are open, or are closed while their apps still run."""
+
+    def begin_upgrade(self) -> None:
+        """An open connection leaves HTTP. Switches: never."""
+
+    def undo_upgrade(self) -> None:
+        """It could not leave HTTP. Switches: never."""
 
     def remove(self, connection: Any) -> None:
         """The connection is closed. Switches: never."""

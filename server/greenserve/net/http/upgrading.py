@@ -66,18 +66,18 @@ class Upgrading(Leftovers):
     def upgrade(self, head: bytes, make: Callable[[Carrier, bytes], _Life]) -> _Life:
         """See Link."""
         services = self.services
-        connections = services.members
+        members = services.members
         if self.state is not State.RUNNING:
             raise AppError("a connection is upgraded once, and while its request runs")
         if self._framing is not None:
             # What of it has not come yet would be taken for the new protocol's.
             raise ProtocolError(400, "a request with a body asks for an upgrade (RFC 9110 §7.8)")
         self._must_have_room()
-        connections.upgraded += 1  # already, or others would come in while this one waits for its client
+        members.begin_upgrade()  # already, or others would come in while this one waits for its client
         try:
             self.send_interim(head)
         except BaseException:
-            connections.upgraded -= 1
+            members.undo_upgrade()
             raise
         self.state = State.UPGRADED
         self._deadline.disarm()

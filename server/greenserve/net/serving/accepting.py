@@ -1,7 +1,7 @@
-"""From an accepted socket to a connection: who may connect at all, and for whom there is room.
+"""Accepting: makes a connection of an accepted socket, if it may connect and there is room.
 
-One for each listener, which knows no HTTP and asks this. The invariant: a socket that was let in becomes a connection
-that the server knows, or is closed.
+One for each listener, which knows no HTTP and hands its sockets on to this. The invariant: a socket that was let in
+becomes a connection that the server knows, or is closed.
 """
 
 from __future__ import annotations

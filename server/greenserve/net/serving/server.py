@@ -1,8 +1,7 @@
 """The server: its listeners, its connections, the pool that their requests run on, and how it stops.
 
-Lives in one hub. process/ runs one for the command line, embedding.py one in a thread. The invariant: a
-request that came whole is either run, in the order of coming, or answered that it was not; a stop ends with
-nothing open.
+Lives in one hub. process/ runs one for the command line, embedding.py one in a thread. The invariant: a request that
+came whole is either run, in the order of coming, or answered that it was not; a stop ends with nothing open.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from greenserve.net.http.services import Record, Services
 from greenserve.net.opening.handshake_queue import Handshakes
 from greenserve.net.opening.proxy_header import Prefaces
 from greenserve.net.serving.accepting import Accepting
-from greenserve.net.serving.admission import Admission
+from greenserve.net.serving.admission import Admission, PeerCounts
 from greenserve.net.serving.connections import Connections
 from greenserve.net.serving.dates import DateLine
 from greenserve.net.serving.request_queue import RequestQueue
@@ -120,7 +119,9 @@ class Server:
         self.listeners: list[Listener] = []
         self._redirectors: list[Listener] = []
         self._acceptors: list[GreenThread[None]] = []
-        self.connections = Connections(self)
+        peers = PeerCounts(config)
+        self.connections = Connections(self, peers.add, peers.remove)
+        self._peers = peers
         self.callbacks = GreenPool(sys.maxsize)  # what WebSockets call; one each at most, so they bound it
         self._stop = Stop(self)
         self._end = WaitQueue()
@@ -142,7 +143,7 @@ class Server:
         self.hub.door.users += 1  # stop() comes from anywhere: waiting for it is no deadlock
         config = self.config
         self.queue = RequestQueue(self.hub, config.pool, config.pool_overflow, config.limit_queue)
-        self.admission = self.connections.admission = Admission(self.hub, config, self.connections)
+        self.admission = Admission(self.hub, config, self._peers, self.connections)
         self.unsent = Unsent(self.hub, config.limit_unsent)
         self.broadcasts = Broadcasts(self.hub)
         self.handshakes = Handshakes(self.hub)
@@ -277,7 +278,7 @@ class Server:
             listener.leave_behind(given)
         self.queue.leave_behind()
         self.connections.leave_behind()
-        self.admission.turned_away.leave_behind()
+        self.admission.rejected.leave_behind()
         self._ended = threads.Event()  # its lock may be held by an OS thread that has not come along
         self._ended.set()
 
@@ -300,7 +301,7 @@ class Server:
             self.access_log.close()
         if self._tls is not None:
             self._tls.close()
-        self.admission.turned_away.close()
+        self.admission.rejected.close()
         self.hub.door.users -= 1
         self._ended.set()
         self._end.wake_all()
@@ -400,7 +401,7 @@ class Server:
             queued=self.queue.waiting,
             waiting_for_client=self.queue.slots.lent,
             requests=self.queue.begun,
-            turned_away=self.admission.turned_away.count,
+            turned_away=self.admission.rejected.count,
             **asdict(self.counts),
         )
 

@@ -190,8 +190,8 @@ def test_an_idle_connection_holds_next_to_nothing(tmp_path: Path) -> None:
         assert held < 1000
 
 
-def test_who_was_turned_away_is_forgotten(tmp_path: Path) -> None:
+def test_a_rejected_client_is_forgotten(tmp_path: Path) -> None:
     with in_one_hub(path, tmp_path, limit_connections=1) as (server, _), _twenty(server):
         sleep(5)
-        turned_away = server.admission.turned_away
-        assert (turned_away.count, len(turned_away._lingering)) == (_CLIENTS - 1, 0)
+        rejected = server.admission.rejected
+        assert (rejected.count, len(rejected._lingering)) == (_CLIENTS - 1, 0)
