@@ -95,7 +95,7 @@ class EmbeddedServer(Server):
 
     def _at_exit(self) -> None:
         """The program ends, and has not stopped it."""
-        if self._ended.is_set():  # also in the child of a fork
+        if self._end.has_come():  # also in the child of a fork
             return
         if not self.counts.accepted:
             log.warning(
@@ -106,7 +106,7 @@ class EmbeddedServer(Server):
         if self._thread is None:
             super().stop(0)
             return
-        self.hub.call_from_thread(self._stop.begin, 0.0, 0.0, False)
+        self._stop.begin(0.0)
         self._thread.join(_LAST_PATIENCE)  # an app that holds the hub can't be ended
 
 

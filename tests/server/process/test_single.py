@@ -349,7 +349,7 @@ class TestTLS:
                 (folder / "server.pem").write_text("nothing")
                 process.signal(signal.SIGHUP)
                 process.until(
-                    "error: the certificates can't be reloaded, those of before stay: certfile: server.pem"
+                    "error: certificate reload failed, keeping the current ones: certfile: server.pem"
                 )
                 assert "n2.example" in self.names(address)
                 assert open_before.get("/still").body == b"/still"

@@ -147,7 +147,7 @@ def test_serve_raises_it_at_the_end() -> None:
         with serving(path) as server:
             servers.append(server)
             server.hub.call_from_thread(server.listeners[0].sock.shutdown, socket.SHUT_RDWR)
-            eventually(server._ended.is_set)
+            eventually(server._end.has_come)
 
     with pytest.raises(OSError, match="does not listen"):
         lose()

@@ -1,10 +1,10 @@
-"""dates: the Date field (RFC 9110 §6.6.1), made once a second."""
+"""service: the Date field (RFC 9110 §6.6.1), made once a second."""
 
 from __future__ import annotations
 
 import pytest
 
-from greenserve.net.serving.dates import DateLine
+from greenserve.wsgi.service import DateLine
 
 pytestmark = pytest.mark.no_hub
 
