@@ -20,8 +20,8 @@ from typing import Any, ParamSpec, Self, TypeVar
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenio.green_numbers import note
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.descriptors import Descriptor
-from greenserve_hub.loop.hub import get_hub
 from greenserve_hub.loop.readiness import wait_for_more, wait_writable
 from greenserve_hub.osthreads import dns
 from greenserve_hub.unpatched import os

@@ -22,7 +22,8 @@ from greenserve_hub.errors import HubError
 from greenserve_hub.finalization import has_begun
 from greenserve_hub.forks import is_last
 from greenserve_hub.keywords import BY_NAME, take_named
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.origins import Origin, line_of, origin
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from greenlet import GreenletExit
 
 from greenserve_hub import forks
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.origins import origin
 from greenserve_hub.loop.parking import Waiter, WaitQueue
 

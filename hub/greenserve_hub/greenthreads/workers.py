@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.forks import end_child, is_last
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.origins import Origin
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from greenserve_hub.pollers.edge import READ, WRITE
+from greenserve_hub.pollers.contract import READ, WRITE
 
 if TYPE_CHECKING:
     import socket

@@ -15,21 +15,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat, starmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from greenserve_hub import finalization
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
-from greenserve_hub.errors import HubError
-from greenserve_hub.forks import end_child, is_last, keep, leave_in_children, main_here
+from greenserve_hub.forks import end_child, is_last, leave_in_children, main_here
 from greenserve_hub.loop import renewals
 from greenserve_hub.loop.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.loop.descriptors import Descriptor
-from greenserve_hub.loop.moves import is_at_work, move
 from greenserve_hub.loop.standins import POLLING, HubLoop, Relieved, tell_again
 from greenserve_hub.loop.wakeups import Door
-from greenserve_hub.pollers.edge import HANGUP, READ, WRITE, Poller, make_poller
+from greenserve_hub.pollers.choosing import make_poller
+from greenserve_hub.pollers.contract import HANGUP, READ, WRITE, Poller
 from greenserve_hub.tracing import is_traced, trace_apart
 from greenserve_hub.unpatched import _thread, time
 
@@ -45,6 +43,10 @@ _LONGEST_WAIT = 86400.0
 _GLANCE = 1.0 if sys.version_info >= (3, 14) and sys.is_remote_debug_enabled() else None
 
 ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
+
+
+# An OS thread's own: `hub`, as get_hub() gives it, `last`, that of the interpreter's end, and `kept`, those that run.
+here: Final = _thread._local()
 
 
 def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -116,14 +118,25 @@ class Hub:
         """
         self.door.put(fn, args)
 
+    def expect_calls(self) -> None:
+        """Have waiting for nothing else be no deadlock: a call from another OS thread is expected.
+
+        From now on, until stop_expecting_calls() has been called as often. Switches: never.
+        """
+        self.door.users += 1
+
+    def stop_expecting_calls(self) -> None:
+        """Undo one expect_calls(). Switches: never."""
+        self.door.users -= 1
+
     @contextmanager
     def door_in_use(self) -> Iterator[None]:
-        """While inside, a call from another OS thread is expected: having nothing else to wait for is no deadlock."""
-        self.door.users += 1
+        """While inside, calls are expected: see expect_calls(). Switches: never."""
+        self.expect_calls()
         try:
             yield
         finally:
-            self.door.users -= 1
+            self.stop_expecting_calls()
 
     def open_descriptor(self, fd: int, sock: socket.socket | None = None) -> Descriptor:
         """Register a descriptor for its life. Switches: never.
@@ -159,14 +172,14 @@ class Hub:
             self.poller.unregister(self.door.fd)
             self.door.close()
             self.poller.close()
-            if getattr(_current, "hub", None) is self:
-                del _current.hub
+            if getattr(here, "hub", None) is self:
+                del here.hub
             if self.greenlet and getcurrent() is self.main:
                 self.greenlet.throw()  # or it would be kept for ever: nothing collects a greenlet that waits
 
     def leave_behind(self) -> None:
         """In the child of a fork: begin anew, or, where its OS thread has not come along, end. Switches: never."""
-        if find_hub() is self:
+        if getattr(here, "hub", None) is self:
             renewals.reopen(self)
         elif self.thread_id != _thread.get_ident() and not self.closed:
             renewals.end_without_thread(self)
@@ -186,7 +199,7 @@ class Hub:
         # The events are those that a hub has left to its stand-in. On Python 3.15 greenlets that wait are collected,
         # and unwound when their objects have been emptied already. A hub that nobody refers to stays, until it is
         # closed or its OS thread ends, as it does on older ones.
-        kept: set[Hub] = vars(_current).setdefault("kept", set())
+        kept: set[Hub] = vars(here).setdefault("kept", set())
         kept.add(self)
         try:
             while not self.closed:
@@ -342,59 +355,3 @@ class Hub:
     def throw_main(self, error: BaseException) -> None:
         """Raise `error` in the thread's main greenlet, in the next turn. Switches: never."""
         self.ready.append((self.main.throw, (error,)))
-
-
-_current = _thread._local()
-
-
-def get_hub() -> Hub:
-    """The hub of the current OS thread, made at first need. Switches: never."""
-    try:
-        hub: Hub = _current.hub
-    except AttributeError:
-        hub = vars(_current).get("last") or Hub(make_poller("auto") if finalization.has_begun() else None)
-        # One of the interpreter's end is not for find_hub(), and so not for patched functions.
-        setattr(_current, "last" if finalization.has_begun() else "hub", hub)
-    return hub
-
-
-def find_hub() -> Hub | None:
-    """The current OS thread's hub if it has one already. Switches: never."""
-    hub: Hub | None = getattr(_current, "hub", None)
-    return hub
-
-
-def use_hub(name: str | None = "auto") -> Hub:
-    """Choose the poller for the current thread before anything waits on it. Switches: never.
-
-    `name` is one of `available_pollers()`, or "auto" or None: the best there is. HubError when the thread's hub
-    already has work. In the child of a fork what others waited for is none.
-    """
-    old = find_hub()
-    if old is not None and is_at_work(old):
-        raise HubError(
-            "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
-        )
-    hub = Hub(make_poller(name or "auto"))
-    if old is not None:
-        move(old, hub)
-        old.close()
-    _current.hub = hub
-    return hub
-
-
-def set_hub(hub: Hub | None) -> Hub | None:
-    """Make `hub` the current thread's, or have one made at the next need; the one before. Switches: never.
-
-    For testing kits and hubs with a poller of their own. What waits on the one before goes on when that is set again.
-    """
-    before = find_hub()
-    if hub is not None:
-        _current.hub = hub
-    elif before is not None:
-        del _current.hub
-    return before
-
-
-# At the interpreter's end it is left and not dropped: a loop of uvloop would complain that nobody has closed it.
-finalization.when_it_begins(lambda: keep(set_hub(None)))

@@ -25,7 +25,8 @@ from typing import Any, Final, Protocol
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.errors import HubError
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.standins import may_wait, stand_in
 
 Switch = Callable[[], Any]

@@ -17,7 +17,7 @@ from greenserve_hub.errors import ConcurrentUseError, IOClosed
 from greenserve_hub.loop.descriptors import Descriptor
 from greenserve_hub.loop.origins import name_of, stack_of
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter
-from greenserve_hub.pollers.edge import READ, WRITE
+from greenserve_hub.pollers.contract import READ, WRITE
 
 
 def wait_readable(descriptor: Descriptor, timeout: float | None = None, drained: bool = False) -> None:

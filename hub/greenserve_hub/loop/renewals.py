@@ -11,7 +11,7 @@ from greenlet import getcurrent
 
 from greenserve_hub.forks import come_alone, end_child, end_with_hub, keep, main_here
 from greenserve_hub.loop.moves import nothing
-from greenserve_hub.pollers.edge import make_poller
+from greenserve_hub.pollers.choosing import make_poller
 
 if TYPE_CHECKING:
     from greenserve_hub.loop.hub import Hub

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenlet import GreenletExit, greenlet
 
 from greenserve_hub.loop.moves import nothing
-from greenserve_hub.pollers.edge import READ, WRITE
+from greenserve_hub.pollers.contract import READ, WRITE
 
 if TYPE_CHECKING:
     from greenserve_hub.loop.hub import Hub

@@ -23,7 +23,7 @@ from typing import Any, Final
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.finalization import deadlock, has_begun
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter
 from greenserve_hub.loop.wakeups import Ring
 from greenserve_hub.unpatched import _thread, time

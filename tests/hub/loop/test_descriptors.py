@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from greenserve_hub.greenthreads.greenthreads import sleep
-from greenserve_hub.loop.hub import get_hub
-from greenserve_hub.pollers.edge import HANGUP, READ, WRITE
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.pollers.contract import HANGUP, READ, WRITE
 from greenserve_hub.testing import wait_all_blocked
 
 

@@ -13,9 +13,10 @@ from tests.support.running import own_hub
 from tests.support.times import PATIENCE
 
 from greenserve_hub.greenio.hubs import trampoline
-from greenserve_hub.loop.hub import Hub, use_hub
+from greenserve_hub.loop.current import use_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.renewals import renew
-from greenserve_hub.pollers.edge import available_pollers
+from greenserve_hub.pollers.choosing import available_pollers
 
 _NAMES = [name for name in available_pollers() if name in ("epoll", "poll", "select")]
 

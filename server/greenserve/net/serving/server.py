@@ -47,7 +47,8 @@ from greenserve.wsgi import ErrorStream, Exchange, Forwarding, Service, WSGIAppl
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.greenthreads.greenthreads import GreenThread, spawn
 from greenserve_hub.greenthreads.pools import GreenPool
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import TIMED_OUT, WaitQueue
 from greenserve_hub.osthreads import threads
 from greenserve_hub.unpatched import _thread

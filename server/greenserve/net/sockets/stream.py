@@ -21,7 +21,7 @@ from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.loop.descriptors import Descriptor
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.readiness import wait_for_more, wait_writable
-from greenserve_hub.pollers.edge import WRITE
+from greenserve_hub.pollers.contract import WRITE
 from greenserve_hub.unpatched import fcntl, os, select, termios
 
 READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body
