@@ -104,7 +104,7 @@ class GreenSocket(socket.socket):
         if until is None:
             wait(descriptor, None)
             return
-        left = until - descriptor.hub.clock()
+        left = until - get_hub().clock()
         if left <= 0:
             raise TimeoutError("timed out")
         wait(descriptor, left)

@@ -99,7 +99,7 @@ class GreenThread(greenlet, Generic[T]):
             self._error = error
             if not isinstance(error, Exception):
                 raise  # thrown by others into the green thread that runs it
-            self._hub._callback_failed()
+            self._hub.report_error()
 
     @property
     def _ended(self) -> bool:
@@ -112,7 +112,7 @@ class GreenThread(greenlet, Generic[T]):
             try:
                 self._follow_links()
             except Exception:
-                self._hub._callback_failed()
+                self._hub.report_error()
 
     def _follow_links(self) -> None:
         # A link made by a link is only noted, and followed by the loop that runs already: no recursion.

@@ -142,7 +142,7 @@ class GreenPool:
         try:
             call(*args)
         except Exception:
-            hub._callback_failed()
+            hub.report_error()
 
     def start_nowait(self, fn: Callable[..., object], *args: Any) -> bool:
         """Like spawn_n if a slot is free, else False. Switches: never, or from the hub straight into `fn`."""

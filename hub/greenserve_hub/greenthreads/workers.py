@@ -78,7 +78,7 @@ def work() -> None:
         except BaseException as error:
             if is_last():
                 end_child(error)
-            hub._callback_failed()
+            hub.report_error()
         worker.generation += 1
         pool._job_ended(worker)
         idle = pool._idle

@@ -14,14 +14,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from greenserve_hub.pollers.contract import READ, WRITE
+from greenserve_hub.pollers.contract import READ, WRITE, Poller
 
 if TYPE_CHECKING:
     import socket
 
-    from greenserve_hub.loop.hub import Hub
+
+class Watcher(Protocol):
+    """What a descriptor asks of the hub that watches it."""
+
+    edge: bool
+    poller: Poller
+
+    def call_soon(self, fn: Callable[..., object], /, *args: Any) -> None:
+        """Call `fn(*args)` in the next turn."""
+
+    def forget_descriptor(self, descriptor: Descriptor) -> bool:
+        """Watch it no longer; False when its number was closed behind the hub's back."""
 
 
 class Descriptor:
@@ -29,7 +40,7 @@ class Descriptor:
 
     __slots__ = ("closed", "fd", "hangup", "hub", "hung_up_at", "readable", "reader", "sock", "writer")
 
-    def __init__(self, hub: Hub, fd: int, sock: socket.socket | None) -> None:
+    def __init__(self, hub: Watcher, fd: int, sock: socket.socket | None) -> None:
         """For Hub.open_descriptor only."""
         self.hub = hub
         self.fd = fd

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat, starmap
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
-from greenserve_hub.forks import end_child, is_last, leave_in_children, main_here
-from greenserve_hub.loop import renewals
+from greenserve_hub.forks import end_child, is_last, keep, main_here
 from greenserve_hub.loop.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.loop.descriptors import Descriptor
-from greenserve_hub.loop.standins import POLLING, HubLoop, Relieved, tell_again
+from greenserve_hub.loop.greenlets import HubLoop, Parked, Relieved
 from greenserve_hub.loop.wakeups import Door
 from greenserve_hub.pollers.choosing import make_poller
 from greenserve_hub.pollers.contract import HANGUP, READ, WRITE, Poller
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     import socket
     from types import TracebackType
 
-    from greenserve_hub.loop.parking import Waiter
-
 # epoll_wait(2) and poll(2) take milliseconds in an int: 24 days at most, and waking daily costs nothing.
 _LONGEST_WAIT = 86400.0
 # What sys.remote_exec() gives a process to do (a debugger that attaches), Python 3.14's main thread sees when it runs.
@@ -44,9 +42,10 @@ _GLANCE = 1.0 if sys.version_info >= (3, 14) and sys.is_remote_debug_enabled() e
 
 ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
 
-
+POLLING: Final[Iterator[Any]] = iter(())  # in the place of the events, while the hub polls
 # An OS thread's own: `hub`, as get_hub() gives it, `last`, that of the interpreter's end, and `kept`, those that run.
 here: Final = _thread._local()
+made: Final[WeakSet[Hub]] = WeakSet()  # in all OS threads
 
 
 def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -72,7 +71,7 @@ class Hub:
         self._opened: set[int] = set()
         # The runtime's own descriptors, each with what registers it in another hub.
         self.companions: dict[Descriptor, Callable[[Hub], object]] = {}
-        self.parked: dict[greenlet, Waiter] = {}
+        self.parked: dict[greenlet, Parked] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
         is_main = self.thread_id == threading.main_thread().ident
@@ -88,7 +87,7 @@ class Hub:
         self.door = Door()
         self.closed = False
         self.adopt()
-        leave_in_children(self)
+        made.add(self)
         if is_traced():
             trace_apart()
 
@@ -177,21 +176,32 @@ class Hub:
             if self.greenlet and getcurrent() is self.main:
                 self.greenlet.throw()  # or it would be kept for ever: nothing collects a greenlet that waits
 
-    def leave_behind(self) -> None:
-        """In the child of a fork: begin anew, or, where its OS thread has not come along, end. Switches: never."""
-        if getattr(here, "hub", None) is self:
-            renewals.reopen(self)
-        elif self.thread_id != _thread.get_ident() and not self.closed:
-            renewals.end_without_thread(self)
-
     def adopt(self) -> None:
-        """Take the poller and the door into use. For the hub and loop/renewals.py only."""
+        """Take the poller and the door into use. For the hub and loop/forked.py only."""
         # For a poller that runs coroutines while it waits: these give the hub work and errors meanwhile.
         adopted = getattr(self.poller, "adopted_by", None)
         if adopted is not None:
             adopted(self)
         self.poller.register(self.door.fd)
         self.poller.arm(self.door.fd, READ)
+
+    def renew(self) -> bool:
+        """Wait with a new poller and door where other code has closed the old ones, as daemons close all descriptors.
+
+        Whether it had to be. Whoever waited for a descriptor finds it closed. Switches: never.
+        """
+        is_lost = getattr(self.poller, "is_lost", None)
+        if not self.door.is_lost() and (is_lost is None or not is_lost()):
+            return False
+        keep(self.poller)  # or it would close a number that may be somebody else's
+        self.poller = make_poller(self.poller.name)
+        self.door.renew()
+        self.adopt()
+        for descriptor in self.descriptors.values():
+            descriptor.lose()
+        self.descriptors.clear()
+        self.companions.clear()
+        return True
 
     # The turn ------------------------------------------------------------------------------------------
 
@@ -208,7 +218,7 @@ class Hub:
                     self._turns()
                 except BaseException:
                     # Ctrl-C between two steps of a turn. A hub that ended by it would leave everybody waiting.
-                    self._callback_failed()
+                    self.report_error()
         finally:
             kept.discard(self)
 
@@ -231,7 +241,7 @@ class Hub:
             if events and self.steps is POLLING:
                 self.hand_out(events)
             elif events:
-                tell_again(self)  # a stand-in has polled meanwhile: these may be of others by now
+                self.tell_again()  # a stand-in has polled meanwhile: these may be of others by now
 
     def _call_ready(self, taken: Iterable[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
         while self.left > 0:
@@ -243,7 +253,7 @@ class Hub:
                     if self.left <= 0:
                         return
             except BaseException:
-                self._callback_failed()
+                self.report_error()
 
     def _fire_deadlines(self, now: float) -> None:
         deadlines = self.deadlines
@@ -258,15 +268,15 @@ class Hub:
                     deadlines.firing = None
                 return
             except BaseException:
-                self._callback_failed()
+                self.report_error()
 
     def _wait(self) -> Sequence[tuple[int, int]]:
         try:
             moment = self.deadlines.next_moment()
             if moment == NEVER:
-                if is_deadlocked(self):
+                if is_deadlocked(self.door, self.descriptors.values()):
                     # Told in the main green thread, even where that has switched to another by hand.
-                    self.throw_main(deadlock_of(self))
+                    self.throw_main(deadlock_of(self.parked))
                     return ()
                 seconds = self._idle
             else:
@@ -278,7 +288,7 @@ class Hub:
             return events
         except BaseException:
             self.waiting = False
-            self._callback_failed()
+            self.report_error()
             return ()
 
     def hand_out(self, events: Iterable[tuple[int, int]]) -> None:
@@ -320,14 +330,29 @@ class Hub:
                             callback = self.calling = None
                 return
             except BaseException:
-                self._callback_failed()
+                self.report_error()
+
+    def tell_again(self) -> None:
+        """Have the kernel tell of all that is ready: who was told, or has looked before, may not come to it.
+
+        Switches: never.
+        """
+        for fd, descriptor in tuple(self.descriptors.items()):
+            sides = (READ if descriptor.reader else 0) | (WRITE if descriptor.writer else 0)
+            if sides or self.edge:
+                self.poller.arm(fd, sides)
+        self.poller.arm(self.door.fd, READ)
 
     def _answer_door(self) -> None:
         self.door.take(self.ready)
         if not self.edge:
             self.poller.arm(self.door.fd, READ)
 
-    def _callback_failed(self) -> None:
+    def report_error(self) -> None:
+        """Tell of the error that is being handled; raise in the main green thread what is meant to end the program.
+
+        In the hub's own greenlet it may be raised on, or the hub begins anew. Switches: never.
+        """
         error = sys.exception()
         assert error is not None
         if isinstance(error, Relieved):
@@ -337,7 +362,7 @@ class Hub:
                 raise error
             if is_last():
                 end_child(error)
-            if isinstance(error, OSError) and renewals.renew(self):
+            if isinstance(error, OSError) and self.renew():
                 return
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self.throw_main(error)
