@@ -66,6 +66,6 @@ class _Watch:
 
     def end(self) -> None:
         descriptor = self._descriptor
-        descriptor.reader = None
+        descriptor.stop_waiting_to_read()
         descriptor.close()
         self._hub.companions.pop(descriptor, None)

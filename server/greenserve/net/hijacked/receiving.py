@@ -106,7 +106,7 @@ class SocketReceiving:
     def _receive(self, size: int) -> bytes:
         stream = self._stream
         if stream.descriptor.reader == self._on_readable:
-            stream.descriptor.reader = None
+            stream.descriptor.stop_waiting_to_read()
         self._is_receiving = True
         try:
             waits = self._timeout != 0
@@ -141,8 +141,7 @@ class SocketReceiving:
         """Whoever receives, or will, finds the end. Switches: never."""
         self._is_at_end = True
         self._ahead = b""
-        descriptor = self._stream.descriptor
-        reader, descriptor.reader = descriptor.reader, None
+        reader = self._stream.descriptor.stop_waiting_to_read()
         if reader is not None and reader != self._on_readable:
             reader()
         if self._alarm is not None:

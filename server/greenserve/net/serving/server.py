@@ -141,7 +141,7 @@ class Server:
             raise ConfigError("a server starts once: make another")
         self.hub = get_hub()
         self._started = True
-        self.hub.door.users += 1  # stop() comes from anywhere: waiting for it is no deadlock
+        self.hub.expect_calls()  # stop() comes from anywhere: waiting for it is no deadlock
         self.context = copy_context()
         config = self.config
         self.dispatcher = Dispatcher(self.hub, config.pool, config.pool_overflow, config.limit_queue)
@@ -257,7 +257,7 @@ class Server:
         if self._tls is not None:
             self._tls.close()
         self.admission.turned_away.close()
-        self.hub.door.users -= 1
+        self.hub.stop_expecting_calls()
         self._ended.set()
         self._end.wake_all()
 
