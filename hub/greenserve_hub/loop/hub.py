@@ -42,6 +42,8 @@ _GLANCE = 1.0 if sys.version_info >= (3, 14) and sys.is_remote_debug_enabled() e
 
 ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
 
+# Seconds, the age of a turn (`clock() - now`) past which code that could go on lets others run, and sockets be seen to.
+MAX_TURN: Final = 0.01
 POLLING: Final[Iterator[Any]] = iter(())  # in the place of the events, while the hub polls
 # An OS thread's own: `hub`, as get_hub() gives it, `last`, that of the interpreter's end, and `kept`, those that run.
 here: Final = _thread._local()
@@ -349,9 +351,9 @@ class Hub:
             self.poller.arm(self.door.fd, READ)
 
     def report_error(self) -> None:
-        """Tell of the error that is being handled; raise in the main green thread what is meant to end the program.
+        """Give the exception being handled to `on_error`; KeyboardInterrupt and SystemExit go to the main green thread.
 
-        In the hub's own greenlet it may be raised on, or the hub begins anew. Switches: never.
+        In the hub's own greenlet an OSError may mean that the hub has to renew(). Switches: never.
         """
         error = sys.exception()
         assert error is not None

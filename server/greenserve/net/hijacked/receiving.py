@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from greenserve.errors import PeerGone
 from greenserve.net.hijacked.alarms import Alarm
 from greenserve.net.sockets.stream import READ_SIZE, Side, Stream
 from greenserve_hub.greenthreads.greenthreads import sleep
-from greenserve_hub.loop.hub import Hub
+from greenserve_hub.loop.hub import MAX_TURN, Hub
 from greenserve_hub.unpatched import _thread
 
 if TYPE_CHECKING:
     from greenserve.net.http.connection import Connection
-
-_TURN: Final = 0.01  # seconds that may be sent or received without giving way to the others
 
 
 class TimedOut(Exception):
@@ -202,7 +200,7 @@ class SocketReceiving:
         hub = self._hub
         if not self._is_taken:
             self._take()
-        if hub.clock() - hub.now > _TURN and self._timeout != 0:
+        if hub.clock() - hub.now > MAX_TURN and self._timeout != 0:
             sleep(0)
 
     def _must_be_here(self) -> None:

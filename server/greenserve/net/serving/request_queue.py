@@ -19,7 +19,7 @@ from greenlet import getcurrent
 
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.workers import PoolWorker
-from greenserve_hub.loop.hub import Hub
+from greenserve_hub.loop.hub import MAX_TURN, Hub
 from greenserve_hub.sync.semaphores import Semaphore
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _TOGETHER: Final = 0.0005  # seconds that an app may run without giving way, for answers to be gathered
 _NO_GATHERING: Final = 1.0  # seconds without it after one ran for longer
-# Seconds after which requests in line wait for the next turn, so that sockets are looked at.
-_TURN: Final = 0.01
 
 
 class _Slots(Semaphore):
@@ -153,7 +151,7 @@ class Dispatcher:
             if slots.counter < 0 or (self._returning and slots.waiting()):
                 self._dispatch_soon()
                 return  # our slot was one too many, or is for one that has begun
-            if queue and now - hub.now > _TURN:
+            if queue and now - hub.now > MAX_TURN:
                 self._dispatch_soon()
                 return
 
