@@ -3,8 +3,7 @@
     Exception
     └─ HubError (RuntimeError)       the hub was used wrongly, or cannot go on
        ├─ ConcurrentUseError         a second green thread waits on a descriptor's side that is taken
-       ├─ Deadlock                   nothing is left that could ever wake the program
-       └─ WouldBlock                 an x_nowait() call would have had to wait
+       └─ Deadlock                   nothing is left that could ever wake the program
     OSError
     └─ IOClosed                      the descriptor was closed under the green thread that waited on it
     BaseException
@@ -30,10 +29,6 @@ class ConcurrentUseError(HubError):
 
 class Deadlock(HubError):
     """Every green thread waits and no timer, descriptor or OS thread is left to wake one."""
-
-
-class WouldBlock(HubError):
-    """A call that promised not to wait would have had to."""
 
 
 class IOClosed(OSError):

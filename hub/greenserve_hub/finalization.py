@@ -8,7 +8,7 @@ there is no hub, so that a patched function does what the native one does, and w
 nobody else is. Green threads stay where they are, as daemon threads do. Our modules have a getcurrent() that knows the
 main green thread, and are not taken apart. Cost: none before the end.
 
-A leaf: loop/hub.py says how its hub is forgotten, and who would wait for others asks `has_begun`.
+A leaf: loop/current.py says how its hub is forgotten, and who would wait for others asks `has_begun`.
 """
 
 from __future__ import annotations

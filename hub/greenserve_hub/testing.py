@@ -24,9 +24,11 @@ from greenlet import getcurrent
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads.greenthreads import kill
-from greenserve_hub.loop.hub import Hub, get_hub, set_hub
+from greenserve_hub.loop.current import get_hub, set_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter
-from greenserve_hub.pollers.edge import Poller, make_poller
+from greenserve_hub.pollers.choosing import make_poller
+from greenserve_hub.pollers.contract import Poller
 
 
 class FakeClock:

@@ -23,7 +23,7 @@ from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
 from greenserve.process import Starting
 from greenserve.version import version
-from greenserve_hub.loop.hub import use_hub
+from greenserve_hub.loop.current import use_hub
 from greenserve_hub.patching.monkey import patch_early
 
 __all__ = ["main"]

@@ -22,7 +22,7 @@ from greenserve.process.embedded import EmbeddedServer
 from greenserve.process.single import run as run_process
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub.greenio.sockets import GreenSocket
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 
 
 def serve(

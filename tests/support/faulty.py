@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from greenserve.net.sockets.stream import Stream
-from greenserve_hub.loop.hub import Hub, get_hub
-from greenserve_hub.pollers.edge import READ, WRITE
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.pollers.contract import READ, WRITE
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import pytest
 
 from greenserve_hub.greenio.sockets import GreenSocket, create_connection
 from greenserve_hub.greenthreads.greenthreads import spawn
-from greenserve_hub.loop.hub import Hub, set_hub, use_hub
-from greenserve_hub.pollers.edge import available_pollers
+from greenserve_hub.loop.current import set_hub, use_hub
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.pollers.choosing import available_pollers
 
 Pair = tuple[GreenSocket, GreenSocket]
 LARGE = bytes(range(256)) * 20_000  # more than any socket buffer in the tests holds

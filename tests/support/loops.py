@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenserve_hub.loop.hub import Hub, set_hub, use_hub
+from greenserve_hub.loop.current import set_hub, use_hub
+from greenserve_hub.loop.hub import Hub
 
 LOOPS = ["asyncio", "asyncio-plain"]
 

@@ -16,7 +16,8 @@ from tests.support.times import PATIENCE, eventually
 
 from greenserve import Config, Server, serve
 from greenserve_hub.greenthreads.greenthreads import sleep
-from greenserve_hub.loop.hub import Hub, get_hub, set_hub
+from greenserve_hub.loop.current import get_hub, set_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, fake_clock
 

@@ -19,7 +19,8 @@ from greenlet import GreenletExit, getcurrent
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads.greenthreads import GreenThread
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from greenserve_hub.forks import end_child, is_last
 from greenserve_hub.greenio.serving import serve
 from greenserve_hub.greenio.sockets import GreenSocket
 from greenserve_hub.greenthreads.greenthreads import kill, spawn_n
-from greenserve_hub.loop.hub import Hub, find_hub, get_hub
+from greenserve_hub.loop.current import find_hub, get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.sync.locks import Lock
 from greenserve_hub.tracebacks import format_error
 from greenserve_hub.unpatched import os, socket

@@ -23,7 +23,8 @@ from greenlet import greenlet
 from greenserve_hub.diagnostics.watchdogs import Watchdog
 from greenserve_hub.greenthreads.greenthreads import GreenThread
 from greenserve_hub.greenthreads.workers import PoolWorker
-from greenserve_hub.loop.hub import Hub, find_hub, get_hub, print_error
+from greenserve_hub.loop.current import find_hub, get_hub
+from greenserve_hub.loop.hub import Hub, print_error
 from greenserve_hub.loop.origins import line_of, name_of, origin_of, stack_of
 from greenserve_hub.unpatched import _thread, os, signal
 

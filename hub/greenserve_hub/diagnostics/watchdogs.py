@@ -18,7 +18,8 @@ from operator import length_hint
 from types import FrameType, TracebackType
 
 from greenserve_hub.diagnostics.holders import holder_of
-from greenserve_hub.loop.hub import Hub, get_hub, print_error
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub, print_error
 from greenserve_hub.loop.origins import stack_of
 from greenserve_hub.unpatched import _thread, os
 

@@ -25,7 +25,7 @@ from greenlet import getcurrent
 from greenserve_hub.errors import HubError
 from greenserve_hub.finalization import has_begun
 from greenserve_hub.forks import end_child
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.loop.standins import may_wait
 from greenserve_hub.sync.handoffs import Crossing
 from greenserve_hub.unpatched import _thread

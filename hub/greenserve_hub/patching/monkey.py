@@ -18,7 +18,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.patching.other_runtimes import choose_threads, refuse_others
 from greenserve_hub.patching.stdlib.loops import keep_loops_apart
 from greenserve_hub.patching.stdlib.places import Places

@@ -10,7 +10,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 
 _NOTHING = object()

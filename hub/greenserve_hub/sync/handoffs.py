@@ -23,7 +23,7 @@ from typing import Any, Final
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.finalization import deadlock, has_begun
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter
 from greenserve_hub.loop.wakeups import Ring
 from greenserve_hub.unpatched import _thread, time
@@ -85,10 +85,10 @@ class Crossing:
         hub = waiter.hub
         if find_hub() is not hub:
             # A turn later, as from the hub's own thread: behind what was spawned from here before.
-            return hub.door.ring(hub.ready.append, ((waiter._resume, ()),))
+            return hub.door.ring(hub.ready.append, ((waiter.resume, ()),))
         if type(hub.ready) is not deque:
             hub.poller.interrupt()  # type: ignore[attr-defined]  # asyncio's: what its append() does besides
-        return deque.append, (hub.ready, (waiter._resume, ()))
+        return deque.append, (hub.ready, (waiter.resume, ()))
 
 
 class _Place(Crossing):

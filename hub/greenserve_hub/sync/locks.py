@@ -13,7 +13,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 from greenserve_hub.sync.semaphores import Semaphore, checked_timeout
 
@@ -45,9 +45,9 @@ class Lock(Semaphore):
 class _Taker(Waiter):
     """One that waits for an RLock."""
 
-    __slots__ = ("green",)
+    __slots__ = ("taker",)
 
-    green: greenlet
+    taker: greenlet
 
 
 class RLock:
@@ -84,7 +84,7 @@ class RLock:
 
     def _wait(self, current: greenlet, timeout: float | None) -> bool:
         waiters, waiter = waiters_of(self), _Taker(get_hub(), "acquire", self)
-        waiter.green = current
+        waiter.taker = current
         if self._owner is None:
             self._owner = current
             return True
@@ -107,10 +107,10 @@ class RLock:
         waiters = self._waiters
         while waiters is not None and waiters.waiting:
             waiter: Any = waiters.first()
-            step = (waiter and waiter._resume, ())
+            step = (waiter and waiter.resume, ())
             if waiter in waiters.waiting and not waiter.woken:
                 # Owned and woken in one step: see loop/parking.py.
-                self._owner = waiter.green
+                self._owner = waiter.taker
                 waiter.woken = True
                 waiter.hub.ready.append(step)
                 waiters.waiting.pop(waiter, None)

@@ -18,7 +18,7 @@ from heapq import heappop, heappush
 from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue
 
 __all__ = ["Empty", "Full", "LifoQueue", "LightQueue", "PriorityQueue", "Queue"]

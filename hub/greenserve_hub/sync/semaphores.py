@@ -13,7 +13,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 
 

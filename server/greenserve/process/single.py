@@ -24,7 +24,7 @@ from greenserve.process.notifying import notify
 from greenserve.process.starting import Starting
 from greenserve.process.stopping import Stopping
 from greenserve.wsgi import WSGIApplication
-from greenserve_hub.loop.hub import get_hub, use_hub
+from greenserve_hub.loop.current import get_hub, use_hub
 from greenserve_hub.osthreads import threads
 
 log = logging.getLogger("greenserve.error")

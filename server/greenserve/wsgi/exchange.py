@@ -24,7 +24,7 @@ from greenserve.wsgi.input import NO_BODY, RequestInput
 from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
 from greenserve_hub import forks
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 
 log = logging.getLogger("greenserve.error")
 

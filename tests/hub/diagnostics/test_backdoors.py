@@ -25,7 +25,7 @@ from greenserve_hub.greenio.serving import connect, listen
 from greenserve_hub.greenio.sockets import GreenSocket, socketpair
 from greenserve_hub.greenthreads.greenthreads import GreenletExit, GreenThread, kill, sleep, spawn
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.osthreads.threads import execute
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, wait_all_blocked

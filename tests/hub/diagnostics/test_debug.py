@@ -22,7 +22,8 @@ from greenserve_hub.greenio.sockets import socketpair
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn, spawn_n
 from greenserve_hub.greenthreads.piles import GreenPile
 from greenserve_hub.greenthreads.pools import GreenPool
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, wait_all_blocked
 

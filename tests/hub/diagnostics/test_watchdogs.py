@@ -16,7 +16,8 @@ from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve_hub.diagnostics.watchdogs import Watchdog, print_hold
 from greenserve_hub.greenthreads.greenthreads import getcurrent, sleep, spawn
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.testing import fake_clock
 
 Told = queue.SimpleQueue[tuple[float, str]]

@@ -15,7 +15,7 @@ from greenserve_hub.errors import ConcurrentUseError, IOClosed
 from greenserve_hub.greenio.sockets import GreenSocket, socketpair
 from greenserve_hub.greenthreads.greenthreads import spawn
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import wait_all_blocked
 
 

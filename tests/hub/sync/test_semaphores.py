@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.semaphores import BoundedSemaphore, CappedSemaphore, Semaphore
 
 KINDS = [Semaphore, BoundedSemaphore]

@@ -16,7 +16,7 @@ from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve.process.signal_thread import SignalThread
 from greenserve_hub.deadlines import NEVER
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.events import Event
 
 

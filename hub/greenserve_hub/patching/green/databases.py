@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from greenserve_hub.greenio.selecting import wait_any
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.osthreads.proxies import Proxy
 from greenserve_hub.osthreads.threads import execute
 from greenserve_hub.patching.stdlib.import_hooks import when_imported

@@ -6,7 +6,7 @@ from typing import Any
 
 from greenserve_hub.greenio import children, file_locks, files, transfers
 from greenserve_hub.greenio.green_numbers import green_socket
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.osthreads.thread_pools import waiting
 from greenserve_hub.unpatched import os
 

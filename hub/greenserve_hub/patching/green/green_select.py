@@ -14,8 +14,9 @@ from typing import Any
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenio.selecting import HAS_EPOLL, wait_any, wait_on
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.loop.descriptors import Descriptor
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.patching.stdlib.versions import SELECTORS
 from greenserve_hub.unpatched import select as native
 from greenserve_hub.unpatched import time

@@ -20,7 +20,8 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.forks import end_child, is_last
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.current import find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter, WaitQueue
 from greenserve_hub.loop.signals import wake_on_signals
 from greenserve_hub.patching.green.green_thread import SignalBody

@@ -13,7 +13,7 @@ from typing import Any
 
 from greenserve_hub.greenio import files
 from greenserve_hub.greenio.children import wait_for_exit
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.patching.stdlib.versions import POPEN_WAIT, popen_wait
 
 

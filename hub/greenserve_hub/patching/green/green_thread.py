@@ -20,7 +20,8 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.greenthreads.greenthreads import GreenThread
 from greenserve_hub.greenthreads.locals import forget_locals, local
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.current import find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.osthreads.native_waits import take
 from greenserve_hub.osthreads.thread_pools import threads_of_pools
 from greenserve_hub.patching.locks.thread_locks import ThreadLock, ThreadRLock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from greenserve_hub.greenthreads import greenthreads
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.unpatched import time
 
 

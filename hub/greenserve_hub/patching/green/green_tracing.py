@@ -19,7 +19,8 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub import tracing
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.current import find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.patching.stdlib.import_hooks import when_imported
 
 

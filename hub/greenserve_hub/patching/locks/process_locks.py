@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final, Self
 
 from greenlet import getcurrent, greenlet
 
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.osthreads.native_waits import take
 from greenserve_hub.patching.locks.thread_locks import ThreadLock, ThreadRLock
 from greenserve_hub.unpatched import _thread, os, time

@@ -15,7 +15,7 @@ def keep_loops_apart() -> None:
 
 
 def _keep_apart(_: ModuleType) -> None:
-    from greenserve_hub.loop.running_loops import get_running_loop, put_aside, put_back
+    from greenserve_hub.pollers.running_loops import get_running_loop, put_aside, put_back
 
     def apart(switch: parking.Switch) -> Any:
         loop = get_running_loop()

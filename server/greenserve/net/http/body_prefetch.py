@@ -84,7 +84,7 @@ class Gathering(Opening):
         """Its time is over, unless some of it lies in the socket still, since an app held the hub."""
         if self._has_enough:
             return
-        self._stream.descriptor.reader = None
+        self._stream.descriptor.stop_waiting_to_read()
         try:
             data = self._stream.receive_now(HEAD_SIZE)
         except (BlockingIOError, PeerGone):

@@ -322,7 +322,7 @@ class Connection(Upgrading):
     def _take_late(self) -> bool:
         """Take what has come in time but lies in the socket still, since an app held the hub; whether that helped."""
         was_slow = self._reader is not None or self.state is _HEAD  # then the deadline is the head's own
-        self._stream.descriptor.reader = None
+        self._stream.descriptor.stop_waiting_to_read()
         try:
             data = self._stream.receive_now(HEAD_SIZE)
         except (BlockingIOError, PeerGone):

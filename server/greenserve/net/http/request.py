@@ -20,9 +20,9 @@ from greenserve.net.sockets.min_rates import Pace
 from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, SEND_STEP, Side, Stream
 from greenserve_hub.deadlines import NEVER, Deadline
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.hub import MAX_TURN
 
 _WITH_A_CLIENT: Final = (State.RUNNING, State.UPGRADED)
-_TURN: Final = 0.01  # seconds that an answer may be sent without giving way to the others
 
 
 class StreamLink:
@@ -63,7 +63,7 @@ class StreamLink:
     def send(self, data: bytes) -> None:
         """See Link."""
         hub = self.services.hub
-        if hub.clock() - hub.now > _TURN:
+        if hub.clock() - hub.now > MAX_TURN:
             sleep(0)
         self._deadline.disarm()  # request_timeout: the answer has begun
         self._sending(self._stream.send, data)

@@ -221,8 +221,7 @@ class Opening(Closing):
     def _open_late(self) -> None:
         """The deadline has passed. What has come in time may lie in the socket still, since an app held the hub."""
         # Without a reader it stands in line: we are the slow ones, and too slow.
-        if self._stream.descriptor.reader is not None:
-            self._stream.descriptor.reader = None
+        if self._stream.descriptor.stop_waiting_to_read() is not None:
             if isinstance(self._stream, TLSStream):
                 self.shake()
             else:

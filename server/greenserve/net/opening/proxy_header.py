@@ -87,7 +87,7 @@ class Preface:
 
     def read_late(self) -> None:
         """Take what lies in the socket still, since an app held the hub. Switches: never."""
-        self._stream.descriptor.reader = None
+        self._stream.descriptor.stop_waiting_to_read()
         self._on_readable()
 
     def _on_readable(self) -> None:

@@ -54,7 +54,8 @@ from greenserve.wsgi import (
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.greenthreads.pools import GreenPool
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.osthreads import threads
 
 log = logging.getLogger("greenserve.error")
@@ -120,7 +121,7 @@ class Server:
             raise ConfigError("a server starts once: make another")
         self.hub = hub = get_hub()
         self._started = True
-        hub.door.users += 1  # stop() comes from anywhere: waiting for it is no deadlock
+        hub.expect_calls()  # stop() comes from anywhere: waiting for it is no deadlock
         config = self.config
         self.queue = RequestQueue(hub, config.pool, config.pool_overflow, config.limit_queue)
         self.admission = Admission(hub, config, self._peers, self.connections)
@@ -255,7 +256,7 @@ class Server:
         if self._tls is not None:
             self._tls.close()
         self.admission.rejected.close()
-        self.hub.door.users -= 1
+        self.hub.stop_expecting_calls()
         self._end.come()
 
     def release(self) -> None:

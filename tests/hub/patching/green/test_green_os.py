@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.patched import run
 
-from greenserve_hub.pollers.edge import available_pollers
+from greenserve_hub.pollers.choosing import available_pollers
 
 # Runs `call` in a green thread while others run, and `wake` once that waits.
 WAITING = """

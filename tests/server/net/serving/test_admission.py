@@ -19,7 +19,7 @@ from greenserve import sleep
 from greenserve.config import Config
 from greenserve.net.serving import admission
 from greenserve.net.serving.admission import Admission, PeerCounts
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import fake_clock
 
 

@@ -18,7 +18,7 @@ from tests.support.running import in_one_hub
 from greenserve import Event, Timeout, sleep, spawn
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve_hub.greenthreads.greenthreads import kill
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import fake_clock
 
 _CHUNKED = b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na"

@@ -14,7 +14,7 @@ from greenserve.net.sockets.min_rates import Pace
 from greenserve.net.sockets.outbox import Outbox
 from greenserve.net.sockets.send_budget import PIECE, Unsent
 from greenserve_hub.deadlines import NEVER
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import Waiter
 
 _PONG = b"\x8a\x00"

@@ -18,7 +18,7 @@ from tests.support.ws_open import LARGE, shrink, sockets
 from greenserve import Room, Server, Timeout, WebSocketClosed, accept_websocket, sleep, spawn
 from greenserve.net.sockets.send_budget import PIECE, Unsent
 from greenserve.websocket import encode_shared
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import wait_all_blocked
 
 MIB = 1 << 20

@@ -18,7 +18,7 @@ from greenserve import sleep, spawn
 from greenserve.errors import PeerGone
 from greenserve.net.sockets.stream import Stream
 from greenserve.net.tls.streams import TLSStream
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import FakeClock, fake_clock, wait_all_blocked
 
 _LARGE = bytes(range(256)) * 10_000

@@ -19,7 +19,7 @@ from greenserve import Event, Timeout, WebSocket, WebSocketClosed, WebSocketWSGI
 from greenserve.net.websockets.receiver import MessageReceiving
 from greenserve.websocket import MessageReader
 from greenserve_hub.errors import ConcurrentUseError
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import FakeClock
 
 pytestmark = pytest.mark.over_tls_too

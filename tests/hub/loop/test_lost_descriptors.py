@@ -1,4 +1,4 @@
-"""renewals: a hub whose descriptors other code has closed waits with new ones. Forks: test_forks.py."""
+"""A hub whose descriptors other code has closed waits with new ones. Forks: test_forks.py."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.support.running import own_hub
 from tests.support.times import PATIENCE
 
 from greenserve_hub.greenio.hubs import trampoline
-from greenserve_hub.loop.hub import Hub, use_hub
-from greenserve_hub.loop.renewals import renew
-from greenserve_hub.pollers.edge import available_pollers
+from greenserve_hub.loop.current import use_hub
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.pollers.choosing import available_pollers
 
 _NAMES = [name for name in available_pollers() if name in ("epoll", "poll", "select")]
 
@@ -87,7 +87,7 @@ def test_nothing_is_new_where_nothing_was_lost(name: str) -> None:
         before.close()
         hub: Hub = use_hub(name)
         poller, number = hub.poller, hub.door.fd
-        assert not renew(hub)
+        assert not hub.renew()
         assert (hub.poller, hub.door.fd) == (poller, number)
         one, other = socket.socketpair()
         with one, other:

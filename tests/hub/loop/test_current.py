@@ -7,8 +7,8 @@ from tests.support.patched import run
 from tests.support.times import MS
 
 from greenserve_hub import HubError, Timeout, get_hub, sleep, spawn_after, use_hub
-from greenserve_hub.loop.hub import set_hub
-from greenserve_hub.pollers.edge import available_pollers
+from greenserve_hub.loop.current import set_hub
+from greenserve_hub.pollers.choosing import available_pollers
 
 
 @pytest.fixture

@@ -1,20 +1,29 @@
-"""How a hub begins anew: in the child of a fork, or when other code has closed its descriptors.
+"""What becomes of the hubs in the child of a fork: that of the green thread that forked begins anew, others end.
 
-Called by the hub alone, of which this is a part: what happens once in a process's life and not in every turn.
+What happens once in a process's life and not in every turn.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from greenlet import getcurrent
 
-from greenserve_hub.forks import come_alone, end_child, end_with_hub, keep, main_here
-from greenserve_hub.loop.moves import nothing
-from greenserve_hub.pollers.edge import make_poller
+from greenserve_hub.forks import come_alone, end_child, end_with_hub, main_here
+from greenserve_hub.loop.hub import Hub, here, made
+from greenserve_hub.loop.wakeups import nothing
+from greenserve_hub.pollers.choosing import make_poller
+from greenserve_hub.unpatched import _thread
 
-if TYPE_CHECKING:
-    from greenserve_hub.loop.hub import Hub
+
+class Hubs:
+    """All hubs of the process, as forks.py knows them."""
+
+    def leave_behind(self) -> None:
+        """In the child of a fork: reopen() the current hub, and end those of other OS threads. Switches: never."""
+        for hub in tuple(made):
+            if getattr(here, "hub", None) is hub:
+                reopen(hub)
+            elif hub.thread_id != _thread.get_ident() and not hub.closed:
+                end_without_thread(hub)
 
 
 def reopen(hub: Hub) -> None:
@@ -64,22 +73,3 @@ def forget_descriptors(hub: Hub) -> None:
         descriptor.reader = descriptor.writer = None
     hub.descriptors.clear()
     hub.companions.clear()
-
-
-def renew(hub: Hub) -> bool:
-    """Wait with a new poller and door where other code has closed the old ones, as daemons close all descriptors.
-
-    Whether it had to be. Whoever waited for a descriptor finds it closed. Switches: never.
-    """
-    is_lost = getattr(hub.poller, "is_lost", None)
-    if not hub.door.is_lost() and (is_lost is None or not is_lost()):
-        return False
-    keep(hub.poller)  # or it would close a number that may be somebody else's
-    hub.poller = make_poller(hub.poller.name)
-    hub.door.renew()
-    hub.adopt()
-    for descriptor in hub.descriptors.values():
-        descriptor.lose()
-    hub.descriptors.clear()
-    hub.companions.clear()
-    return True
