@@ -12,12 +12,12 @@ import re
 from typing import Any, Final
 
 from greenserve.errors import AppError
+from greenserve.grammar import TOKEN_CHARACTERS, is_token
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _STATUS: Final = re.compile(r"[2-9][0-9][0-9] [\t -~\x80-\xff]*")
 _BAD: Final = re.compile(r"[^\t -~\x80-\xff]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # besides CR and LF, which are counted
-_OPTIONS: Final = re.compile(r"[\t ,!#$%&'*+\-.^_`|~0-9A-Za-z]*")
+_OPTIONS: Final = re.compile(rf"[\t ,{TOKEN_CHARACTERS}]*")
 _CACHE_SIZE: Final = 1024
 _LONGEST_KEPT: Final = 1024  # characters of a head; longer ones hardly repeat
 _LONGEST_NAME: Final = 64
@@ -182,7 +182,7 @@ def _exact_pair(field: Any) -> tuple[str, str]:
 
 
 def _remember_name(name: str) -> int:
-    if not _TOKEN.fullmatch(name):
+    if not is_token(name):
         raise AppError(f"response header name {name!r:.100} is not a token (RFC 9110 §5.1)")
     meaning = _MEANINGS.get(name.lower(), _PLAIN)
     if len(name) <= _LONGEST_NAME:

@@ -13,9 +13,10 @@ from enum import Enum
 from typing import Final, Protocol
 
 from greenserve.errors import LimitExceeded, ProtocolError
+from greenserve.grammar import QUOTED_TEXT, TOKEN
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # RFC 9110 §5.6.2
-_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'  # RFC 9110 §5.6.4
+_TOKEN: Final = TOKEN.encode()
+_QUOTED: Final = b'"%b"' % QUOTED_TEXT.encode()
 _SIZE: Final = (
     re.compile(  # RFC 9112 §7.1 and §7.1.1; possessive: there is one way to match, so none is tried twice
         rb"([0-9A-Fa-f]{1,16})((?:[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b))?+)*+)\r\n"

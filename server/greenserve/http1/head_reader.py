@@ -20,12 +20,13 @@ from typing import Final
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
 from greenserve.errors import LimitExceeded, ProtocolError
+from greenserve.grammar import TOKEN
 from greenserve.http1.heads import HeadLimits, RequestHead, coding_error, make_head
 
 _HEAD_END: Final = b"\r\n\r\n"
 _EMPTY_LINES: Final = 4  # before a request; RFC 9112 §2.2 asks for one
 _NO_CALLBACKS: Final = object()
-_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
+_TOKEN: Final = re.compile(TOKEN.encode())
 _LONGEST_METHOD: Final = 32  # bytes
 _METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]{0,%d}" % (_LONGEST_METHOD - 1))
 _RESERVED: Final = b"PRI"  # no method, but how HTTP/2 begins (RFC 9113 §11.6)
