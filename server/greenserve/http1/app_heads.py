@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from greenserve.caches import remember
 from greenserve.errors import AppError
 from greenserve.grammar import TOKEN_CHARACTERS, is_token
 
@@ -18,7 +19,6 @@ _STATUS: Final = re.compile(r"[2-9][0-9][0-9] [\t -~\x80-\xff]*")
 _BAD: Final = re.compile(r"[^\t -~\x80-\xff]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # besides CR and LF, which are counted
 _OPTIONS: Final = re.compile(rf"[\t ,{TOKEN_CHARACTERS}]*")
-_CACHE_SIZE: Final = 1024
 _LONGEST_KEPT: Final = 1024  # characters of a head; longer ones hardly repeat
 _LONGEST_NAME: Final = 64
 
@@ -96,10 +96,8 @@ def _check_new(status: str, given: tuple[Any, ...]) -> AppHead:
     is_plain, dropped = _check(head, f"HTTP/1.1 {plain_status}\r\n", given)
     # Only what holds exact strings: others may change what they are equal to.
     if is_plain and type(status) is str and len(head.data) + dropped <= _LONGEST_KEPT:
-        if len(_known) >= _CACHE_SIZE:
-            _known.clear()
         head.is_kept = True
-        _known[status, given] = head
+        remember(_known, (status, given), head)
     return head
 
 
@@ -131,7 +129,7 @@ def _check(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool
         name, value = field
         meaning = _meanings.get(name)
         if meaning is None:
-            meaning = _remember_name(name)
+            meaning = _find_meaning(name)
         if meaning:
             if meaning == _LENGTH:
                 head.length = _take_length(value, head.length)
@@ -181,14 +179,12 @@ def _exact_pair(field: Any) -> tuple[str, str]:
     return name, _exact(pair[1], f"the value of response header {name!r:.100}")
 
 
-def _remember_name(name: str) -> int:
+def _find_meaning(name: str) -> int:
     if not is_token(name):
         raise AppError(f"response header name {name!r:.100} is not a token (RFC 9110 §5.1)")
     meaning = _MEANINGS.get(name.lower(), _PLAIN)
     if len(name) <= _LONGEST_NAME:
-        if len(_meanings) >= _CACHE_SIZE:
-            _meanings.clear()
-        _meanings[name] = meaning
+        remember(_meanings, name, meaning)
     return meaning
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from greenserve.caches import remember
 from greenserve.errors import LimitExceeded, ProtocolError
 from greenserve.http1.targets import check_authority, split_origin_form, split_other_form
 
@@ -24,10 +25,9 @@ _MEANINGS: Final = {
     "expect": _EXPECT,
     "connection": _CONNECTION,
 }
-_CACHE_SIZE: Final = 1024  # spellings of names, and hosts, that are remembered; a server sees a few dozen
-_LONGEST_KEPT: Final = 64  # characters
+_LONGEST_KEPT: Final = 64  # characters of a name or a host that is remembered
 _meanings: dict[str, int] = {}
-_good_hosts: set[str] = set()
+_good_hosts: dict[str, None] = {}
 # A target without these, of what llhttp lets pass, is in order as it stands. A line feed it takes for the end of a line
 # of HTTP/0.9, and goes on with what follows as with a field.
 _needs_a_look: Final = re.compile(r'["#%<>\\`{}\r\n]').search
@@ -115,7 +115,7 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
         fields.append((name, value))
         meaning = _meanings.get(name)
         if meaning is None:
-            meaning = _remember(name)
+            meaning = _find_meaning(name)
         if meaning == _HOST_FIELD:
             hosts += 1
             host = value
@@ -157,21 +157,17 @@ def _check_limits(text: str, lines: list[str], limits: HeadLimits) -> None:
             )
 
 
-def _remember(name: str) -> int:
+def _find_meaning(name: str) -> int:
     meaning = _MEANINGS.get(name.lower(), _UNDERSCORE if "_" in name else 0)
     if len(name) <= _LONGEST_KEPT:
-        if len(_meanings) >= _CACHE_SIZE:
-            _meanings.clear()
-        _meanings[name] = meaning
+        remember(_meanings, name, meaning)
     return meaning
 
 
 def _check_host(host: str) -> None:
     check_authority(host, "Host field")
     if len(host) <= _LONGEST_KEPT:
-        if len(_good_hosts) >= _CACHE_SIZE:
-            _good_hosts.clear()
-        _good_hosts.add(host)
+        remember(_good_hosts, host, None)
 
 
 def _set_framing(  # noqa: C901  # one pass, on the path of many requests

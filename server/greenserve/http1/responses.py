@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, cast
 
+from greenserve.caches import remember
 from greenserve.http1.app_heads import AppHead, check_head
-
-_CACHE_SIZE: Final = 1024
 
 # Staying open is the default of HTTP/1.1, closing that of 1.0 (RFC 9112 §9.3); the latter is told too, for plainness.
 _LAST_LINES: Final = {
@@ -66,9 +65,7 @@ def answer_head(
         return made[1]
     answer = _make_head(given, method, http11, keep_alive, length, date, server)
     if given.is_kept:
-        if len(_made) >= _CACHE_SIZE:
-            _made.clear()
-        _made[key] = (date, answer)
+        remember(_made, key, (date, answer))
         given.last = (date, length, method, http11, keep_alive, server, answer)
     return answer
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
 
+from greenserve import caches
 from greenserve.errors import AppError
 from greenserve.http1 import AppHead, app_heads, check_head
 
@@ -404,10 +405,10 @@ class TestMemory:
         assert _check(("A", _Equal("x\r\nInjected: 1"))) is known
 
     def test_is_bounded(self) -> None:
-        for number in range(app_heads._CACHE_SIZE + 10):
+        for number in range(caches.SIZE + 10):
             _check((f"X-{number}", str(number)), status=f"200 {number}")
-        assert len(app_heads._known) <= app_heads._CACHE_SIZE
-        assert len(app_heads._meanings) <= app_heads._CACHE_SIZE
+        assert len(app_heads._known) <= caches.SIZE
+        assert len(app_heads._meanings) <= caches.SIZE
 
     @pytest.mark.parametrize(
         "field",

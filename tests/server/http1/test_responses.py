@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
 
+from greenserve import caches
 from greenserve.errors import AppError
 from greenserve.http1 import AnswerHead, answer_head, check_head, encode_error, responses
 
@@ -192,9 +193,9 @@ class TestMemory:
             assert date.encode() in answer_head(given, "GET", True, True, 0, date, "").data
 
     def test_is_bounded(self) -> None:
-        for number in range(responses._CACHE_SIZE + 10):
+        for number in range(caches.SIZE + 10):
             _answer(length=number)
-        assert len(responses._made) <= responses._CACHE_SIZE
+        assert len(responses._made) <= caches.SIZE
 
     def test_what_hardly_repeats_is_not_kept(self) -> None:
         responses._made.clear()
