@@ -108,11 +108,11 @@ def encode_error(
     *,
     head_only: bool = False,
     extra: tuple[tuple[str, str], ...] = (),
-) -> bytes:
-    """A whole answer of the server's own, in plain text, after which the connection closes."""
+) -> tuple[bytes, bytes]:
+    """Head and content of an answer of the server's own, in plain text, after which the connection closes."""
     phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
     body = f"{status} {phrase}\n" + (f"{reason}\n" if reason else "")
     content = body.encode()
     given = check_head(f"{status} {phrase}", [("Content-Type", "text/plain; charset=utf-8"), *extra])
     head = answer_head(given, "GET", True, False, len(content), date, server)
-    return head.data if head_only else head.data + content
+    return head.data, b"" if head_only else content

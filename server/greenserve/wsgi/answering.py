@@ -218,12 +218,12 @@ class Answering:
         self.status = status
         service = self.service
         head_only = self.head.method == "HEAD"
-        data = encode_error(
+        head, content = encode_error(
             status, reason, service.date_line(), service.server_line, head_only=head_only, extra=extra
         )
-        self.bytes_sent = len(data) - data.index(b"\r\n\r\n") - 4
+        self.bytes_sent = len(content)
         try:
-            self.link.send(data)
+            self.link.send(head + content)
         except BaseException as error:  # client gone, or time run out a second time
             log.debug("%s %s: not answered %d: %r", self.head.method, self.head.target, status, error)
 
