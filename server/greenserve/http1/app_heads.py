@@ -45,66 +45,73 @@ _meanings: dict[str, int] = {}
 
 
 class AppHead:
-    """A head but for its framing, and what of it the framing has to know."""
+    """A response's head without its framing, and what of it the framing depends on."""
 
     __slots__ = ("connection", "data", "has_date", "has_server", "is_kept", "last", "length", "status")
 
     def __init__(self, status: int) -> None:
-        """The rest is _check's to set."""
+        """The fields are _take_fields' to set."""
         self.status = status
         self.data = b""  # the status line and the fields that are sent as they are
         self.length: int | None = None  # Content-Length, which is not among them
         self.connection: set[str] | None = None  # the options of Connection, which is not among them
         self.has_date = False
         self.has_server = False
-        self.is_kept = False  # whether the same object comes for the same head again
-        self.last: tuple[Any, ...] = (
-            None,
-        ) * 7  # responses.py's: what was made of it, behind what it was made for
+        self.is_kept = False  # whether it may be remembered: small, and made of exact strings
+        # What responses.py has completed it for last, and what came of it: in one, as OS threads may share a head.
+        self.last: tuple[tuple[object, ...], Any] = (), None
 
 
-_known: dict[tuple[str, tuple[tuple[str, str], ...]], AppHead] = {}
-_last: tuple[object, tuple[Any, ...], AppHead] = (object(), (), AppHead(0))  # what no app can give
+class HeadCache:
+    """Heads that were checked before: an app has few kinds of answers, so most heads of a second are among them."""
+
+    __slots__ = ("_heads", "_last")
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], AppHead] = {}
+        # The latest, in front of the table: where an app writes constants it is found to be the same without a hash.
+        self._last: tuple[object, tuple[Any, ...], AppHead] = object(), (), AppHead(0)  # what no app can give
+
+    def check(self, status: str, fields: list[tuple[str, str]]) -> AppHead:
+        """Check what start_response was given (PEP 3333). Raises AppError for anything that cannot be sent as it is."""
+        given = tuple(fields) if type(fields) is list else _copy(fields)
+        last_status, last_given, last = self._last
+        if status is last_status and given == last_given:
+            return last
+        try:
+            head = self._heads.get((status, given))
+        except TypeError:
+            head = None  # something in it is no (str, str), which _check_head refuses or makes plain
+        if head is None:
+            head = _check_head(status, given)
+            if head.is_kept:
+                remember(self._heads, (status, given), head)
+        else:
+            self._last = status, given, head
+        return head
 
 
-def check_head(status: str, fields: list[tuple[str, str]]) -> AppHead:
-    """Take what was given to start_response (PEP 3333). Raises AppError for anything that cannot be sent as it is."""
-    global _last
-    given = tuple(fields) if type(fields) is list else _copy(fields)
-    # An app has few kinds of answers: most heads of a second have been checked before, and where they are written as
-    # constants the one before is seen to be the same without a hash.
-    last_status, last_given, last = _last
-    if status is last_status and given == last_given:
-        return last
-    try:
-        known = _known.get((status, given))
-    except TypeError:
-        known = None  # something in it is no (str, str): see below
-    if known is None:
-        return _check_new(status, given)
-    _last = status, given, known
-    return known
+check_head: Final = HeadCache().check
 
 
-def _check_new(status: str, given: tuple[Any, ...]) -> AppHead:
+def _check_head(status: str, given: tuple[Any, ...]) -> AppHead:
     plain_status = _exact(status, "status")
     if not _STATUS.fullmatch(plain_status):
         raise AppError(
             f"status {plain_status!r:.100} is not of the form '200 OK', with a code from 200 to 999 (PEP 3333)"
         )
     head = AppHead(int(plain_status[:3]))
-    is_plain, dropped = _check(head, f"HTTP/1.1 {plain_status}\r\n", given)
-    # Only what holds exact strings: others may change what they are equal to.
-    if is_plain and type(status) is str and len(head.data) + dropped <= _LONGEST_KEPT:
-        head.is_kept = True
-        remember(_known, (status, given), head)
+    is_plain, dropped = _take_fields(head, f"HTTP/1.1 {plain_status}\r\n", given)
+    # A str with methods of its own may change what it is equal to.
+    head.is_kept = is_plain and type(status) is str and len(head.data) + dropped <= _LONGEST_KEPT
     return head
 
 
 def check_fields(start_line: str, fields: list[tuple[str, str]]) -> AppHead:
     """Take the fields of an interim answer, whose status is not the app's. Raises AppError as check_head does."""
     head = AppHead(0)
-    _check(head, start_line, _copy(fields))
+    _take_fields(head, start_line, _copy(fields))
     return head
 
 
@@ -117,14 +124,14 @@ def _copy(fields: Any) -> tuple[Any, ...]:
     return tuple(fields)
 
 
-def _check(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool, int]:
+def _take_fields(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool, int]:
     """Fill `head`; whether all of `given` is of the exact types, and how many characters don't go into its data."""
     text = start_line
     lines = 1
     dropped = 0
     for field in given:
         if type(field) is not tuple or len(field) != 2 or not type(field[0]) is type(field[1]) is str:
-            _check(head, start_line, tuple(map(_exact_pair, given)))
+            _take_fields(head, start_line, tuple(map(_exact_pair, given)))
             return False, 0
         name, value = field
         meaning = _meanings.get(name)

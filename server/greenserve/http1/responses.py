@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 
-from greenserve.caches import remember
 from greenserve.http1.app_heads import AppHead, check_head
 
 # Staying open is the default of HTTP/1.1, closing that of 1.0 (RFC 9112 §9.3); the latter is told too, for plainness.
@@ -35,10 +34,6 @@ class AnswerHead:
     keep_alive: bool
 
 
-# By all that goes in but the date, which is beside. An AppHead is looked up by what it is, not by what it holds.
-_made: dict[tuple[AppHead, int | None, str, bool, bool, str], tuple[str, AnswerHead]] = {}
-
-
 def answer_head(
     given: AppHead, method: str, http11: bool, keep_alive: bool, length: int | None, date: str, server: str
 ) -> AnswerHead:
@@ -47,26 +42,13 @@ def answer_head(
     `length` is the content's where it is known already. `date` and `server` are whole lines, used unless the
     app sent its own.
     """
-    # Mostly it is the one before: comparing costs half of what a look into the table does.
-    for_date, for_length, for_method, for_http11, for_keep_alive, for_server, answer = given.last
-    if (
-        for_date is date
-        and for_length == length
-        and for_method == method
-        and for_http11 is http11
-        and for_keep_alive is keep_alive
-        and for_server is server
-    ):
-        return cast(AnswerHead, answer)
-    key = (given, length, method, http11, keep_alive, server)
-    made = _made.get(key)
-    if made is not None and made[0] == date:
-        given.last = (date, length, method, http11, keep_alive, server, made[1])
-        return made[1]
-    answer = _make_head(given, method, http11, keep_alive, length, date, server)
-    if given.is_kept:
-        remember(_made, key, (date, answer))
-        given.last = (date, length, method, http11, keep_alive, server, answer)
+    # Most requests want what the one before has wanted.
+    wanted = date, length, method, http11, keep_alive, server
+    answer: AnswerHead
+    last_wanted, answer = given.last
+    if wanted != last_wanted:
+        answer = _make_head(given, method, http11, keep_alive, length, date, server)
+        given.last = wanted, answer
     return answer
 
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
 
-from greenserve import caches
 from greenserve.errors import AppError
-from greenserve.http1 import AnswerHead, answer_head, check_head, encode_error, responses
+from greenserve.http1 import AnswerHead, answer_head, check_head, encode_error
 
 _DATE = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 _SERVER = "Server: greenserve\r\n"
@@ -190,15 +189,18 @@ class TestMemory:
         for date in ("Date: 1\r\n", "Date: 2\r\n", "Date: 1\r\n"):
             assert date.encode() in answer_head(given, "GET", True, True, 0, date, "").data
 
-    def test_is_bounded(self) -> None:
-        for number in range(caches.SIZE + 10):
-            _answer(length=number)
-        assert len(responses._made) <= caches.SIZE
+    def test_of_one_head_the_last_is_remembered_alone(self) -> None:
+        given = check_head("200 OK", [])
 
-    def test_what_hardly_repeats_is_not_kept(self) -> None:
-        responses._made.clear()
-        _answer("200 OK", ("A", "b" * 2000))
-        assert not responses._made
+        def answer(length: int) -> AnswerHead:
+            return answer_head(given, "GET", True, True, length, _DATE, "")
+
+        first = answer(1)
+        assert answer(1) is first
+        second = answer(2)
+        assert answer(2) is second
+        assert answer(1) is not first
+        assert answer(1) == first
 
 
 _TEXT = st.text(st.characters(max_codepoint=300), max_size=6) | st.sampled_from(
