@@ -51,12 +51,8 @@ def read_whole_head(data: bytes, limits: HeadLimits) -> tuple[RequestHead, bytes
         HttpRequestParser(_NO_CALLBACKS).feed_data(raw)
     except HttpParserUpgrade:
         pass  # llhttp's word for: the head is over, another protocol may follow. That is for the app to say.
-    except HttpParserError as error:
-        method = raw.partition(b" ")[0]
-        if _is_unknown(method):
-            _check(HttpRequestParser(_NO_CALLBACKS), b"GET" + raw[len(method) :], raw)
-        else:
-            _judge(error, raw)
+    except HttpParserError:
+        _check(HttpRequestParser(_NO_CALLBACKS), _shown(raw), raw)  # it may be in order all the same
     return make_head(raw.decode("latin-1"), limits), rest
 
 
@@ -135,32 +131,38 @@ class HeadReader:
         if not space:
             return
         self._parser = HttpRequestParser(_NO_CALLBACKS)
-        shown = b"GET" if _is_unknown(method) else method
-        _check(self._parser, shown + raw[len(method) : end], raw)
+        _check(self._parser, _shown(bytes(raw[:end])), raw)
 
 
 def _check(parser: HttpRequestParser, shown: bytes | bytearray, raw: bytes | bytearray) -> None:
-    """Have `parser` look at some more of `raw`."""
+    """Have `parser` look at some more of `raw`. Raises ProtocolError, unless what it refuses is in order."""
+    error = _feed(parser, shown)
+    if error is None:
+        return
+    # Whitespace around a value is none of it (RFC 9110 §5.5), but behind `chunked` llhttp takes spaces only, no tab. It
+    # says so at the head's end, so the whole head is here and is looked at once more, without it.
+    text, count = _SPACE_BEHIND_CODING.subn(rb"\1", raw)
+    if count and text.endswith(_HEAD_END):
+        error = _feed(HttpRequestParser(_NO_CALLBACKS), _shown(text))
+    if error is not None:
+        raise _explain(error, text)
+
+
+def _feed(parser: HttpRequestParser, shown: bytes | bytearray) -> HttpParserError | None:
+    """What llhttp has against it, None if nothing."""
     try:
         parser.feed_data(shown)
     except HttpParserUpgrade:
         pass  # as above
     except HttpParserError as error:
-        _judge(error, bytes(raw))
+        return error
+    return None
 
 
-def _judge(error: HttpParserError, raw: bytes) -> None:
-    """Raise what llhttp's error means, unless it has refused what is in order: a tab behind `chunked`.
-
-    Whitespace around a value is none of it (RFC 9110 §5.5), but llhttp takes only spaces there. It says so at the
-    head's end, so the whole head is here and is looked at once more, without it.
-    """
+def _shown(raw: bytes) -> bytes:
+    """What llhttp is shown of a head: GET in place of a method that it does not know."""
     method = raw.partition(b" ")[0]
-    trimmed, count = _SPACE_BEHIND_CODING.subn(rb"\1", raw)
-    if not count or raw[-4:] != _HEAD_END:
-        raise _explain(error, raw) from None
-    shown = b"GET" + trimmed[len(method) :] if _is_unknown(method) else trimmed
-    _check(HttpRequestParser(_NO_CALLBACKS), shown, trimmed)
+    return b"GET" + raw[len(method) :] if _is_unknown(method) else raw
 
 
 def _is_unknown(method: bytes | bytearray) -> bool:
