@@ -356,7 +356,7 @@ class Connection(Upgrading):
         exchange = self._exchange
         if exchange is None:
             return self.state in _MAY_ASK
-        return exchange.answer is not None and exchange.keep_alive
+        return exchange.has_begun and exchange.keep_alive
 
     def drain(self) -> None:
         """The server stops: close unless a request is under way, or about to come. Switches: never."""

@@ -58,7 +58,7 @@ class Refusal:
                 answer_head(given, "GET", True, False, len(content), line, service.server_line).data + content
             )
         head_only = self._head is not None and self._head.method == "HEAD"
-        data = encode_error(
+        head, content = encode_error(
             self.status,
             self._error.reason,
             service.date_line(),
@@ -66,8 +66,8 @@ class Refusal:
             head_only=head_only,
             extra=extra,
         )
-        self.bytes_sent = len(data) - data.index(b"\r\n\r\n") - 4
-        return data
+        self.bytes_sent = len(content)
+        return head + content
 
     @property
     def status(self) -> int:

@@ -1,4 +1,4 @@
-"""answering: one head and no second, the length kept or the connection closed, nothing after the end."""
+"""response: one head and no second, the length kept or the connection closed, nothing after the end."""
 
 from __future__ import annotations
 
