@@ -9,7 +9,6 @@ Invariant: log() raises nothing and never switches: a log can lose lines, not ha
 
 from __future__ import annotations
 
-from greenserve.config import Config
 from greenserve.logs.atoms import Exchange
 from greenserve.logs.error_log import error_log, open_log_file
 from greenserve.logs.files import LogFile
@@ -53,12 +52,15 @@ class AccessLog:
         self._file.close()
 
 
-def open_access_log(config: Config) -> AccessLog | None:
-    """Open the access log that the settings ask for: None for `off`, ConfigError where it can't be."""
-    if config.access_logfile == "off":
+def open_access_log(place: str, line_format: str) -> AccessLog | None:
+    """Open the access log at `place`, a path or `-` for stdout; None for `off`.
+
+    `line_format` as compile_format takes it. Raises ConfigError for a file that can't be opened.
+    """
+    if place == "off":
         return None
-    file = open_log_file(config.access_logfile, "access_logfile", "stdout", _warn)
-    return AccessLog(file, compile_format(config.access_log_format))
+    file = open_log_file(place, "access_logfile", "stdout", _warn)
+    return AccessLog(file, compile_format(line_format))
 
 
 def _warn(message: str) -> None:

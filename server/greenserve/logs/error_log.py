@@ -18,7 +18,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO, cast
 
-from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.logs.files import LogFile
 from greenserve.logs.times import local_time
@@ -122,10 +121,13 @@ class _TextStream(io.TextIOBase):
             self.write("\n")
 
 
-def open_error_log(config: Config) -> ErrorLog:
-    """Send `greenserve.error` to `error_logfile`; raise ConfigError where that can't be opened."""
-    file = open_log_file(config.error_logfile, "error_logfile", "stderr", _tell)
-    return ErrorLog(file, logging.getLevelNamesMapping()[config.log_level.upper()])
+def open_error_log(place: str, level: str) -> ErrorLog:
+    """Send `greenserve.error` to `place`, a path or `-` for stderr, from `level` up (`info`).
+
+    Raises ConfigError for a file that can't be opened.
+    """
+    file = open_log_file(place, "error_logfile", "stderr", _tell)
+    return ErrorLog(file, logging.getLevelNamesMapping()[level.upper()])
 
 
 def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[str], None]) -> LogFile:

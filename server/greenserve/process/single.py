@@ -48,7 +48,7 @@ def run(
             "run() takes the signals, so it belongs into the main thread; elsewhere use serve()"
         )
     with contextlib.ExitStack() as stack:
-        error_log = stack.enter_context(open_error_log(config))
+        error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
         hub = get_hub()
         if config.hub not in ("auto", hub.poller.name):
             hub = use_hub(config.hub)

@@ -154,7 +154,7 @@ class Server:
             self._tls = tls = open_tls(self.config, self._ssl_context)
             if tls is not None:
                 self.service.sendfile = False
-            self.access_log = open_access_log(self.config)
+            self.access_log = open_access_log(config.access_logfile, config.access_log_format)
             for sock in self._listening_sockets():
                 self.listeners.append(self._listener(sock, tls, self.dispatcher.submit))
                 if self._sockets:
