@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 
 from greenserve.config import SETTINGS, load_config
 from greenserve.config.show import show_config
+from greenserve.config.unknown_names import closest
 from greenserve.config.values.binds import parse_bind
-from greenserve.config.values.registry import Given, Setting, closest
+from greenserve.config.values.registry import Given, Setting
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process

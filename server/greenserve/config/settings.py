@@ -13,8 +13,9 @@ bytes, and no two settings contradict each other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 from greenserve.config.groups.encryption import TLSSettings
@@ -23,12 +24,12 @@ from greenserve.config.groups.listening import ListeningSettings
 from greenserve.config.groups.proxies import ProxySettings
 from greenserve.config.groups.running import RunningSettings
 from greenserve.config.groups.websockets import WebSocketSettings
+from greenserve.config.unknown_names import refuse_unknown, refuse_unknown_variables
 from greenserve.config.values.binds import BindAddress, parse_bind
-from greenserve.config.values.registry import Given, Setting, choose, environment, refuse_unknown, settings_of
-from greenserve.config.variables import refuse_unknown_variables
+from greenserve.config.values.registry import Given, Layer, Setting, choose, environment, settings_of
 from greenserve.errors import ConfigError
 
-__all__ = ["SETTINGS", "Config", "check_together"]
+__all__ = ["SETTINGS", "Config"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +39,11 @@ class Config(
     """All settings of one server. `Config(pool=8)` takes native values or their text forms."""
 
     def __post_init__(self) -> None:
-        """Normalise every value and refuse what can't be used."""
-        for one in fields(self):
-            given = getattr(self, one.name)
-            # Frozen for everyone else: this is still construction.
-            object.__setattr__(self, one.name, SETTINGS[one.name].parse(given, f"keyword {one.name}"))
-        check_together({one.name: getattr(self, one.name) for one in fields(self)}, {})
+        """Parse every value, and raise ConfigError for one that can't be used."""
+        for name, entry in SETTINGS.items():
+            # The class is frozen, but this is still construction.
+            object.__setattr__(self, name, entry.parse(getattr(self, name), f"keyword {name}"))
+        _check_together(vars(self), {})
 
     @classmethod
     def from_settings(cls, environ: Mapping[str, str] | None = None, /, **given: Any) -> Self:
@@ -58,22 +58,34 @@ class Config(
         _set_bind(given)
         refuse_unknown(given, SETTINGS, "keyword")
         refuse_unknown_variables(environ, SETTINGS)
-        layers = [
-            {name: Given(value, f"keyword {name}") for name, value in given.items()},
-            environment(SETTINGS.values(), environ),
-            {s.name: Given(s.embedded, "default") for s in SETTINGS.values()},
-        ]
-        chosen = list(choose(SETTINGS, layers))
-        values = {name: value for name, value, _ in chosen}
-        check_together(values, {name: origin for name, _, origin in chosen})
-        return cls(**values)
+        config, _ = cls.from_layers(
+            [
+                {name: Given(value, f"keyword {name}") for name, value in given.items()},
+                environment(SETTINGS.values(), environ),
+                {s.name: Given(s.embedded, "default") for s in SETTINGS.values()},
+            ]
+        )
+        return config
 
-    @property
+    @classmethod
+    def from_layers(cls, layers: Iterable[Layer]) -> tuple[Self, dict[str, str]]:
+        """Build the Config of several sources, the strongest first; with it, the source of each value.
+
+        Raises ConfigError for a bad value, and for two values that contradict each other.
+        """
+        chosen = list(choose(SETTINGS, layers))
+        origins = {name: origin for name, _, origin in chosen}
+        config = object.__new__(cls)  # __init__ would parse the values a second time
+        vars(config).update((name, value) for name, value, _ in chosen)
+        _check_together(vars(config), origins)
+        return config, origins
+
+    @cached_property
     def addresses(self) -> tuple[BindAddress, ...]:
         """`bind`, parsed."""
         return tuple(parse_bind(text) for text in self.bind)
 
-    @property
+    @cached_property
     def redirect_addresses(self) -> tuple[BindAddress, ...]:
         """`redirect_bind`, parsed."""
         return tuple(parse_bind(text) for text in self.redirect_bind)
@@ -114,7 +126,7 @@ def _joined(host: object, port: object) -> str:
 SETTINGS: Mapping[str, Setting] = settings_of(Config)
 
 
-def check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+def _check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
     """Raise ConfigError, naming both, where two settings contradict each other."""
     for name, other, why in _contradictions(values):
         shown = [

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from greenserve.config.python_files import refuse_python
-from greenserve.config.settings import SETTINGS, Config, check_together
+from greenserve.config.settings import SETTINGS, Config
+from greenserve.config.unknown_names import APP, refuse_unknown, refuse_unknown_variables
 from greenserve.config.values.kinds import text
-from greenserve.config.values.registry import Given, choose, environment, refuse_unknown
-from greenserve.config.variables import APP, refuse_unknown_variables
+from greenserve.config.values.registry import Given, environment
 from greenserve.errors import ConfigError
 
 __all__ = ["Loaded", "load_config"]
@@ -57,14 +57,11 @@ def load_config(
         variables["app"] = Given(environ[APP], f"env {APP}")
     path, table = _read_file(Path(folder), None if file is None else Path(file))
     layers = [flags or {}, variables, table, _of_others(environ)]
-    chosen = list(choose(SETTINGS, layers))
-    values = {name: value for name, value, _ in chosen}
-    origins = {name: origin for name, _, origin in chosen}
-    check_together(values, origins)
+    config, origins = Config.from_layers(layers)
     app = next((layer["app"] for layer in layers if "app" in layer), None)
     if app is not None:
         _check_app(app)
-    return Loaded(Config(**values), origins, path, app)
+    return Loaded(config, origins, path, app)
 
 
 def _check_app(app: Given) -> None:

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from greenserve.config import SETTINGS, Config, parse_bind
+from greenserve.config import SETTINGS, Config, load_config, parse_bind
+from greenserve.config.values.registry import Setting
 from greenserve.errors import ConfigError
 
 NAMES = list(SETTINGS)
@@ -65,6 +66,28 @@ def test_a_config_is_frozen() -> None:
 def test_addresses_are_the_parsed_binds() -> None:
     config = Config(bind=("127.0.0.1:0", "unix:/x"))
     assert config.addresses == (parse_bind("127.0.0.1:0"), parse_bind("unix:/x"))
+    assert config.addresses is config.addresses
+    assert config == Config(bind=("127.0.0.1:0", "unix:/x"))
+
+
+def test_each_value_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    parse = Setting.parse
+    monkeypatch.setattr(
+        Setting, "parse", lambda self, *args: (parsed.append(self.name), parse(self, *args))[1]
+    )
+    for make in (
+        lambda: Config.from_settings({}, pool=3),
+        lambda: Config(pool=3),
+        lambda: load_config(environ={}),
+    ):
+        parsed.clear()
+        make()
+        assert parsed == NAMES
+
+
+def test_it_is_the_same_however_it_is_made() -> None:
+    assert Config.from_settings({}, pool="3", access_logfile="-") == Config(pool=3)
 
 
 def test_embedded_keywords_beat_the_environment_which_beats_the_embedded_default() -> None:

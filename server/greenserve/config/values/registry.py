@@ -10,16 +10,14 @@ source and what is allowed, on one line.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from greenserve.config.foreign import advice
 from greenserve.config.values.kinds import Kind
 from greenserve.errors import ConfigError
 
-__all__ = ["Given", "Setting", "choose", "closest", "environment", "refuse_unknown", "setting", "settings_of"]
+__all__ = ["Given", "Layer", "Setting", "choose", "environment", "setting", "settings_of"]
 
 ENV_PREFIX = "GREENSERVE_"
 _SHOWN = 100  # characters of a bad value that an error repeats
@@ -108,25 +106,6 @@ def settings_of(config: type[Any]) -> dict[str, Setting]:
 def environment(settings: Iterable[Setting], environ: Mapping[str, str]) -> dict[str, Given]:
     """Make a layer of the `GREENSERVE_…` variables; an empty one counts as not set."""
     return {s.name: Given(environ[s.env], f"env {s.env}") for s in settings if environ.get(s.env)}
-
-
-def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Raise ConfigError for the first name that is no setting, with the closest that is."""
-    known = list(known)
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"unknown setting {name} ({where}){closest(name.replace('-', '_'), known)}")
-
-
-def closest(name: str, known: Iterable[str], spell: Callable[[str], str] = str, prefix: str = "") -> str:
-    """Give the end of an "unknown …" line: what to do where another server calls a setting so, else the closest name.
-
-    `known` are the names as the reader would write them, but for `prefix`; `spell` writes that of a setting so.
-    """
-    if helpful := advice(name.lstrip("-"), spell):
-        return f": {helpful}"
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {prefix}{close[0]}?" if close else "; greenserve --help lists all"
 
 
 def choose(settings: Mapping[str, Setting], layers: Iterable[Layer]) -> Iterator[tuple[str, Any, str]]:
