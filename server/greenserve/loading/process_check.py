@@ -9,13 +9,14 @@ import sys
 
 from greenserve.errors import ConfigError
 from greenserve.logs.error_log import error_log
+from greenserve.logs.throttled import Once
 from greenserve_hub.errors import HubError
 from greenserve_hub.patching.monkey import lost_modules
 from greenserve_hub.patching.other_runtimes import refuse_others
 
 __all__ = ["check_process"]
 
-_told: set[str] = set()
+_once = Once(20)
 
 
 def check_process() -> None:
@@ -39,6 +40,5 @@ def check_process() -> None:
 
 
 def _warn(text: str) -> None:
-    if text not in _told:
-        _told.add(text)
+    if _once.admit(text):
         error_log.warning(text)

@@ -20,6 +20,7 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from greenserve.config import Config
+from greenserve.logs.throttled import Throttle
 from greenserve.net.serving.rejected import TurnedAway
 from greenserve.proxies import Trust
 from greenserve_hub.loop.hub import Hub
@@ -51,7 +52,7 @@ class Admission:
         self._counts: dict[str | bytes, int] = {}
         self._idle: deque[tuple[float, Connection]] = deque()
         self._search_from = 0.0
-        self._told: dict[str, tuple[float, int]] = {}  # when, and how many were turned away since
+        self._throttle = Throttle(hub.clock, _TOLD_AGAIN, _TOLD_OF)
 
     # For listeners -----------------------------------------------------------------------------------------
 
@@ -137,16 +138,10 @@ class Admission:
 
     def _tell(self, address: str, what: str) -> None:
         """Log a line, if this was not told a moment ago."""
-        now = self._hub.now
-        since, count = self._told.get(address, (-_TOLD_AGAIN, 0))
-        if now - since < _TOLD_AGAIN:
-            self._told[address] = since, count + 1
-            return
-        if len(self._told) >= _TOLD_OF:
-            self._told.clear()
-        self._told[address] = now, 0
-        before = f", and so were {count} others in the last minutes" if count else ""
-        log.warning("%s: the next is turned away with 503%s", what, before)
+        count = self._throttle.admit(address)
+        if count is not None:
+            before = f", and so were {count} others in the last minutes" if count else ""
+            log.warning("%s: the next is turned away with 503%s", what, before)
 
 
 def _key(peer: str) -> str | bytes:
