@@ -212,7 +212,7 @@ def test_the_servers_exit_code_is_the_commands(
         (["runserver", "a"], "one app at a time, not runserver and a; there is no subcommand: greenserve a"),
         (
             ["-c", "gunicorn.conf.py", "a:b"],
-            "--config gunicorn.conf.py: that is Python, and greenserve reads TOML",
+            "--config gunicorn.conf.py: this is Python, and greenserve reads TOML",
         ),
         (["--head", "3", "a:b"], "unknown flag --head"),  # no abbreviations: they break with new flags
         (["a:b", "--pool"], "argument --pool: expected one argument"),
@@ -221,7 +221,7 @@ def test_the_servers_exit_code_is_the_commands(
         (["--head-timeout", "-5", "a:b"], "head_timeout = '-5' (flag --head-timeout): not a duration"),
         (
             ["-b", "localhost", "a:b"],
-            "bind = ['localhost'] (flag -b): 'localhost': a port is missing; allowed: HOST:PORT",
+            "bind = ['localhost'] (flag -b): 'localhost': the port is missing; allowed: HOST:PORT",
         ),
         (
             ["--access-log-format", "%Z", "a:b"],

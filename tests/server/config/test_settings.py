@@ -120,7 +120,7 @@ def test_a_backdoor_that_others_can_reach_is_asked_for_twice(place: str) -> None
         Config.from_settings({}, backdoor=place)
     assert str(caught.value) == (
         f"backdoor = {place} (keyword backdoor) contradicts backdoor_allow_remote = false (default): it would give "
-        "this process to whoever can reach that address: take unix:PATH or 127.0.0.1:PORT, or allow both"
+        "this process to everyone who can reach that address: use unix:PATH or 127.0.0.1:PORT, or set both"
     )
     assert Config.from_settings({}, backdoor=place, backdoor_allow_remote=True).backdoor == place
 
@@ -151,12 +151,12 @@ def test_a_part_of_the_head_is_not_longer_than_the_whole(part: str) -> None:
         (
             {"certfile": ["a", "b"], "keyfile": "k"},
             "keyfile = k .*contradicts certfile = a,b",
-            "or none where",
+            "or none if",
         ),
         (
             {"certfile": "a", "client_cert": "required"},
             "client_cert .*contradicts ca_certs",
-            "which authorities",
+            "name the authorities",
         ),
         (
             {"certfile": "a", "ca_certs": "c"},
@@ -166,7 +166,7 @@ def test_a_part_of_the_head_is_not_longer_than_the_whole(part: str) -> None:
         (
             {"certfile": "a", "bind": ":1", "redirect_bind": ":1"},
             "redirect_bind .*contradicts bind",
-            "a port each",
+            "its own port",
         ),
     ],
 )
