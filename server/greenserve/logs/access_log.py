@@ -1,10 +1,9 @@
 """The access log: one line for each request that was answered.
 
-The server calls `log` once the answer is out, from the request's green thread. The standard `logging`
-is not used here: it costs more than the rest of a small request's log line. What a line looks like
-is access_format's business, where it goes is log_file's.
+The server calls `log` when the response is out, from the request's green thread. The standard `logging` is not used: it
+costs more than all else that a log line takes. formats.py makes a line, files.py writes it.
 
-Invariant: log() raises nothing and never switches: a log can lose lines, not harm a request.
+Invariant: log() raises nothing and never switches. A log may lose lines; it must not harm a request.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ class AccessLog:
     """An open access log."""
 
     def __init__(self, file: LogFile, write_line: Format) -> None:
-        """Take where the lines go and the compiled format."""
+        """`file` takes the lines, `write_line` makes them."""
         self._file = file
         self._line = write_line
         self._broken = 0
@@ -31,24 +30,24 @@ class AccessLog:
         try:
             line = f"{self._line(x)}\n".encode("utf-8", "backslashreplace")
         except Exception:
-            # Only what an app puts into environ can do this: an object whose str() fails.
+            # Only a value that the app has put into environ can cause this: its str() fails.
             self._broken += 1
             if self._broken == 1:
-                error_log.warning("access log: a line can't be formatted", exc_info=True)
+                error_log.warning("access log: line lost, it can't be formatted; said once", exc_info=True)
             return
         self._file.write(line)
 
     @property
     def lost(self) -> int:
-        """Lines that could not be written since it was opened."""
+        """The number of lines that were lost since the log was opened."""
         return self._file.lost + self._broken
 
     def reopen(self) -> None:
-        """Open the file anew, after logrotate moved it."""
+        """Open the file again, after logrotate has moved it."""
         self._file.reopen()
 
     def close(self) -> None:
-        """Close the file; later lines vanish. Safe to call twice."""
+        """Close the file; later lines are dropped. May be called twice."""
         self._file.close()
 
 

@@ -1,10 +1,10 @@
-"""The atoms of the access log: what one exchange looks like, and one function for each letter.
+"""The atoms of the access log: one function for each letter of a format.
 
-Apache's letters and gunicorn's mostly agree; where they don't (`a`, `f`, `p`, `q`), each spelling
-keeps its own. Called by logs/formats.py, which builds a line out of them. Nothing here writes.
+Most of Apache's and gunicorn's letters agree; each spelling keeps its own meaning of those that don't (`a`, `f`, `p`,
+`q`). Called by formats.py, which builds a line of them. Nothing here writes.
 
-Invariant: whatever a client sends, an atom holds no control character, no bare quote and nothing
-outside ASCII that came from it, so a client can't forge a line or a field.
+Invariant: an atom made of a client's data holds no control character, no bare quote and nothing outside ASCII, so a
+client can't forge a line or a field.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class Exchange(Protocol):
 Atom = Callable[[Exchange], object]
 
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
-_UNSAFE_BARE = re.compile(r"[^!#-\[\]-~]")  # the space too: outside of quotes it ends a field
+_UNSAFE_BARE = re.compile(r"[^!#-\[\]-~]")  # the space too: outside quotes it ends a field
 
 
 def escape(text: str) -> str:
-    """Write what could break a line or a quoted field as \\", \\\\, \\xHH or \\uHHHH."""
+    """Escape the characters that could break a line or a quoted field, as \\", \\\\, \\xHH or \\uHHHH."""
     return _UNSAFE.sub(_escaped, text) if _UNSAFE.search(text) else text
 
 
@@ -165,7 +165,7 @@ def _dash(_: Exchange) -> str:
 
 
 def _pid(_: Exchange) -> int:
-    return os.getpid()  # asked each time: a log opened before a fork serves the child too
+    return os.getpid()  # not cached: a log opened before a fork serves the child too
 
 
 def _pid_marked(_: Exchange) -> str:

@@ -1,8 +1,8 @@
 """The formats of the access log: `combined`, `json` and Apache's atoms, each compiled once.
 
-`compile_format` turns a format into one function from a finished exchange to a line. Both spellings
-of atoms are read: Apache's (`%h`, `%{Referer}i`) and gunicorn's (`%(h)s`, `%({referer}i)s`). Called
-by the registry, to judge a setting, and by logs/access_log.py. It opens and writes nothing.
+`compile_format` turns a format into one function from a finished exchange to a line. It reads both spellings of atoms:
+Apache's (`%h`, `%{Referer}i`) and gunicorn's (`%(h)s`, `%({referer}i)s`). Called by the configuration, to check the
+setting, and by access_log.py. It opens and writes nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 
 
 def compile_format(text: str) -> Format:
-    """Give the function that writes one line (without its newline); ValueError where it can't be."""
+    """Return the function that makes a line, without its newline. Raises ValueError for a bad format."""
     if text == "json":
         return _json
     if text == "combined":
         text = _COMBINED
     elif "%" not in text:
-        raise ValueError("it has no atom")
+        raise ValueError("no atom in it")
     template: list[str] = []
     atoms: list[Atom] = []
     end = 0
@@ -51,7 +51,7 @@ def compile_format(text: str) -> Format:
 
 
 def _with_counts(write: Format) -> Format:
-    """`combined` has no atom for what an upgraded connection has done: it stands at the end of the line of one."""
+    """Append seconds, messages and bytes to the line of an upgraded connection: `combined` has no atoms for them."""
 
     def write_all(x: Exchange) -> str:
         line = write(x)
@@ -74,7 +74,7 @@ _TOKEN = re.compile(
 
 def _literal(text: str) -> str:
     if "%" in text:
-        raise ValueError(f"{text[text.index('%') :][:20]!r} is no atom; a plain % is written %%")
+        raise ValueError(f"{text[text.index('%') :][:20]!r} is not an atom; a plain % is written %%")
     if not text.isprintable() and any(c != "\t" and not c.isprintable() for c in text):
         raise ValueError("a line can't hold control characters")
     return text
@@ -103,7 +103,7 @@ def _json(x: Exchange) -> str:
     environ = x.environ or {}
     clock = local_time(x.began)
     milliseconds = int(x.began % 1 * 1000)
-    zone = f"{clock.zone[:3]}:{clock.zone[3:]}"  # RFC 3339 wants the colon
+    zone = f"{clock.zone[:3]}:{clock.zone[3:]}"  # RFC 3339 requires the colon
     user = environ.get("REMOTE_USER")
     return _encode(
         {

@@ -79,7 +79,7 @@ def test_a_full_disk_is_warned_about_once_and_harms_nobody(caplog: pytest.LogCap
         log.log(exchange())
     assert log.lost == 5
     assert [record.getMessage() for record in caplog.records] == [
-        "access log: /dev/full: lines of this log are being lost: No space left on device"
+        "access log: /dev/full: log lines are being lost: No space left on device"
     ]
     assert caplog.records[0].name == "greenserve.error"
     log.close()

@@ -137,7 +137,7 @@ class TestWhenItCannotBeWritten:
         kept, told = (tmp_path / "e.log").read_text().splitlines()
         assert kept.endswith("info: kept")
         # Two lines, one of an app, and the one that would have told of it.
-        assert told.endswith("this log works again, 4 lines were lost")
+        assert told.endswith("logging works again, 4 lines were lost")
 
     def test_a_reopening_that_fails_is_told_in_the_old_file(self, tmp_path: Path) -> None:
         folder = tmp_path / "logs"
@@ -145,7 +145,7 @@ class TestWhenItCannotBeWritten:
         with opened(folder / "e.log") as log:
             folder.rename(tmp_path / "moved")
             log.reopen()
-        assert "can't be reopened, the old file stays" in (tmp_path / "moved" / "e.log").read_text()
+        assert "can't be reopened, keeping the old file" in (tmp_path / "moved" / "e.log").read_text()
 
     def test_apps_write_to_a_stderr_that_nobody_reads_without_standing_still(
         self, monkeypatch: pytest.MonkeyPatch
