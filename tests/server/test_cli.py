@@ -160,7 +160,7 @@ def test_the_app_may_stand_in_the_file_or_a_variable(
     (folder / "greenserve.toml").write_text('app = "gs_cli_app:app"\npool = 3\n')
     assert main([]) == 0
     assert main(["--check-config"]) == 0
-    assert "gs_cli_app:app are fine" in capsys.readouterr().out
+    assert "gs_cli_app:app are valid" in capsys.readouterr().out
     monkeypatch.setenv("GREENSERVE_APP", "gs_cli_none:app")
     assert main([]) == 3
     assert main(["gs_cli_app"]) == 0
@@ -298,7 +298,7 @@ def test_check_config_imports_the_app_and_serves_nothing(
     served: list[tuple[Any, Config]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--check-config", "gs_cli_app:app"]) == 0
-    assert capsys.readouterr().out == "greenserve: the configuration and gs_cli_app:app are fine\n"
+    assert capsys.readouterr().out == "greenserve: the configuration and gs_cli_app:app are valid\n"
     assert main(["--check-config", "gs_cli_app:ap"]) == 3
     assert main(["--check-config", "--pool=0", "gs_cli_app:app"]) == 2
     assert main(["--check-config"]) == 2
