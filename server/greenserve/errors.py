@@ -1,7 +1,7 @@
 """The server's errors, as one tree.
 
     ServeError
-    ├── ProtocolError(status, reason)   the peer broke HTTP and can be told so
+    ├── ProtocolError(status, reason)   the peer broke HTTP; the response says so
     │   ├── LimitExceeded               … by sending more than a limit allows (413, 414, 431)
     │   └── BodyError                   … in a body that the app reads; an OSError too, as read() raises
     ├── PeerGone                        the peer left: no answer, logged at debug; a ConnectionError too

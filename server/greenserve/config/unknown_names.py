@@ -54,7 +54,7 @@ def refuse_unknown_variables(environ: Mapping[str, str], names: Iterable[str]) -
 
 
 def closest(name: str, known: Iterable[str], spell: Callable[[str], str] = str, prefix: str = "") -> str:
-    """Give the end of an "unknown …" line: advice for a name of another server's, else the closest known name.
+    """Return the end of an "unknown …" line: advice for a name of another server's, else the closest known name.
 
     `known` are the names in the reader's spelling, without `prefix`; `spell` turns a setting's name into that spelling.
     """

@@ -75,7 +75,7 @@ class WebSocketSettings:
         "wait",
         kinds.choice("wait", "drop", "close"),
         group=WEBSOCKETS,
-        help="what send() does when ws_max_unsent is reached: wait, drop the message, or close the connection; "
+        help="action of send() when ws_max_unsent is reached: wait, drop the message, or close the connection; "
         "a Room never waits: for it wait means close",
     )
     ws_ping_interval: float = setting(
