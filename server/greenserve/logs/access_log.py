@@ -8,12 +8,12 @@ Invariant: log() raises nothing and never switches. A log may lose lines; it mus
 
 from __future__ import annotations
 
-from greenserve.logs.atoms import Exchange
 from greenserve.logs.error_log import error_log, open_log_file
 from greenserve.logs.files import LogFile
 from greenserve.logs.formats import Format, compile_format
+from greenserve.logs.record import Record
 
-__all__ = ["AccessLog", "Exchange", "open_access_log"]
+__all__ = ["AccessLog", "Record", "open_access_log"]
 
 
 class AccessLog:
@@ -25,7 +25,7 @@ class AccessLog:
         self._line = write_line
         self._broken = 0
 
-    def log(self, x: Exchange) -> None:
+    def log(self, x: Record) -> None:
         """Write the line of a finished exchange. Raises nothing. Switches: never."""
         try:
             line = f"{self._line(x)}\n".encode("utf-8", "backslashreplace")

@@ -12,12 +12,13 @@ import os
 import re
 from collections.abc import Callable
 
-from greenserve.logs.atoms import APACHE, GUNICORN, NAMED, Atom, Exchange
+from greenserve.logs.atoms import APACHE, GUNICORN, NAMED, Atom, dash
+from greenserve.logs.record import Record
 from greenserve.logs.times import local_time
 
 __all__ = ["Format", "compile_format"]
 
-Format = Callable[[Exchange], str]
+Format = Callable[[Record], str]
 
 _COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 
@@ -38,29 +39,28 @@ def compile_format(text: str) -> Format:
         end = match.end()
         if match[0] == "%%":
             template.append("%%")
+        elif (atom := _atom(match)) is dash:
+            template.append("-")
         else:
             template.append("%s")
-            atoms.append(_atom(match))
+            atoms.append(atom)
     template.append(_literal(text[end:]))
     line = "".join(template)
 
-    def write(x: Exchange) -> str:
+    def write(x: Record) -> str:
         return line % tuple([atom(x) for atom in atoms])
 
-    return _with_counts(write) if text == _COMBINED else write
+    def write_combined(x: Record) -> str:
+        text = line % tuple([atom(x) for atom in atoms])
+        return text if x.status != 101 else text + _counts(x)
+
+    return write_combined if text == _COMBINED else write
 
 
-def _with_counts(write: Format) -> Format:
-    """Append seconds, messages and bytes to the line of an upgraded connection: `combined` has no atoms for them."""
-
-    def write_all(x: Exchange) -> str:
-        line = write(x)
-        if x.status == 101:
-            received, sent = ("", "") if x.messages is None else (f"{count}/" for count in x.messages)
-            line += f" {x.seconds:.3f}s received={received}{x.bytes_received}B sent={sent}{x.bytes_sent}B"
-        return line
-
-    return write_all
+def _counts(x: Record) -> str:
+    """Return seconds, messages and bytes of an upgraded connection, for which `combined` has no atoms."""
+    received, sent = ("", "") if x.messages is None else (f"{count}/" for count in x.messages)
+    return f" {x.seconds:.3f}s received={received}{x.bytes_received}B sent={sent}{x.bytes_sent}B"
 
 
 _TOKEN = re.compile(
@@ -99,7 +99,7 @@ def _atom(match: re.Match[str]) -> Atom:
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode
 
 
-def _json(x: Exchange) -> str:
+def _json(x: Record) -> str:
     environ = x.environ or {}
     clock = local_time(x.began)
     milliseconds = int(x.began % 1 * 1000)

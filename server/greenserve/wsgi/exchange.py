@@ -17,6 +17,7 @@ from greenlet import GreenletExit
 
 from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead, check_head, hints_head
+from greenserve.logs.record import Record
 from greenserve.wsgi.answering import Answering, exact_bytes, join
 from greenserve.wsgi.forked import end_if_forked
 from greenserve.wsgi.forwarding import Peer, is_of_proxies
@@ -39,9 +40,6 @@ class RequestTimeout(BaseException):
 class Exchange(Answering):
     """One request and its answer."""
 
-    began = 0.0
-    seconds = 0.0
-    messages = None  # of a WebSocket, for the access log
     is_upgraded = False  # the connection has left HTTP: whatever the app answers is for nobody
     failure: BaseException | None = None  # what the app has raised behind an upgrade
 
@@ -80,7 +78,7 @@ class Exchange(Answering):
         """For logs."""
         return f"{self.head.method} {self.head.target}"
 
-    # What the access log reads, besides `began` and `seconds`, which the server sets for it ---------------
+    # For logs --------------------------------------------------------------------------------------------
 
     @property
     def peer(self) -> str:
@@ -94,25 +92,24 @@ class Exchange(Answering):
         peer: Peer | None = self.environ.get("greenserve.peer")
         return self.link.peer_port if peer is None else peer.client_port
 
-    @property
-    def method(self) -> str:
-        """As sent."""
-        return self.head.method
-
-    @property
-    def target(self) -> str:
-        """As sent."""
-        return self.head.target
-
-    @property
-    def version(self) -> str:
-        """HTTP/1.0 or HTTP/1.1."""
-        return "HTTP/1.1" if self.head.http11 else "HTTP/1.0"
-
-    @property
-    def bytes_received(self) -> int:
-        """Content that the app has read."""
-        return self.input.received
+    def record(self, began: float, seconds: float) -> Record:
+        """Return the access log's record: `began` as of time.time(), and how long it took."""
+        head, link = self.head, self.link
+        peer: Peer | None = self.environ.get("greenserve.peer")
+        return Record(
+            link.peer if peer is None else peer.client,
+            link.peer_port if peer is None else peer.client_port,
+            head.method,
+            head.target,
+            "HTTP/1.1" if head.http11 else "HTTP/1.0",
+            self.status,
+            self.bytes_sent,
+            self.input.received,
+            began,
+            seconds,
+            None,
+            self.environ,
+        )
 
     # PEP 3333 ------------------------------------------------------------------------------------------
 

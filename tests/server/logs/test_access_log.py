@@ -4,31 +4,18 @@ import io
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from greenserve.errors import ConfigError
 from greenserve.logs.access_log import AccessLog, open_access_log
+from greenserve.logs.record import Record
 
 
-def exchange(**changes: Any) -> Any:
-    facts: dict[str, Any] = {
-        "peer": "::1",
-        "peer_port": 5,
-        "method": "GET",
-        "target": "/",
-        "version": "HTTP/1.1",
-        "status": 200,
-        "bytes_sent": 12,
-        "bytes_received": 0,
-        "began": 1783220645.0,
-        "seconds": 0.5,
-        "messages": None,
-        "environ": {},
-    }
-    return SimpleNamespace(**{**facts, **changes})
+def exchange(**changes: Any) -> Record:
+    seen = Record("::1", 5, "GET", "/", "HTTP/1.1", 200, 12, 0, 1783220645.0, 0.5, None, {})
+    return seen._replace(**changes)
 
 
 def opened(place: object = "-", line_format: str = "combined") -> AccessLog:

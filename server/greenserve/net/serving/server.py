@@ -394,6 +394,5 @@ class Server:
     def log_access(self, exchange: Exchange | Refusal | UpgradeRecord, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""
         assert self.access_log is not None
-        exchange.seconds = self.hub.clock() - began
-        exchange.began = time.time() - exchange.seconds
-        self.access_log.log(exchange)
+        seconds = self.hub.clock() - began
+        self.access_log.log(exchange.record(time.time() - seconds, seconds))
