@@ -11,9 +11,9 @@ from __future__ import annotations
 from greenserve.logs.error_log import error_log, open_log_file
 from greenserve.logs.files import LogFile
 from greenserve.logs.formats import Format, compile_format
-from greenserve.logs.record import Record
+from greenserve.logs.record import Finished
 
-__all__ = ["AccessLog", "Record", "open_access_log"]
+__all__ = ["AccessLog", "open_access_log"]
 
 
 class AccessLog:
@@ -25,15 +25,17 @@ class AccessLog:
         self._line = write_line
         self._broken = 0
 
-    def log(self, x: Record) -> None:
-        """Write the line of a finished exchange. Raises nothing. Switches: never."""
+    def log(self, x: Finished, began: float, seconds: float) -> None:
+        """Write the line of a finished exchange; times as in its record. Raises nothing. Switches: never."""
         try:
-            line = f"{self._line(x)}\n".encode("utf-8", "backslashreplace")
+            line = f"{self._line(x.record(began, seconds))}\n".encode("utf-8", "backslashreplace")
         except Exception:
-            # Only a value that the app has put into environ can cause this: its str() fails.
+            # Only a value that the app has put into environ can cause this: its str() fails, say.
             self._broken += 1
             if self._broken == 1:
-                error_log.warning("access log: line lost, it can't be formatted; said once", exc_info=True)
+                error_log.warning(
+                    "access log: a line is lost: environ holds a value that can't be printed", exc_info=True
+                )
             return
         self._file.write(line)
 

@@ -1,13 +1,13 @@
 """One finished exchange, as the access log reads it.
 
-Made by whatever answered it: an app's exchange, a refusal, an upgraded connection.
+An app's exchange, a refusal and an upgraded connection can make one.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Record"]
+__all__ = ["Finished", "Record"]
 
 
 class Record(NamedTuple):
@@ -25,3 +25,10 @@ class Record(NamedTuple):
     seconds: float
     messages: tuple[int, int] | None  # received and sent, of a WebSocket
     environ: dict[str, Any] | None  # None if no app was called
+
+
+class Finished(Protocol):
+    """Something that was answered."""
+
+    def record(self, began: float, seconds: float) -> Record:
+        """Return its record: `began` as of time.time(), and how long it took. An app's environ can make it fail."""

@@ -93,7 +93,7 @@ class Exchange(Answering):
         return self.link.peer_port if peer is None else peer.client_port
 
     def record(self, began: float, seconds: float) -> Record:
-        """Return the access log's record: `began` as of time.time(), and how long it took."""
+        """Return the record for the access log."""
         head, link = self.head, self.link
         peer: Peer | None = self.environ.get("greenserve.peer")
         return Record(

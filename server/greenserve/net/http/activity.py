@@ -55,7 +55,7 @@ class UpgradeRecord:
         self._messages = messages
 
     def record(self, began: float, seconds: float) -> Record:
-        """Return the access log's record: `began` as of time.time(), and how long it took."""
+        """Return the record for the access log."""
         environ = self._environ  # the app may have removed anything from it
         peer = environ.get("greenserve.peer")
         return Record(

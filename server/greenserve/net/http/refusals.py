@@ -72,7 +72,7 @@ class Refusal:
         return 200 if self._retry else self._error.status
 
     def record(self, began: float, seconds: float) -> Record:
-        """Return the access log's record: `began` as of time.time(), and how long it took."""
+        """Return the record for the access log."""
         method = target = version = ""  # if the head could not be read
         if self._head is not None:
             method, target = self._head.method, self._head.target

@@ -395,4 +395,4 @@ class Server:
         """Write the access log's line; `began` by the hub's clock."""
         assert self.access_log is not None
         seconds = self.hub.clock() - began
-        self.access_log.log(exchange.record(time.time() - seconds, seconds))
+        self.access_log.log(exchange, time.time() - seconds, seconds)
