@@ -48,7 +48,7 @@ def run(
             "run() handles signals, which only the main thread can: call it there, or use serve()"
         )
     with contextlib.ExitStack() as stack:
-        error_log = stack.enter_context(open_error_log(config))
+        error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
         hub = get_hub()
         if config.hub not in ("auto", hub.poller.name):
             hub = use_hub(config.hub)

@@ -18,6 +18,7 @@ from greenlet import GreenletExit
 
 from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead
+from greenserve.logs.record import Record
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forked import end_if_forked
 from greenserve.wsgi.forwarding import Peer
@@ -43,7 +44,6 @@ class Exchange:
 
     __slots__ = (
         "__weakref__",
-        "began",
         "environ",
         "failure",
         "head",
@@ -51,14 +51,8 @@ class Exchange:
         "link",
         "posthooks",
         "response",
-        "seconds",
         "service",
     )
-
-    messages = None  # of a WebSocket, for the access log
-    # Set by the server, for the access log.
-    began: float
-    seconds: float
 
     def __init__(
         self,
@@ -142,20 +136,24 @@ class Exchange:
         peer: Peer | None = self.environ.get("greenserve.peer")
         return self.link.peer_port if peer is None else peer.client_port
 
-    @property
-    def method(self) -> str:
-        """As sent."""
-        return self.head.method
-
-    @property
-    def target(self) -> str:
-        """As sent."""
-        return self.head.target
-
-    @property
-    def version(self) -> str:
-        """HTTP/1.0 or HTTP/1.1."""
-        return "HTTP/1.1" if self.head.http11 else "HTTP/1.0"
+    def record(self, began: float, seconds: float) -> Record:
+        """Return the record for the access log."""
+        head, link = self.head, self.link
+        peer: Peer | None = self.environ.get("greenserve.peer")
+        return Record(
+            link.peer if peer is None else peer.client,
+            link.peer_port if peer is None else peer.client_port,
+            head.method,
+            head.target,
+            "HTTP/1.1" if head.http11 else "HTTP/1.0",
+            self.status,
+            self.bytes_sent,
+            self.input.received,
+            began,
+            seconds,
+            None,
+            self.environ,
+        )
 
     def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:
         """Leave HTTP; environ["greenserve.upgrade"] of a request that asks for it. See Link.upgrade.

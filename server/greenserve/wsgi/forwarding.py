@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from greenserve.caches import remember
 from greenserve.errors import ProtocolError
 from greenserve.http1.targets import check_authority
+from greenserve.logs.throttled import Once
 from greenserve.proxies import FORWARDED, X_FIELDS, Claims, ProxyHeader, Trust, read_claims
 
 log = logging.getLogger("greenserve.error")
@@ -98,7 +99,7 @@ class Forwarding:
         self._hops = hops
         self.keys: dict[str, str] = {}  # from a field's name, as spelled, to its key in environ
         self._changes: dict[tuple[object, ...], _Change] = {}
-        self._complaints: set[tuple[bool, str]] = set()
+        self._complaints = Once(_MOST_COMPLAINTS)
 
     def key_of(self, name: str) -> str:
         """The key of a field's name; "" for what has none. For names that `keys` does not know."""
@@ -174,13 +175,9 @@ class Forwarding:
     def _complain(self, trusted: bool, told: list[tuple[str, str]], peer: str) -> None:
         """Tell of what is removed, once for each name: whoever runs a proxy may have expected otherwise."""
         for name, _ in told:
-            complaint = trusted, name
-            if complaint in self._complaints or len(self._complaints) >= _MOST_COMPLAINTS:
-                continue
             lowered = name.lower()
-            if trusted and lowered in self._believed:
+            if (trusted and lowered in self._believed) or not self._complaints.admit((trusted, name)):
                 continue
-            self._complaints.add(complaint)
             if trusted:
                 log.warning(
                     "%s from %s is removed: if your proxy sets it itself, whatever its client sent, "

@@ -75,10 +75,10 @@ def test_modules_that_an_app_has_dropped_are_told_once(folder):
     arguments = ["-c", "import os; os.environ['DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE'] = '1'; "
                  "import sys; from greenserve.cli import main; sys.exit(main())"]  # fmt: skip
     with command(*arguments, "dropping:app", "--bind", "127.0.0.1:0", folder=folder) as running:
-        told = running.until("has dropped")[0]
+        told = running.until("has removed")[0]
         running.until("listening at")
     assert told
-    assert running.text.count("has dropped _thread, threading, time from sys.modules") == 1
+    assert running.text.count("has removed _thread, threading, time from sys.modules") == 1
 
 
 def test_flask_socketio_takes_threads_and_says_so(folder):
@@ -105,4 +105,4 @@ def test_socketio_that_runs_on_another_is_told(folder):
         text=True,
         check=True,
     )
-    assert done.stderr.startswith("Socket.IO runs on gevent here, and will stand still")
+    assert done.stderr.startswith("Socket.IO runs on gevent here and will hang")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from greenserve.logs.record import Record
 from greenserve.net.http.services import Services
 from greenserve.net.sockets.stream import Stream
 from greenserve_hub.deadlines import Deadline
@@ -99,23 +100,9 @@ class Carrier(Protocol):
 
 
 class UpgradeRecord:
-    """One upgraded connection, as the access log reads it; see access_atoms.Exchange."""
+    """What an upgraded connection has done, for the access log."""
 
-    __slots__ = (
-        "began",
-        "bytes_received",
-        "bytes_sent",
-        "environ",
-        "messages",
-        "peer",
-        "peer_port",
-        "seconds",
-        "target",
-    )
-
-    method = "GET"
-    version = "HTTP/1.1"
-    status = 101
+    __slots__ = ("_bytes_received", "_bytes_sent", "_environ", "_messages")
 
     def __init__(
         self,
@@ -125,14 +112,26 @@ class UpgradeRecord:
         messages: tuple[int, int] | None,
     ) -> None:
         """`environ` of the request that began it. `messages`: received and sent, None where nobody counts them."""
+        self._environ = environ
+        self._bytes_received = bytes_received
+        self._bytes_sent = bytes_sent
+        self._messages = messages
+
+    def record(self, began: float, seconds: float) -> Record:
+        """Return the record for the access log."""
+        environ = self._environ  # the app may have removed anything from it
         peer = environ.get("greenserve.peer")
-        # The app may have taken from it what it liked.
-        self.peer: str = environ.get("REMOTE_ADDR", "") if peer is None else peer.client
-        self.peer_port: str = environ.get("REMOTE_PORT", "") if peer is None else peer.client_port
-        self.target: str = environ.get("RAW_URI", "")
-        self.environ = environ
-        self.bytes_received = bytes_received
-        self.bytes_sent = bytes_sent
-        self.messages = messages
-        self.began = 0.0
-        self.seconds = 0.0
+        return Record(
+            environ.get("REMOTE_ADDR", "") if peer is None else peer.client,
+            environ.get("REMOTE_PORT", "") if peer is None else peer.client_port,
+            "GET",
+            environ.get("RAW_URI", ""),
+            "HTTP/1.1",
+            101,
+            self._bytes_sent,
+            self._bytes_received,
+            began,
+            seconds,
+            self._messages,
+            environ,
+        )

@@ -1,6 +1,7 @@
 """An answer of the server's own to a request that no app sees: bad framing, a limit, a full queue, a slow head.
 
-Made by a connection from a hub callback. Looks to the access log like an exchange whose head may be unknown.
+Made by a connection from a hub callback. In the access log it has no method, target and version if its head could not
+be read.
 
 An EventSource that is answered 503 never asks again (HTML, "Server-sent events": any status but 200 fails it for good).
 Where the setting event_stream_retry says so, it gets an empty stream instead, which says when to come back.
@@ -9,10 +10,11 @@ Where the setting event_stream_retry says so, it gets an empty stream instead, w
 from __future__ import annotations
 
 import random
-from typing import Any, Final
+from typing import Final
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, answer_head, check_head, encode_error
+from greenserve.logs.record import Record
 from greenserve.wsgi import Service
 
 _EVENTS: Final = "text/event-stream"
@@ -22,11 +24,7 @@ _STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store"
 class Refusal:
     """One refused request."""
 
-    __slots__ = ("_error", "_head", "_retry", "began", "bytes_sent", "peer", "peer_port", "seconds")
-
-    bytes_received = 0
-    messages = None
-    environ: dict[str, Any] | None = None
+    __slots__ = ("_error", "_head", "_retry", "bytes_sent", "peer", "peer_port")
 
     def __init__(
         self,
@@ -38,8 +36,6 @@ class Refusal:
         """`peer`: address and port. `head` is None when it was the head that went wrong."""
         self.peer, self.peer_port = peer
         self.bytes_sent = 0
-        self.began = 0.0
-        self.seconds = 0.0
         self._error = error
         self._head = head
         self._retry = 0.0  # seconds after which an EventSource is told to come back
@@ -74,20 +70,27 @@ class Refusal:
         """The status code answered with."""
         return 200 if self._retry else self._error.status
 
-    @property
-    def method(self) -> str:
-        """As sent, "" if it could not be read."""
-        return self._head.method if self._head is not None else ""
-
-    @property
-    def target(self) -> str:
-        """As sent, "" if it could not be read."""
-        return self._head.target if self._head is not None else ""
-
-    @property
-    def version(self) -> str:
-        """As sent, "" if it could not be read."""
-        return "" if self._head is None else "HTTP/1.1" if self._head.http11 else "HTTP/1.0"
+    def record(self, began: float, seconds: float) -> Record:
+        """Return the record for the access log."""
+        method = target = version = ""  # if the head could not be read
+        if self._head is not None:
+            method, target = self._head.method, self._head.target
+            version = "HTTP/1.1" if self._head.http11 else "HTTP/1.0"
+        sent = self.bytes_sent
+        return Record(
+            self.peer,
+            self.peer_port,
+            method,
+            target,
+            version,
+            self.status,
+            sent,
+            0,
+            began,
+            seconds,
+            None,
+            None,
+        )
 
 
 def _is_an_event_source(head: RequestHead) -> bool:

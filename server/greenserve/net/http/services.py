@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from greenserve.http1 import HeadLimits
-from greenserve.logs.access_log import Exchange
+from greenserve.logs.record import Finished
 from greenserve.net.opening.handshake_queue import Handshakes
 from greenserve.net.opening.proxy_header import Prefaces
 from greenserve.net.sockets.counts import Counts
@@ -21,13 +21,6 @@ from greenserve.net.sockets.timeouts import Timeouts
 from greenserve.wsgi import Forwarding, Service
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.loop.hub import Hub
-
-
-class Record(Exchange, Protocol):
-    """What the access log reads; the server sets the times."""
-
-    began: float  # as time.time()
-    seconds: float
 
 
 class Queue(Protocol):
@@ -105,7 +98,7 @@ class Services:
     handshakes: Handshakes
     proxy_headers: Prefaces | None  # where connections begin with PROXY headers
     recount: Callable[[str, str], bool]  # see Admission.recount
-    log_access: Callable[[Record, float], None] | None  # of a request, and when it began by the hub's clock
+    log_access: Callable[[Finished, float], None] | None  # of a request, and when it began by the hub's clock
     is_stopping: Callable[[], bool]
     restarts: Callable[[], bool]  # True if another server follows the one that stops
     # Puts into environ a socket that takes over the connection when it is first used.

@@ -22,10 +22,11 @@ from greenserve.errors import ConfigError
 from greenserve.loading.frameworks import reads_by_length
 from greenserve.loading.process_check import check_process
 from greenserve.logs.access_log import AccessLog, open_access_log
+from greenserve.logs.record import Finished
 from greenserve.net.hijacked.hijacked_socket import TakenSocket
 from greenserve.net.http.connection import Connection
 from greenserve.net.http.endpoint import Endpoint
-from greenserve.net.http.services import Record, Services
+from greenserve.net.http.services import Services
 from greenserve.net.opening.handshake_queue import Handshakes
 from greenserve.net.opening.proxy_header import Prefaces
 from greenserve.net.serving.accepting import Accepting
@@ -130,7 +131,7 @@ class Server:
         self.handshakes = Handshakes(hub)
         try:
             self._tls = tls = open_tls(config, self._ssl_context)
-            self.access_log = open_access_log(config)
+            self.access_log = open_access_log(config.access_logfile, config.access_log_format)
             self.service = make_service(config, self._app, tls is not None)
             services = self._make_services()
             self.listening.open(
@@ -196,12 +197,11 @@ class Server:
     def _redirect(self, connection: Connection) -> None:
         connection.redirect(self.port or 443)
 
-    def _log_access(self, exchange: Record, began: float) -> None:
+    def _log_access(self, exchange: Finished, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""
         if self.access_log is not None:  # else this is the child of a fork
-            exchange.seconds = self.hub.clock() - began
-            exchange.began = time.time() - exchange.seconds
-            self.access_log.log(exchange)
+            seconds = self.hub.clock() - began
+            self.access_log.log(exchange, time.time() - seconds, seconds)
 
     def reload_certificates(self) -> None:
         """Read certfile, keyfile and ca_certs anew, for new connections; open ones keep the old certificates.

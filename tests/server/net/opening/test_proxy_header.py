@@ -256,7 +256,7 @@ def test_a_flood_of_strangers_is_no_flood_of_lines(tmp_path: Path, caplog):
 
 
 def test_settings_that_would_let_nobody_in_are_refused():
-    with pytest.raises(ConfigError, match="nobody could connect: name your proxy's address"):
+    with pytest.raises(ConfigError, match="no peer could connect: name your proxy's address"):
         Config(proxy_protocol="v1", proxy_allow_from="off")
 
 

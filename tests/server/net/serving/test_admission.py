@@ -295,7 +295,7 @@ class TestPerAddress:
                 door._tell_greedy(f"192.0.2.{number}")
         finally:
             logging.getLogger("greenserve.error").disabled = False
-        assert len(door._told) <= admission._TOLD_OF
+        assert len(door._throttle._seen) <= admission._TOLD_OF
 
     def test_over_a_real_socket(self) -> None:
         with serving(path, limit_connections_per_ip=2, forwarded_allow_ips=[]) as server:

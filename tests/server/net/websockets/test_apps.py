@@ -96,7 +96,7 @@ class TestWebSocketWSGI:
             ({"limit": 1}, ConfigError, "no option limit; it has subprotocols, headers, "),
             ({"compression": "maybe"}, ConfigError, "keyword compression"),
             ({"max_size": Compression()}, ConfigError, "keyword max_size"),
-            ({"origins": ["example.com"]}, ConfigError, "'example.com' is no origin"),
+            ({"origins": ["example.com"]}, ConfigError, "'example.com' is not an origin"),
             ({"subprotocols": "chat"}, ValueError, "a list of tokens"),
             ({"headers": {"X-A": "1"}}, ValueError, "a list of pairs"),
             ({"headers": [("X-A", "1\n")]}, AppError, "header X-A has"),

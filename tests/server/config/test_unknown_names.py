@@ -1,12 +1,22 @@
-"""config.variables: a variable with our prefix that is no setting is an error, unless somebody else has made it."""
+"""config.unknown_names: a name that is no setting is an error, unless another program has made it a variable."""
 
 from __future__ import annotations
 
 import pytest
 
 from greenserve.config import SETTINGS, Config, load_config
-from greenserve.config.variables import refuse_unknown_variables
+from greenserve.config.unknown_names import closest, refuse_unknown, refuse_unknown_variables
 from greenserve.errors import ConfigError
+
+
+def test_an_unknown_name_is_refused_with_the_closest() -> None:
+    names = ["head_timeout", "logfile"]
+    refuse_unknown(["logfile"], names, "x.toml")
+    with pytest.raises(
+        ConfigError, match=r"^unknown setting head-timeot \(x\.toml\); did you mean head_timeout\?$"
+    ):
+        refuse_unknown(["logfile", "head-timeot"], names, "x.toml")
+    assert closest("zzz", names) == "; greenserve --help lists all"
 
 
 def _line(**environ: str) -> str:
