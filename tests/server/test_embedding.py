@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 import requests
-from tests.support.apps import Environ, Start, path
-from tests.support.certificates import client_context, issue
-from tests.support.commands import command
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import Gate, becomes_quiet, open_files, own_hub
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import command
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.certificates import client_context, issue
+from tests.support.servers.running import Gate, becomes_quiet, open_files, own_hub
 from tests.support.times import MS, PATIENCE
 
 import greenserve
@@ -45,7 +45,7 @@ class TestServe:
             requests.get(server.url, timeout=PATIENCE)
 
     def test_an_app_by_its_name(self) -> None:
-        with serve("tests.support.apps:path") as server:
+        with serve("tests.support.servers.apps:path") as server:
             assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
 
     def test_several_at_once(self) -> None:

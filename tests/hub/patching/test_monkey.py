@@ -9,7 +9,7 @@ import textwrap
 import zipfile
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 import greenserve
 from greenserve_hub.patching import monkey

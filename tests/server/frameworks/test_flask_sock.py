@@ -22,10 +22,10 @@ import websocket
 from flask_sock import Sock
 from tests.server.frameworks.flask_sock_app import EACH, SENDERS, SMALL
 from tests.server.frameworks.sites import Site, serving_app
-from tests.support import patched
-from tests.support.certificates import client_context
-from tests.support.raw import RawClient, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.programs import patched
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import serving
 from tests.support.times import MS, eventually
 
 APP = "tests.server.frameworks.flask_sock_app:app"

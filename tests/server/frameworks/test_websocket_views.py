@@ -17,7 +17,7 @@ import pytest
 import requests
 import websocket
 from tests.server.frameworks.probes import Probe
-from tests.support.running import becomes_quiet, serving
+from tests.support.servers.running import becomes_quiet, serving
 from tests.support.times import MS, PATIENCE
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 from greenserve_hub.pollers.edge import available_pollers
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 from tests.support.times import MS, PATIENCE
 
 from greenserve_hub import sleep, spawn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 
 def test_run_communicate_and_the_pipes():

@@ -6,7 +6,7 @@ import json
 import sys
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 
 def test_threads_run_side_by_side_and_are_joined():

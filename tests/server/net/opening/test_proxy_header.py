@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support import proxies as proxy
-from tests.support.apps import Environ, Start
-from tests.support.certificates import client_context
-from tests.support.proxies import v1, v2, v2_tcp
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.clients import proxy_headers as proxy
+from tests.support.clients.proxy_headers import v1, v2, v2_tcp
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
 from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve import sleep, spawn

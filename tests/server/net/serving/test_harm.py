@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.running import serving
 from tests.support.times import MS, eventually
 
 from greenserve import Timeout, sleep, spawn

@@ -16,8 +16,8 @@ from tests.support.times import PATIENCE
 _STORM = """
 import signal, threading, time
 from greenserve import Server
-from tests.support.lives import LARGE, App
-from tests.support.raw import RawClient, request
+from tests.support.clients.lives import LARGE, App
+from tests.support.clients.raw import RawClient, request
 from pathlib import Path
 import sys
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import becomes_quiet, in_one_hub, open_files, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import path
+from tests.support.servers.running import becomes_quiet, in_one_hub, open_files, serving
 from tests.support.times import PATIENCE
 
 from greenserve import Config, Server, sleep
@@ -220,8 +220,8 @@ class TestErrors:
 _OUT_OF_DESCRIPTORS = """
 import os, resource, socket
 from greenserve import serve
-from tests.support.apps import path
-from tests.support.raw import RawClient
+from tests.support.servers.apps import path
+from tests.support.clients.raw import RawClient
 from tests.support.times import eventually
 
 with serve(path) as server:
@@ -257,7 +257,7 @@ _MANY_OUT_OF_DESCRIPTORS = """
 import os, resource, socket, time
 from contextlib import suppress
 from greenserve import serve
-from tests.support.raw import RawClient
+from tests.support.clients.raw import RawClient
 from tests.support.times import eventually
 
 opened = []
