@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.support.commands import ROOT
+from tests.support.programs.commands import ROOT
 from tests.support.times import PATIENCE
 
 

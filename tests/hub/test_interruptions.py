@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from greenlet import getcurrent
-from tests.support.interruptions import Interruption, interrupt_everywhere
+from tests.support.hubs.interruptions import Interruption, interrupt_everywhere
 from tests.support.times import MS, PATIENCE
 
 from greenserve_hub import (

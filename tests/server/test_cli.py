@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.certificates import issue
+from tests.support.servers.certificates import issue
 
 from greenserve.cli import main
 from greenserve.config import SETTINGS, Config

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.certificates import issue
-from tests.support.patched import run
+from tests.support.programs.patched import run
+from tests.support.servers.certificates import issue
 
 from greenserve import ConfigError, import_patched, wsgi_server
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 from tests.support.times import PATIENCE
 
 from greenserve_hub.diagnostics.backdoors import backdoor, backdoor_server, call_back, names_at_attach

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.support import descriptors
-from tests.support.green import hub  # noqa: F401  # on every poller
+from tests.support.hubs import descriptors
+from tests.support.hubs.green import hub  # noqa: F401  # on every poller
 from tests.support.times import MS
 
 from greenserve_hub import sleep, spawn

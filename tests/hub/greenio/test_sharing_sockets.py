@@ -8,8 +8,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.support.green import LARGE, Pair, tcp_pair, tcp_socket
-from tests.support.green import hub as hub
+from tests.support.hubs.green import LARGE, Pair, tcp_pair, tcp_socket
+from tests.support.hubs.green import hub as hub
 
 from greenserve_hub.errors import ConcurrentUseError, IOClosed
 from greenserve_hub.greenio.sockets import GreenSocket, socketpair

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 from tests.support.times import MS
 
 from greenserve_hub import HubError, Timeout, get_hub, sleep, spawn_after, use_hub

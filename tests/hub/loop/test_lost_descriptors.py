@@ -9,7 +9,7 @@ import sys
 import textwrap
 
 import pytest
-from tests.support.running import own_hub
+from tests.support.servers.running import own_hub
 from tests.support.times import PATIENCE
 
 from greenserve_hub.greenio.hubs import trampoline

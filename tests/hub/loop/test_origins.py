@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from greenlet import greenlet
-from tests.support.commands import command
+from tests.support.programs.commands import command
 
 from greenserve_hub.greenthreads.greenthreads import (
     getcurrent,

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.patched import run
-from tests.support.rivals import install
+from tests.support.programs.patched import run
+from tests.support.programs.rivals import install
 
 # The stand-ins come first; sys.argv[1] is their folder.
 FIRST = "import sys; sys.path.insert(0, sys.argv[1])"

@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.loops import hub as hub
+from tests.support.hubs.loops import hub as hub
 from tests.support.times import PATIENCE
 
 from greenserve_hub.aio.awaitables import spawn_for_awaitable, wait_for_awaitable

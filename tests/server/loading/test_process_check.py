@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.commands import command
-from tests.support.patched import run
-from tests.support.rivals import install
+from tests.support.programs.commands import command
+from tests.support.programs.patched import run
+from tests.support.programs.rivals import install
 
 APP = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
 GEVENT = "from gevent import monkey; monkey.patch_all()\n"

@@ -233,8 +233,8 @@ def test_a_line_costs_microseconds(name: str) -> None:
     write, seen = compile_format(name), SEEN
     best = float("inf")
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(1000):
             write(seen)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
     assert best / 1000 < 100e-6  # 2 and 5 µs where it was written; the bound is for a slow machine

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.apps import path
-from tests.support.commands import command
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import command
+from tests.support.servers.apps import path
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Server

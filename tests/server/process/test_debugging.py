@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.commands import Command, command
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import own_hub
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import Command, command
+from tests.support.servers.running import own_hub
 from tests.support.times import eventually
 
 from greenserve import Config, Server, connect

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.support.running import open_files, own_hub
+from tests.support.servers.running import open_files, own_hub
 from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve.process.signal_thread import SignalThread

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from tests.support.links import DATE, FakeLink, body, exchange, fields, sent
+from tests.support.servers.links import DATE, FakeLink, body, exchange, fields, sent
 
 from greenserve.errors import AppError
 from greenserve.http1 import chunk

@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from tests.support.links import FakeLink, body, exchange, fields
+from tests.support.servers.links import FakeLink, body, exchange, fields
 
 from greenserve.http1 import chunk
 from greenserve.wsgi import with_lengths

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from greenlet import GreenletExit
-from tests.support.links import FakeLink, body, exchange, fields, sent
+from tests.support.servers.links import FakeLink, body, exchange, fields, sent
 
 from greenserve.errors import AppError, PeerGone
 from greenserve.http1 import chunk

@@ -10,7 +10,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 from greenserve_hub.patching import monkey
 from greenserve_hub.patching.stdlib.functions import Builtin, in_place_of

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import path
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import path
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
 from tests.support.times import eventually
 
 from greenserve import sleep

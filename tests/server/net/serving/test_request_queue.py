@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.apps import Environ, Routes, Start, echo, path
-from tests.support.raw import RawClient, request
-from tests.support.running import in_one_hub
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Routes, Start, echo, path
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Event, Timeout, sleep, spawn
 from greenserve.net.serving.request_queue import RequestQueue

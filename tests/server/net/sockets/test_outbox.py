@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.running import own_hub
+from tests.support.servers.running import own_hub
 
 from greenserve.errors import PeerGone
 from greenserve.net.sockets.min_rates import Pace

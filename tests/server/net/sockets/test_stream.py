@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.faulty import Fault, FaultySocket, FaultyStream, Plan, at
-from tests.support.waits import within
+from tests.support.hubs.faulty import Fault, FaultySocket, FaultyStream, Plan, at
+from tests.support.hubs.waits import within
 
 from greenserve import spawn
 from greenserve.errors import PeerGone

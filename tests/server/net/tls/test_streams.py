@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.certificates import client_context
+from tests.support.hubs.waits import all_within, within
+from tests.support.servers.certificates import client_context
 from tests.support.times import MS
-from tests.support.waits import all_within, within
 
 from greenserve import sleep, spawn
 from greenserve.errors import PeerGone

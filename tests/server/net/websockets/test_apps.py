@@ -12,10 +12,10 @@ from wsgiref.validate import validator
 import flask
 import pytest
 import webob
-from tests.support.apps import Environ, Start, path
-from tests.support.raw import Answer, RawClient
-from tests.support.running import in_one_hub, serving
-from tests.support.ws_client import WSClient, handshake
+from tests.support.clients.raw import Answer, RawClient
+from tests.support.clients.ws_client import WSClient, handshake
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.running import in_one_hub, serving
 
 from greenserve import (
     AppError,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.raw import RawClient
-from tests.support.running import in_one_hub
+from tests.support.clients.raw import RawClient
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Event, Server, WebSocket, WebSocketWSGI
 from greenserve_hub.testing import FakeClock

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import h11
-from tests.support.heads import read
+from tests.support.protocols.heads import read
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import ChunkedFraming, RequestHead

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.times import PATIENCE
 
-CONF = Path(__file__).parents[2] / "deploy/nginx/greenserve.conf"
+CONF = Path(__file__).parents[3] / "deploy/nginx/greenserve.conf"
 # Debian puts it where a user's PATH may not look.
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 AROUND = """

@@ -1,6 +1,6 @@
 """Draws a machine's transition table as the mermaid block of a README.
 
-`python -m tests.support.diagrams` puts the drawings into the READMEs; a test compares them.
+`python -m tests.support.protocols.diagrams` puts the drawings into the READMEs; a test compares them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from greenserve.http1.bodies import CHUNK_TRANSITIONS
 from greenserve.net.http.states import PHASES, STARTS, TRANSITIONS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Table = Mapping[Enum, frozenset[Enum]]
 DRAWINGS: dict[str, tuple[Table, frozenset[Enum]]] = {
     "connection": (TRANSITIONS, STARTS),

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.support.times import PATIENCE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Command:

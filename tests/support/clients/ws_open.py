@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.apps import Environ, Start
-from tests.support.running import in_one_hub
-from tests.support.ws_client import WSClient
+from tests.support.clients.ws_client import WSClient
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Server, WebSocket, accept_websocket
 from greenserve.websocket import encode_shared

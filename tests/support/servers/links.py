@@ -6,7 +6,7 @@ import os
 from typing import Any
 from wsgiref.validate import validator
 
-from tests.support.heads import raw, read
+from tests.support.protocols.heads import raw, read
 
 from greenserve.errors import PeerGone
 from greenserve.http1 import BodyFraming, ChunkedFraming, LengthFraming

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.apps import Environ, Routes, Start
-from tests.support.raw import request
+from tests.support.clients.raw import request
+from tests.support.servers.apps import Environ, Routes, Start
 from tests.support.times import MS
 
 from greenserve import Server
