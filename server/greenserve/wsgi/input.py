@@ -148,7 +148,7 @@ class RequestInput:
         if self.failed is None:
             self.failed = PeerGone("the request is over: its body can be read no more")
 
-    def answer_begun(self) -> None:
+    def response_begun(self) -> None:
         """The final head goes out: no interim response can follow it."""
         # b"" and not None: a client that was never told to continue makes the connection unusable (RFC 9110 §10.1.1).
         if self._continue is not None:

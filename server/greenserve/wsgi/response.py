@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from greenserve.errors import AppError, PeerGone
 from greenserve.http1 import (
-    AnswerHead,
     AppHead,
     RequestHead,
-    answer_head,
+    ResponseHead,
     check_head,
     chunk,
     encode_error,
     hints_head,
+    response_head,
 )
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forwarding import is_of_proxies
@@ -63,7 +63,7 @@ class Response:
         self._is_full = False  # no more content may be sent: the length is reached, or no content is allowed
         self._may_cut = False  # a file is sent to its end or to the length, whichever comes first
         self._given: AppHead | None = None  # by start_response
-        self.head: AnswerHead | None = None  # made of it; it goes out with the first bytes of content
+        self.head: ResponseHead | None = None  # made of it; it goes out with the first bytes of content
         self.status = 0  # as it went out; 0 while nothing has
         self.bytes_sent = 0  # content, without heads and chunk sizes
         self.is_over = False  # its end was sent, or never will be
@@ -276,7 +276,7 @@ class Response:
         else:
             self._link.send(data)
 
-    def _begin(self, length: int | None) -> AnswerHead:
+    def _begin(self, length: int | None) -> ResponseHead:
         """Make the head. `length` is that of the content in bytes, if it is known."""
         given = self._given
         if given is None:
@@ -288,8 +288,8 @@ class Response:
         keep_alive = self.keep_alive and service.keep_alive
         if body is not NO_BODY:
             keep_alive = keep_alive and not body.is_unusable and not body.has_more_than(service.discard_limit)
-            body.answer_begun()
-        self.head = head = answer_head(
+            body.response_begun()
+        self.head = head = response_head(
             given, request.method, request.http11, keep_alive, length, date_line(), service.server_line
         )
         self.keep_alive = head.keep_alive

@@ -12,7 +12,7 @@ import random
 from typing import TYPE_CHECKING, Any, Final
 
 from greenserve.errors import ProtocolError
-from greenserve.http1 import RequestHead, answer_head, check_head, encode_error
+from greenserve.http1 import RequestHead, check_head, encode_error, response_head
 from greenserve.wsgi import Service
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Refusal:
             given = check_head("200 OK", _STREAM_FIELDS)
             line = service.date_line()
             return (
-                answer_head(given, "GET", True, False, len(content), line, service.server_line).data + content
+                response_head(given, "GET", True, False, len(content), line, service.server_line).data
+                + content
             )
         head_only = self._head is not None and self._head.method == "HEAD"
         head, content = encode_error(
