@@ -222,7 +222,7 @@ def test_capped_with():
 
 @pytest.mark.parametrize(("count", "limit"), [(-1, 1), (2, 1)])
 def test_capped_refuses_more_than_its_limit(count, limit):
-    with pytest.raises(ValueError, match="begins with 0 to 1 tokens"):
+    with pytest.raises(ValueError, match="starts with 0 to 1 tokens"):
         CappedSemaphore(count, limit)
 
 
