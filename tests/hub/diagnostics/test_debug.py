@@ -246,7 +246,7 @@ class TestHostileObjects:
         green = spawn(crawl, Event())
         green.name = Hostile()  # type: ignore[assignment]
         wait_all_blocked()
-        assert f"GreenThread {id(green):#x}: telling of it failed: ZeroDivisionError\n" in format_threads()
+        assert f"GreenThread {id(green):#x}: cannot be shown: ZeroDivisionError\n" in format_threads()
         kill(green)
 
     def test_a_lazy_proxy_is_not_asked_for_its_class(self) -> None:

@@ -207,7 +207,7 @@ def test_the_child_of_a_fork_can_stop_it() -> None:
 
 
 def test_a_threshold_is_a_time() -> None:
-    with pytest.raises(ValueError, match="a threshold is a time in seconds, not 0"):
+    with pytest.raises(ValueError, match="a threshold is a positive number of seconds, not 0"):
         Watchdog(threshold=0)
 
 

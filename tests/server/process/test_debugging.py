@@ -158,7 +158,7 @@ class TestBackdoor:
         with _running(folder, "--backdoor", f"unix:{path}") as (process, address):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             told = _talk(str(path), "pool()\nserver\nserver.stats.requests\nprint('mine')\n")
-            assert "threads(), stacks(), hub(), pool() tell of it" in told
+            assert "threads(), stacks(), hub(), pool() show its state" in told
             assert re.search(r">>> <GreenPool at \w+ size=1000 running=0 waiting=0>\n", told)
             assert f">>> <Server http://127.0.0.1:{address[1]}>\n>>> 0\n>>> mine\n" in told
             assert f"info: backdoor at unix:{path}\n" in _stopped(process)
@@ -213,7 +213,7 @@ class TestBackdoor:
             call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", door)
             with command(*call, folder=folder, pass_fds=(sock.fileno(),)) as process:
                 assert process.ended() == 2
-                assert "would give this process to whoever can reach it" in process.text
+                assert "would give control of this process to everybody who can connect" in process.text
                 assert "Traceback" not in process.text
 
 
