@@ -153,8 +153,8 @@ def test_what_comes_too_early_is_named_in_one_warning_and_works(imports: str, na
     messages, category, filename, lock, quick = json.loads(said)
     assert len(messages) == 1
     head, _, rest = messages[0].partition(": ")
-    assert head.startswith("monkey_patch() comes after the import of ")
-    assert named in head.removeprefix("monkey_patch() comes after the import of ").split(", ")
+    assert head.startswith("monkey_patch() was called after the import of ")
+    assert named in head.removeprefix("monkey_patch() was called after the import of ").split(", ")
     assert "names and" in rest
     assert rest.endswith(
         "Call it before every other import, or start with `python -m greenserve.patched script.py`."

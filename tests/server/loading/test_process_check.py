@@ -29,7 +29,7 @@ def test_the_command_refuses_an_app_that_patches_with_another(folder, patch, how
     with command("-m", "greenserve", *how, "patching:app", folder=folder) as running:
         assert running.ended() == 2
     (line,) = running.said
-    assert "has patched this process, and two hubs in one would stop each other" in line
+    assert "has patched this process, and two hubs in one process block each other" in line
     assert line.startswith("greenserve: ")
 
 

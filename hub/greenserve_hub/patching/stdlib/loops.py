@@ -1,4 +1,4 @@
-"""asyncio in a patched program: each green thread may run a loop of its own."""
+"""asyncio in a patched program: each green thread may run its own loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from greenserve_hub.patching.stdlib.import_hooks import when_imported
 
 
 def keep_loops_apart() -> None:
-    """From the moment on when asyncio is imported. Switches: never."""
+    """Keep the running loops of green threads apart, once asyncio is imported. Switches: never."""
     when_imported("asyncio.tasks", _keep_apart)
 
 
