@@ -343,7 +343,7 @@ class Hub:
             self.poller.arm(self.door.fd, READ)
 
     def report_error(self) -> None:
-        """Report the exception being handled to `on_error`; KeyboardInterrupt and SystemExit go to the main green thread.
+        """Report the exception being handled to `on_error`; KeyboardInterrupt and SystemExit to the main green thread.
 
         In the hub's own greenlet, an OSError may mean that the hub must renew(). Switches: never.
         """
