@@ -1,6 +1,7 @@
 """An answer of the server's own to a request that no app sees: bad framing, a limit, a full queue, a slow head.
 
-Made by a connection from a hub callback. Looks to the access log like an exchange whose head may be unknown.
+Made by a connection from a hub callback. Looks to the access log like an exchange whose head may be unknown. A redirect
+to https (`redirect_bind`) is answered so too.
 
 An EventSource that is answered 503 never asks again (HTML, "Server-sent events": any status but 200 fails it for good).
 Where the setting event_stream_retry says so, it gets an empty stream instead, which says when to come back.
@@ -9,11 +10,15 @@ Where the setting event_stream_retry says so, it gets an empty stream instead, w
 from __future__ import annotations
 
 import random
+import re
 from typing import Any, Final
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, answer_head, check_head, encode_error
 from greenserve.wsgi import Service
+
+_PORT: Final = re.compile(r":\d*\Z", re.ASCII)
+_AUTHORITY: Final = re.compile(r"[^/?#]*")
 
 _EVENTS: Final = "text/event-stream"
 _STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store")]
@@ -95,3 +100,17 @@ def _is_an_event_source(head: RequestHead) -> bool:
     return head.method == "GET" and any(
         value.strip().lower() == _EVENTS for name, value in head.fields if name.lower() == "accept"
     )
+
+
+def https_location(head: RequestHead, port: int) -> str:
+    """Where the same resource is with TLS, at `port`. Raises ProtocolError for a request that names no host."""
+    host = _PORT.sub("", head.host or "")
+    if not host:
+        raise ProtocolError(400, "a redirect to https needs the Host field (RFC 9110 §7.2)")
+    target = head.target
+    if target[:1] != "/":
+        # RFC 9112 §3.2.2 and §3.2.4: the path behind scheme and authority, which has none in `OPTIONS *`.
+        target = _AUTHORITY.sub("", target.partition("://")[2], count=1)
+        if target[:1] != "/":
+            target = f"/{target}"
+    return f"https://{host}{'' if port == 443 else f':{port}'}{target}"

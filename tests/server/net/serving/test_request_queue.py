@@ -252,7 +252,7 @@ class _Request:
             self.test.leave(interrupted=self.interrupted)
 
     def _wait_for_client(self) -> None:
-        """As StreamLink does it."""
+        """As Request does it."""
         test = self.test
         slots = test.queue.slots
         lent = slots.lend()

@@ -94,7 +94,8 @@ class TestEnviron:
                 name = f"{number}.example"
                 with RawClient(server.address, tls=context, server_name=name) as client:
                     assert f"SSL_TLS_SNI='{name}'" in client.get().body.decode()
-            assert len(server.listeners[0]._tls_environs) <= 64
+            taker: Any = server.listeners[0]._taker
+            assert len(taker._endpoint._tls_environs) <= 64
 
     def test_a_unix_socket_speaks_it_too(self, certificate: Path, tmp_path: Path) -> None:
         with serving(tells, bind=f"unix:{tmp_path}/s", certfile=str(certificate)) as server:
