@@ -183,7 +183,8 @@ server = greenserve.serve(app)
             assert process.ended() == 0
         (line,) = process.said
         assert (
-            "ends with its program, before anybody has connected: wait() serves until it is stopped" in line
+            "ends with its program, and no client has connected: wait() keeps serving until the server is stopped"
+            in line
         )
 
     @pytest.mark.parametrize("patch", ["", "greenserve.monkey_patch()"])
