@@ -10,7 +10,7 @@ Invariant: log() raises nothing and never switches: a log can lose lines, not ha
 from __future__ import annotations
 
 from greenserve.config import Config
-from greenserve.logs.atoms import Exchange
+from greenserve.logs.atoms import Entry, Exchange
 from greenserve.logs.error_log import error_log, open_log_file
 from greenserve.logs.files import LogFile
 from greenserve.logs.formats import Format, compile_format
@@ -27,10 +27,10 @@ class AccessLog:
         self._line = write_line
         self._broken = 0
 
-    def log(self, x: Exchange) -> None:
-        """Write the line of a finished exchange. Raises nothing. Switches: never."""
+    def log(self, exchange: Exchange, began: float, seconds: float) -> None:
+        """Write the line of an exchange that began at time.time() `began`. Raises nothing. Switches: never."""
         try:
-            line = f"{self._line(x)}\n".encode("utf-8", "backslashreplace")
+            line = f"{self._line(Entry(exchange, began, seconds))}\n".encode("utf-8", "backslashreplace")
         except Exception:
             # Only what an app puts into environ can do this: an object whose str() fails.
             self._broken += 1

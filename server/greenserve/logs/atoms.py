@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 from greenserve.logs.times import local_time
 
-__all__ = ["APACHE", "GUNICORN", "NAMED", "Atom", "Exchange", "escape"]
+__all__ = ["APACHE", "GUNICORN", "NAMED", "Atom", "Entry", "Exchange", "escape"]
 
 
 class Exchange(Protocol):
-    """What the log reads of a finished request; sizes in bytes of body, times in seconds."""
+    """What the log reads of a finished request; sizes in bytes of body."""
 
     @property
     def peer(self) -> str:
@@ -55,14 +55,6 @@ class Exchange(Protocol):
         """Body bytes received."""
 
     @property
-    def began(self) -> float:
-        """When it began, as time.time()."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-
-    @property
     def messages(self) -> tuple[int, int] | None:
         """Of a WebSocket: how many came and went; None for a request."""
 
@@ -71,7 +63,19 @@ class Exchange(Protocol):
         """The WSGI environ, None where there was none."""
 
 
-Atom = Callable[[Exchange], object]
+class Entry:
+    """A finished exchange and its times, which an atom reads."""
+
+    __slots__ = ("began", "exchange", "seconds")
+
+    def __init__(self, exchange: Exchange, began: float, seconds: float) -> None:
+        """`began` as time.time(); it took `seconds`."""
+        self.exchange = exchange
+        self.began = began
+        self.seconds = seconds
+
+
+Atom = Callable[[Entry], object]
 
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 _UNSAFE_BARE = re.compile(r"[^!#-\[\]-~]")  # the space too: outside of quotes it ends a field
@@ -94,87 +98,89 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
-def _time(x: Exchange) -> str:
+def _time(x: Entry) -> str:
     return local_time(x.began).apache
 
 
-def _peer(x: Exchange) -> str:
-    return _escape_bare(x.peer) or "-"
+def _peer(x: Entry) -> str:
+    return _escape_bare(x.exchange.peer) or "-"
 
 
-def _user(x: Exchange) -> str:
-    user = x.environ.get("REMOTE_USER") if x.environ else None
+def _user(x: Entry) -> str:
+    user = x.exchange.environ.get("REMOTE_USER") if x.exchange.environ else None
     return _escape_bare(str(user)) if user else "-"
 
 
-def _request_line(x: Exchange) -> str:
-    return escape(f"{x.method} {x.target} {x.version}") if x.method else "-"
+def _request_line(x: Entry) -> str:
+    return (
+        escape(f"{x.exchange.method} {x.exchange.target} {x.exchange.version}") if x.exchange.method else "-"
+    )
 
 
-def _method(x: Exchange) -> str:
-    return _escape_bare(x.method) or "-"
+def _method(x: Entry) -> str:
+    return _escape_bare(x.exchange.method) or "-"
 
 
-def _version(x: Exchange) -> str:
-    return _escape_bare(x.version) or "-"
+def _version(x: Entry) -> str:
+    return _escape_bare(x.exchange.version) or "-"
 
 
-def _path(x: Exchange) -> str:
-    return _escape_bare(x.target.partition("?")[0]) or "-"
+def _path(x: Entry) -> str:
+    return _escape_bare(x.exchange.target.partition("?")[0]) or "-"
 
 
-def _query(x: Exchange) -> str:
-    return _escape_bare(x.target.partition("?")[2])
+def _query(x: Entry) -> str:
+    return _escape_bare(x.exchange.target.partition("?")[2])
 
 
-def _query_marked(x: Exchange) -> str:
+def _query_marked(x: Entry) -> str:
     query = _query(x)
     return "?" + query if query else ""
 
 
-def _status(x: Exchange) -> int:
-    return x.status
+def _status(x: Entry) -> int:
+    return x.exchange.status
 
 
-def _bytes(x: Exchange) -> int:
-    return x.bytes_sent
+def _bytes(x: Entry) -> int:
+    return x.exchange.bytes_sent
 
 
-def _bytes_or_dash(x: Exchange) -> object:
-    return x.bytes_sent or "-"
+def _bytes_or_dash(x: Entry) -> object:
+    return x.exchange.bytes_sent or "-"
 
 
-def _seconds(x: Exchange) -> int:
+def _seconds(x: Entry) -> int:
     return int(x.seconds)
 
 
-def _milliseconds(x: Exchange) -> int:
+def _milliseconds(x: Entry) -> int:
     return int(x.seconds * 1e3)
 
 
-def _microseconds(x: Exchange) -> int:
+def _microseconds(x: Entry) -> int:
     return int(x.seconds * 1e6)
 
 
-def _seconds_decimal(x: Exchange) -> str:
+def _seconds_decimal(x: Entry) -> str:
     return f"{x.seconds:.6f}"
 
 
-def _dash(_: Exchange) -> str:
+def _dash(_: Entry) -> str:
     return "-"
 
 
-def _pid(_: Exchange) -> int:
+def _pid(_: Entry) -> int:
     return os.getpid()  # asked each time: a log opened before a fork serves the child too
 
 
-def _pid_marked(_: Exchange) -> str:
+def _pid_marked(_: Entry) -> str:
     return f"<{os.getpid()}>"
 
 
 def _variable(name: str) -> Atom:
-    def read(x: Exchange) -> str:
-        value = x.environ.get(name) if x.environ else None
+    def read(x: Entry) -> str:
+        value = x.exchange.environ.get(name) if x.exchange.environ else None
         return "-" if value is None else escape(value if isinstance(value, str) else str(value))
 
     return read

@@ -12,12 +12,12 @@ import os
 import re
 from collections.abc import Callable
 
-from greenserve.logs.atoms import APACHE, GUNICORN, NAMED, Atom, Exchange
+from greenserve.logs.atoms import APACHE, GUNICORN, NAMED, Atom, Entry
 from greenserve.logs.times import local_time
 
 __all__ = ["Format", "compile_format"]
 
-Format = Callable[[Exchange], str]
+Format = Callable[[Entry], str]
 
 _COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 
@@ -44,7 +44,7 @@ def compile_format(text: str) -> Format:
     template.append(_literal(text[end:]))
     line = "".join(template)
 
-    def write(x: Exchange) -> str:
+    def write(x: Entry) -> str:
         return line % tuple([atom(x) for atom in atoms])
 
     return _with_counts(write) if text == _COMBINED else write
@@ -53,11 +53,14 @@ def compile_format(text: str) -> Format:
 def _with_counts(write: Format) -> Format:
     """`combined` has no atom for what an upgraded connection has done: it stands at the end of the line of one."""
 
-    def write_all(x: Exchange) -> str:
+    def write_all(x: Entry) -> str:
         line = write(x)
-        if x.status == 101:
-            received, sent = ("", "") if x.messages is None else (f"{count}/" for count in x.messages)
-            line += f" {x.seconds:.3f}s received={received}{x.bytes_received}B sent={sent}{x.bytes_sent}B"
+        exchange = x.exchange
+        if exchange.status == 101:
+            messages = exchange.messages
+            received, sent = ("", "") if messages is None else (f"{count}/" for count in messages)
+            line += f" {x.seconds:.3f}s received={received}{exchange.bytes_received}B"
+            line += f" sent={sent}{exchange.bytes_sent}B"
         return line
 
     return write_all
@@ -99,8 +102,9 @@ def _atom(match: re.Match[str]) -> Atom:
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode
 
 
-def _json(x: Exchange) -> str:
-    environ = x.environ or {}
+def _json(x: Entry) -> str:
+    exchange = x.exchange
+    environ = exchange.environ or {}
     clock = local_time(x.began)
     milliseconds = int(x.began % 1 * 1000)
     zone = f"{clock.zone[:3]}:{clock.zone[3:]}"  # RFC 3339 wants the colon
@@ -108,20 +112,20 @@ def _json(x: Exchange) -> str:
     return _encode(
         {
             "time": f"{clock.date}T{clock.time}.{milliseconds:03d}{zone}",
-            "peer": x.peer,
-            "peer_port": x.peer_port,
+            "peer": exchange.peer,
+            "peer_port": exchange.peer_port,
             "user": None if user is None else str(user),
-            "method": x.method,
-            "target": x.target,
-            "version": x.version,
-            "status": x.status,
-            "bytes_sent": x.bytes_sent,
-            "bytes_received": x.bytes_received,
+            "method": exchange.method,
+            "target": exchange.target,
+            "version": exchange.version,
+            "status": exchange.status,
+            "bytes_sent": exchange.bytes_sent,
+            "bytes_received": exchange.bytes_received,
             "seconds": round(x.seconds, 6),
             **(
                 {}
-                if x.messages is None
-                else {"messages_received": x.messages[0], "messages_sent": x.messages[1]}
+                if exchange.messages is None
+                else {"messages_received": exchange.messages[0], "messages_sent": exchange.messages[1]}
             ),
             "host": environ.get("HTTP_HOST"),
             "referer": environ.get("HTTP_REFERER"),

@@ -39,8 +39,6 @@ class RequestTimeout(BaseException):
 class Exchange(Answering):
     """One request and its answer."""
 
-    began = 0.0
-    seconds = 0.0
     messages = None  # of a WebSocket, for the access log
     is_upgraded = False  # the connection has left HTTP: whatever the app answers is for nobody
     failure: BaseException | None = None  # what the app has raised behind an upgrade
@@ -80,7 +78,7 @@ class Exchange(Answering):
         """For logs."""
         return f"{self.head.method} {self.head.target}"
 
-    # What the access log reads, besides `began` and `seconds`, which the server sets for it ---------------
+    # What the access log reads --------------------------------------------------------------------------
 
     @property
     def peer(self) -> str:

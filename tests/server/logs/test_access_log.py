@@ -24,8 +24,6 @@ def exchange(**changes: Any) -> Any:
         "status": 200,
         "bytes_sent": 12,
         "bytes_received": 0,
-        "began": 1783220645.0,
-        "seconds": 0.5,
         "messages": None,
         "environ": {},
     }
@@ -46,15 +44,15 @@ def test_off_is_none() -> None:
 def test_one_line_for_each_request(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     log = opened(access_logfile=str(path), access_log_format="%h %s %b")
-    log.log(exchange())
-    log.log(exchange(status=404, bytes_sent=0))
+    log.log(exchange(), 1783220645.0, 0.5)
+    log.log(exchange(status=404, bytes_sent=0), 1783220645.0, 0.5)
     assert path.read_text() == "::1 200 12\n::1 404 -\n"
     path.rename(tmp_path / "a.log.1")
     log.reopen()
-    log.log(exchange())
+    log.log(exchange(), 1783220645.0, 0.5)
     assert path.read_text() == "::1 200 12\n"
     log.close()
-    log.log(exchange())
+    log.log(exchange(), 1783220645.0, 0.5)
     assert path.read_text() == "::1 200 12\n"
     assert log.lost == 0
 
@@ -63,7 +61,7 @@ def test_stdout_and_combined_are_the_default(monkeypatch: pytest.MonkeyPatch) ->
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     log = opened()
-    log.log(exchange())
+    log.log(exchange(), 1783220645.0, 0.5)
     assert stream.getvalue().startswith("::1 - - [")
     assert stream.getvalue().endswith('] "GET / HTTP/1.1" 200 12 "-" "-"\n')
     log.close()
@@ -78,7 +76,7 @@ def test_a_place_that_cannot_be_opened_is_a_config_error(tmp_path: Path) -> None
 def test_a_full_disk_is_warned_about_once_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     log = opened(access_logfile="/dev/full")
     for _ in range(5):
-        log.log(exchange())
+        log.log(exchange(), 1783220645.0, 0.5)
     assert log.lost == 5
     assert [record.getMessage() for record in caplog.records] == [
         "access log: /dev/full: lines of this log are being lost: No space left on device"
@@ -96,8 +94,8 @@ def test_an_environ_that_cannot_be_printed_is_warned_about_once(
 
     log = opened(access_logfile=str(tmp_path / "a.log"))
     for _ in range(3):
-        log.log(exchange(environ={"REMOTE_USER": Bad()}))
-    log.log(exchange())
+        log.log(exchange(environ={"REMOTE_USER": Bad()}), 1783220645.0, 0.5)
+    log.log(exchange(), 1783220645.0, 0.5)
     assert log.lost == 3
     assert len(caplog.records) == 1
     assert (tmp_path / "a.log").read_text().count("\n") == 1
@@ -108,6 +106,6 @@ def test_text_that_has_no_utf8_is_written_all_the_same(tmp_path: Path) -> None:
     log = opened(
         access_logfile=str(tmp_path / "a.log"), access_log_format="é \udc80 %s".replace("\udc80", "ü")
     )
-    log.log(exchange(status=200))
+    log.log(exchange(status=200), 1783220645.0, 0.5)
     assert (tmp_path / "a.log").read_bytes() == "é ü 200\n".encode()
     log.close()

@@ -167,14 +167,12 @@ class UpgradeRecord:
     """One upgraded connection, as the access log reads it; see access_atoms.Exchange."""
 
     __slots__ = (
-        "began",
         "bytes_received",
         "bytes_sent",
         "environ",
         "messages",
         "peer",
         "peer_port",
-        "seconds",
         "target",
     )
 
@@ -199,5 +197,3 @@ class UpgradeRecord:
         self.bytes_received = bytes_received
         self.bytes_sent = bytes_sent
         self.messages = messages
-        self.began = 0.0
-        self.seconds = 0.0

@@ -27,7 +27,7 @@ _STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store"
 class Refusal:
     """One refused request."""
 
-    __slots__ = ("_error", "_head", "_retry", "began", "bytes_sent", "peer", "peer_port", "seconds")
+    __slots__ = ("_error", "_head", "_retry", "bytes_sent", "peer", "peer_port")
 
     bytes_received = 0
     messages = None
@@ -43,8 +43,6 @@ class Refusal:
         """`peer`: address and port. `head` is None when it was the head that went wrong."""
         self.peer, self.peer_port = peer
         self.bytes_sent = 0
-        self.began = 0.0
-        self.seconds = 0.0
         self._error = error
         self._head = head
         self._retry = 0.0  # seconds after which an EventSource is told to come back

@@ -22,13 +22,6 @@ from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.loop.hub import Hub
 
 
-class Record(Exchange, Protocol):
-    """What the access log reads; the server sets the times."""
-
-    began: float  # as time.time()
-    seconds: float
-
-
 class Queue(Protocol):
     """The requests that wait for a slot."""
 
@@ -105,7 +98,7 @@ class Services:
     budget: Unsent
     counts: Counts
     entrance: Entrance
-    log_access: Callable[[Record, float], None] | None  # of a request, and when it began by the hub's clock
+    log_access: Callable[[Exchange, float], None] | None  # of a request, and when it began by the hub's clock
     is_stopping: Callable[[], bool]
     restarts: Callable[[], bool]  # True if another server follows the one that stops
     # Puts into environ a socket that takes over the connection when it is first used.

@@ -21,11 +21,11 @@ from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.loading.frameworks import reads_by_length
 from greenserve.loading.process_check import check_process
-from greenserve.logs.access_log import AccessLog, open_access_log
+from greenserve.logs.access_log import AccessLog, Exchange, open_access_log
 from greenserve.net.hijacked.hijacked_socket import TakenSocket
 from greenserve.net.http.activity import Carrier
 from greenserve.net.http.request import Request
-from greenserve.net.http.services import Record, Services
+from greenserve.net.http.services import Services
 from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.opening.handshake_queue import Handshakes
 from greenserve.net.opening.opening import Entrance
@@ -201,12 +201,11 @@ class Server:
     def _redirect(self, request: Request) -> None:
         request.redirect(self.port or 443)
 
-    def _log_access(self, exchange: Record, began: float) -> None:
+    def _log_access(self, exchange: Exchange, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""
         if self.access_log is not None:  # else this is the child of a fork
-            exchange.seconds = self.hub.clock() - began
-            exchange.began = time.time() - exchange.seconds
-            self.access_log.log(exchange)
+            seconds = self.hub.clock() - began
+            self.access_log.log(exchange, time.time() - seconds, seconds)
 
     def reload_certificates(self) -> None:
         """Read certfile, keyfile and ca_certs anew, for new connections; open ones keep the old certificates.
