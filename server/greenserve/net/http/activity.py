@@ -139,7 +139,7 @@ class Host(Carrier, Protocol):
     def endpoint(self) -> Endpoint:
         """The address at which the client has connected."""
 
-    def enter(self, state: State, activity: Activity) -> None:
+    def enter(self, state: State, activity: Activity | None) -> None:
         """Go on with this activity."""
 
     def flush(self, first: bytes | memoryview, second: bytes | memoryview) -> None:
@@ -147,9 +147,6 @@ class Host(Carrier, Protocol):
 
     def refuse(self, error: ProtocolError, request: Refused | None, *extra: tuple[str, str]) -> None:
         """Answer a request with an error of the server's own, and close. `extra`: fields of the response."""
-
-    def redirect(self, request: Refused, location: str) -> None:
-        """Answer 308, and close."""
 
     def next(self, rest: bytes) -> None:
         """The request is over: read another one, which `rest` is the beginning of."""

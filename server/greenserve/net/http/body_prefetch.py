@@ -15,9 +15,9 @@ from typing import Final, Protocol
 from greenserve.errors import LimitExceeded, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, ChunkedFraming, LengthFraming, RequestHead
 from greenserve.net.http.activity import Activity, Host, Refused
+from greenserve.net.http.patience import Patience
 from greenserve.net.http.services import Services
 from greenserve.net.http.states import State
-from greenserve.net.sockets.min_rates import Pace
 from greenserve.net.sockets.stream import HEAD_SIZE
 
 _ENOUGH: Final = 16 * 1024  # bytes; a form or a call of an API is smaller, and 10,000 of them fit into memory
@@ -27,8 +27,9 @@ _BODY: Final = State.BODY  # an enum's member is looked up by Python code
 class WithBody(Refused, Protocol):
     """A request whose body is due."""
 
-    def body_pace(self) -> Pace:
-        """How patient to be with its client."""
+    @property
+    def patience(self) -> Patience:
+        """How long to wait for its client."""
 
     def refuse_stopping(self) -> None:
         """Answer that the server stops."""
@@ -61,7 +62,7 @@ class BodyPrefetch(Activity):
         """For a request that is submitted when its body has begun to come."""
         self._connection = connection
         self._request = request
-        self._pace = request.body_pace()
+        self._pace = request.patience.body
 
     def __str__(self) -> str:
         """See Activity."""

@@ -20,7 +20,7 @@ from greenserve.http1 import HeadReader, RequestHead, read_whole_head
 from greenserve.net.http.activity import Activity, Refused
 from greenserve.net.http.body_prefetch import BodyPrefetch, frame, has_enough
 from greenserve.net.http.draining import Discarding
-from greenserve.net.http.refusals import Refusal
+from greenserve.net.http.refusals import answer
 from greenserve.net.http.request import Request
 from greenserve.net.http.sending import Sending
 from greenserve.net.http.services import Services
@@ -184,7 +184,7 @@ class Connection:
 
     # For activities: see Host ------------------------------------------------------------------------------
 
-    def enter(self, state: State, activity: Activity) -> None:
+    def enter(self, state: State, activity: Activity | None) -> None:
         """See Host."""
         self.state = state
         self.activity = activity
@@ -211,27 +211,8 @@ class Connection:
     def refuse(self, error: ProtocolError, request: Refused | None, *extra: tuple[str, str]) -> None:
         """See Host."""
         self.services.counts.refused += 1
-        self._answer(error, request, *extra)
-
-    def redirect(self, request: Refused, location: str) -> None:
-        """See Host."""
-        self._answer(ProtocolError(308, f"This is served at {location}"), request, ("Location", location))
-
-    def _answer(self, error: ProtocolError, request: Refused | None, *extra: tuple[str, str]) -> None:
-        services = self.services
-        peer = self.peer, self.peer_port
-        head = None
-        if request is not None:  # else it was the head that went wrong, and proxies are not heard
-            self.activity = request
-            head = request.head
-            peer = services.forwarding.client_of(self.environ, head.fields, *peer)
-        refusal = Refusal(peer, error, head, services.event_stream_retry)
         self.reader = None
-        data = refusal.encode(services.service, extra)
-        self.state = _SENDING
-        self.flush(data, b"")
-        if services.log_access is not None:
-            services.log_access(refusal, services.hub.now)
+        answer(self, error, request, *extra)
 
     def next(self, rest: bytes) -> None:
         """See Host."""

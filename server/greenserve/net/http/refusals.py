@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, answer_head, check_head, encode_error
+from greenserve.net.http.activity import Host, Refused
+from greenserve.net.http.states import State
 from greenserve.wsgi import Service
 
 _PORT: Final = re.compile(r":\d*\Z", re.ASCII)
@@ -91,6 +93,22 @@ class Refusal:
     def version(self) -> str:
         """As sent, "" if it could not be read."""
         return "" if self._head is None else "HTTP/1.1" if self._head.http11 else "HTTP/1.0"
+
+
+def answer(connection: Host, error: ProtocolError, request: Refused | None, *extra: tuple[str, str]) -> None:
+    """Send the response of the server's own, in place of the activity's, and log it. Switches: never."""
+    services = connection.services
+    peer = connection.peer, connection.peer_port
+    head = None
+    if request is not None:  # else it was the head that went wrong, and proxies are not heard
+        head = request.head
+        peer = services.forwarding.client_of(connection.environ, head.fields, *peer)
+    refusal = Refusal(peer, error, head, services.event_stream_retry)
+    data = refusal.encode(services.service, extra)
+    connection.enter(State.SENDING, connection.activity if request is None else request)
+    connection.flush(data, b"")
+    if services.log_access is not None:
+        services.log_access(refusal, services.hub.now)
 
 
 def _is_an_event_source(head: RequestHead) -> bool:

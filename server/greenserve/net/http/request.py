@@ -19,13 +19,12 @@ from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead
 from greenserve.net.http.activity import Activity, Carrier, Host
 from greenserve.net.http.draining import Draining
-from greenserve.net.http.refusals import https_location
+from greenserve.net.http.patience import Patience
+from greenserve.net.http.refusals import answer, https_location
 from greenserve.net.http.states import State
 from greenserve.net.http.upgrading import Life, Upgrade, must_have_room
-from greenserve.net.sockets.min_rates import Pace
-from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, SEND_STEP, Side
+from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, Side
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
-from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads.greenthreads import sleep
 
 log = logging.getLogger("greenserve.error")
@@ -48,12 +47,11 @@ class Request(Activity):
     """A request whose head has come."""
 
     __slots__ = (
-        "_body_pace",
         "_exchange",
         "_is_broken",
+        "_patience",
         "_queued_at",
         "_response",
-        "_send_pace",
         "_upgrade",
         "_worker",
         "connection",
@@ -71,9 +69,7 @@ class Request(Activity):
         self._response: tuple[bytes, bytes] | None = None  # a whole one, of an exchange that is not over
         self._is_broken = False  # a response was interrupted half sent
         self._upgrade: Upgrade | None = None
-        # How patient we are with its client; made when we first have to wait for it.
-        self._body_pace: Pace | None = None
-        self._send_pace: Pace | None = None
+        self._patience: Patience | None = None  # made when we first have to wait for its client
 
     def __str__(self) -> str:
         """See Activity."""
@@ -109,7 +105,8 @@ class Request(Activity):
         except ProtocolError as error:
             self.connection.refuse(error, self)
         else:
-            self.connection.redirect(self, location)
+            moved = ProtocolError(308, f"This is served at {location}")
+            answer(self.connection, moved, self, ("Location", location))
 
     def _has_given_up(self) -> bool:
         """Return True if its client has left while it waited: nobody can read the response, or probably nobody will."""
@@ -202,7 +199,7 @@ class Request(Activity):
         elif framing.done:
             connection.next(framing.rest)
         else:
-            Draining(connection, self, framing, self.body_pace()).begin(exchange.input.take_ahead())
+            Draining(connection, self, framing, self.patience.body).begin(exchange.input.take_ahead())
 
     # The activity ------------------------------------------------------------------------------------------
 
@@ -291,8 +288,8 @@ class Request(Activity):
     def receive(self) -> bytes:
         """See Link."""
         data = self.connection.stream.receive(READ_SIZE, self._wait_to_receive)
-        if self._body_pace is not None:
-            self._body_pace.earn(len(data))
+        if self._patience is not None:
+            self._patience.body.earn(len(data))
         return data
 
     def is_peer_gone(self) -> bool:
@@ -329,52 +326,16 @@ class Request(Activity):
 
     # Waiting for the client --------------------------------------------------------------------------------
 
-    def body_pace(self) -> Pace:
-        """How patient we are with its client while the body comes."""
-        pace = self._body_pace
-        if pace is None:
-            pace = self._body_pace = self.connection.services.timeouts.body_pace()
-        return pace
+    @property
+    def patience(self) -> Patience:
+        """With its client, from the first wait on."""
+        patience = self._patience
+        if patience is None:
+            patience = self._patience = Patience(self.connection)
+        return patience
 
     def _wait_to_receive(self, side: Side) -> None:
-        # When time is over, the stream looks once more: an app may have held the hub while something came.
-        self._wait(side, self.body_pace())
+        self.patience.wait_to_receive(side, self._worker)
 
     def _wait_to_send(self, side: Side) -> None:
-        pace = self._send_pace
-        if pace is None:
-            pace = self._send_pace = self.connection.services.timeouts.send_pace()
-        if self._wait(side, pace, self.connection.stream.untaken):
-            pace.earn(SEND_STEP)
-
-    def _wait(self, side: Side, pace: Pace, level: Callable[[], int] = int) -> bool:
-        """Wait for as long as the pace allows. Return True if the wait came to its end.
-
-        It is asked for again after a try of the call in question: TimeoutError then, when no time is left.
-        """
-        if pace.is_over:
-            raise TimeoutError
-        services = self.connection.services
-        hub = services.hub
-        slots = services.slots
-        # Another green thread of the app's has no slot to lend.
-        lent = getcurrent() is self._worker and slots.lend()
-        pace.begin(hub.clock(), level())
-        try:
-            self.connection.stream.wait(side, None if pace.left == NEVER else pace.left)
-            moved = True
-        except TimeoutError:
-            moved = False
-        except PeerGone:
-            if lent:
-                slots.take_back()
-            raise
-        except BaseException:
-            # Thrown at the request: its end, or a time limit of the app's own, which can't be kept waiting.
-            if lent:
-                slots.take_back_now()
-            raise
-        pace.end(hub.now, level())  # not clock(): what ran before us in this turn is not the client's
-        if lent:
-            slots.take_back()
-        return moved
+        self.patience.wait_to_send(side, self._worker)

@@ -403,7 +403,7 @@ class TestWatching:
         file.write_text("nothing")
         sleep(60)
         (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-        assert "those of before stay: certfile: " in line
+        assert "keeping the current ones: certfile: " in line
         assert "first.example" in self.shown(server)
         issue(file, "localhost", "mended.example")
         sleep(LOOK_EVERY * 2 + 1)
