@@ -19,7 +19,8 @@ from greenserve.net import Server
 from greenserve.process.holding import Holds
 from greenserve_hub.diagnostics.watchdogs import Watchdog
 from greenserve_hub.greenthreads.greenthreads import kill
-from greenserve_hub.loop.hub import Hub, find_hub, use_hub
+from greenserve_hub.loop.current import find_hub, use_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.patching import is_monkey_patched
 
 log = logging.getLogger("greenserve.error")

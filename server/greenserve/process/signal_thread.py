@@ -18,7 +18,7 @@ from typing import Self
 
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.unpatched import _thread, os, select, signal, time
 
 

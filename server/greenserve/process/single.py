@@ -24,7 +24,7 @@ from greenserve.process.notifying import notify
 from greenserve.process.starting import Starting
 from greenserve.process.stopping import Stopping
 from greenserve.wsgi import WSGIApplication
-from greenserve_hub.loop.hub import get_hub, use_hub
+from greenserve_hub.loop.current import get_hub, use_hub
 from greenserve_hub.osthreads import threads
 
 log = logging.getLogger("greenserve.error")
@@ -48,7 +48,7 @@ def run(
             "run() handles signals, which only the main thread can: call it there, or use serve()"
         )
     with contextlib.ExitStack() as stack:
-        error_log = stack.enter_context(open_error_log(config))
+        error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
         hub = get_hub()
         if config.hub not in ("auto", hub.poller.name):
             hub = use_hub(config.hub)

@@ -12,7 +12,7 @@ import bottle
 import flask
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
-from tests.support.commands import command
+from tests.support.programs.commands import command
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support import flavours
-from tests.support.certificates import client_context, issue
+from tests.support.servers.certificates import client_context, issue
 
 from greenserve.net.http.connection import Connection
 from greenserve.net.http.states import PHASES, STARTS, TRANSITIONS, Phase

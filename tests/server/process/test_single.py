@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.certificates import client_context, issue
-from tests.support.commands import Command, command
-from tests.support.raw import RawClient, ask, request
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import Command, command
+from tests.support.servers.certificates import client_context, issue
 from tests.support.times import MS, PATIENCE
 
 _APP = """

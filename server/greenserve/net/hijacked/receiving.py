@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from greenserve.errors import PeerGone
 from greenserve.net.hijacked.alarms import Alarm
 from greenserve.net.http.activity import Carrier
 from greenserve.net.sockets.stream import READ_SIZE, Side, Stream
 from greenserve_hub.greenthreads.greenthreads import sleep
-from greenserve_hub.loop.hub import Hub
+from greenserve_hub.loop.hub import MAX_TURN, Hub
 from greenserve_hub.unpatched import _thread
-
-_TURN: Final = 0.01  # seconds that may be sent or received without giving way to the others
 
 
 class TimedOut(Exception):
@@ -104,7 +102,7 @@ class SocketReceiving:
     def _receive(self, size: int) -> bytes:
         stream = self._stream
         if stream.descriptor.reader == self._on_readable:
-            stream.descriptor.reader = None
+            stream.descriptor.stop_waiting_to_read()
         self._is_receiving = True
         try:
             waits = self._timeout != 0
@@ -139,8 +137,7 @@ class SocketReceiving:
         """Whoever receives, or will, finds the end. Switches: never."""
         self._is_at_end = True
         self._ahead = b""
-        descriptor = self._stream.descriptor
-        reader, descriptor.reader = descriptor.reader, None
+        reader = self._stream.descriptor.stop_waiting_to_read()
         if reader is not None and reader != self._on_readable:
             reader()
         if self._alarm is not None:
@@ -201,7 +198,7 @@ class SocketReceiving:
         hub = self._hub
         if not self._is_taken:
             self._take()
-        if hub.clock() - hub.now > _TURN and self._timeout != 0:
+        if hub.clock() - hub.now > MAX_TURN and self._timeout != 0:
             sleep(0)
 
     def _must_be_here(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead
+from greenserve.logs.record import Record
 from greenserve.net.http.services import Services
 from greenserve.net.http.states import State
 from greenserve.net.opening.endpoint import Endpoint
@@ -161,21 +162,9 @@ class Refused(Activity, Protocol):
 
 
 class UpgradeRecord:
-    """One upgraded connection, as the access log reads it; see access_atoms.Exchange."""
+    """What an upgraded connection has done, for the access log."""
 
-    __slots__ = (
-        "bytes_received",
-        "bytes_sent",
-        "environ",
-        "messages",
-        "peer",
-        "peer_port",
-        "target",
-    )
-
-    method = "GET"
-    version = "HTTP/1.1"
-    status = 101
+    __slots__ = ("_bytes_received", "_bytes_sent", "_environ", "_messages")
 
     def __init__(
         self,
@@ -185,12 +174,26 @@ class UpgradeRecord:
         messages: tuple[int, int] | None,
     ) -> None:
         """`environ` of the request that began it. `messages`: received and sent, None where nobody counts them."""
+        self._environ = environ
+        self._bytes_received = bytes_received
+        self._bytes_sent = bytes_sent
+        self._messages = messages
+
+    def record(self, began: float, seconds: float) -> Record:
+        """Return the record for the access log."""
+        environ = self._environ  # the app may have removed anything from it
         peer = environ.get("greenserve.peer")
-        # The app may have taken from it what it liked.
-        self.peer: str = environ.get("REMOTE_ADDR", "") if peer is None else peer.client
-        self.peer_port: str = environ.get("REMOTE_PORT", "") if peer is None else peer.client_port
-        self.target: str = environ.get("RAW_URI", "")
-        self.environ = environ
-        self.bytes_received = bytes_received
-        self.bytes_sent = bytes_sent
-        self.messages = messages
+        return Record(
+            environ.get("REMOTE_ADDR", "") if peer is None else peer.client,
+            environ.get("REMOTE_PORT", "") if peer is None else peer.client_port,
+            "GET",
+            environ.get("RAW_URI", ""),
+            "HTTP/1.1",
+            101,
+            self._bytes_sent,
+            self._bytes_received,
+            began,
+            seconds,
+            self._messages,
+            environ,
+        )

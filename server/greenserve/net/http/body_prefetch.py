@@ -111,7 +111,7 @@ class BodyPrefetch(Activity):
     def expired(self) -> None:
         """See Activity: its time is over, unless some of it lies in the socket still, since an app held the hub."""
         stream = self._connection.stream
-        stream.descriptor.reader = None
+        stream.descriptor.stop_waiting_to_read()
         try:
             data = stream.receive_now(HEAD_SIZE)
         except (BlockingIOError, PeerGone):

@@ -275,7 +275,7 @@ class Connection:
         Return True if that helped.
         """
         was_slow = self.reader is not None or self.state is _HEAD  # then the deadline is the head's own
-        self.stream.descriptor.reader = None
+        self.stream.descriptor.stop_waiting_to_read()
         try:
             data = self.stream.receive_now(HEAD_SIZE)
         except (BlockingIOError, PeerGone):

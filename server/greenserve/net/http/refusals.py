@@ -1,7 +1,7 @@
 """An answer of the server's own to a request that no app sees: bad framing, a limit, a full queue, a slow head.
 
-Made by a connection from a hub callback. Looks to the access log like an exchange whose head may be unknown. A redirect
-to https (`redirect_bind`) is answered so too.
+Made by a connection from a hub callback. In the access log it has no method, target and version if its head could not
+be read. A redirect to https (`redirect_bind`) is answered so too.
 
 An EventSource that is answered 503 never asks again (HTML, "Server-sent events": any status but 200 fails it for good).
 Where the setting event_stream_retry says so, it gets an empty stream instead, which says when to come back.
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import random
 import re
-from typing import Any, Final
+from typing import Final
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, answer_head, check_head, encode_error
+from greenserve.logs.record import Record
 from greenserve.net.http.activity import Host, Refused
 from greenserve.net.http.states import State
 from greenserve.wsgi import Service
@@ -30,10 +31,6 @@ class Refusal:
     """One refused request."""
 
     __slots__ = ("_error", "_head", "_retry", "bytes_sent", "peer", "peer_port")
-
-    bytes_received = 0
-    messages = None
-    environ: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -63,7 +60,7 @@ class Refusal:
                 answer_head(given, "GET", True, False, len(content), line, service.server_line).data + content
             )
         head_only = self._head is not None and self._head.method == "HEAD"
-        data = encode_error(
+        head, content = encode_error(
             self.status,
             self._error.reason,
             service.date_line(),
@@ -71,28 +68,35 @@ class Refusal:
             head_only=head_only,
             extra=extra,
         )
-        self.bytes_sent = len(data) - data.index(b"\r\n\r\n") - 4
-        return data
+        self.bytes_sent = len(content)
+        return head + content
 
     @property
     def status(self) -> int:
         """The status code answered with."""
         return 200 if self._retry else self._error.status
 
-    @property
-    def method(self) -> str:
-        """As sent, "" if it could not be read."""
-        return self._head.method if self._head is not None else ""
-
-    @property
-    def target(self) -> str:
-        """As sent, "" if it could not be read."""
-        return self._head.target if self._head is not None else ""
-
-    @property
-    def version(self) -> str:
-        """As sent, "" if it could not be read."""
-        return "" if self._head is None else "HTTP/1.1" if self._head.http11 else "HTTP/1.0"
+    def record(self, began: float, seconds: float) -> Record:
+        """Return the record for the access log."""
+        method = target = version = ""  # if the head could not be read
+        if self._head is not None:
+            method, target = self._head.method, self._head.target
+            version = "HTTP/1.1" if self._head.http11 else "HTTP/1.0"
+        sent = self.bytes_sent
+        return Record(
+            self.peer,
+            self.peer_port,
+            method,
+            target,
+            version,
+            self.status,
+            sent,
+            0,
+            began,
+            seconds,
+            None,
+            None,
+        )
 
 
 def answer(connection: Host, error: ProtocolError, request: Refused | None, *extra: tuple[str, str]) -> None:

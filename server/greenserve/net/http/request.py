@@ -26,10 +26,10 @@ from greenserve.net.http.upgrading import Life, Upgrade, must_have_room
 from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, Side
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.hub import MAX_TURN
 
 log = logging.getLogger("greenserve.error")
 
-_TURN: Final = 0.01  # seconds that a response may be sent without giving way to the others
 # Seconds from a request to the end of its client's sending within which that is a half-close: `nc -N` and its like. A
 # later one comes from somebody who has waited and given up.
 _HALF_CLOSE_TIME: Final = 1.0
@@ -209,7 +209,7 @@ class Request(Activity):
         exchange = self._exchange
         if exchange is None:
             return self.connection.state in _IN_LINE
-        return exchange.answer is not None and exchange.keep_alive
+        return exchange.has_begun and exchange.keep_alive
 
     def expired(self) -> None:
         """See Activity."""
@@ -248,7 +248,7 @@ class Request(Activity):
         """See Link."""
         connection = self.connection
         hub = connection.services.hub
-        if hub.clock() - hub.now > _TURN:
+        if hub.clock() - hub.now > MAX_TURN:
             sleep(0)
         connection.deadline.disarm()  # request_timeout: the response has begun
         self._sending(connection.stream.send, data)

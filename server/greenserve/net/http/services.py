@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from greenserve.http1 import HeadLimits
-from greenserve.logs.access_log import Exchange
+from greenserve.logs.record import Finished
 from greenserve.net.opening.opening import Entrance
 from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.send_budget import Unsent
@@ -98,7 +98,7 @@ class Services:
     budget: Unsent
     counts: Counts
     entrance: Entrance
-    log_access: Callable[[Exchange, float], None] | None  # of a request, and when it began by the hub's clock
+    log_access: Callable[[Finished, float], None] | None  # of a request, and when it began by the hub's clock
     is_stopping: Callable[[], bool]
     restarts: Callable[[], bool]  # True if another server follows the one that stops
     # Puts into environ a socket that takes over the connection when it is first used.

@@ -108,8 +108,7 @@ class Opening:
             return
         connection = self._connection
         # Without a reader it stands in line: we are the slow ones, and too slow.
-        if connection.stream.descriptor.reader is not None:
-            connection.stream.descriptor.reader = None
+        if connection.stream.descriptor.stop_waiting_to_read() is not None:
             if isinstance(connection.stream, TLSStream):
                 self.shake()
             else:

@@ -20,6 +20,7 @@ from heapq import nsmallest
 from typing import Final, Protocol
 
 from greenserve.config import Config
+from greenserve.logs.throttled import Throttle
 from greenserve.net.serving.rejected import Rejected
 from greenserve.proxies import Trust
 from greenserve_hub.loop.hub import Hub
@@ -93,7 +94,7 @@ class Admission:
         self._limit = config.limit_connections
         self._idle: deque[tuple[float, Idle]] = deque()
         self._search_from = 0.0
-        self._told: dict[str, tuple[float, int]] = {}  # when, and how many were rejected since
+        self._throttle = Throttle(hub.clock, _TOLD_AGAIN, _TOLD_OF)
 
     def lets_in(self, sock: socket.socket, peer: str, speaks_http: bool = True) -> bool:
         """Return True if an accepted socket may become a connection; else answer 503 and close it. Switches: never.
@@ -148,17 +149,11 @@ class Admission:
         )
 
     def _tell(self, address: str, what: str) -> None:
-        """Log it, unless the same was logged a moment ago."""
-        now = self._hub.now
-        since, count = self._told.get(address, (-_TOLD_AGAIN, 0))
-        if now - since < _TOLD_AGAIN:
-            self._told[address] = since, count + 1
-            return
-        if len(self._told) >= _TOLD_OF:
-            self._told.clear()
-        self._told[address] = now, 0
-        before = f"; {count} others were rejected since this was last logged" if count else ""
-        log.warning("%s: rejecting further connections with 503%s", what, before)
+        """Log a line, unless the same was logged a moment ago."""
+        count = self._throttle.admit(address)
+        if count is not None:
+            before = f"; {count} others were rejected since this was last logged" if count else ""
+            log.warning("%s: rejecting further connections with 503%s", what, before)
 
 
 def _key(peer: str) -> str | bytes:

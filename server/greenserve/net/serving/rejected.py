@@ -23,9 +23,7 @@ _LINGERING: Final = 100  # at once; config leaves that many descriptors and more
 _LINGER_TIME: Final = 1.0  # seconds: a request that was on its way has come by then
 _LINGER_BYTES: Final = 64 * 1024
 # Without Date, which a 5xx need not have (RFC 9110 §6.6.1): so the bytes are made once.
-_ANSWER: Final = encode_error(
-    503, "too many connections", "", "", head_only=False, extra=(("Retry-After", "1"),)
-)
+_ANSWER: Final = b"".join(encode_error(503, "too many connections", "", "", extra=(("Retry-After", "1"),)))
 
 
 class Rejected:

@@ -21,7 +21,8 @@ from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.loading.frameworks import reads_by_length
 from greenserve.loading.process_check import check_process
-from greenserve.logs.access_log import AccessLog, Exchange, open_access_log
+from greenserve.logs.access_log import AccessLog, open_access_log
+from greenserve.logs.record import Finished
 from greenserve.net.hijacked.hijacked_socket import TakenSocket
 from greenserve.net.http.activity import Carrier
 from greenserve.net.http.request import Request
@@ -56,7 +57,8 @@ from greenserve.wsgi import (
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.greenthreads.pools import GreenPool
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.osthreads import threads
 
 log = logging.getLogger("greenserve.error")
@@ -122,7 +124,7 @@ class Server:
             raise ConfigError("a server starts once: make another")
         self.hub = hub = get_hub()
         self._started = True
-        hub.door.users += 1  # stop() comes from anywhere: waiting for it is no deadlock
+        hub.expect_calls()  # stop() comes from anywhere: waiting for it is no deadlock
         config = self.config
         self.queue = RequestQueue(hub, config.pool, config.pool_overflow, config.limit_queue)
         self.admission = Admission(hub, config, self._peers, self.connections)
@@ -131,7 +133,7 @@ class Server:
         self.handshakes = Handshakes(hub)
         try:
             self._tls = tls = open_tls(config, self._ssl_context)
-            self.access_log = open_access_log(config)
+            self.access_log = open_access_log(config.access_logfile, config.access_log_format)
             self.service = make_service(config, self._app, tls is not None)
             services = self._make_services()
             self.listening.open(
@@ -201,7 +203,7 @@ class Server:
     def _redirect(self, request: Request) -> None:
         request.redirect(self.port or 443)
 
-    def _log_access(self, exchange: Exchange, began: float) -> None:
+    def _log_access(self, exchange: Finished, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""
         if self.access_log is not None:  # else this is the child of a fork
             seconds = self.hub.clock() - began
@@ -260,7 +262,7 @@ class Server:
         if self._tls is not None:
             self._tls.close()
         self.admission.rejected.close()
-        self.hub.door.users -= 1
+        self.hub.stop_expecting_calls()
         self._end.come()
 
     def release(self) -> None:

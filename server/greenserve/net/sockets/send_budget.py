@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from typing import Final, Protocol, cast
 
+from greenserve.logs.throttled import Throttle
 from greenserve_hub.loop.hub import Hub
 
 log = logging.getLogger("greenserve.error")
@@ -39,13 +40,11 @@ class Unsent:
     def __init__(self, hub: Hub, limit: int) -> None:
         """`limit` in bytes, 0 for none."""
         self.bytes = 0
-        self._hub = hub
         self._limit = limit
         self._waiting: dict[Waiting, None] = {}  # in the order in which they last moved
         # An app may give the same page to all, and a Room the same message: it is held once.
         self._holders: dict[int, int] = {}
-        self._tell_from = 0.0
-        self._untold = 0
+        self._throttle = Throttle(hub.clock, _TOLD_AGAIN)
 
     def wait(self, outbox: Waiting) -> None:
         """It begins to wait with pieces that it holds, or has moved. Switches: never."""
@@ -90,14 +89,11 @@ class Unsent:
             self._tell()
 
     def _tell(self) -> None:
-        now = self._hub.now
-        self._untold += 1
-        if now >= self._tell_from:
+        before = self._throttle.admit()
+        if before is not None:
             log.warning(
                 "what slow clients have not taken is more than %d MiB (limit_unsent): %d connections were reset; "
                 "stream large answers, or raise --limit-unsent",
                 self._limit >> 20,
-                self._untold,
+                before + 1,
             )
-            self._tell_from = now + _TOLD_AGAIN
-            self._untold = 0

@@ -92,7 +92,7 @@ def _accept(
             error.status == 403
         ):  # its Origin: a page of our own, maybe, and whoever runs the server has to know
             host = environ.get("HTTP_HOST", "")
-            options.refusals.tell(
+            options.refusals.log(
                 "no WebSocket at %.100a of %.100a: %s", environ["PATH_INFO"], host, error.reason
             )
         raise

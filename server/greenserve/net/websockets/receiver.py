@@ -35,6 +35,7 @@ from greenserve_hub import forks
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.greenthreads.workers import PoolWorker
+from greenserve_hub.loop.hub import MAX_TURN
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter
 
 log = logging.getLogger("greenserve.error")
@@ -44,7 +45,6 @@ _OPEN, _CLOSING, _, _CLOSED = Phase  # an enum's member is looked up by Python c
 _READ: Final = 16 * 1024
 _READ_MORE: Final = 120 * 1024
 _QUEUED: Final = 1 << 20  # bytes of messages in the queue from which on no more is read
-_TURN: Final = 0.01  # seconds that messages may be taken without giving way to the others
 
 
 class MessageReceiving(FrameSending):
@@ -97,7 +97,7 @@ class MessageReceiving(FrameSending):
             return self._take_queued(queue)
         hub = self._hub
         if self._phase is _OPEN:
-            if hub.clock() - hub.now > _TURN:
+            if hub.clock() - hub.now > MAX_TURN:
                 sleep(0)
                 if queue := self._queue:
                     return self._take_queued(queue)
@@ -227,7 +227,7 @@ class MessageReceiving(FrameSending):
     def _gives_way(self) -> bool:
         """Whether to go on in the next turn: a read holds pings by the ten thousand, each of which is answered."""
         hub = self._hub
-        if hub.clock() - hub.now <= _TURN:
+        if hub.clock() - hub.now <= MAX_TURN:
             return False
         hub.call_soon(self._take_rest)
         return True
@@ -263,7 +263,7 @@ class MessageReceiving(FrameSending):
                 self._moved_at = self._heard
                 return event
             self._take_control(event)
-            if hub.clock() - hub.now > _TURN:
+            if hub.clock() - hub.now > MAX_TURN:
                 break  # _take() comes back to the rest
         return None
 
@@ -294,7 +294,7 @@ class MessageReceiving(FrameSending):
                 if forks.last is not None:
                     end_if_forked(self)
                 worker.next_job()
-                if hub.clock() - hub.now > _TURN:
+                if hub.clock() - hub.now > MAX_TURN:
                     sleep(0)
         except Exception as error:
             end_if_forked(self, error)

@@ -33,6 +33,7 @@ from greenserve.websocket import (
 )
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.hub import MAX_TURN
 from greenserve_hub.loop.parking import Waiter
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from greenserve.net.websockets.rooms import Room
 
 _OPEN: Final = Phase.OPEN  # an enum's member is looked up by Python code
-_TURN: Final = 0.01  # seconds that may be sent without giving way to the others
 
 
 class _Floor:
@@ -214,7 +214,7 @@ class FrameSending(FramePosting):
         if self._outbox is None:
             sent = self._send_now(frame)
             if sent == len(frame):
-                if hub.clock() - hub.now > _TURN:
+                if hub.clock() - hub.now > MAX_TURN:
                     sleep(0)
                 return
             left: Frame = memoryview(frame)[sent:]

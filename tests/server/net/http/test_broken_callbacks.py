@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.certificates import client_context
-from tests.support.lives import LARGE, App, Client, ProxiedClient, TLSClient, open_connection
-from tests.support.raw import request
-from tests.support.running import in_one_hub
+from tests.support.clients.lives import LARGE, App, Client, ProxiedClient, TLSClient, open_connection
+from tests.support.clients.raw import request
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Server
 from greenserve.http1 import LengthFraming

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Start, echo, mirror, path
-from tests.support.raw import RawClient, request
-from tests.support.running import Gate, becomes_quiet, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start, echo, mirror, path
+from tests.support.servers.running import Gate, becomes_quiet, serving
 from tests.support.times import PATIENCE, eventually
 
 pytestmark = pytest.mark.over_tls_too

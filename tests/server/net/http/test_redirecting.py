@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.support.apps import path
-from tests.support.certificates import authority_file
-from tests.support.heads import head
-from tests.support.raw import Answer, RawClient
-from tests.support.running import becomes_quiet, serving
+from tests.support.clients.raw import Answer, RawClient
+from tests.support.protocols.heads import head
+from tests.support.servers.apps import path
+from tests.support.servers.certificates import authority_file
+from tests.support.servers.running import becomes_quiet, serving
 
 from greenserve import Server
 from greenserve.errors import ConfigError, ProtocolError

@@ -7,9 +7,9 @@ import ssl
 from collections.abc import Iterable
 
 import pytest
-from tests.support.apps import Environ, Start, echo, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import Gate, becomes_quiet, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Start, echo, path
+from tests.support.servers.running import Gate, becomes_quiet, serving
 from tests.support.times import MS, PATIENCE, eventually
 
 pytestmark = pytest.mark.over_tls_too

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Routes, Start
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.clients.ws_client import PING, PONG, Frame, WSClient, closing, frame, handshake, message
+from tests.support.servers.apps import Environ, Routes, Start
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
 from tests.support.times import eventually
-from tests.support.ws_client import PING, PONG, Frame, WSClient, closing, frame, handshake, message
 
 from greenserve import (
     AppError,

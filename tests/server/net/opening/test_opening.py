@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.apps import path
-from tests.support.certificates import client_context
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import path
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
 from tests.support.times import eventually
 
 from greenserve import Server, sleep, spawn

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import path
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import path
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
 from tests.support.times import eventually
 
 from greenserve import sleep
 from greenserve.config import Config
 from greenserve.net.serving import admission
 from greenserve.net.serving.admission import Admission, PeerCounts
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import fake_clock
 
 
@@ -295,7 +295,7 @@ class TestPerAddress:
                 door._tell_greedy(f"192.0.2.{number}")
         finally:
             logging.getLogger("greenserve.error").disabled = False
-        assert len(door._told) <= admission._TOLD_OF
+        assert len(door._throttle._seen) <= admission._TOLD_OF
 
     def test_over_a_real_socket(self) -> None:
         with serving(path, limit_connections_per_ip=2, forwarded_allow_ips=[]) as server:

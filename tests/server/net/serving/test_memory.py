@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Routes, Start, echo, path
-from tests.support.raw import request
-from tests.support.running import in_one_hub
+from tests.support.clients.raw import request
+from tests.support.servers.apps import Environ, Routes, Start, echo, path
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Event, sleep
 from greenserve.net.sockets.stream import HEAD_SIZE, READ_SIZE

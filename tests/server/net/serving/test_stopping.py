@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start, path
-from tests.support.raw import RawClient, request
-from tests.support.running import Gate, in_one_hub, own_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.running import Gate, in_one_hub, own_hub, serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Config, ConfigError, GreenletExit, Server, sleep, spawn

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import raw
-from tests.support.certificates import client_context
-from tests.support.faulty import (
+from tests.support.clients import raw
+from tests.support.clients.lives import LIVES, App, Client, Life, ProxiedClient, TLSClient, open_connection
+from tests.support.hubs.faulty import (
     MOVING,
     Decide,
     Fault,
@@ -32,8 +32,8 @@ from tests.support.faulty import (
     at,
     from_on,
 )
-from tests.support.lives import LIVES, App, Client, Life, ProxiedClient, TLSClient, open_connection
-from tests.support.running import in_one_hub
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Server
 from greenserve.net.http.states import State

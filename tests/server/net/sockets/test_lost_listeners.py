@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import path
-from tests.support.commands import command
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import own_hub, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import command
+from tests.support.servers.apps import path
+from tests.support.servers.running import own_hub, serving
 from tests.support.times import PATIENCE, eventually
 
 import greenserve

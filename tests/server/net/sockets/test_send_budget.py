@@ -9,16 +9,16 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.raw import RawClient, request
-from tests.support.running import in_one_hub
-from tests.support.ws_client import handshake
-from tests.support.ws_open import LARGE, shrink, sockets
+from tests.support.clients.raw import RawClient, request
+from tests.support.clients.ws_client import handshake
+from tests.support.clients.ws_open import LARGE, shrink, sockets
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Room, Server, Timeout, WebSocketClosed, accept_websocket, sleep, spawn
 from greenserve.net.sockets.send_budget import PIECE, Unsent
 from greenserve.websocket import encode_shared
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import wait_all_blocked
 
 MIB = 1 << 20

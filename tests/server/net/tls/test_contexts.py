@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.support.apps import Environ, Start, path
-from tests.support.certificates import authority_file, client_context, issue, issue_pair
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
-from tests.support.services import program
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.certificates import authority_file, client_context, issue, issue_pair
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
+from tests.support.servers.services import program
 from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve import Config, Server, serve, sleep, threads

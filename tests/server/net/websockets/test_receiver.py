@@ -11,15 +11,25 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.running import in_one_hub
-from tests.support.websockets import TEXT, fragments
-from tests.support.ws_client import PING, PONG, Frame, Open, WSClient, closing, frame, message, one_websocket
+from tests.support.clients.ws_client import (
+    PING,
+    PONG,
+    Frame,
+    Open,
+    WSClient,
+    closing,
+    frame,
+    message,
+    one_websocket,
+)
+from tests.support.protocols.frames import TEXT, fragments
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Event, Timeout, WebSocket, WebSocketClosed, WebSocketWSGI, sleep, spawn, spawn_n
 from greenserve.net.websockets.receiver import MessageReceiving
 from greenserve.websocket import MessageReader
 from greenserve_hub.errors import ConcurrentUseError
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import FakeClock
 
 pytestmark = pytest.mark.over_tls_too
