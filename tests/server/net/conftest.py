@@ -14,7 +14,7 @@ import pytest
 from tests.support import flavours
 from tests.support.servers.certificates import client_context, issue
 
-from greenserve.net.http.request import StreamLink
+from greenserve.net.http.connection import Connection
 from greenserve.net.http.states import PHASES, STARTS, TRANSITIONS, Phase
 from greenserve.net.websockets.frame_writer import FramePosting
 
@@ -44,9 +44,9 @@ class _Checked:
 
 @pytest.fixture(autouse=True)
 def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    connections = _Checked(StreamLink.__dict__["state"], STARTS, TRANSITIONS)
+    connections = _Checked(Connection.__dict__["state"], STARTS, TRANSITIONS)
     websockets = _Checked(FramePosting.__dict__["_phase"], frozenset({Phase.OPEN}), PHASES)
-    monkeypatch.setattr(StreamLink, "state", connections)
+    monkeypatch.setattr(Connection, "state", connections)
     monkeypatch.setattr(FramePosting, "_phase", websockets)
     yield
     assert not connections.wrong

@@ -147,7 +147,7 @@ def _answers(address: str) -> bool:
 
 
 def _talk(address: str | tuple[str, int], text: str) -> str:
-    """What a session that types `text` gets, prompts and banner included."""
+    """Return the output of a session that types `text`, with prompts and banner."""
     with RawClient(address) as client:
         return client.send(text.encode()).finish_sending().rest().decode()
 

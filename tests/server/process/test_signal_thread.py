@@ -21,7 +21,7 @@ from greenserve_hub.sync.events import Event
 
 
 class Listener:
-    """What a SignalThread calls."""
+    """The two functions that a SignalThread calls."""
 
     def __init__(self) -> None:
         self.numbers: queue.SimpleQueue[int] = queue.SimpleQueue()

@@ -1,34 +1,61 @@
-"""What a connection is busy with, one thing at a time, and what an upgraded connection offers its second life.
+"""What a connection is busy with, one thing at a time, and what it offers to that: the seams of this folder.
 
-The seams of a connection. It keeps the descriptor, the deadline and its place among those that the server knows, and
-hands the rest to an Activity: a request, say, or a WebSocket. The invariant: `closed` is called once, when the
-connection is closed, whoever closed it, and nothing is sent or received after it.
+A connection keeps the descriptor, the deadline and its place among those that the server knows, and hands the rest to
+an Activity: an opening, a request, a WebSocket. The invariant: `closed` is called once, when the connection is closed,
+whoever closed it, and nothing is sent or received after it.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+from greenserve.errors import ProtocolError
+from greenserve.http1 import RequestHead
 from greenserve.logs.record import Record
 from greenserve.net.http.services import Services
+from greenserve.net.http.states import State
+from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.sockets.stream import Stream
 from greenserve_hub.deadlines import Deadline
 
 
 class Activity(Protocol):
-    """What a connection is busy with. Every method is called from the hub or a green thread, and never switches."""
+    """What a connection is busy with. Every method is called from the hub or a green thread, and never switches.
+
+    What an activity does not define means nothing to it.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """For the connection's repr: the request, with a space before it, or nothing."""
+
+    @property
+    def may_ask(self) -> bool:
+        """Return True if the client may send a request: it was not told that the connection ends."""
+        return False
 
     def expired(self) -> None:
         """The connection's deadline has passed."""
 
     def drain(self) -> None:
         """The server stops: end soon, in the way that the protocol has for that."""
+        return
 
     def end(self) -> str | None:
         """The time to stop gracefully is over: end now. Return what it was, for the log; None if nothing is lost."""
 
+    def sent(self) -> None:
+        """The whole response that was given to flush() is out."""
+        return
+
     def closed(self) -> None:
         """The connection is closed: wake whatever waits for it."""
+        return
+
+    def leave_behind(self) -> None:
+        """In the child of a fork: the connection is the parent's, and here it is as closed. Calls nothing."""
+        return
 
 
 class Upgraded(Protocol):
@@ -97,6 +124,41 @@ class Carrier(Protocol):
 
     def broke(self) -> None:
         """Log the exception being handled as the server's own error, and close."""
+
+
+class Host(Carrier, Protocol):
+    """A connection as its activities see it. No method switches."""
+
+    ahead: bytes  # what has come and is not read yet
+    activity: Activity | None
+
+    @property
+    def state(self) -> State:
+        """What it is doing; changed by the methods below alone."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The address at which the client has connected."""
+
+    def enter(self, state: State, activity: Activity | None) -> None:
+        """Go on with this activity."""
+
+    def flush(self, first: bytes | memoryview, second: bytes | memoryview) -> None:
+        """Send a whole response now, and the rest when the kernel takes more; then the activity's sent() is called."""
+
+    def refuse(self, error: ProtocolError, request: Refused | None, *extra: tuple[str, str]) -> None:
+        """Answer a request with an error of the server's own, and close. `extra`: fields of the response."""
+
+    def next(self, rest: bytes) -> None:
+        """The request is over: read another one, which `rest` is the beginning of."""
+
+
+class Refused(Activity, Protocol):
+    """A request that the server itself may answer."""
+
+    @property
+    def head(self) -> RequestHead:
+        """As it came."""
 
 
 class UpgradeRecord:

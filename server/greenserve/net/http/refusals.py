@@ -1,7 +1,7 @@
 """An answer of the server's own to a request that no app sees: bad framing, a limit, a full queue, a slow head.
 
 Made by a connection from a hub callback. In the access log it has no method, target and version if its head could not
-be read.
+be read. A redirect to https (`redirect_bind`) is answered so too.
 
 An EventSource that is answered 503 never asks again (HTML, "Server-sent events": any status but 200 fails it for good).
 Where the setting event_stream_retry says so, it gets an empty stream instead, which says when to come back.
@@ -10,12 +10,18 @@ Where the setting event_stream_retry says so, it gets an empty stream instead, w
 from __future__ import annotations
 
 import random
+import re
 from typing import Final
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, check_head, encode_error, response_head
 from greenserve.logs.record import Record
+from greenserve.net.http.activity import Host, Refused
+from greenserve.net.http.states import State
 from greenserve.wsgi import Service
+
+_PORT: Final = re.compile(r":\d*\Z", re.ASCII)
+_AUTHORITY: Final = re.compile(r"[^/?#]*")
 
 _EVENTS: Final = "text/event-stream"
 _STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store")]
@@ -94,8 +100,38 @@ class Refusal:
         )
 
 
+def answer(connection: Host, error: ProtocolError, request: Refused | None, *extra: tuple[str, str]) -> None:
+    """Send the response of the server's own, in place of the activity's, and log it. Switches: never."""
+    services = connection.services
+    peer = connection.peer, connection.peer_port
+    head = None
+    if request is not None:  # else it was the head that went wrong, and proxies are not heard
+        head = request.head
+        peer = services.forwarding.client_of(connection.environ, head.fields, *peer)
+    refusal = Refusal(peer, error, head, services.event_stream_retry)
+    data = refusal.encode(services.service, extra)
+    connection.enter(State.SENDING, connection.activity if request is None else request)
+    connection.flush(data, b"")
+    if services.log_access is not None:
+        services.log_access(refusal, services.hub.now)
+
+
 def _is_an_event_source(head: RequestHead) -> bool:
     """Return True for what browsers' EventSource asks; other programs that read streams know what a 503 is."""
     return head.method == "GET" and any(
         value.strip().lower() == _EVENTS for name, value in head.fields if name.lower() == "accept"
     )
+
+
+def https_location(head: RequestHead, port: int) -> str:
+    """Where the same resource is with TLS, at `port`. Raises ProtocolError for a request that names no host."""
+    host = _PORT.sub("", head.host or "")
+    if not host:
+        raise ProtocolError(400, "a redirect to https needs the Host field (RFC 9110 §7.2)")
+    target = head.target
+    if target[:1] != "/":
+        # RFC 9112 §3.2.2 and §3.2.4: the path behind scheme and authority, which has none in `OPTIONS *`.
+        target = _AUTHORITY.sub("", target.partition("://")[2], count=1)
+        if target[:1] != "/":
+            target = f"/{target}"
+    return f"https://{host}{'' if port == 443 else f':{port}'}{target}"

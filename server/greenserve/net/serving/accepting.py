@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from greenserve.net.http.connection import Connection
-from greenserve.net.http.endpoint import Endpoint
 from greenserve.net.http.services import Services
+from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.serving.admission import Admission
 from greenserve.net.serving.connections import Connections
 from greenserve.net.sockets.stream import Stream, close_connection
@@ -42,7 +42,7 @@ class Accepting:
         sock.setblocking(False)
         peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
         services = self._services
-        proxy_headers = services.proxy_headers
+        proxy_headers = services.entrance.proxy_headers
         if proxy_headers is not None and not proxy_headers.admits(peer):
             services.counts.refused += 1
             close_connection(sock)

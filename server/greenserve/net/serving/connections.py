@@ -13,37 +13,30 @@ from greenserve.net.serving.admission import Idle
 from greenserve_hub.loop.parking import WaitQueue
 
 
-class Member(Idle, Protocol):
+class Ending(Protocol):
+    """What the end of a stop ends: a connection, or the app's call that outlives an upgraded one. Nothing switches."""
+
+    def end(self) -> str | None:
+        """The time to stop is over: end what runs and close. Return what it was, for the log; None if nothing."""
+
+    def leave_behind(self) -> None:
+        """Close the child's copy, after a fork, and leave the client to the parent."""
+
+
+class Member(Idle, Ending, Protocol):
     """A connection. Nothing switches."""
 
     peer: str  # the client's address, "" on a unix socket
 
     @property
-    def is_upgraded(self) -> bool:
-        """Return True if it has left HTTP, also when it is closed by now."""
-
-    @property
-    def is_with_app(self) -> bool:
-        """Return True while the app's call runs."""
-
-    @property
     def may_ask(self) -> bool:
         """Return True if its client may send another request: nothing told it that the connection ends."""
-
-    def log_upgraded(self) -> None:
-        """Write the access log's line of the upgraded connection, which is closed."""
 
     def drain(self) -> None:
         """The server stops: close, unless a request is under way or about to come."""
 
-    def end(self) -> str | None:
-        """The time to stop is over: end what runs and close. Return what it was, for the log; None if nothing."""
-
     def close(self) -> None:
         """Close now; repeatable."""
-
-    def leave_behind(self) -> None:
-        """Close the child's copy, after a fork, and leave the client to the parent."""
 
 
 class Connections:
@@ -55,7 +48,7 @@ class Connections:
         self._opened = opened
         self._closed = closed
         self._open: set[Member] = set()
-        self._finishing: set[Member] = set()  # closed, while the app that has upgraded them still runs
+        self._finishing: set[Ending] = set()  # calls of apps whose upgraded connections are closed
         self.upgraded = 0  # open connections that have left HTTP
         self._closes = WaitQueue()  # for any connection to close
         self._quiet = WaitQueue()  # for the last connection to close
@@ -78,7 +71,7 @@ class Connections:
         return self.upgraded + len(self._finishing)
 
     @property
-    def all(self) -> list[Member]:
+    def all(self) -> list[Ending]:
         """The open connections, and the closed ones whose apps still run."""
         return [*self._open, *self._finishing]
 
@@ -92,11 +85,6 @@ class Connections:
         if connection in self._open:
             self._open.remove(connection)
             self._closed(connection.peer)
-            if connection.is_upgraded:
-                self.upgraded -= 1
-                connection.log_upgraded()
-                if connection.is_with_app:
-                    self._finishing.add(connection)
         if self._closes.waiting:
             self._closes.wake_all()
         if not self._open:
@@ -106,13 +94,17 @@ class Connections:
         """Count an open connection that leaves HTTP. Switches: never."""
         self.upgraded += 1
 
-    def undo_upgrade(self) -> None:
-        """That connection could not leave HTTP. Switches: never."""
+    def end_upgrade(self) -> None:
+        """That connection could not leave HTTP, or is closed. Switches: never."""
         self.upgraded -= 1
 
-    def finish(self, connection: Member) -> None:
-        """The app has returned that had upgraded a connection, which was closed before. Switches: never."""
-        self._finishing.discard(connection)
+    def outlive(self, call: Ending) -> None:
+        """It is closed, while the call of the app that has upgraded it still runs. Switches: never."""
+        self._finishing.add(call)
+
+    def finish(self, call: Ending) -> None:
+        """That call is over. Switches: never."""
+        self._finishing.discard(call)
         if not self._finishing:
             self._quiet.wake_all()
 

@@ -14,7 +14,7 @@ import socket
 from typing import Final
 
 from greenserve.http1 import encode_error
-from greenserve.net.http.discarding import Discarding
+from greenserve.net.http.draining import Discarding
 from greenserve.net.sockets.stream import HEAD_SIZE, Stream, close_connection
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.loop.hub import Hub

@@ -24,10 +24,12 @@ from greenserve.loading.process_check import check_process
 from greenserve.logs.access_log import AccessLog, open_access_log
 from greenserve.logs.record import Finished
 from greenserve.net.hijacked.hijacked_socket import TakenSocket
-from greenserve.net.http.connection import Connection
-from greenserve.net.http.endpoint import Endpoint
+from greenserve.net.http.activity import Carrier
+from greenserve.net.http.request import Request
 from greenserve.net.http.services import Services
+from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.opening.handshake_queue import Handshakes
+from greenserve.net.opening.opening import Entrance
 from greenserve.net.opening.proxy_header import Prefaces
 from greenserve.net.serving.accepting import Accepting
 from greenserve.net.serving.admission import Admission, PeerCounts
@@ -165,9 +167,13 @@ class Server:
             forwarding=make_forwarding(config),
             budget=self.unsent,
             counts=self.counts,
-            handshakes=self.handshakes,
-            proxy_headers=Prefaces(config, self.hub) if config.proxy_protocol != "off" else None,
-            recount=self.admission.recount,
+            entrance=Entrance(
+                hub=self.hub,
+                counts=self.counts,
+                handshakes=self.handshakes,
+                proxy_headers=Prefaces(config, self.hub) if config.proxy_protocol != "off" else None,
+                recount=self.admission.recount,
+            ),
             log_access=None if self.access_log is None else self._log_access,
             is_stopping=lambda: self.is_stopping,
             restarts=lambda: self._stop.restarts,
@@ -176,7 +182,7 @@ class Server:
             broadcasts=self.broadcasts,
         )
 
-    def _offer_upgrade(self, connection: Connection, environ: dict[str, Any]) -> None:
+    def _offer_upgrade(self, connection: Carrier, environ: dict[str, Any]) -> None:
         environ["werkzeug.socket"] = TakenSocket(connection, environ, self.config.ws_close_timeout or NEVER)
 
     def _listener(
@@ -184,7 +190,7 @@ class Server:
         services: Services,
         sock: socket.socket,
         tls: TLS | None,
-        submit: Callable[[Connection], None],
+        submit: Callable[[Request], None],
     ) -> Listener:
         scheme = "http" if tls is None else "https"
         name, port = name_and_port(sock, scheme)
@@ -194,8 +200,8 @@ class Server:
         taker = Accepting(services, endpoint, self.admission, self.connections, self.lose)
         return Listener(self.hub, sock, scheme, self.counts, taker)
 
-    def _redirect(self, connection: Connection) -> None:
-        connection.redirect(self.port or 443)
+    def _redirect(self, request: Request) -> None:
+        request.redirect(self.port or 443)
 
     def _log_access(self, exchange: Finished, began: float) -> None:
         """Write the access log's line; `began` by the hub's clock."""

@@ -16,7 +16,7 @@ import logging
 from typing import Final, Protocol
 
 from greenserve.config import Config
-from greenserve.net.serving.connections import Connections, Member
+from greenserve.net.serving.connections import Connections, Ending
 from greenserve.net.serving.listeners import Listeners
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve.wsgi import Service
@@ -132,7 +132,7 @@ class Stop:
                 return
             sleep(0)
 
-    def _end_one(self, connection: Member) -> None:
+    def _end_one(self, connection: Ending) -> None:
         ended = connection.end()
         if ended is not None:
             log.warning("%s: %s", self._why, ended)

@@ -146,7 +146,7 @@ class TestPipelining:
             gate.reached()
             _send_until(BlockingIOError, client, request() * 1000)
             (connection,) = server.connections
-            assert len(connection._rest) <= 16 * 1024
+            assert len(connection.ahead) <= 16 * 1024
             gate.open()
 
 

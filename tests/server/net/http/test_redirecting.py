@@ -1,4 +1,4 @@
-"""redirecting: a redirect_bind answers whatever is asked for with where it is to be had with TLS."""
+"""refusals: a redirect_bind answers whatever is asked for with where it is to be had with TLS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.servers.running import becomes_quiet, serving
 
 from greenserve import Server
 from greenserve.errors import ConfigError, ProtocolError
-from greenserve.net.http.redirecting import https_location
+from greenserve.net.http.refusals import https_location
 
 pytestmark = pytest.mark.no_hub
 

@@ -174,7 +174,7 @@ class TestClosing:
             assert (answer.status, answer.closes, client.rest()) == (413, True, b"")
 
     def test_a_client_that_never_closes_is_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("greenserve.net.http.closing._LINGER_TIME", 50 * MS)
+        monkeypatch.setattr("greenserve.net.http.connection._LINGER_TIME", 50 * MS)
         with serving(path) as server, RawClient(server.address) as client:
             assert client.send(b"BAD\r\n\r\n").answer().status == 400
             eventually(lambda: not server.stats.connections)

@@ -296,8 +296,8 @@ def test_half_a_greeting_has_no_tls(server: Server, sent: bytes) -> None:
         sock.sendall(sent)
         eventually(lambda: server.stats.connections == 1)
         (connection,) = server.connections
-        eventually(lambda: connection._rest == sent)
-        assert type(connection._stream).__name__ == "Stream"
+        eventually(lambda: connection.activity._ahead == sent)
+        assert type(connection.stream).__name__ == "Stream"
 
 
 @pytest.mark.parametrize("size", [1, 20, 400])

@@ -1,4 +1,4 @@
-"""What one connection can have the server hold, whatever its client sends or does not read.
+"""The memory that one connection can take, whatever its client sends or does not read.
 
 Each limit is measured: by what Python has allocated for twenty such clients, or by how soon the kernel's buffers are
 full since nobody reads. The formula is in server/README.md.
@@ -80,7 +80,7 @@ def _held(clients: list[socket.socket], *pieces: bytes) -> float:
 
 
 def _send_until_full(client: socket.socket, data: bytes) -> int:
-    """Bytes that a client can send while nobody takes any more of them."""
+    """The bytes that a client can send to a server that reads no more of them."""
     sent = 0
     for _ in range(1000):
         with suppress(BlockingIOError):

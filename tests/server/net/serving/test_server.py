@@ -1,4 +1,4 @@
-"""server: who runs when, in what context, and how it starts. How it stops: test_stopping.py."""
+"""server: when and in what context requests run, and how it starts. test_stopping.py has how it stops."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ class _Bench:
         assert number not in hub.descriptors
         assert set(hub.descriptors) <= before
         assert faulty.fileno() == -1
-        assert connection._deadline.callback is None
+        assert connection.deadline.callback is None
         assert len(hub.parked) <= 1  # the acceptor
         assert all(isinstance(error, OSError | GeneratorExit) for error in self.app.seen)
         return bytes(client.taken)

@@ -72,7 +72,7 @@ class _App(Routes):
 def hold(server: Server, held: ExitStack) -> None:
     """Have a copy of every connection's number until the end."""
     for connection in server.connections:
-        held.callback(os.close, os.dup(connection._stream.sock.fileno()))
+        held.callback(os.close, os.dup(connection.stream.sock.fileno()))
 
 
 @pytest.fixture

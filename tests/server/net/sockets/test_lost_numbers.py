@@ -30,7 +30,7 @@ def _only(server: Server) -> Connection:
 
 
 def _number(connection: Connection) -> int:
-    number: int = connection._stream.sock.fileno()
+    number: int = connection.stream.sock.fileno()
     return number
 
 
@@ -78,7 +78,7 @@ def test_an_answer_never_reaches_who_has_the_number_by_then(caplog: pytest.LogCa
 
 
 def _move(server: Server, connection: Connection, number: int) -> None:
-    stream = connection._stream
+    stream = connection.stream
     old = stream.sock
     stream.descriptor.reader = None  # it is not closed, and need not be told so
     assert stream.descriptor.close()

@@ -259,7 +259,7 @@ class TestRefused:
         seen: list[HandshakeError] = []
 
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            connections = environ["greenserve.upgrade"].__self__.link.services.members
+            connections = environ["greenserve.upgrade"].__self__.link.connection.services.members
             connections.upgraded += 1  # as if one had been
             try:
                 accept_websocket(environ)
