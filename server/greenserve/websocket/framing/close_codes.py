@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from greenserve.websocket.framing.events import Close
-from greenserve.websocket.framing.failures import NO_STATUS, PROTOCOL_ERROR, Broken, not_utf8
+from greenserve.websocket.framing.events import NO_STATUS, PROTOCOL_ERROR, Broken, Close, not_utf8
 
 # What the registry and §7.4.1 name. 1004, 1005, 1006 and 1015 are reserved: they never stand in a frame.
 CLOSE_CODES: Final = {

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
-from greenserve.websocket.framing.failures import BAD_DATA, POLICY, TOO_BIG, Broken
+from greenserve.websocket.framing.events import BAD_DATA, POLICY, TOO_BIG, Broken
 
 SMALLEST: Final = 256  # bytes of a message that is compressed: below, what it saves is a part of one packet
 MEMORY_LEVEL: Final = (

@@ -11,8 +11,7 @@ from typing import Final
 
 from greenserve.websocket.framing.close_codes import may_be_in_a_frame
 from greenserve.websocket.framing.deflate import SMALLEST, Deflate, compress_alone
-from greenserve.websocket.framing.events import Message
-from greenserve.websocket.framing.failures import NO_STATUS
+from greenserve.websocket.framing.events import NO_STATUS, Message
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1

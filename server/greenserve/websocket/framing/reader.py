@@ -20,8 +20,18 @@ from wsproto.extensions import Extension
 
 from greenserve.websocket.framing.close_codes import read_close
 from greenserve.websocket.framing.deflate import Deflate, ReadLimits
-from greenserve.websocket.framing.events import FRAGMENT, Event, Failure, Ping, Pong
-from greenserve.websocket.framing.failures import BAD_DATA, POLICY, TOO_BIG, Broken, not_utf8
+from greenserve.websocket.framing.events import (
+    BAD_DATA,
+    FRAGMENT,
+    POLICY,
+    TOO_BIG,
+    Broken,
+    Event,
+    Failure,
+    Ping,
+    Pong,
+    not_utf8,
+)
 from greenserve.websocket.framing.masking import SHORT, unmask
 from greenserve.websocket.framing.pieces import Pieces
 
