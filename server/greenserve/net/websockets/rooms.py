@@ -13,16 +13,49 @@ have agreed on. No member is waited for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
 from greenserve.net.sockets.send_budget import PIECE
+from greenserve.net.websockets.broadcasts import Broadcasts
 from greenserve.websocket import Message, encode_shared
-
-if TYPE_CHECKING:
-    from greenserve.net.websockets.websocket import WebSocket
 
 _SMALL: Final = 250  # members that are sent to at once: 2 ms
 _TOGETHER: Final = 16 * 1024  # bytes up to which messages that a member has missed are joined for one send
+
+
+class Member(Protocol):
+    """A WebSocket, as a room knows it and gives it to those who go through its members."""
+
+    path: str
+    rooms: tuple[Room, ...]  # changed by rooms alone
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """The environ of its request."""
+
+    @property
+    def closed(self) -> bool:
+        """Return True if no message can be sent any more."""
+
+    @property
+    def window_bits(self) -> int | None:
+        """How far a compressed message to it may look back, as a power of two; None: it takes none."""
+
+    @property
+    def broadcasts(self) -> Broadcasts:
+        """Its server's."""
+
+    def must_be_here(self) -> None:
+        """Raise RuntimeError in another OS thread than its server's."""
+
+    def send(self, message: Message) -> bool:
+        """Send a message to this one."""
+
+    def send_shared(self, frame: bytes, messages: int = 1) -> bool:
+        """Send what encode_shared has made for `window_bits`, this many messages, without waiting."""
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin to close it."""
 
 
 class _Sent:
@@ -30,7 +63,7 @@ class _Sent:
 
     __slots__ = ("_frames", "message", "size", "skip")
 
-    def __init__(self, message: Message, skip: WebSocket | None) -> None:
+    def __init__(self, message: Message, skip: Member | None) -> None:
         self.message = message
         self.skip = skip
         self._frames: dict[int | None, bytes] = {}  # by window bits
@@ -50,10 +83,10 @@ class Room:
         """Empty. `name` is for you, and for dumps."""
         self.name = name
         self.bytes_waiting = 0  # of messages that have not gone out to all
-        self._members: dict[WebSocket, int] = {}  # with the number of the message that each gets next
+        self._members: dict[Member, int] = {}  # with the number of the message that each gets next
         self._waiting: list[_Sent] = []  # for members that have not got them yet
         self._number = 0  # of the first of these
-        self._round: Iterator[WebSocket] = iter(())  # members that this round has not come to
+        self._round: Iterator[Member] = iter(())  # members that this round has not come to
         self._round_gives = 0  # the number up to which all have everything when it is over
         # What was joined for the last member, by window bits, with the number of its first: others miss the same.
         self._joined: dict[int | None, tuple[int, list[tuple[bytes, int]]]] = {}
@@ -66,7 +99,7 @@ class Room:
         """How many are in it."""
         return len(self._members)
 
-    def __iter__(self) -> Iterator[WebSocket]:
+    def __iter__(self) -> Iterator[Member]:
         """Its members as of now, in the order in which they joined."""
         return iter(tuple(self._members))
 
@@ -74,14 +107,14 @@ class Room:
         """Whether `ws` is in it."""
         return ws in self._members
 
-    def join(self, ws: WebSocket) -> None:
+    def join(self, ws: Member) -> None:
         """Let `ws` hear what is sent from now on, until it leaves or is closed. Repeatable. Switches: never."""
         ws.must_be_here()
         if not ws.closed and ws not in self._members:
             self._members[ws] = self._number + len(self._waiting)
             ws.rooms += (self,)
 
-    def leave(self, ws: WebSocket) -> None:
+    def leave(self, ws: Member) -> None:
         """Let it hear no more than what was sent before. Repeatable. Switches: never."""
         if ws in self._members:
             ws.must_be_here()
@@ -89,7 +122,7 @@ class Room:
             if self._members.pop(ws, None) is not None:
                 ws.rooms = tuple(room for room in ws.rooms if room is not self)
 
-    def send(self, message: Message, *, skip: WebSocket | None = None) -> int:
+    def send(self, message: Message, *, skip: Member | None = None) -> int:
         """Send to all, but for `skip`; how many these are. Raises TypeError for what is no message. Switches: never.
 
         A member that is too slow for it (`ws_max_unsent`) misses it where its `when_slow` is drop, and is closed else.
@@ -123,7 +156,7 @@ class Room:
         """Whether a member may not have got everything yet."""
         return bool(self._waiting)
 
-    def catch_up(self, ws: WebSocket) -> None:
+    def catch_up(self, ws: Member) -> None:
         """Send this member what it has not got yet. Switches: never."""
         if not self._waiting or ws.closed:
             return

@@ -16,7 +16,7 @@ from tests.support.websockets import TEXT, fragments
 from tests.support.ws_client import PING, PONG, Frame, Open, WSClient, closing, frame, message, one_websocket
 
 from greenserve import Event, Timeout, WebSocket, WebSocketClosed, WebSocketWSGI, sleep, spawn, spawn_n
-from greenserve.net.websockets.receiver import MessageReceiving
+from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.websocket import MessageReader
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.loop.hub import get_hub
@@ -254,11 +254,11 @@ class TestQueue:
         handler = Open()
         with one_websocket(handler, tmp_path) as (_, clock, client):
 
-            def slow_pong(ws: MessageReceiving, payload: bytes) -> None:
+            def slow_pong(writer: FrameWriter, payload: bytes) -> None:
                 clock.advance(0.002)
                 turns[-1] += 1
 
-            monkeypatch.setattr(MessageReceiving, "_pong", slow_pong)
+            monkeypatch.setattr(FrameWriter, "pong", slow_pong)
             client.send(frame(PING) * 100 + message("behind them"))
             got = spawn(handler.ws.receive)
             while not got.dead:
@@ -303,7 +303,7 @@ class TestQueue:
         asked = []
         handler = Open()
         with one_websocket(handler, tmp_path) as (_, _, client):
-            stream = type(handler.ws._stream)
+            stream = type(handler.ws._writer.stream)
             receive_now = stream.receive_now
 
             def noted(self: Any, most: int) -> bytes:

@@ -41,7 +41,7 @@ from greenserve import (
     spawn_n,
     threads,
 )
-from greenserve.net.websockets.receiver import MessageReceiving
+from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve_hub.testing import fake_clock
 
 pytestmark = pytest.mark.over_tls_too
@@ -241,7 +241,7 @@ class TestFailures:
     def test_an_error_of_the_servers_own_costs_this_one_only(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        def breaks(ws: MessageReceiving, payload: bytes) -> None:
+        def breaks(writer: FrameWriter, payload: bytes) -> None:
             raise AssertionError("ours")
 
         handler = Open()
@@ -249,7 +249,7 @@ class TestFailures:
             one_websocket(handler, tmp_path) as (server, _, client),
             WSClient(server.address, green=True) as other,
         ):
-            monkeypatch.setattr(MessageReceiving, "_pong", breaks)
+            monkeypatch.setattr(FrameWriter, "pong", breaks)
             other.send(frame(PING))
             assert client.is_silent()
             with pytest.raises((EOFError, OSError)):
