@@ -13,6 +13,7 @@ from greenserve.errors import PeerGone, WebSocketClosed
 from greenserve.net.http.activity import Carrier
 from greenserve.net.sockets.outbox import Frame, Outbox
 from greenserve.net.sockets.stream import Stream
+from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.websocket import OPEN, Closing, Phase, encode_pong
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter
@@ -39,12 +40,13 @@ class Owner(Protocol):
 class FrameWriter:
     """Sends frames to the client, and keeps what the kernel does not take."""
 
-    __slots__ = ("bytes_sent", "carrier", "closing", "hub", "outbox", "owner", "stream")
+    __slots__ = ("bytes_sent", "carrier", "closing", "hub", "options", "outbox", "owner", "stream")
 
-    def __init__(self, carrier: Carrier, owner: Owner) -> None:
-        """Nothing is sent yet."""
+    def __init__(self, carrier: Carrier, owner: Owner, options: WebSocketOptions) -> None:
+        """Nothing is sent yet. The arguments are for the parts above, too."""
         self.carrier = carrier
         self.owner = owner
+        self.options = options
         self.hub: Hub = carrier.services.hub
         self.stream: Stream = carrier.stream
         self.closing = OPEN  # changed here alone

@@ -9,7 +9,6 @@ The invariant: a client that still takes what was sent before our ping or Close 
 from __future__ import annotations
 
 from greenserve.net.websockets.frame_writer import FrameWriter
-from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.net.websockets.receiver import Receiver
 from greenserve.net.websockets.sender import Sender
 from greenserve.websocket import OPEN, Phase, encode_ping
@@ -19,16 +18,13 @@ from greenserve_hub.deadlines import NEVER
 class Keepalive:
     """The times of one WebSocket."""
 
-    __slots__ = ("_asked_at", "_options", "_receiver", "_sender", "_untaken", "_writer")
+    __slots__ = ("_asked_at", "_receiver", "_sender", "_untaken", "_writer")
 
-    def __init__(
-        self, writer: FrameWriter, sender: Sender, receiver: Receiver, options: WebSocketOptions
-    ) -> None:
-        """`options`: the intervals."""
+    def __init__(self, writer: FrameWriter, sender: Sender, receiver: Receiver) -> None:
+        """Nothing is armed yet."""
         self._writer = writer
         self._sender = sender
         self._receiver = receiver
-        self._options = options
         # When our ping went out, unanswered where nothing was heard since; or our Close, or what would have been.
         self._asked_at = 0.0
         self._untaken = 0  # bytes that the client's machine had not taken when we last looked
@@ -43,7 +39,8 @@ class Keepalive:
 
     def arm(self) -> None:
         """Arm the deadline for what is due next. Switches: never."""
-        writer, options, outbox = self._writer, self._options, self._writer.outbox
+        writer = self._writer
+        options, outbox = writer.options, writer.outbox
         if not writer.carrier.is_open:
             return
         now = writer.hub.now
@@ -67,7 +64,7 @@ class Keepalive:
         writer, outbox = self._writer, self._writer.outbox
         now = writer.hub.now
         is_open = writer.closing is OPEN
-        if not is_open and now >= self._asked_at + self._options.close_timeout and not self._may_agree(now):
+        if not is_open and now >= self._asked_at + writer.options.close_timeout and not self._may_agree(now):
             writer.cut(1006, "the client did not agree to the end in time (ws_close_timeout)")
         elif outbox is not None and not outbox.waited(now):
             writer.cut(1008, "the client reads too slowly (send_timeout, send_min_rate)")
@@ -89,7 +86,7 @@ class Keepalive:
         return max(self._receiver.moved_at, self._sender.moved_at)
 
     def _look_after(self, now: float) -> None:
-        writer, receiver, options = self._writer, self._receiver, self._options
+        writer, receiver, options = self._writer, self._receiver, self._writer.options
         is_idle = writer.outbox is None and now >= self._moved_at + options.idle_timeout
         is_pinged = self._is_pinged
         is_silent = is_pinged and now >= self._asked_at + options.ping_timeout

@@ -22,7 +22,6 @@ from typing import Final, Protocol
 from greenserve.errors import PeerGone
 from greenserve.net.sockets.stream import Stream
 from greenserve.net.websockets.frame_writer import MAX_TURN, FrameWriter
-from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.websocket import OPEN, Close, Deflate, Event, Failure, Message, MessageReader, Phase, Ping
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.greenthreads.greenthreads import sleep
@@ -46,36 +45,45 @@ class Consumer(Protocol):
         """Take this message, and what is queued. Return False if it is at it already, which leaves this one here."""
 
 
+class _Queue(deque[Message]):
+    """Messages that the app has not taken."""
+
+    __slots__ = ("bytes", "is_full")
+
+    def __init__(self) -> None:
+        self.bytes = 0  # or characters
+        self.is_full = False  # no more is read until the last one is taken
+
+    def put(self, message: Message, most: int) -> None:
+        self.append(message)
+        self.bytes += len(message)
+        self.is_full = len(self) >= most or self.bytes >= _QUEUED
+
+
 class Receiver:
     """Reads messages for one WebSocket. Called by the hub when its socket is readable: see __call__."""
 
     __slots__ = (
         "_at_once",
-        "_options",
         "_queue",
-        "_queued",
         "_reader",
         "_waiter",
         "_writer",
         "bytes_received",
         "consumer",
         "heard_at",
-        "is_stopped",
         "messages_received",
         "moved_at",
     )
 
-    def __init__(self, writer: FrameWriter, deflate: Deflate | None, options: WebSocketOptions) -> None:
+    def __init__(self, writer: FrameWriter, deflate: Deflate | None) -> None:
         """Reads nothing before begin()."""
         self._writer = writer
-        self._options = options
-        self._reader = MessageReader(options.limits, deflate)
-        self._queue: deque[Message] | None = None
-        self._queued = 0  # bytes in it, or characters
+        self._reader = MessageReader(writer.options.limits, deflate)
+        self._queue: _Queue | None = None  # a thousand idle ones are many
         self._waiter: Waiter | None = None
         self._at_once = _READ
         self.consumer: Consumer | None = None
-        self.is_stopped = False  # reading, until the app takes a message
         self.bytes_received = 0  # on the wire
         self.messages_received = 0
         self.heard_at = self.moved_at = writer.hub.now  # when the client last said anything, and a message
@@ -134,10 +142,7 @@ class Receiver:
     def next_queued(self) -> Message | None:
         """Return the next message of the queue, None if it is empty. Switches: never."""
         queue = self._queue
-        if queue:
-            return self._take_queued(queue)
-        self._queue = None  # a thousand idle ones are many
-        return None
+        return self._take_queued(queue) if queue else None
 
     # Reading ---------------------------------------------------------------------------------------------
 
@@ -151,9 +156,9 @@ class Receiver:
     def stop(self) -> None:
         """No message follows. After a close of our own none is given; reading goes on, for the client's Close."""
         if self._writer.closing.phase is _CLOSING:
-            self._queue = None
             if self.is_stopped:
-                self._writer.hub.call_soon(self._go_on)
+                self._writer.hub.call_soon(self._take_rest)
+            self._queue = None
         if self._waiter is not None:
             self._waiter.wake(None)
 
@@ -212,10 +217,15 @@ class Receiver:
         except Exception:
             writer.carrier.broke()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Return True if nothing is read until the app takes what is in the queue."""
+        return self._queue is not None and self._queue.is_full
+
     def _go_on(self) -> None:
-        """Take what was left when the queue was full."""
+        """The app has taken the last message of a full queue: take what was left."""
         if self.is_stopped:
-            self.is_stopped = False
+            self._queue = None
             self._take_rest()
 
     def _take_rest(self) -> None:
@@ -264,17 +274,18 @@ class Receiver:
         if not queue and consumer is not None and consumer.start(message):
             return False
         if queue is None:
-            queue = self._queue = deque()
-        queue.append(message)
-        self._queued += len(message)
-        self.is_stopped = len(queue) >= self._options.max_queue or self._queued >= _QUEUED
-        return self.is_stopped
+            queue = self._queue = _Queue()
+        queue.put(message, self._writer.options.max_queue)
+        return queue.is_full
 
-    def _take_queued(self, queue: deque[Message]) -> Message:
+    def _take_queued(self, queue: _Queue) -> Message:
         message = queue.popleft()
-        self._queued -= len(message)
-        if self.is_stopped and not queue:
-            self._writer.hub.call_soon(self._go_on)
+        queue.bytes -= len(message)
+        if not queue:
+            if queue.is_full:
+                self._writer.hub.call_soon(self._go_on)
+            else:
+                self._queue = None
         return message
 
     def _next_message(self) -> Message | None:

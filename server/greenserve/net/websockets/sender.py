@@ -18,7 +18,6 @@ from greenlet import getcurrent, greenlet
 from greenserve.net.sockets.outbox import Frame
 from greenserve.net.sockets.send_budget import PIECE
 from greenserve.net.websockets.frame_writer import MAX_TURN, FrameWriter
-from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.websocket import (
     BINARY,
     CONTINUATION,
@@ -56,7 +55,6 @@ class Sender:
     """Sends messages for one WebSocket. From any green thread of its hub, several at once."""
 
     __slots__ = (
-        "_options",
         "_queue",
         "_streamed",
         "_writer",
@@ -66,14 +64,13 @@ class Sender:
         "moved_at",
     )
 
-    def __init__(self, writer: FrameWriter, deflate: Deflate | None, options: WebSocketOptions) -> None:
-        """`options`: what happens when the client reads slowly."""
+    def __init__(self, writer: FrameWriter, deflate: Deflate | None) -> None:
+        """Nothing is sent yet."""
         self._writer = writer
-        self._options = options
         self.deflate = deflate
         self._streamed: _Streamed | None = None
         self._queue: dict[Waiter, None] | None = None  # senders that wait until they may send
-        self.moved_at = writer.hub.now  # when the last message went
+        self.moved_at = 0.0  # when the last message went
         self.messages_sent = 0
         self.dropped = 0  # messages that were not sent to a slow client
 
@@ -90,7 +87,7 @@ class Sender:
         frame = encode_message(message, self.deflate)
         self.messages_sent += 1
         if self._streamed is None:
-            self._send_frame(frame, self._options.when_slow == "wait")
+            self._send_frame(frame, writer.options.when_slow == "wait")
         else:
             self._streamed.put(frame)
         return True
@@ -223,7 +220,7 @@ class Sender:
         writer = self._writer
         if writer.closing is not OPEN:
             raise writer.closed_error()
-        if self._options.when_slow == "wait":
+        if writer.options.when_slow == "wait":
             if getcurrent() is writer.hub.greenlet:
                 raise HubError(
                     "send() would have to wait for the client, and a callback of the hub can't: "
@@ -239,8 +236,9 @@ class Sender:
     @property
     def _is_taken(self) -> bool:
         """Return True while a message is streamed, or as much waits for the client as may."""
-        outbox = self._writer.outbox
-        return self._streamed is not None or (outbox is not None and outbox.bytes > self._options.max_unsent)
+        writer = self._writer
+        outbox = writer.outbox
+        return self._streamed is not None or (outbox is not None and outbox.bytes > writer.options.max_unsent)
 
     def _wait_for_turn(self) -> None:
         """Wait until the next message may go out, or into the outbox. Switches: when others have to be first."""
@@ -265,14 +263,14 @@ class Sender:
 
     def _is_too_slow(self, messages: int = 1) -> bool:
         """Return True if the client has too much to take already; closes it where `when_slow` says so."""
-        streamed, outbox = self._streamed, self._writer.outbox
+        writer, streamed, outbox = self._writer, self._streamed, self._writer.outbox
         waiting = (streamed.bytes if streamed is not None else 0) + (
             outbox.behind if outbox is not None else 0
         )
-        if waiting <= self._options.max_unsent:
+        if waiting <= writer.options.max_unsent:
             return False
-        if self._options.when_slow == "drop":
+        if writer.options.when_slow == "drop":
             self.dropped += messages
         else:
-            self._writer.cut(1008, "the client reads too slowly (ws_max_unsent)")
+            writer.cut(1008, "the client reads too slowly (ws_max_unsent)")
         return True

@@ -9,7 +9,7 @@ Invariants: after a Close, ours or theirs, no message is sent; `lost` ends all t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from functools import lru_cache
 from typing import Any, Final
 
 from greenserve.net.http.activity import Carrier, UpgradeRecord
@@ -37,6 +37,12 @@ _OF_HANDSHAKE: Final = frozenset(
         "HTTP_SEC_WEBSOCKET_VERSION",
     }
 )
+
+
+@lru_cache(64)
+def _shared(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one tuple for all equal ones: the clients of an app send the same fields."""
+    return keys
 
 
 class WebSocket:
@@ -69,12 +75,13 @@ class WebSocket:
         self.path: str = environ.get("PATH_INFO", "")
         self.subprotocol = handshake.subprotocol  # the one agreed on, or None
         self.rooms: tuple[Room, ...] = ()  # that it has joined
-        self._environ: dict[str, Any] | tuple[str, ...] = environ  # in pairs, when the app has left it alone
+        # When the app has left it alone: its keys in a tuple that many share, and the values.
+        self._environ: dict[str, Any] | tuple[Any, ...] = environ
         self._callbacks: Callbacks | None = None
-        self._writer = writer = FrameWriter(carrier, self)
-        self._sender = sender = Sender(writer, handshake.deflate, options)
-        self._receiver = receiver = Receiver(writer, handshake.deflate, options)
-        self._keepalive = Keepalive(writer, sender, receiver, options)
+        self._writer = writer = FrameWriter(carrier, self, options)
+        self._sender = sender = Sender(writer, handshake.deflate)
+        self._receiver = receiver = Receiver(writer, handshake.deflate)
+        self._keepalive = Keepalive(writer, sender, receiver)
         receiver.begin(ahead)
         self._keepalive.arm()
 
@@ -258,7 +265,7 @@ class WebSocket:
         environ = self._environ
         if isinstance(environ, dict):
             return environ
-        return {**self._writer.carrier.environ, **dict(zip(environ[::2], environ[1::2], strict=True))}
+        return {**self._writer.carrier.environ, **dict(zip(environ[0], environ[1:], strict=True))}
 
     @property
     def origin(self) -> str | None:
@@ -357,7 +364,7 @@ class WebSocket:
             own = {k: v for k, v in self.environ.items() if type(v) is str and base.get(k, _absent) is not v}
             for key in _OF_HANDSHAKE:
                 own.pop(key, None)
-            self._environ = tuple(chain.from_iterable(own.items()))
+            self._environ = _shared(tuple(own)), *own.values()
 
     def record(self) -> UpgradeRecord:
         """Return what the access log tells of it."""

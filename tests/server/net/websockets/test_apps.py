@@ -126,7 +126,7 @@ class TestWebSocketWSGI:
                     with WSClient(server.address, green=True) as client:
                         client.tell("hello")
                         assert client.message() == "hello"
-        one, two, three, four = (ws._sender._options for ws in seen)
+        one, two, three, four = (ws._writer.options for ws in seen)
         assert one is two
         assert two is not three
         assert three is four
