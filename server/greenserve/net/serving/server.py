@@ -23,7 +23,7 @@ from greenserve.http1 import HeadLimits
 from greenserve.loading.frameworks import reads_by_length
 from greenserve.loading.process_check import check_process
 from greenserve.logs.access_log import AccessLog, open_access_log
-from greenserve.net.hijacked.hijacked_socket import TakenSocket
+from greenserve.net.hijacked.hijacked_socket import HijackedSocket
 from greenserve.net.http.connection import Connection
 from greenserve.net.http.endpoint import Endpoint
 from greenserve.net.http.services import Record, Services
@@ -206,7 +206,9 @@ class Server:
         )
 
     def _offer_upgrade(self, connection: Connection, environ: dict[str, Any]) -> None:
-        environ["werkzeug.socket"] = TakenSocket(connection, environ, self.config.ws_close_timeout or NEVER)
+        environ["werkzeug.socket"] = HijackedSocket(
+            connection, environ, self.config.ws_close_timeout or NEVER
+        )
 
     def _listener(
         self,
