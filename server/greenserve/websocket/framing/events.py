@@ -21,14 +21,14 @@ Message: TypeAlias = str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """To be answered with a Pong of the same payload (RFC 6455 §5.5.2)."""
+    """A ping, to be answered with a pong of the same payload (RFC 6455 §5.5.2)."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to a Ping, or one that nobody asked for (RFC 6455 §5.5.3)."""
+    """The answer to a ping, or an unsolicited pong (RFC 6455 §5.5.3)."""
 
     payload: bytes
 

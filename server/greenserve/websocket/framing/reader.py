@@ -3,10 +3,10 @@
 Two ways lead through it. Frames that are whole messages, whole control frames, and messages of one frame that need not
 be looked at before they are whole are read here, in about a microsecond. Everything else, fragments, text whose end
 has not come and frames that break a rule, goes to a wsproto Connection, which is made for it and dropped at the next
-boundary between messages. Which way a message takes shows in nothing but the time: tests compare the two over any
+boundary between messages. The way that a message takes shows in nothing but the time: tests compare the two over any
 streams and splits, and name where they differ.
 
-The invariant: nothing is kept, inflated or given to wsproto before the length that its frame announces has been held
+The invariant: nothing is kept, inflated or given to wsproto before the length that its frame announces has been checked
 against the limits; and nothing beyond the event that was asked for is parsed.
 """
 
@@ -89,14 +89,14 @@ class MessageReader:
         self._deflate = deflate
         if deflate is not None:
             deflate.limits = limits
-        self.unread = b""  # nothing here: next() is None for sure. For others to look at only
+        self.unread = b""  # where it is empty next() would return None; changed here alone
         self._at = 0  # where in it the next frame begins, or the rest of this one
         self._left = 0  # bytes of the frame that is under way: for _gathered, else for _fragmented
         self._gathered: bytearray | None = None  # a frame that is a whole message, behind its key
         self._fragmented: _Fragmented | None = None
 
     def feed(self, data: bytes) -> Event | None:
-        """Take more bytes; the first event, None if nothing is whole yet. What was there before comes first."""
+        """Take more bytes. Return the next event of all that is there, None if nothing is whole yet."""
         rest = self.unread
         if rest:
             data = rest[self._at :] + data
@@ -105,7 +105,7 @@ class MessageReader:
         return self.next()
 
     def next(self) -> Event | None:
-        """The next event of what is there; None if nothing is whole, and for ever behind a Close or a Failure."""
+        """Return the next event of what is there; None if nothing is whole, and always behind a Close or a Failure."""
         data = self.unread
         if len(data) < 2 or self._left or self._fragmented is not None:
             return self._next_slowly() if data else None
@@ -202,7 +202,7 @@ class MessageReader:
         return None
 
     def _header(self) -> tuple[int, int, int] | None:
-        """The first byte of the next frame, and where its payload begins and ends (§5.2); None: not all there.
+        """Return the next frame's first byte, and where its payload begins and ends (§5.2); None: not all is there.
 
         The key may be missing yet. A frame that breaks a rule is left to wsproto, which says which rule.
         """
@@ -229,7 +229,7 @@ class MessageReader:
         return first, start, start + length
 
     def _check(self, received: int, frames: int) -> None:
-        """Hold what the frames of a message announce against the limits."""
+        """Check what the frames of a message announce against the limits."""
         limits = self._limits
         if received > self._most:
             raise Broken(TOO_BIG, f"message of more than {limits.size} bytes (ws_max_size)")
@@ -237,7 +237,7 @@ class MessageReader:
             raise Broken(POLICY, f"message of more than {limits.frames} frames (ws_max_frames)")
 
     def _take_rest(self) -> Event | None:
-        """Some more of the frame that is under way, and the message that ends with it."""
+        """Take more of the frame that is under way. Return the message that ends with it."""
         data = self.unread
         at = self._at
         end = min(at + self._left, len(data))
@@ -273,7 +273,7 @@ class MessageReader:
         return None
 
     def _message(self, first: int, payload: bytes) -> str | bytes:
-        """A message that came in one frame."""
+        """Return a message that came in one frame."""
         if first & _RSV1:
             assert self._deflate is not None, "the first byte would not be known"
             payload = self._deflate.inflate(payload, ended=True)

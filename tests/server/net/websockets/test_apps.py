@@ -207,7 +207,7 @@ class TestRefused:
         (told,) = caplog.records
         assert told.levelname == "WARNING"
         message = told.getMessage()
-        assert message.startswith("no WebSocket at '/feed' of ")
+        assert message.startswith("rejected a WebSocket at '/feed' of ")
         assert "Origin 'https://evil.example'" in message
         assert ("ws_origins" in message) == (how != "authorize")
 
