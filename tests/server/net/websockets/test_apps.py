@@ -1,4 +1,4 @@
-"""websocket_apps: WebSockets inside of WSGI, with what stands around an app: middleware, frameworks, validators."""
+"""apps: WebSockets inside of WSGI, with what stands around an app: middleware, frameworks, validators."""
 
 from __future__ import annotations
 

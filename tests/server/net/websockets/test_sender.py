@@ -1,4 +1,4 @@
-"""frame_sending: messages in their order, whoever sends them, whatever becomes of the senders and the client."""
+"""sender and frame_writer: messages in their order, whatever becomes of the senders and the client."""
 
 from __future__ import annotations
 
