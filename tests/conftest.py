@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.support.turns import Turns
 
-from greenserve_hub.loop.hub import set_hub
+from greenserve_hub.loop.current import set_hub
 
 _TESTS = Path(__file__).parent
 # By hub: `select` is `poll` with another call, and a process of `poll` is one of epoll.

@@ -32,10 +32,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LAYERS = ["http1 websocket", "wsgi", "net", "process"]
 # Those on top of the layers, which no layer may import. Whatever else lies in greenserve is a leaf: settings, logs,
 # errors. A leaf imports leaves alone.
-TOPS = {"", "__main__", "cli", "embedding", "pytest_plugin", "admin"}
-# What a sans-IO core may know: bytes, its errors, and nothing of the world. `proxies` is one, and a leaf.
+TOPS = {"", "__main__", "attach", "cli", "embedding", "patched", "pytest_plugin"}
+# What a sans-IO core may know: bytes, the errors, grammar and caches that the cores share, and nothing of the world.
+# `proxies` is a core, and a leaf.
 CORES = {"http1", "websocket", "proxies"}
-CORES_MAY_IMPORT = {"errors"}
+CORES_MAY_IMPORT = {"errors", "grammar", "caches"}
 WORLD = {
     *("socket", "ssl", "time", "os", "select", "selectors", "threading", "signal", "subprocess", "asyncio"),
     *("logging", "greenlet", "greenserve_hub", "datetime", "io", "tempfile", "pathlib"),

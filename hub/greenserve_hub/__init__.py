@@ -11,9 +11,10 @@ import greenserve_hub.unpatched as _natives  # noqa: F401
 from greenserve_hub.interpreters import warn_without_gil as _warn_without_gil
 
 # The hub, and what can go wrong
-from greenserve_hub.errors import ConcurrentUseError, Deadlock, HubError, IOClosed, WouldBlock
-from greenserve_hub.loop.hub import Hub, get_hub, use_hub
-from greenserve_hub.pollers.edge import available_pollers
+from greenserve_hub.errors import ConcurrentUseError, Deadlock, HubError, IOClosed
+from greenserve_hub.loop.current import get_hub, use_hub
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.pollers.choosing import available_pollers
 
 # Green threads
 from greenserve_hub.greenthreads.greenthreads import GreenletExit, GreenThread, getcurrent, kill
@@ -76,7 +77,6 @@ __all__ = [
     "Semaphore",
     "StopServe",
     "Timeout",
-    "WouldBlock",
     "available_pollers",
     "backdoor",
     "backdoor_server",

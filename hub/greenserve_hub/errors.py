@@ -1,18 +1,16 @@
-"""What can go wrong in the hub, in one place.
+"""All errors of the hub.
 
     Exception
-    └─ HubError (RuntimeError)       the hub was used wrongly, or cannot go on
-       ├─ ConcurrentUseError         a second green thread waits on a descriptor's side that is taken
-       ├─ Deadlock                   nothing is left that could ever wake the program
-       └─ WouldBlock                 an x_nowait() call would have had to wait
+    └─ HubError (RuntimeError)       the hub was used wrongly, or cannot continue
+       ├─ ConcurrentUseError         two green threads wait to read, or to write, one descriptor
+       └─ Deadlock                   nothing is left that could wake the program
     OSError
-    └─ IOClosed                      the descriptor was closed under the green thread that waited on it
+    └─ IOClosed                      the descriptor was closed while a green thread waited on it
     BaseException
     ├─ greenlet.GreenletExit         a green thread was killed
-    └─ Timeout                       in greenthreads/timeouts.py, beside the clockwork it needs
+    └─ Timeout                       in greenthreads/timeouts.py, beside the timers it needs
 
-Timeout and GreenletExit are no Exceptions, so `except Exception` in the code they interrupt does not swallow
-them.
+Timeout and GreenletExit do not derive from Exception, so `except Exception` in interrupted code does not catch them.
 """
 
 from __future__ import annotations
@@ -25,20 +23,16 @@ class HubError(RuntimeError):
 
 
 class ConcurrentUseError(HubError):
-    """Two green threads wait for the same side of one descriptor; the text names both."""
+    """Two green threads wait to read, or to write, one descriptor. The text names both."""
 
 
 class Deadlock(HubError):
-    """Every green thread waits and no timer, descriptor or OS thread is left to wake one."""
-
-
-class WouldBlock(HubError):
-    """A call that promised not to wait would have had to."""
+    """Every green thread waits, and no timer, descriptor or OS thread can wake one."""
 
 
 class IOClosed(OSError):
     """The descriptor was closed while this green thread waited on it (EBADF)."""
 
     def __init__(self, what: str) -> None:
-        """`what` names the descriptor and the side that was waited for."""
+        """`what` names the descriptor and the direction (read or write)."""
         super().__init__(errno.EBADF, f"{what} was closed while it was waited on")

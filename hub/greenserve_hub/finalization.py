@@ -1,14 +1,14 @@
-"""The interpreter's end, in which finalizers go on to use what is ours.
+"""The end of the interpreter, where finalizers still use the runtime.
 
-Facts: after the functions of atexit the interpreter finalizes: it collects garbage, and then takes the modules apart,
-those that were imported last before the others. Both run finalizers. No other thread goes on; getcurrent() of greenlet
-raises; and a function whose module has been taken apart finds None for each of its globals. What is in C (a lock,
-os.write, the flushing of a pipe's buffer) works to the end, and ours, in Python, would not. Decision: from then on
-there is no hub, so that a patched function does what the native one does, and who asks for a hub gets one in which
-nobody else is. Green threads stay where they are, as daemon threads do. Our modules have a getcurrent() that knows the
-main green thread, and are not taken apart. Cost: none before the end.
+Facts: after the atexit functions the interpreter finalizes. It collects garbage, then clears the modules, the last
+imported first; both steps run finalizers. No other thread runs any more, greenlet's getcurrent() raises, and a function
+whose module was cleared finds None for each global. C code (a lock, os.write, the flush of a pipe's buffer) works to
+the end; our Python code would not. Decision: from then on there is no hub, so a patched function behaves like the
+native one, and code that asks for a hub gets an empty one. Green threads stay where they are, like daemon threads. Our
+modules get a getcurrent() that knows the main green thread, and they are not cleared. Cost: none before the end.
 
-A leaf: loop/hub.py says how its hub is forgotten, and who would wait for others asks `has_begun`.
+Imports no other part of the runtime but errors: loop/current.py says how to forget its hub, and code that would wait
+for others asks `has_begun`.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ _first: list[Callable[[], object]] = []
 
 
 def has_begun() -> bool:
-    """Return True if the interpreter ends, and nobody else runs any more. Switches: never."""
+    """Return True if the interpreter finalizes, so that no other thread runs any more. Switches: never."""
     return _begun
 
 
 def deadlock() -> Deadlock:
-    """The error of who waits for another, and without a timeout. Switches: never."""
+    """Make the error of a wait without a timeout. Switches: never."""
     return Deadlock(
-        "nobody is left to end this wait: the interpreter is at its end, where finalizers run alone. Give it a "
-        "timeout, or wait in a function of atexit"
+        "nothing can end this wait: the interpreter is exiting and runs only finalizers. Use a timeout, or wait in an "
+        "atexit function"
     )
 
 
 def when_it_begins(fn: Callable[[], object]) -> None:
-    """Call `fn()` when the functions of atexit have run and finalizers are to come. Switches: never."""
+    """Call `fn()` after the atexit functions and before the finalizers. Switches: never."""
     _first.append(fn)
 
 
 class _Dropped:
-    """Let go of before any module is, as the attributes of sys are that an interactive session has."""
+    """Stored in `sys` under a name of the interactive session; Python drops these names before any module."""
 
     def __del__(self) -> None:
         if sys.is_finalizing():
             _begin()
             for name in _our_modules():
-                del sys.modules[name]  # only what is found there is taken apart
+                del sys.modules[name]  # Python clears only the modules that it finds there
 
 
 def _prepare() -> None:
-    # Nobody reads this attribute any more. The collection comes before it is dropped, unless it is turned off.
+    # Nothing reads this attribute any more. Garbage is collected before it is dropped, unless collection is off.
     vars(sys)["__interactivehook__"] = _Dropped()
     gc.callbacks.append(_look)
 

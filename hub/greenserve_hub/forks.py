@@ -1,15 +1,14 @@
-"""The child of a fork: one green thread has come along, and the process ends when it does.
+"""The child of a fork: it has one green thread, and the process ends with it.
 
-Facts: fork(2) copies the thread that calls it and no other, and in the child that one is the program. A green thread
-that forks has others around it which belong to the parent: the hub, a pool's worker, a server that waits for its
-answer. Were they to go on in the child, they would do the parent's work a second time. Decision: the child ends where
-the green thread that forked comes to its end, with what CPython says of a program that ends so: an exception is printed
-and is status 1, SystemExit has its own. Cost: no atexit function and no finally clause of the parent's runs in the
-child, as with os._exit(), which is how it ends.
+Facts: fork(2) copies only the thread that calls it, and in the child that thread is the program. The other green
+threads belong to the parent: the hub, a pool's worker, a server that waits for a response. If they continued in the
+child, they would do the parent's work a second time. Decision: the child ends when the green thread that forked ends,
+with the exit status that CPython gives a program: an exception is printed and gives 1, SystemExit has its own. Cost: no
+atexit function and no finally clause of the parent runs in the child, which ends by os._exit().
 
-Knows greenlets and nothing of the hub, which calls `come_alone` in the child. Whoever catches the errors of code that
-is not its own asks `is_last()`, and ends the child in the place of going on. Whatever holds descriptors that are the
-parent's alone asks for `leave_in_children`. A C library that forks by itself tells nobody.
+Knows greenlets but no hub; the hub calls `come_alone` in the child. Code that catches the errors of foreign code asks
+`is_last()`, and then ends the child instead of continuing. Objects with descriptors of the parent use
+`leave_in_children`. A C library that forks by itself is not noticed.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.unpatched import os, signal
 
-# In a child: the green thread that forked, unless it is the thread's main one.
+# In a child: the green thread that forked, unless it is the main one of its OS thread.
 last: greenlet | None = None
 _left_behind: list[object] = []
 
 
 class Inherited(Protocol):
-    """What a child has of its parent."""
+    """An object that a child has from its parent."""
 
     def leave_behind(self) -> None:
-        """Give back what is the parent's, and nothing else: wake nobody, tell nobody. Repeatable."""
+        """Release what belongs to the parent, and nothing else: wake nobody, report nothing. Repeatable."""
 
 
 _inherited: WeakSet[Inherited] = WeakSet()
 
 
 def leave_in_children(one: Inherited) -> None:
-    """Have every child of a fork call its `leave_behind`, for as long as it lives. Switches: never."""
+    """Call `one.leave_behind()` in each child of a fork, while `one` exists. Switches: never."""
     _inherited.add(one)
 
 
@@ -54,12 +53,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def is_last() -> bool:
-    """Whether this is a child, and the current green thread the one that forked. Switches: never."""
+    """Return True in a child, in the green thread that forked. Switches: never."""
     return last is not None and getcurrent() is last
 
 
 def main_here() -> greenlet:
-    """The green thread that this OS thread's program runs on: in a child the one that forked. Switches: never."""
+    """Return the main green thread of this OS thread; in a child the one that forked. Switches: never."""
     green = getcurrent()
     while green is not last and green.parent is not None:
         green = green.parent
@@ -67,13 +66,13 @@ def main_here() -> greenlet:
 
 
 def come_alone(left: list[greenlet]) -> None:
-    """In a child: have it end with the current green thread, which is no hub's own. Switches: never.
+    """In a child: make it end with the current green thread, which must not be a hub's own. Switches: never.
 
-    `left` never run again and never end, so that none of their finally clauses undoes in the child what is still needed
-    in the parent.
+    The green threads in `left` never run again and never end, so that no finally clause of theirs undoes in the child
+    what the parent still needs.
     """
     global last
-    _left_behind.extend(left)  # a greenlet that nothing refers to is unwound
+    _left_behind.extend(left)  # greenlet unwinds a greenlet without references
     current = getcurrent()
     if current.parent is None:
         last = None
@@ -89,19 +88,19 @@ def come_alone(left: list[greenlet]) -> None:
 
 
 def keep(one: object) -> None:
-    """Have it never be finalized. Switches: never."""
+    """Keep `one` from being finalized. Switches: never."""
     _left_behind.append(one)
 
 
 def end_with_hub() -> None:
-    """In a child whose fork was a hub's callback: it ends with that. Switches: never."""
+    """In a child that a callback of the hub has forked: make it end with that callback. Switches: never."""
     global last
     last = getcurrent()
 
 
 def _wait_for_end(forked: greenlet) -> NoReturn:
     try:
-        forked.switch()  # back, and here again when it has ended
+        forked.switch()  # returns here when that green thread has ended
     except BaseException as error:
         end_child(error)
     end_child()
@@ -110,25 +109,25 @@ def _wait_for_end(forked: greenlet) -> NoReturn:
 def end_child(
     error: BaseException | None = None, tell: Callable[[BaseException], object] | None = None
 ) -> NoReturn:
-    """End this process as CPython ends a program that `error` has left, or that came to its end.
+    """End this process as CPython ends a program: after `error`, or normally.
 
-    `tell(error)` prints what is no SystemExit; sys.excepthook does so unless given.
+    `tell(error)` prints an error that is not a SystemExit; by default sys.excepthook does.
     """
     status = 1
     try:
         status = _status_of(error, tell)
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):  # None, or closed, or whatever it is by now
+            with contextlib.suppress(Exception):  # it may be None, or closed, or replaced
                 stream.flush()
     finally:
         if status < 0:
             signal.signal(-status, signal.SIG_DFL)
             os.kill(os.getpid(), -status)
-        os._exit(status if status >= 0 else 128 - status)  # process 1 outlives its own signals
+        os._exit(status if status >= 0 else 128 - status)  # process 1 survives its own signals
 
 
 def _status_of(error: BaseException | None, tell: Callable[[BaseException], object] | None) -> int:
-    """What the parent gets of it; negative: of the signal that ends it."""
+    """Return the exit status; negative for a signal that ends the process."""
     if error is None or isinstance(error, GreenletExit):
         return 0
     if isinstance(error, SystemExit):
@@ -144,5 +143,5 @@ def _status_of(error: BaseException | None, tell: Callable[[BaseException], obje
             sys.excepthook(type(error), error, error.__traceback__)
         else:
             tell(error)
-    # Ctrl-C: whoever waits for this child is to see that it was the signal.
+    # Ctrl-C: a process that waits for this child must see the signal.
     return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1

@@ -1,10 +1,10 @@
-"""A function that is given by keyword to what hands all other keywords on to it.
+"""Calls such as `spawn(func=fetch, url=...)`, which pass the function itself by keyword.
 
-Knows eventlet's names for such a parameter, which differ from call to call. Called by spawn and its kin.
+Called by spawn and similar functions. eventlet's name for this parameter differs from call to call.
 
 Facts: `spawn(fn, *args, **kwargs)` calls `fn(*args, **kwargs)`, and `fn` may have a parameter of any name. Consequence:
-no parameter of spawn itself may have one, so they are positional-only. Decision: a call that gives no function by
-position gives it among its keywords, under eventlet's name or ours, as `spawn(func=fetch, url=...)`.
+the parameters of spawn itself are positional-only, so that they reserve no name. Decision: if no function is given by
+position, it is taken from the keywords, under eventlet's name or ours.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ class _ByName:
         return "<by name>"
 
 
-BY_NAME: Final[Any] = _ByName()  # the default of a parameter that may be given by keyword
+BY_NAME: Final[Any] = _ByName()  # the default of a parameter that may be passed by keyword
 
 
 def take_named(kwargs: dict[str, Any], *names: str) -> Any:
-    """Take what `kwargs` holds under one of `names`; the first is the one to recommend. Switches: never.
+    """Remove one of `names` from `kwargs` and return its value. Switches: never.
 
-    TypeError when there is none.
+    TypeError if none is there; its text recommends the first name.
     """
     for name in names:
         if name in kwargs:
             return kwargs.pop(name)
-    raise TypeError(f"missing argument: give it by position, or as {names[0]}=")
+    raise TypeError(f"missing argument: pass it by position, or as {names[0]}=")

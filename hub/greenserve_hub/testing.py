@@ -1,15 +1,15 @@
-"""The testing kit: a clock that jumps instead of letting you wait, and a wait until everybody else waits.
+"""For tests: a fake clock that jumps instead of waiting, and a wait until all other green threads wait.
 
-For the tests of this package and of programs that stand on it. With `fake_clock()` an hour of sleeping, of
-timeouts and of keep-alives passes in no time, and in the same order as in a real hour.
+With `fake_clock()` an hour of sleeps, timeouts and keep-alives passes in no time, and in the same order as in a real
+hour.
 
     with fake_clock() as clock:
         green = spawn(poll_every_minute)
         sleep(3600)                       # returns at once; clock() is an hour on
         green.kill()
 
-Only the hub's own time is fake. What comes from outside (other processes, other OS threads) takes real time,
-during which this clock may have jumped past its timeout: keep both ends of a conversation inside one hub.
+Only the hub's own time is fake. Other processes and OS threads take real time, during which this clock may jump past
+their timeout: keep both ends of a conversation inside one hub.
 """
 
 from __future__ import annotations
@@ -24,34 +24,36 @@ from greenlet import getcurrent
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads.greenthreads import kill
-from greenserve_hub.loop.hub import Hub, get_hub, set_hub
+from greenserve_hub.loop.current import get_hub, set_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter
-from greenserve_hub.pollers.edge import Poller, make_poller
+from greenserve_hub.pollers.choosing import make_poller
+from greenserve_hub.pollers.contract import Poller
 
 
 class FakeClock:
-    """Seconds that pass only when told to, or when a hub with a JumpingPoller has nothing else to do."""
+    """A clock that moves only by advance(), or when a hub with a JumpingPoller has nothing else to do."""
 
     def __init__(self, now: float = 1000.0) -> None:
-        """Stands at `now`."""
+        """Start at `now`."""
         self.now = now
 
     def __call__(self) -> float:
-        """The time, in seconds. A new object each time, as a real clock's."""
+        """Return the time in seconds; a new object each time, as from a real clock."""
         return self.now + 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let time pass. What is due then runs when the current green thread waits. Switches: never."""
+        """Let time pass. Deadlines that become due fire when the current green thread waits. Switches: never."""
         if seconds < 0:
             raise ValueError(f"time does not go back: {seconds} s")
         self.now += seconds
 
 
 class JumpingPoller:
-    """Another poller, which never waits for a deadline: it moves the clock there instead."""
+    """Wraps a poller. It never waits for a deadline, but moves the clock there instead."""
 
     def __init__(self, poller: Poller, clock: FakeClock) -> None:
-        """Around `poller`, for a hub on `clock`."""
+        """Wrap `poller`, for a hub that uses `clock`."""
         self.name = poller.name
         self.edge = poller.edge
         self._poller = poller
@@ -62,11 +64,11 @@ class JumpingPoller:
         self.close = poller.close
 
     def __getattr__(self, name: str) -> Any:
-        """What the asyncio hub's poller can do besides."""
+        """Further attributes of the asyncio hub's poller."""
         return getattr(self._poller, name)
 
     def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
-        """What is ready now; if nothing is, the clock jumps by `seconds`. None waits for the world outside."""
+        """Return what is ready now. If nothing is, the clock jumps by `seconds`; None really waits."""
         if not seconds:
             return self._poller.poll(seconds)
         events = self._poller.poll(0)
@@ -77,12 +79,14 @@ class JumpingPoller:
 
 @contextmanager
 def fake_clock(now: float = 1000.0) -> Iterator[FakeClock]:
-    """Put a hub with a FakeClock in the place of this thread's, from the main greenlet; yields the clock.
+    """Replace this OS thread's hub by one with a FakeClock, and yield the clock.
 
-    At the end, green threads that still wait on it are killed.
+    At the end, green threads that still wait on that hub are killed. HubError outside the OS thread's main greenlet.
     """
     if getcurrent().parent is not None:
-        raise HubError("fake_clock() begins in a thread's main greenlet, not in a green thread")
+        raise HubError(
+            "fake_clock() must be entered in the main greenlet of an OS thread, not in a green thread"
+        )
     clock = FakeClock(now)
     hub = Hub(JumpingPoller(make_poller(os.environ.get("GREENSERVE_HUB", "auto")), clock), clock)
     old = set_hub(hub)
@@ -97,7 +101,7 @@ def fake_clock(now: float = 1000.0) -> Iterator[FakeClock]:
 
 
 def _kill_all(hub: Hub) -> None:
-    # Again and again, since what one does in its finally clauses may make others wait.
+    # Repeatedly, because a finally clause of one may make others wait.
     for _ in range(100):
         if not hub.parked:
             break
@@ -105,13 +109,13 @@ def _kill_all(hub: Hub) -> None:
             kill(green)
 
 
-_watches: WeakKeyDictionary[Hub, list[Waiter]] = WeakKeyDictionary()  # who waits until all others are blocked
+_watches: WeakKeyDictionary[Hub, list[Waiter]] = WeakKeyDictionary()  # of wait_all_blocked()
 
 
 def wait_all_blocked() -> None:
-    """Wait until every other green thread of this hub waits, and not for what is there already. Switches: always.
+    """Wait until no other green thread of this hub can run: each waits for something that is not there yet.
 
-    Sleeps and timeouts that are not due count as waiting: no time passes on a fake clock.
+    Sleeps and timeouts that are not due count as waiting: no time passes on a fake clock. Switches: always.
     """
     hub = get_hub()
     waiter = Waiter(hub, "all others to be blocked")
@@ -123,7 +127,7 @@ def wait_all_blocked() -> None:
 
 
 def _look(hub: Hub) -> None:
-    # Called by the hub. When nothing is ready, nothing is due and the kernel has nothing to tell, all wait.
+    # Called by the hub. If nothing is ready, no deadline is due and the kernel reports no event, all wait.
     if not hub.ready and hub.deadlines.next_moment() > hub.clock():
         events = hub.poller.poll(0)
         if not events:

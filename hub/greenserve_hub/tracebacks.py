@@ -1,11 +1,11 @@
-"""format_error: an exception and its traceback as text, whatever the exception is.
+"""format_error: any exception and its traceback as text.
 
-Facts: Python 3.15 says more of a module that was not found, and looks for it first. Where the package around it failed
-to be imported, that runs the package's code a second time; where it has no files, or a folder of sys.path can't be
-read, the traceback module raises in the place of giving a text. Consequence: it is kept from looking where that would
-run code, and asked once more without looking where that fails.
+Facts: for a module that was not found, Python 3.15 searches for it to print a better text. If the import of the package
+around it failed, the search runs the package's code a second time. If the package has no files, or a folder of sys.path
+cannot be read, the traceback module raises instead of returning a text. Consequence: the search is prevented where it
+would run code, and where it fails the text is made again without it.
 
-Knows nothing of the hub. Whatever prints errors of code that is not our own calls it.
+Knows nothing of the hub. Called by code that prints the errors of foreign code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import TracebackType
 
 
 def format_error(error: BaseException, trace: TracebackType | None) -> str:
-    """As traceback.format_exception, in one piece. Switches: never."""
+    """Return the text of traceback.format_exception as one string. Switches: never."""
     missing = [one for one in _with_causes(error) if isinstance(one, ModuleNotFoundError) and one.name]
     failed = [one for one in missing if _package(one) not in sys.modules]
     with suppress(Exception), _nameless(failed):
@@ -36,7 +36,7 @@ def _package(error: ModuleNotFoundError) -> str:
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """`error`, and all that a traceback tells of besides."""
+    """Yield `error` and all other exceptions that its traceback shows."""
     seen: set[int] = set()
     todo: list[BaseException | None] = [error]
     while todo:
@@ -51,7 +51,7 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 @contextmanager
 def _nameless(errors: Iterable[ModuleNotFoundError]) -> Iterator[None]:
-    # Without the name there is nothing to look for; the message has it.
+    # Without the name there is nothing to search for. The message contains the name anyway.
     named = [(one, one.name) for one in errors]
     for one, _ in named:
         one.name = None

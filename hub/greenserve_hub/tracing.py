@@ -1,12 +1,12 @@
-"""Each green thread has a trace function and a profile function of its own, as each OS thread has.
+"""A trace function and a profile function for each green thread, as each OS thread has them.
 
-Facts: Python keeps both (sys.settrace, sys.setprofile) for the OS thread, and a switch of greenlets leaves them as they
-are. What one green thread sets would be called for all, and see frames that never called each other. Decision: where
-something traces, greenlet calls `_Exchange` after each switch, which puts back what the green thread had that goes on.
-Cost: nothing for a program that is not traced, and 3 µs for each switch in one that is.
+Facts: Python stores both (sys.settrace, sys.setprofile) per OS thread, and a greenlet switch does not change them. A
+function that one green thread sets would be called for all, and would see frames that never called each other.
+Decision: while anything traces, greenlet calls `_Exchange` after each switch, and it restores the functions of the
+green thread that continues. Cost: nothing in a program that is not traced, 3 µs per switch in one that is.
 
-Knows greenlets and no hub. A hub asks for it where something traces its OS thread already (coverage), and a patched
-program when it calls one of the functions above (patching/green/green_tracing.py).
+Knows greenlets but no hub. Used by a hub whose OS thread is traced already (coverage), and by a patched program that
+calls one of the functions above (patching/green/green_tracing.py).
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from greenserve_hub.unpatched import _thread
 
 TRACE: Final = 0
 PROFILE: Final = 1
-# From Python 3.12 on, code is rewritten when tracing begins or ends, but for the frames that wait in a greenlet: after
-# a pause in all tracing they would lack events. Setting their function anew, on their own stack, mends them.
+# From Python 3.12 on, code is rewritten when tracing begins or ends, except frames that wait in a greenlet: after a
+# pause in all tracing they would miss events. Setting their function again, on their own stack, repairs them.
 _FRAMES_GO_STALE: Final = sys.version_info >= (3, 12)
-# Its one function that waits is a worker of a pool at rest, which begins its next job as a new green thread would, but
-# for what the last one has left: a thread of a pool keeps that too.
+# The one function in it that waits is an idle pool worker. It begins its next job as a new green thread would, but
+# keeps a function that its last job left set, as a thread of a thread pool does.
 _WORKERS: Final = "greenserve_hub.greenthreads.workers"
 
-# As they are before anybody patches them: pydevd has one that warns of its use, and keeps what was there.
+# Unpatched: pydevd replaces settrace by a function that warns, and keeps the original here.
 _set_trace: Final = getattr(sys.modules.get("pydevd_tracing"), "_original_settrace", sys.settrace)
 _set_profile: Final = sys.setprofile
-_current = _thread._local()  # .exchange, of an OS thread where there is one
+_current = _thread._local()  # .exchange, if this OS thread has one
 
 
 def is_traced() -> bool:
-    """Whether this OS thread, or the next one that threading starts, is traced or profiled. Switches: never."""
+    """Return True if this OS thread, or the next one that threading starts, is traced or profiled. Switches: never."""
     return any(
         function() is not None
         for function in (sys.gettrace, sys.getprofile, threading.gettrace, threading.getprofile)
@@ -47,9 +47,9 @@ def is_traced() -> bool:
 
 
 def trace_apart() -> None:
-    """From now on each green thread of this OS thread keeps its own. Switches: never.
+    """From now on keep the functions of each green thread of this OS thread apart. Switches: never.
 
-    What is set now is the current one's. It ends by itself when nobody is traced any more.
+    The functions set now belong to the current green thread. This ends by itself when nothing is traced any more.
     """
     exchange = getattr(_current, "exchange", None)
     if exchange is None:
@@ -67,19 +67,19 @@ def trace_others(greens: Iterable[greenlet], kind: int, function: Any) -> None:
 
 
 def trace_everybody(greens: Iterable[greenlet], function: Any) -> None:
-    """Set the trace function of these, which wait, and of all that begin from now on. Switches: never."""
+    """Set the trace function of `greens`, which wait, and of all that begin from now on. Switches: never."""
     trace_others(greens, TRACE, function)
     _current.exchange.kinds[TRACE].everybodys = function
 
 
 def is_everybody_traced() -> bool:
-    """Whether trace_everybody() is in force. Switches: never."""
+    """Return True while trace_everybody() is in effect. Switches: never."""
     exchange = getattr(_current, "exchange", None)
     return exchange is not None and exchange.kinds[TRACE].everybodys is not None
 
 
 def stop_tracing() -> None:
-    """If the current trace function is everybody's, it is the current one's alone from now on. Switches: never."""
+    """Keep a trace function that trace_everybody() has set for the current green thread only. Switches: never."""
     if not is_everybody_traced():
         return
     kept: _Kept = _current.exchange.kinds[TRACE]
@@ -92,14 +92,14 @@ def stop_tracing() -> None:
 
 
 class _Exchange:
-    """What greenlet calls after each switch of an OS thread, in the green thread that goes on."""
+    """Called by greenlet after each switch of an OS thread, in the green thread that continues."""
 
     def __init__(self) -> None:
         self.kinds = (
             _Kept(sys.gettrace, _set_trace, threading.gettrace),
             _Kept(sys.getprofile, _set_profile, threading.getprofile),
         )
-        self._before: Any = greenlets.settrace(self)  # somebody else's, called as before
+        self._before: Any = greenlets.settrace(self)  # another library's callback, still called
 
     def __call__(self, event: Any, args: tuple[greenlet, greenlet]) -> None:
         if self._before is not None:
@@ -113,7 +113,7 @@ class _Exchange:
             _current.exchange = None
 
     def paused(self) -> None:
-        """Nothing may be traced for a while, by what Python itself is told."""
+        """Note a time in which Python itself may have traced nothing."""
         for kept in self.kinds:
             kept.pauses += 1
 
@@ -124,15 +124,17 @@ class _Kept:
     def __init__(
         self, get: Callable[[], Any], put: Callable[[Any], None], for_new: Callable[[], Any]
     ) -> None:
-        self.of: WeakKeyDictionary[greenlet, tuple[Any, int]] = WeakKeyDictionary()  # and what `pauses` was
-        self.everybodys: Any = None  # also of those that begin
-        self.pauses = 0  # how often nothing of this kind may have been traced
+        self.of: WeakKeyDictionary[greenlet, tuple[Any, int]] = (
+            WeakKeyDictionary()
+        )  # with `pauses` of that time
+        self.everybodys: Any = None  # also for green threads that begin
+        self.pauses = 0  # times in which nothing of this kind may have been traced
         self._get = get
         self._put = put
         self._for_new = for_new
 
     def exchange(self, left: greenlet, entered: greenlet, frame: FrameType | None) -> None:
-        """Keep what is set, and set what `entered` had; `frame` is where that goes on, None where it begins."""
+        """Store the current function and set that of `entered`, which continues at `frame`; None if it begins."""
         now = self._get()
         if not _can_be_put_back(now):
             return
@@ -154,10 +156,10 @@ class _Kept:
     def _first(self, green: greenlet, now: Any) -> Any:
         if self.everybodys is not None:
             return self.everybodys
-        # coverage's, where it was told to tell greenlets from each other, is one for all.
+        # coverage with concurrency=greenlet has one function for all.
         if getattr(now, "concur_id_func", None) is not None:
             return now
-        # As a thread does, with what threading.settrace() was given. threading.Thread sees to that itself, and
+        # The function of threading.settrace(), as for a thread. threading.Thread sets it itself,
         # _thread.start_new_thread() does not.
         return None if getattr(green, "begins_untraced", False) else self._for_new()
 
@@ -169,6 +171,6 @@ class _Kept:
 
 
 def _can_be_put_back(function: Any) -> bool:
-    # Tracers in C set themselves by C's own call. Most can be called from Python too, for this very case; cProfile's,
-    # before Python 3.12, is set again by its own method. The rest stay with the OS thread.
+    # Tracers in C set themselves in C. Most can also be called from Python, for this case. cProfile's, before Python
+    # 3.12, has a method that sets it again. All others stay with the OS thread.
     return function is None or callable(function) or hasattr(function, "enable")

@@ -1,7 +1,7 @@
-"""The standard modules as they were before anybody patched them, for the runtime and the server themselves.
+"""The standard modules before monkey patching, for the runtime and the server themselves.
 
-Copies of the modules' names, taken when greenserve_hub is imported; monkey_patch() is a part of it, so nothing of ours
-is patched before. A hub that polled through a patched poll would wait for itself.
+These are copies of the modules' names, made when greenserve_hub is imported. monkey_patch() belongs to that package, so
+it cannot have run before. A hub that called a patched poll() would wait for itself.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """greenserve: blocking Python, ten thousand connections.
 
-The server's public names, and those of the green-thread runtime below it. Arrows run one way: process → net →
-wsgi → http1; nothing below imports from here. One name of the runtime is left out, for the server has it: a plain
-TCP server, eventlet's `serve(sock, handle)`, is `greenserve_hub.serve`.
+The server's public names, and those of the green-thread runtime below it. Imports run one way: process → net → wsgi →
+http1; nothing below imports from here. One name of the runtime is left out because the server has the same name: a
+plain TCP server, eventlet's `serve(sock, handle)`, is `greenserve_hub.serve`.
 """
-# ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
+# ruff: noqa: I001  # grouped by purpose; sorting would mix the groups up
 
-# The runtime, first: it looks what was imported before it
+# The runtime comes first: it records what was imported before it
 from greenserve_hub.diagnostics import debug as debug
 from greenserve_hub.osthreads import dns as dns
 from greenserve_hub.greenio import hubs as hubs
@@ -39,7 +39,6 @@ from greenserve_hub import (
     Semaphore,
     StopServe,
     Timeout,
-    WouldBlock,
     available_pollers,
     backdoor,
     backdoor_server,
@@ -74,7 +73,7 @@ from greenserve.embedding import run, serve, wsgi_server
 from greenserve.net import Room, Server, WebSocket, WebSocketWSGI, accept_websocket
 from greenserve.websocket import Compression, HandshakeError
 
-# What can go wrong in it
+# Its errors
 from greenserve.errors import AppError, AppImportError, BodyError, ConfigError
 from greenserve.errors import LimitExceeded, PeerGone, ProtocolError, ServeError, WebSocketClosed
 
@@ -122,7 +121,6 @@ __all__ = [
     "WebSocket",
     "WebSocketClosed",
     "WebSocketWSGI",
-    "WouldBlock",
     "accept_websocket",
     "available_pollers",
     "backdoor",

@@ -1,4 +1,4 @@
-"""`python -m greenserve` is the same as `greenserve`."""
+"""`python -m greenserve`: the same as the command `greenserve`."""
 
 import sys
 

@@ -1,9 +1,9 @@
-"""`python -m greenserve.attach PID`: an interpreter in a process that runs already, begun with a backdoor or not.
+"""`python -m greenserve.attach PID`: a Python interpreter in a running process, started with a backdoor or not.
 
-Facts: from Python 3.14 on sys.remote_exec() has another process run a file, if the kernel lets the caller look into
-that process, as it does for its own user and for root. Decision: the file has the process connect to a unix socket in
-a folder that only its user can enter; whoever connects must be that very process. Then it is the backdoor of
-greenserve_hub, in a green thread of its own: nobody else waits.
+Facts: from Python 3.14 on sys.remote_exec() makes another process run a file, if the kernel lets the caller trace that
+process, as it does for the same user and for root. Decision: the file makes the process connect to a unix socket in a
+folder that only its user can enter, and no other process may connect. Then it runs the backdoor of greenserve_hub in a
+green thread of its own: no request waits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from greenserve_hub.unpatched import os, select
 
 _USAGE = "usage: python -m greenserve.attach PID\n"
 _PATIENCE = (
-    10.0  # seconds; an idle process looks up each second, and a busy one as soon as it runs Python again
+    10.0  # seconds; an idle process wakes each second, and a busy one runs the file as soon as it runs Python
 )
 _SCRIPT = """\
 import socket, sys
@@ -36,11 +36,11 @@ else:
 
 
 class _CannotAttach(Exception):
-    """One line that says why, and what to do."""
+    """The process can't be attached to: one line says why, and what to do."""
 
 
 def main() -> int:
-    """Run the command; 2 where it cannot attach."""
+    """Run the command and return its exit code: 2 if it can't attach."""
     if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
         sys.stderr.write(_USAGE)
         return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
@@ -55,7 +55,7 @@ def main() -> int:
 
 @contextmanager
 def _connection(pid: int) -> Iterator[socket.socket]:
-    """The process, connected."""
+    """Yield a connection to the process."""
     if sys.version_info < (3, 14):
         raise _CannotAttach(
             "this needs Python 3.14, here and in the process: start the server with --backdoor unix:PATH instead"
@@ -70,7 +70,7 @@ def _connection(pid: int) -> Iterator[socket.socket]:
             sys.remote_exec(pid, os.fspath(script))
         except PermissionError:
             raise _CannotAttach(
-                f"the kernel lets this user not look into process {pid}: be its user, or root; ptrace(2) has the rules"
+                f"the kernel does not let this user trace process {pid}: run this as its user or as root; see ptrace(2)"
             ) from None
         except (OSError, RuntimeError) as error:  # no such process; no Python, or another version of it
             raise _CannotAttach(f"process {pid}: {error}") from None
@@ -79,7 +79,7 @@ def _connection(pid: int) -> Iterator[socket.socket]:
             connection, _ = listener.accept()
         except TimeoutError:
             raise _CannotAttach(
-                f"process {pid} has not answered within {_PATIENCE:.0f} s: its main thread is inside C code, or it is "
+                f"process {pid} has not connected within {_PATIENCE:.0f} s: its main thread is inside C code, or it is "
                 f"in a container and does not see {folder}"
             ) from None
     with connection:
@@ -88,7 +88,7 @@ def _connection(pid: int) -> Iterator[socket.socket]:
 
 
 def _hand_over(pid: int, *files: str | Path) -> None:
-    # Root's files are not for the process's user to read. The folder comes last: until then nobody puts a link there.
+    # The process's user can't read root's files. The folder comes last: until then nobody can put a link there.
     with contextlib.suppress(OSError):
         owner = os.stat(f"/proc/{pid}").st_uid
         if owner != os.geteuid():
@@ -97,16 +97,16 @@ def _hand_over(pid: int, *files: str | Path) -> None:
 
 
 def _check(connection: socket.socket, pid: int) -> None:
-    """Raise unless that process has connected; where the kernel does not tell, the folder's mode has to do."""
+    """Raise if another process has connected. Without SO_PEERCRED the mode of the folder has to be enough."""
     if hasattr(socket, "SO_PEERCRED"):
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         caller = struct.unpack("3i", credentials)[0]
-        if caller not in (pid, 0):  # 0: of a namespace of its own, which has no number here
-            raise _CannotAttach(f"process {caller} has connected in the place of {pid}")
+        if caller not in (pid, 0):  # 0: it is in another PID namespace and has no number here
+            raise _CannotAttach(f"process {caller} has connected in place of {pid}")
 
 
 def _talk(connection: socket.socket) -> None:
-    """Send what is typed and show what comes, until the process ends it; Ctrl-C interrupts what runs there."""
+    """Send the keyboard's input and print the output, until the process ends it; Ctrl-C interrupts the code there."""
     inputs = [connection, sys.stdin]
     while True:
         try:

@@ -1,10 +1,10 @@
 """The command: `greenserve [settings] APP`.
 
-It turns the command line into a Config and an app and hands both to the process layer; all flags come
-from the registry. Called by the `greenserve` script and by `python -m greenserve`.
+Turns the command line into a Config and an app and hands both to process/. All flags come from the registry. Called by
+the `greenserve` script and by `python -m greenserve`.
 
-Invariant: what is wrong with a setting or an app is said before anything is bound, in one line; the
-exit code is 0, 2 for configuration, 3 for an app that can't be had, 4 where the next try may succeed.
+Invariant: an error in a setting or in the app is reported before anything is bound, in one line. The exit code is 0, 2
+for a bad setting, 3 for an app that can't be loaded, and 4 if the next try may succeed.
 """
 
 from __future__ import annotations
@@ -16,39 +16,40 @@ from typing import Any, NoReturn
 
 from greenserve.config import SETTINGS, load_config
 from greenserve.config.show import show_config
+from greenserve.config.unknown_names import closest
 from greenserve.config.values.binds import parse_bind
-from greenserve.config.values.registry import Given, Setting, closest
+from greenserve.config.values.registry import Given, Setting
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
 from greenserve.process import Starting
 from greenserve.version import version
-from greenserve_hub.loop.hub import use_hub
+from greenserve_hub.loop.current import use_hub
 from greenserve_hub.patching.monkey import patch_early
 
 __all__ = ["main"]
 
 _ABOUT = """\
-Serve a WSGI app on green threads. APP is module:attr, module:factory(), a module with application,
-app or create_app, or the path of a file; it may stand in the configuration as `app` instead."""
+Serve a WSGI app on green threads. APP is module:attr, module:factory(), a module that has application,
+app or create_app, or the path of a file; the configuration may name it as `app` instead."""
 
 _SOURCES = """\
 Each setting is also an environment variable (GREENSERVE_HEAD_TIMEOUT=5s) and a key in greenserve.toml
-or in [tool.greenserve] of pyproject.toml (head_timeout = "5s"). Flags beat variables beat the file
-beats the defaults. Times: 30, 30s, 500ms, 5m, 1h. Sizes: 8190, 16K, 16M, 1G."""
+or in [tool.greenserve] of pyproject.toml (head_timeout = "5s"). Flags beat variables, variables beat
+the file, the file beats the defaults. Times: 30, 30s, 500ms, 5m, 1h. Sizes: 8190, 16K, 16M, 1G."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; give its exit code."""
+    """Run the command and return its exit code."""
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except ConfigError as error:
         if isinstance(error, AppImportError):
-            sys.stderr.write(error.details)  # above the line, which stays in sight at the bottom
+            sys.stderr.write(error.details)  # above the line, which stays visible at the bottom
         sys.stderr.write(f"greenserve: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        return 130  # during the app's import: nothing is bound yet, so there is nothing to drain
+        return 130  # during the app's import: nothing is bound yet, so nothing has to drain
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -78,11 +79,11 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     starting.listen()
     app = load_app(spec)
     if options.check_config:
-        check_process()  # as the server does when it is made, with its log open
+        check_process()  # as the server does when it is made, but then its log is open
         from greenserve.net.tls.contexts import open_tls
 
         open_tls(loaded.config, None)
-        sys.stdout.write(f"greenserve: the configuration and {spec} are fine\n")
+        sys.stdout.write(f"greenserve: the configuration and {spec} are valid\n")
         return 0
     # Imported late: neither --help nor a bad setting needs the server.
     from greenserve.process.single import run
@@ -91,7 +92,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
 
 
 def patch_for(hub: str) -> None:
-    """Patch the process before anything of the user's is imported; the hub that patching makes is the one chosen."""
+    """Patch the process before the user's code is imported, with the chosen hub: patching makes one."""
     if hub != "auto":
         use_hub(hub)
     patch_early()
@@ -106,7 +107,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Give(argparse.Action):
-    """Keep a flag's raw text and spelling: the registry reads it, and names it if it is wrong."""
+    """Keeps a flag's raw text and spelling: the registry parses the text, and names the flag in an error."""
 
     def __call__(
         self,
@@ -126,7 +127,7 @@ class _Give(argparse.Action):
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
-    # APP is no argument of the parser, for argparse loses an optional one that follows flags.
+    # APP is not an argument of the parser: argparse loses an optional one after flags.
     options, rest = parser.parse_known_args(argv, argparse.Namespace(given={}))
     apps = [word for word in rest if word != "--"]
     for word in apps:
@@ -145,7 +146,7 @@ def _flag_of(name: str) -> str:
 
 
 def _meant_by(words: Sequence[str]) -> str:
-    """Help those who give an address as the last word, as Django's runserver takes it, or a subcommand."""
+    """Return help for an address as the last word, as Django's runserver takes it, or for a subcommand."""
     has_subcommand = words[0] in ("run", "runserver", "serve", "start")
     apps, binds = [], ""
     for word in words[has_subcommand:]:
@@ -178,11 +179,13 @@ def _parser() -> _Parser:
         add_help=False,
     )
     command = parser.add_argument_group("Command")
-    command.add_argument("-h", "--help", action="store_true", help="print this")
+    command.add_argument("-h", "--help", action="store_true", help="print this help")
     command.add_argument("--version", action="store_true", help="print the version")
-    command.add_argument("-c", "--config", metavar="FILE", help="read this TOML file instead")
     command.add_argument(
-        "--print-config", action="store_true", help="print every setting and where it came from, as TOML"
+        "-c", "--config", metavar="FILE", help="TOML file to read instead of greenserve.toml"
+    )
+    command.add_argument(
+        "--print-config", action="store_true", help="print every setting and the source of its value, as TOML"
     )
     command.add_argument(
         "--check-config",
@@ -216,7 +219,8 @@ def _help(entry: Setting) -> str:
     facts = []
     if entry.kind.off:
         facts.append(f"off: {entry.kind.off}")
-    facts += [f"also {alias}" for alias in entry.aliases if alias.startswith("--")]
+    if aliases := [alias for alias in entry.aliases if alias.startswith("--")]:
+        facts.append(f"also {', '.join(aliases)}")
     if default := entry.kind.format(entry.default):
         facts.append(f"default {default}")
     return f"{entry.help} [{'; '.join(facts)}]" if facts else entry.help

@@ -1,10 +1,10 @@
 """Serving from inside a program.
 
-`serve` runs in a thread of its own, `run` as the command does, `wsgi_server` as eventlet's wsgi.server did.
+`serve` runs the server in a thread of its own, `run` as the command does, `wsgi_server` like eventlet's wsgi.server.
 
-On top of net/ and process/. Embedding leaves the host program alone: no monkey patching, no signal handler,
-no sys.exit, no logging set up, and nothing left behind when it is over. `run` alone takes the signals, for it
-is the program then.
+On top of net/ and process/. Embedding does not change the host program: no monkey patching, no signal handler, no
+sys.exit, no logging setup, and nothing is left when it ends. Only `run` takes the signals, because then the server is
+the program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from greenserve.process.embedded import EmbeddedServer
 from greenserve.process.single import run as run_process
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub.greenio.sockets import GreenSocket
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 
 
 def serve(
@@ -32,21 +32,22 @@ def serve(
     ssl_context: ssl.SSLContext | None = None,
     **settings: Any,
 ) -> Server:
-    """Start to serve in an OS thread and hub of its own, and return the Server, which accepts already.
+    """Start a server in an OS thread and hub of its own; return the Server, which already accepts connections.
 
-    In a program whose threads are patched it runs in the current hub, with all the others.
+    In a program whose threads are patched it runs in the current hub, together with everything else.
 
-    It is a context manager too, whose block's end stops it, gracefully, for at most `graceful_timeout` s; else stop()
-    does. `app` is a WSGI app or a "module:attr". `bind` is an address, several, a port, or (host, port); `host` and
-    `port` may stand in its place. Port 0, which is taken where none is given, is a free one: see Server.url.
-    `ssl_context` has it speak TLS, as `certfile` does; it is taken as it is. `chdir`, `error_logfile`, `log_level`,
-    `threadpool_size`, `dump_signal` and `backdoor` are for run() and the command, which own their process;
-    `monkey_patch` is for the command alone. Raises ConfigError for settings and addresses that won't do.
+    The Server is a context manager: the end of the block stops it gracefully, within `graceful_timeout` seconds.
+    Without a block call stop(). `app` is a WSGI app or a "module:attr". `bind` is an address, a list of them, a port,
+    or (host, port); `host` and `port` may replace it. The default is port 0, a free one: see Server.url. `ssl_context`
+    makes it speak TLS, like `certfile`, and is used unchanged. `chdir`, `error_logfile`, `log_level`,
+    `threadpool_size`, `dump_signal` and `backdoor` have no effect here: they are for run() and the command, which own
+    their process, and `monkey_patch` is for the command alone. Raises ConfigError for bad settings and addresses that
+    can't be bound.
     """
     if more or isinstance(app, socket.socket | GreenSocket):
         raise ConfigError(
-            "greenserve.serve() takes a WSGI app; eventlet's serve(sock, handle) is greenserve_hub.serve(sock, handle) "
-            "here, and its wsgi.server(sock, app) is greenserve.wsgi_server(sock, app)"
+            "greenserve.serve() takes a WSGI app; for eventlet's serve(sock, handle) use "
+            "greenserve_hub.serve(sock, handle), for its wsgi.server(sock, app) use greenserve.wsgi_server(sock, app)"
         )
     if isinstance(app, str):
         app = load_app(app)
@@ -63,7 +64,7 @@ def serve(
 
 
 def run(app: WSGIApplication | str, **settings: Any) -> int:
-    """Serve in this process until SIGTERM or SIGINT, as the command does; the exit code. Blocks.
+    """Serve in this process until SIGTERM or SIGINT, as the command does, and return the exit code. Blocks.
 
     Raises ConfigError.
     """
@@ -87,14 +88,14 @@ def wsgi_server(
     ssl_context: ssl.SSLContext | None = None,
     **settings: Any,
 ) -> None:
-    """eventlet's `wsgi.server(sock, app)`: serve a listening socket in the current hub until it is stopped.
+    """Serve a listening socket in the current hub until it is stopped, like eventlet's `wsgi.server(sock, app)`.
 
     Switches: always.
 
-    Takes eventlet's `max_size` (pool), `keepalive` (False, True or seconds), `socket_timeout` (body and send,
-    seconds), `url_length_limit` (request line, bytes) and `log_output`, besides all settings. `ssl_context` takes the
-    place of eventlet's wrap_ssl(sock): the socket itself stays a plain one. It ends, gracefully, when the green thread
-    it runs in is killed. Raises ConfigError.
+    Takes eventlet's `max_size` (pool), `keepalive` (False, True or seconds), `socket_timeout` (body and send, seconds),
+    `url_length_limit` (request line, bytes) and `log_output`, and all settings. `ssl_context` replaces eventlet's
+    wrap_ssl(sock): the socket itself stays plain. Killing the green thread that it runs in stops it gracefully. Raises
+    ConfigError.
     """
     if max_size is not None:
         settings.setdefault("pool", max_size)
@@ -108,14 +109,12 @@ def wsgi_server(
     if log_output:
         settings.setdefault("access_logfile", "-")
     check_wsgi(app)
-    if not isinstance(sock, socket.SocketType):  # in C: of every copy of the module
+    if not isinstance(sock, socket.SocketType):  # the class in C, which every copy of the module shares
         raise ConfigError(
-            f"wsgi_server() takes a listening socket first, as greenserve.listen() gives; not {type(sock).__name__}"
+            f"wsgi_server() takes a listening socket first, as greenserve.listen() returns, not {type(sock).__name__}"
         )
     if hasattr(sock, "do_handshake"):
-        raise ConfigError(
-            "wsgi_server() takes the plain socket: give the context of wrap_ssl() as ssl_context"
-        )
+        raise ConfigError("wsgi_server() takes a plain socket: give the context of wrap_ssl() as ssl_context")
     server = Server(app, Config.from_settings(**settings), sockets=[sock], ssl_context=ssl_context)
     get_hub()
     server.start()

@@ -1,18 +1,17 @@
-"""What can go wrong in the server, as one tree.
+"""The server's errors, as one tree.
 
     ServeError
-    ├── ProtocolError(status, reason)   the peer broke HTTP and can be told so
+    ├── ProtocolError(status, reason)   the peer broke HTTP; the response says so
     │   ├── LimitExceeded               … by sending more than a limit allows (413, 414, 431)
-    │   └── BodyError                   … in a body the app was reading; an OSError too, as apps expect of
-    read()
-    ├── PeerGone                        the peer left: answer nothing, log at debug; a ConnectionError too
-    │   └── WebSocketClosed(code, reason)   … or this side did: nothing can be sent any more
-    ├── AppError                        the app broke WSGI: 500 and a loud log
-    └── ConfigError                     one clear line, exit 2; exit 4 where it may pass by itself
-        └── AppImportError              the app can't be had: exit 3 or 4, with the user's own traceback
+    │   └── BodyError                   … in a body that the app reads; an OSError too, as read() raises
+    ├── PeerGone                        the peer left: no answer, logged at debug; a ConnectionError too
+    │   └── WebSocketClosed(code, reason)   … or this side closed: nothing can be sent any more
+    ├── AppError                        the app broke WSGI: 500 and an error in the log
+    └── ConfigError                     one clear line, exit 2; exit 4 if it may pass by itself
+        └── AppImportError              the app can't be loaded: exit 3 or 4, with the user's own traceback
 
-It imports nothing, so that every layer may raise these. An error that enforces a rule cites it in
-its text: "Content-Length with Transfer-Encoding (RFC 9112 §6.1)".
+Imports nothing, so that every layer may raise these. An error that enforces a rule cites it in its text:
+"Content-Length with Transfer-Encoding (RFC 9112 §6.1)".
 """
 
 from __future__ import annotations
@@ -30,25 +29,25 @@ __all__ = [
 ]
 
 
-RETRY = 4  # the exit code where whoever has started the command may just start it again
+RETRY = 4  # the exit code after which the command may simply be started again
 
 
 class ServeError(Exception):
-    """Anything the server itself raises."""
+    """The base of the server's own errors."""
 
 
 class ProtocolError(ServeError):
-    """The peer broke HTTP: `status` is the answer, `reason` says which rule, with its RFC §."""
+    """The peer broke HTTP: `status` is the response's, `reason` names the rule, with its RFC §."""
 
     def __init__(self, status: int, reason: str, *headers: tuple[str, str]) -> None:
-        """Take the status code to answer with, the rule that was broken, and fields that the answer needs."""
+        """`headers` are fields that the response needs."""
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
         self.headers = headers
 
     def __str__(self) -> str:
-        """Give the line for the log: status and reason."""
+        """Return the line for the log: status and reason."""
         return f"{self.status}: {self.reason}"
 
 
@@ -57,45 +56,45 @@ class LimitExceeded(ProtocolError):
 
 
 class BodyError(ProtocolError, OSError):
-    """The body can't be read to its end: malformed, too long (413) or too slow (408)."""
+    """The body can't be read to its end: it is malformed, too long (413) or too slow (408)."""
 
 
 class PeerGone(ServeError, ConnectionError):
-    """The peer closed or reset the connection: there is nobody left to answer."""
+    """The peer closed or reset the connection: no response can reach it."""
 
 
 class WebSocketClosed(PeerGone):
-    """The WebSocket is closed, by either side: `code` and `reason` as RFC 6455 §7.1.5 and §7.1.6 have them."""
+    """The WebSocket was closed by either side: `code` and `reason` are those of RFC 6455 §7.1.5 and §7.1.6."""
 
     def __init__(self, code: int, reason: str) -> None:
-        """Take what it was closed with; 1006 where the connection broke."""
+        """`code` is 1006 if the connection broke."""
         super().__init__(code, reason)
         self.code = code
         self.reason = reason
 
     def __str__(self) -> str:
-        """Give the line for the log: code and reason."""
+        """Return the line for the log: code and reason."""
         return f"closed with {self.code}" + (f": {self.reason}" if self.reason else "")
 
 
 class AppError(ServeError):
-    """The app broke its side of WSGI (PEP 3333): the client gets a 500, the log says what."""
+    """The app broke WSGI (PEP 3333): the client gets a 500, the log names the rule."""
 
 
 class ConfigError(ServeError):
-    """A setting can't be used: one line says which, its value, its source and what is allowed."""
+    """A setting can't be used: one line names it, its value, its source and the allowed values."""
 
     exit_code = 2
 
     def __init__(self, message: str, *, may_pass: bool = False) -> None:
-        """Take the clear line. `may_pass`: the next start may well succeed, with nothing mended: a port was in use."""
+        """`may_pass`: the next start may succeed without a change, as after a port was in use."""
         super().__init__(message)
         if may_pass:
             self.exit_code = RETRY
 
 
 class AppImportError(ConfigError):
-    """The app can't be imported or is no WSGI app.
+    """The app can't be imported or is not a WSGI app.
 
     `details` is the traceback of the user's own error, without the server's frames, or empty.
     """
@@ -103,6 +102,6 @@ class AppImportError(ConfigError):
     exit_code = 3
 
     def __init__(self, message: str, details: str = "", *, may_pass: bool = False) -> None:
-        """Take the clear line and, where the user's code raised, its traceback as text."""
+        """`message` is the clear line; `details` is as above."""
         super().__init__(message, may_pass=may_pass)
         self.details = details

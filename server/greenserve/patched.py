@@ -1,6 +1,6 @@
-"""`python -m greenserve.patched script.py [arguments]`, or `-m module`: patch everything, then run a program as it is.
+"""`python -m greenserve.patched script.py [arguments]`, or `-m module`: patch everything, then run a program unchanged.
 
-For programs that nobody wants to edit. The program sees the command line and sys.path that it would see without this.
+For programs that can't be edited. The program sees the same command line and sys.path as without this.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _USAGE = "usage: python -m greenserve.patched [-m MODULE | SCRIPT] [ARGUMENTS...
 
 
 def main() -> int:
-    """Run the program; 2 when there is none, or the process cannot be patched."""
+    """Run the program and return the exit code: 2 if there is no program, or the process can't be patched."""
     arguments = sys.argv[1:]
     by_name = arguments[:1] == ["-m"]
     del arguments[: int(by_name)]

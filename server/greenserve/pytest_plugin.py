@@ -1,10 +1,10 @@
-"""A pytest fixture that serves an app for one test: comes with the package, nothing to configure.
+"""A pytest fixture that serves an app for one test. It comes with the package and needs no configuration.
 
     def test_hello(greenserve_server):
         server = greenserve_server(app, pool=8)
         assert requests.get(server.url).status_code == 200
 
-Knows pytest and embedding.py. The server runs in a thread of its own and is stopped, at once, when the test is over.
+Knows pytest and embedding.py. The server runs in a thread of its own and is stopped at once when the test ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from greenserve.wsgi import WSGIApplication
 
 @pytest.fixture
 def greenserve_server() -> Iterator[Callable[..., Server]]:
-    """A function that takes an app and settings, as greenserve.serve() does, and gives the running Server."""
+    """Return a function that takes an app and settings, like greenserve.serve(), and returns the running Server."""
     with ExitStack() as running:
 
         def start(app: WSGIApplication | str, **settings: Any) -> Server:

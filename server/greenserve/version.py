@@ -1,6 +1,6 @@
-"""The version that is installed: for --version, and for SERVER_SOFTWARE in environ.
+"""The installed version, for --version and for SERVER_SOFTWARE in environ.
 
-A leaf. What freezes programs brings what pip knows of a package where it can read that it is asked for by name.
+A program that freezes others includes a package's metadata only if it finds the package's name in such a call.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["version"]
 
 
 def version() -> str:
-    """Give it, or "0+unknown" in a copy that came without what pip knows: a frozen program, an archive of files."""
+    """Return the version, or "0+unknown" in a copy without metadata: a frozen program, an archive of files."""
     try:
         return importlib.metadata.version("greenserve")
     except importlib.metadata.PackageNotFoundError:

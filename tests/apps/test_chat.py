@@ -17,7 +17,7 @@ from apps.chat.rooms import EMPTY_SECONDS, HISTORY, House
 from apps.chat.routes import FILES, Chat
 from apps.chat.visitors import BURST, MOST_STRIKES, RATE, Visitor
 from apps.demo import app as demo
-from tests.support.running import serving
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import CloseConnection, RejectConnection, Request, TextMessage

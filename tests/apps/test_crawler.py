@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from apps import crawler
-from tests.support.running import own_hub, serving
+from tests.support.servers.running import own_hub, serving
 from tests.support.times import PATIENCE
 
 ROOT = Path(__file__).parents[2]

@@ -16,8 +16,8 @@ import pytest
 import requests
 from apps.demo import app, live, work
 from apps.demo.uploads import LIMIT
-from tests.support.raw import RawClient, request
-from tests.support.running import Gate, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.running import Gate, serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import sleep

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import requests
 from apps.flask_app import app
-from tests.support.raw import RawClient, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.running import serving
 
 
 @pytest.fixture(scope="module")

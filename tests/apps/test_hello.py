@@ -8,7 +8,7 @@ from wsgiref.validate import validator
 import pytest
 import requests
 from apps.hello import app
-from tests.support.running import serving
+from tests.support.servers.running import serving
 
 from greenserve.loading.loader import load_app
 

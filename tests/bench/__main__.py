@@ -47,7 +47,7 @@ def parse(argv):
     parser.add_argument("--rounds", type=int, help="alternating rounds (3)")
     parser.add_argument("--seconds", type=int, help="of each load (3)")
     parser.add_argument("--quick", action="store_true", help="one short round: does it all work?")
-    parser.add_argument("--markdown", action="store_true", help="also print the README's tables")
+    parser.add_argument("--markdown", action="store_true", help="also print the tables of RESULTS.md")
     parser.add_argument("--report", action="store_true", help="run nothing: print the results folder")
     parser.add_argument("--results", type=Path, default=Path("bench-results"), help="folder (bench-results)")
     return parser.parse_args(argv)

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 
 from tests.bench import frames, machine, peers
-from tests.support.ports import free_port
+from tests.support.servers.ports import free_port
 
 START_SECONDS = 20
 STOP_SECONDS = 5

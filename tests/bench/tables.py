@@ -1,4 +1,4 @@
-"""Results as text for the terminal and as Markdown for the README.
+"""Results as text for the terminal and as Markdown for RESULTS.md.
 
 A cell is the median over the rounds; in brackets, how many times better greenserve was in the same round
 (above 1: greenserve is better, whichever way the metric counts). Where there is no number, a note below the
@@ -69,7 +69,7 @@ def text(scenario, results):
 def markdown(scenario, results):
     header, *body = rows(scenario, results)
     lines = [
-        f"**{scenario.TITLE}**",
+        f"## {scenario.TITLE}",
         "",
         line_of(["server", *header[1:]]),
         line_of(["---", *["---:"] * (len(header) - 1)]),
@@ -103,7 +103,7 @@ def whole_markdown(pairs, verdicts):
     parts = [preamble([results for _, results in pairs])]
     parts += [markdown(scenario, results) for scenario, results in pairs]
     parts.append(
-        "**Targets**\n\n" + line_of(["target", "measured", ""]) + "\n" + line_of(["---", "---:", "---"])
+        "## Targets\n\n" + line_of(["target", "measured", ""]) + "\n" + line_of(["---", "---:", "---"])
     )
     table = "\n".join(line_of([one.text, one.measured, one.verdict]) for one in verdicts)
     return "\n".join(parts) + "\n" + table + "\n"

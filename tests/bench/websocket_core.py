@@ -9,7 +9,7 @@ import os
 import timeit
 from collections.abc import Callable
 
-from tests.support.websockets import BINARY, LIMITS, PING, TEXT, deflated, fragments, frame
+from tests.support.protocols.frames import BINARY, LIMITS, PING, TEXT, deflated, fragments, frame
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 

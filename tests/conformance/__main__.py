@@ -34,7 +34,9 @@ def parse(argv):
     parser.add_argument("--peers", action="store_true", help="Autobahn's suite against other servers too")
     parser.add_argument("--report", action="store_true", help="run nothing: print what is saved")
     parser.add_argument(
-        "--write", action="store_true", help="run nothing: write the saved tables into the READMEs"
+        "--write",
+        action="store_true",
+        help="run nothing: write the saved tables into RESULTS.md and the README",
     )
     parser.add_argument("--results", type=Path, default=install.ROOT / "conformance-results", help="folder")
     arguments = parser.parse_args(argv)

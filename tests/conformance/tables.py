@@ -1,4 +1,4 @@
-"""The results as a table for the terminal and as Markdown for hub/README.md.
+"""The results as a table for the terminal and as Markdown for RESULTS.md.
 
 A cell is passed / failed / skipped; hung, crashed and not run count as failed. Below it, of each flavour, how many of
 the tests that pass unpatched pass there too, and by name those that greenserve does not pass.
@@ -10,12 +10,13 @@ from tests.conformance import known
 from tests.conformance.catalogue import MODULES
 from tests.conformance.install import FLAVOURS, ROOT
 
-README = ROOT / "hub" / "README.md"
+RESULTS = ROOT / "tests" / "conformance" / "RESULTS.md"
 MARKERS = re.compile(r"(<!-- conformance:begin -->\n).*?(<!-- conformance:end -->)", re.DOTALL)
 NOTE = """\
-CPython's own tests that pass unpatched, and how many of them pass when all is patched (`make conformance`). A hang or
-a crash is a failure. What fails is run again in a process of its own and counts only if it fails there too, whoever
-patched. Skipped counts what is not there once patched. What a test starts as another interpreter is not patched."""
+How many of CPython's own tests pass unpatched, and how many of those also pass when everything is patched
+(`make conformance`). A hang or a crash is a failure. A test that fails is run again in its own process, and counts only
+if it fails there too; this holds for all. A test of something that patching removes counts as skipped. Another
+interpreter that a test starts is not patched."""
 
 
 def rows(results):
@@ -58,7 +59,7 @@ def text(results):
 
 
 def markdown(saved):
-    """The README's section; saved: {version of Python: {flavour: Results}}."""
+    """The section of RESULTS.md; saved: {version of Python: {flavour: Results}}."""
     flavours = [one for one in FLAVOURS if any(one in results for results in saved.values())]
     lines = [NOTE, "", line_of(["CPython", *flavours]), line_of(["---", *["---:"] * len(flavours)])]
     for version, results in saved.items():
@@ -93,10 +94,10 @@ def line_of(cells):
 
 
 def write(section):
-    """Put the section between the README's markers; whether that changed it."""
-    before = README.read_text(encoding="utf-8")
+    """Put the section between the markers of RESULTS.md. Return True if that changed it."""
+    before = RESULTS.read_text(encoding="utf-8")
     if not MARKERS.search(before):
-        raise ValueError(f"{README} has no <!-- conformance:begin --> … <!-- conformance:end -->")
+        raise ValueError(f"{RESULTS} has no <!-- conformance:begin --> … <!-- conformance:end -->")
     after = MARKERS.sub(lambda found: f"{found[1]}{section}\n{found[2]}", before)
-    README.write_text(after, encoding="utf-8")
+    RESULTS.write_text(after, encoding="utf-8")
     return after != before

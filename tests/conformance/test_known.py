@@ -73,8 +73,8 @@ def test_the_table_names_what_is_lost():
     assert "`test.test_x.C.b`" in section
 
 
-def test_the_readme_has_room_for_the_table():
-    assert tables.MARKERS.search(tables.README.read_text())
+def test_the_results_have_room_for_the_table():
+    assert tables.MARKERS.search(tables.RESULTS.read_text())
 
 
 @pytest.mark.parametrize(

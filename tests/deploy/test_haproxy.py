@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 import websocket
-from tests.support.apps import Environ, Start
-from tests.support.certificates import authority_file, client_context, issue
-from tests.support.raw import RawClient, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.certificates import authority_file, client_context, issue
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Config, accept_websocket

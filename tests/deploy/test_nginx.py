@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import requests
 import websocket
-from tests.support.nginx import AROUND, CONF, NGINX, listening, nginx, write
-from tests.support.raw import RawClient
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient
+from tests.support.servers.nginx import AROUND, CONF, NGINX, listening, nginx, write
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE
 
 import greenserve

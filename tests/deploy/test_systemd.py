@@ -16,8 +16,8 @@ import pytest
 import requests
 from tests.deploy.processes import GREENSERVE, ROOT, running
 from tests.deploy.user_manager import UserManager, user_manager
-from tests.support.certificates import authority_file, issue_pair
-from tests.support.ports import free_port
+from tests.support.servers.certificates import authority_file, issue_pair
+from tests.support.servers.ports import free_port
 from tests.support.times import PATIENCE
 
 from greenserve import Config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Final
 
-from tests.support.heads import split
+from tests.support.protocols.heads import split
 
 from greenserve.errors import ProtocolError
 from greenserve.proxies import ProxyHeader, ProxyReader, Trust, read_claims

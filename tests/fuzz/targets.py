@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.fuzz import proxy_targets, websocket_targets
-from tests.support.heads import LIMITS, fed, is_well_formed, read, split
-from tests.support.second_opinion import agree_on_body, agree_on_head
+from tests.support.protocols.heads import LIMITS, fed, is_well_formed, read, split
+from tests.support.protocols.second_opinion import agree_on_body, agree_on_head
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import ChunkedFraming, HeadLimits, RequestHead, read_whole_head

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from tests.support.heads import split
-from tests.support.websockets import NO_LIMITS, by_wsproto, comparable, deflated, fragments, frame, read
+from tests.support.protocols.frames import NO_LIMITS, by_wsproto, comparable, deflated, fragments, frame, read
+from tests.support.protocols.heads import split
 
 from greenserve.errors import ProtocolError
 from greenserve.websocket import (

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from greenserve_hub.greenthreads.greenthreads import kill
-from greenserve_hub.loop.hub import Hub, get_hub, set_hub
+from greenserve_hub.loop.current import get_hub, set_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.testing import FakeClock, fake_clock
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 # Each case is called by finalizers when the interpreter ends, in this order.
 _CASES = """

@@ -18,7 +18,7 @@ _HEAD = """
 import os, signal, sys, time
 from greenserve_hub import *
 from greenserve_hub import threads
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 
 hub = get_hub()
 children = []

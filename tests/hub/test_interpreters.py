@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.support.commands import ROOT
+from tests.support.programs.commands import ROOT
 from tests.support.times import PATIENCE
 
 
@@ -28,5 +28,5 @@ def test_a_python_with_its_gil_is_told_nothing() -> None:
 
 def test_a_python_without_its_gil_is_told_once_what_to_do() -> None:
     told = told_at_import("sys._is_gil_enabled = lambda: False")
-    assert told.count("RuntimeWarning: greenserve is made for the GIL") == 1
+    assert told.count("RuntimeWarning: greenserve needs the GIL") == 1
     assert "PYTHON_GIL=1" in told

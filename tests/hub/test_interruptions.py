@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from greenlet import getcurrent
-from tests.support.interruptions import Interruption, interrupt_everywhere
+from tests.support.hubs.interruptions import Interruption, interrupt_everywhere
 from tests.support.times import MS, PATIENCE
 
 from greenserve_hub import (
@@ -36,9 +36,9 @@ from greenserve_hub import (
     spawn,
 )
 from greenserve_hub.greenthreads.locals import local
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.greenlets import HubLoop
 from greenserve_hub.loop.parking import TIMED_OUT
-from greenserve_hub.loop.standins import HubLoop
 from greenserve_hub.patching.locks.thread_locks import ThreadLock, ThreadRLock
 from greenserve_hub.patching.locks.thread_queues import SimpleQueue
 from greenserve_hub.sync import handoffs

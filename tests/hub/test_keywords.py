@@ -105,7 +105,7 @@ def test_the_function_may_be_given_by_eventlets_name(name: str):
 @pytest.mark.parametrize("name", BY_NAME)
 def test_what_is_missing_is_named_at_once(name: str):
     call, before, theirs = CALLS[name]
-    with pytest.raises(TypeError, match=f"missing argument: give it by position, or as {theirs}="):
+    with pytest.raises(TypeError, match=f"missing argument: pass it by position, or as {theirs}="):
         call(*before.values(), url=5)
     if before:
         with pytest.raises(TypeError, match="or as seconds="):

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import services, waiting_calls
-from tests.support.running import serving
+from tests.support.programs import waiting_calls
+from tests.support.servers import services
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE
 
 import greenserve

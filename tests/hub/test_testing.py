@@ -11,7 +11,7 @@ from tests.support.times import PATIENCE
 from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.greenthreads.greenthreads import GreenletExit, kill, sleep, spawn
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.events import Event
 from greenserve_hub.sync.queues import Queue
 from greenserve_hub.testing import FakeClock, fake_clock, wait_all_blocked

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.commands import command
-from tests.support.debuggers import needs_attaching
+from tests.support.programs.commands import command
+from tests.support.programs.debuggers import needs_attaching
 from tests.support.times import PATIENCE
 
 APP = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.certificates import issue
+from tests.support.servers.certificates import issue
 
 from greenserve.cli import main
 from greenserve.config import SETTINGS, Config
@@ -160,7 +160,7 @@ def test_the_app_may_stand_in_the_file_or_a_variable(
     (folder / "greenserve.toml").write_text('app = "gs_cli_app:app"\npool = 3\n')
     assert main([]) == 0
     assert main(["--check-config"]) == 0
-    assert "gs_cli_app:app are fine" in capsys.readouterr().out
+    assert "gs_cli_app:app are valid" in capsys.readouterr().out
     monkeypatch.setenv("GREENSERVE_APP", "gs_cli_none:app")
     assert main([]) == 3
     assert main(["gs_cli_app"]) == 0
@@ -212,7 +212,7 @@ def test_the_servers_exit_code_is_the_commands(
         (["runserver", "a"], "one app at a time, not runserver and a; there is no subcommand: greenserve a"),
         (
             ["-c", "gunicorn.conf.py", "a:b"],
-            "--config gunicorn.conf.py: that is Python, and greenserve reads TOML",
+            "--config gunicorn.conf.py: this is Python, and greenserve reads TOML",
         ),
         (["--head", "3", "a:b"], "unknown flag --head"),  # no abbreviations: they break with new flags
         (["a:b", "--pool"], "argument --pool: expected one argument"),
@@ -221,7 +221,7 @@ def test_the_servers_exit_code_is_the_commands(
         (["--head-timeout", "-5", "a:b"], "head_timeout = '-5' (flag --head-timeout): not a duration"),
         (
             ["-b", "localhost", "a:b"],
-            "bind = ['localhost'] (flag -b): 'localhost': a port is missing; allowed: HOST:PORT",
+            "bind = ['localhost'] (flag -b): 'localhost': the port is missing; allowed: HOST:PORT",
         ),
         (
             ["--access-log-format", "%Z", "a:b"],
@@ -298,7 +298,7 @@ def test_check_config_imports_the_app_and_serves_nothing(
     served: list[tuple[Any, Config]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--check-config", "gs_cli_app:app"]) == 0
-    assert capsys.readouterr().out == "greenserve: the configuration and gs_cli_app:app are fine\n"
+    assert capsys.readouterr().out == "greenserve: the configuration and gs_cli_app:app are valid\n"
     assert main(["--check-config", "gs_cli_app:ap"]) == 3
     assert main(["--check-config", "--pool=0", "gs_cli_app:app"]) == 2
     assert main(["--check-config"]) == 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.certificates import issue
-from tests.support.patched import run
+from tests.support.programs.patched import run
+from tests.support.servers.certificates import issue
 
 from greenserve import ConfigError, import_patched, wsgi_server
 
@@ -69,6 +69,6 @@ def test_one_that_speaks_tls_is_refused_whatever_copy_made_it(certificate: Path)
     plain = import_patched("socket").create_server(("127.0.0.1", 0))
     with (
         context.wrap_socket(plain, server_side=True) as sock,
-        pytest.raises(ConfigError, match="takes the plain socket"),
+        pytest.raises(ConfigError, match="takes a plain socket"),
     ):
         wsgi_server(sock, lambda environ, start_response: [])

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.commands import Command, command
-from tests.support.debuggers import needs_attaching
+from tests.support.programs.commands import Command, command
+from tests.support.programs.debuggers import needs_attaching
 from tests.support.times import PATIENCE
 
 APP = """

@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.commands import Command, command
-from tests.support.dap import DapClient
-from tests.support.ports import free_port
-from tests.support.raw import ask, request
+from tests.support.clients.dap import DapClient
+from tests.support.clients.raw import ask, request
+from tests.support.programs.commands import Command, command
+from tests.support.servers.ports import free_port
 from tests.support.times import PATIENCE
 
 pytest.importorskip("debugpy", reason="there is no debugpy for this Python")

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.support.commands import command
+from tests.support.programs.commands import command
 
 APP = "import flask, logging\nhandler = logging.StreamHandler()\napp = flask.Flask(__name__)\n"
 

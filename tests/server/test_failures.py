@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Routes, Start, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import becomes_quiet, open_files, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Routes, Start, path
+from tests.support.servers.running import becomes_quiet, open_files, serving
 from tests.support.times import eventually
 
 from greenserve import GreenletExit, Server, sleep, spawn

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.certificates import client_context, issue
-from tests.support.commands import ROOT, Command, command
+from tests.support.programs.commands import ROOT, Command, command
+from tests.support.servers.certificates import client_context, issue
 from tests.support.times import PATIENCE
 from websockets.sync.client import connect
 

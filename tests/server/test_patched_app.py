@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.commands import command
-from tests.support.raw import RawClient, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.programs.commands import command
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import serving
 from tests.support.times import MS, PATIENCE
 
 from greenserve_hub.sync.events import Event

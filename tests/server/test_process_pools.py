@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.support.commands import command
-from tests.support.raw import RawClient, ask, request
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import command
 
 APP = """
 import multiprocessing, os, time

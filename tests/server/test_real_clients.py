@@ -15,8 +15,8 @@ import flask
 import h11
 import pytest
 import requests
-from tests.support.apps import Environ, Routes, Start, echo, mirror, path
-from tests.support.running import serving
+from tests.support.servers.apps import Environ, Routes, Start, echo, mirror, path
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE
 
 from greenserve import Server, sleep

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.support.apps import Environ, Routes, Start, echo, mirror
-from tests.support.certificates import authority_file, client_context, issue
-from tests.support.running import serving
+from tests.support.servers.apps import Environ, Routes, Start, echo, mirror
+from tests.support.servers.certificates import authority_file, client_context, issue
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Server

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.support.commands import command
-from tests.support.raw import RawClient, request
+from tests.support.clients.raw import RawClient, request
+from tests.support.programs.commands import command
 from tests.support.times import PATIENCE
 
 APP = f"""

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support.commands import ROOT
-from tests.support.nginx import listening, nginx, write
+from tests.support.programs.commands import ROOT
+from tests.support.servers.nginx import listening, nginx, write
 from tests.support.times import PATIENCE
 
 _APP = """

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.commands import ROOT
+from tests.support.programs.commands import ROOT
 from tests.support.times import PATIENCE
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.soak.restarts import Restarts
-from tests.support.nginx import NGINX
+from tests.support.servers.nginx import NGINX
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="needs nginx")
 

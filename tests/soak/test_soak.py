@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.soak.growth import Memory, growth
 from tests.soak.works import arm_and_cancel, connect_and_close, spawn_and_finish
-from tests.support.running import own_hub
+from tests.support.servers.running import own_hub
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
 

@@ -16,8 +16,8 @@ from tests.soak import kinds
 from tests.soak.clients import Client
 from tests.soak.served import Held
 from tests.soak.traffic import Traffic
-from tests.support.raw import ask, request
-from tests.support.running import serving
+from tests.support.clients.raw import ask, request
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")

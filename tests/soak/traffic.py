@@ -19,7 +19,7 @@ from typing import Any
 from tests.soak.board import Board
 from tests.soak.clients import Client
 from tests.soak.served import Held, ServedApp, python, served
-from tests.support.raw import ask, request
+from tests.support.clients.raw import ask, request
 from tests.support.times import PATIENCE
 
 # The app's ledger and the kinds' caches are full, and the allocator has seen the most that is needed at once, when a

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.raw import RawClient
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient
+from tests.support.servers.running import serving
 from tests.support.times import eventually
 
 from greenserve_hub.greenthreads.greenthreads import sleep, spawn, spawn_after, spawn_n

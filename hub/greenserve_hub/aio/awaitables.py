@@ -1,11 +1,11 @@
-"""Coroutines for green threads, on the asyncio hub: an async library, used in blocking style.
+"""Coroutines for green threads, on the asyncio hub: async libraries in blocking style.
 
-A coroutine runs as a task in the hub's loop, and a green thread waits for its end. For whoever waits it is as if the
-coroutine's code stood in the green thread: results, exceptions and context variables come along, and killing the green
-thread cancels the task and waits until its finally clauses have run. The way back, `await green_thread`, is
-GreenThread.__await__. Knows asyncio by what the poller gives only, since importing it takes long.
+A coroutine runs as a task in the hub's loop, and a green thread waits for it. For the green thread it is as if it ran
+the coroutine's code itself: it gets results and exceptions, context variables are passed on, and killing it cancels the
+task and waits until the task's finally clauses have run. The other direction, `await green_thread`, is
+GreenThread.__await__. Imports no asyncio, which takes long: the poller provides the loop.
 
-Cancellation has one name on each side, and is translated: CancelledError in coroutines, GreenletExit in green threads.
+Cancellation is CancelledError in coroutines and GreenletExit in green threads, and is translated between them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from greenlet import GreenletExit, getcurrent
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads.greenthreads import GreenThread
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class CoroutineThread(GreenThread[T]):
-    """A green thread that waits for a coroutine. Made by spawn_for_awaitable."""
+    """The green thread of spawn_for_awaitable, which waits for a coroutine."""
 
     def _end_unstarted(self, throw_args: tuple[Any, ...]) -> None:
         _, future = self._call[1]
@@ -39,11 +40,10 @@ class CoroutineThread(GreenThread[T]):
 
 
 def spawn_for_awaitable(awaitable: Awaitable[T]) -> GreenThread[T]:
-    """Run a coroutine, or whatever else can be awaited, in the hub's asyncio loop; the green thread that waits for it.
+    """Run a coroutine or another awaitable in the hub's asyncio loop. Return a green thread that waits for it.
 
-    `wait()` gives its result or raises its exception; killing the green thread cancels it. A coroutine that others
-    cancel ends as a killed green thread does, with GreenletExit. HubError on another hub than asyncio's.
-    Switches: never.
+    Its `wait()` returns the result or raises the exception. Killing it cancels the coroutine. If others cancel the
+    coroutine, the green thread ends with GreenletExit. HubError if the hub is not on asyncio. Switches: never.
     """
     hub, future = _start(awaitable)
     green: GreenThread[T] = CoroutineThread(hub, _outcome, (hub, future), {})
@@ -53,16 +53,14 @@ def spawn_for_awaitable(awaitable: Awaitable[T]) -> GreenThread[T]:
 
 
 def wait_for_awaitable(awaitable: Awaitable[T]) -> T:
-    """Run a coroutine in the hub's asyncio loop and wait for it in this green thread: its result or its exception.
+    """Run a coroutine or another awaitable in the hub's asyncio loop. Return its result or raise its exception.
 
-    A Timeout or a kill that reaches this green thread meanwhile cancels the coroutine. HubError on another hub than
-    asyncio's, and inside a coroutine. Switches: always.
+    A Timeout or a kill of this green thread cancels the coroutine. HubError if the hub is not on asyncio, and inside a
+    coroutine. Switches: always.
     """
     if getcurrent() is get_hub().greenlet:
         _drop(awaitable)
-        raise HubError(
-            "wait_for_awaitable() would wait inside the hub: a coroutine awaits the other one itself"
-        )
+        raise HubError("wait_for_awaitable() would wait inside the hub: in a coroutine, use `await` instead")
     hub, future = _start(awaitable)
     return cast(T, _outcome(hub, future))
 
@@ -76,17 +74,17 @@ def _start(awaitable: Awaitable[Any]) -> tuple[Hub, Future[Any]]:
     if loop is None:
         _drop(awaitable)
         raise HubError(
-            f"coroutines need the asyncio hub, and this OS thread's hub is on {hub.poller.name}: "
+            f"coroutines need the asyncio hub, but the hub of this OS thread uses {hub.poller.name}: "
             'set GREENSERVE_HUB=asyncio, or call use_hub("asyncio") before anything else'
         )
     poller.set_executor(_make_executor)
-    if getattr(awaitable, "_asyncio_future_blocking", None) is not None:  # as asyncio.isfuture() tells
+    if getattr(awaitable, "_asyncio_future_blocking", None) is not None:  # the test of asyncio.isfuture()
         future = cast("Future[Any]", awaitable)
         if future.get_loop() is not loop:
             raise HubError(f"{future!r} belongs to another asyncio loop than this hub's")
         return hub, future
     task: Future[Any] = loop.create_task(_carry(awaitable), name=_name(awaitable))
-    task.add_done_callback(partial(_drop, awaitable))  # it was cancelled before its first step, perhaps
+    task.add_done_callback(partial(_drop, awaitable))  # in case it was cancelled before its first step
     return hub, task
 
 
@@ -98,7 +96,7 @@ def _make_executor() -> ThreadPoolExecutor:
 
 def _drop(awaitable: Awaitable[Any], _: object = None) -> None:
     if inspect.iscoroutine(awaitable):
-        awaitable.close()  # or Python would warn that nobody awaited it, and hide the reason
+        awaitable.close()  # otherwise Python warns that it was never awaited, and hides the reason
 
 
 def _name(awaitable: Awaitable[Any]) -> str:
@@ -114,7 +112,7 @@ async def _carry(awaitable: Awaitable[T]) -> T | _End:
     try:
         return await awaitable
     except (KeyboardInterrupt, SystemExit) as error:
-        # A task would raise it out of the loop as well, and the program would end twice.
+        # A task would also raise it out of the loop, and the program would end twice.
         return _End(error)
 
 
@@ -143,7 +141,7 @@ def _park(hub: Hub, future: Future[Any]) -> None:
 
 
 def _cancel(hub: Hub, future: Future[Any]) -> None:
-    # Until its finally clauses have run, as those of a green thread's own code would. A second exception ends that too.
+    # Wait until its finally clauses have run, as for a green thread's own code. A second exception ends this wait.
     if future.cancel():
         _park(hub, future)
         if not future.cancelled() and (error := future.exception()) is not None:

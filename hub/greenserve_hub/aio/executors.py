@@ -1,7 +1,7 @@
-"""asyncio's executor on OS threads of the hub's own kind.
+"""An executor for asyncio that uses a ThreadPool of the runtime.
 
-The standard one starts threads by threading and waits until they have begun: in a patched program these would be green
-threads, and the hub, where coroutines run, cannot wait for them. Imported by aio/awaitables.py at need.
+The standard executor starts threads with `threading` and waits until they have started. In a patched program these are
+green threads, and the hub, where coroutines run, cannot wait for them. Imported by aio/awaitables.py when needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class OSThreadExecutor(ThreadPoolExecutor):
-    """A ThreadPoolExecutor in name, since asyncio takes no other. Its OS threads do not keep a program from ending."""
+    """A ThreadPoolExecutor only by type, because asyncio accepts no other. Its OS threads do not delay the exit."""
 
     def __init__(self) -> None:
         """No OS thread yet."""
@@ -29,19 +29,19 @@ class OSThreadExecutor(ThreadPoolExecutor):
         self._own = ThreadPool(DEFAULT_SIZE)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """As Executor.submit. Switches: never."""
+        """Like Executor.submit. Switches: never."""
         future: Future[T] = _Future()
         self._own.submit(partial(_run, future, partial(fn, *args, **kwargs)))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Nothing: what runs ends unheard, and idle OS threads end by themselves. Switches: never."""
+        """Do nothing: results of running calls are dropped, and idle OS threads end by themselves. Switches: never."""
 
 
 class _Future(Future[T]):
     def __init__(self) -> None:
         super().__init__()
-        # A native lock: held for moments, but by OS threads, and the hub cannot wait for a green one.
+        # A native lock, which OS threads hold very briefly: the hub cannot wait for a green one.
         self._condition = threading.Condition(_thread.RLock())
 
 
@@ -52,7 +52,7 @@ def _run(future: Future[T], call: Callable[[], Any]) -> None:
             result = call()
         except BaseException as error:
             if os.getpid() != process:
-                end_child(error)  # a fork's child, in which nobody waits for the call
+                end_child(error)  # in the child of a fork, where nothing waits for the call
             future.set_exception(error)
         else:
             if os.getpid() != process:

@@ -1,12 +1,12 @@
-"""The backdoor: an interpreter in the running process, for each who connects to it.
+"""The backdoor: an interpreter in the running process, for each connection.
 
-Who can connect can do whatever the process can: it listens at a unix socket or at loopback, or has to be told twice.
-Each connection has a namespace, a `_` and a stdin, stdout and stderr of its own; a statement runs in the connection's
-green thread and gives way where it waits. Stands on sockets, diagnostics/telnet.py and diagnostics/stdio.py; the
-server's command opens one.
+A client can do whatever the process can. So it listens on a unix socket or on loopback, unless explicitly allowed
+otherwise. Each connection has its own namespace, `_`, stdin, stdout and stderr. A statement runs in the connection's
+green thread, and others run while it waits. Uses sockets, diagnostics/telnet.py and diagnostics/stdio.py; the server's
+command opens one.
 
-Invariant: a connection's end, however it comes, ends neither the process nor another connection, and what it prints or
-does not read reaches nobody else.
+Invariant: the end of a connection, for whatever reason, ends neither the process nor another connection. Its output,
+and input that it does not read, reach no other connection.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from greenserve_hub.forks import end_child, is_last
 from greenserve_hub.greenio.serving import serve
 from greenserve_hub.greenio.sockets import GreenSocket
 from greenserve_hub.greenthreads.greenthreads import kill, spawn_n
-from greenserve_hub.loop.hub import Hub, find_hub, get_hub
+from greenserve_hub.loop.current import find_hub, get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.sync.locks import Lock
 from greenserve_hub.tracebacks import format_error
 from greenserve_hub.unpatched import os, socket
 
-names_at_attach: dict[str, Any] = {}  # for call_back(): what the program has to show
+names_at_attach: dict[str, Any] = {}  # the program's names for call_back()
 
-# A page in a browser may send to any port of its own machine, and what it sends would be run line by line.
+# A page in a browser may send requests to any port of its machine, and they would be run line by line.
 _HTTP: Final = re.compile(r"[A-Z]+ \S+ HTTP/\d")
 
 
 def backdoor_server(
     sock: socket.socket, locals: Mapping[str, Any] | None = None, allow_remote: bool = False
 ) -> None:
-    """Serve a backdoor to each who connects to `sock`, and say on stderr where. Switches: always.
+    """Serve a backdoor on the listening socket `sock`, and print its address to stderr. Switches: always.
 
-    `sock` listens; it is closed, and its connections ended, when the green thread that this runs in is killed.
-    `locals` are names for each connection, copied. HubError where others than this machine could connect, unless
-    `allow_remote`; OSError when the socket fails.
+    When this green thread is killed, the socket is closed and its connections end. Each connection gets a copy of the
+    names in `locals`. HubError if other machines could connect, unless `allow_remote`; OSError when the socket fails.
     """
     check_local(sock, allow_remote)
     sys.stderr.write(f"backdoor at {place_of(sock)}\n")
@@ -56,7 +56,7 @@ def backdoor_server(
 
 
 def serve_backdoor(sock: socket.socket, locals: Mapping[str, Any] | None = None) -> None:
-    """As backdoor_server, without asking and without saying so. Switches: always."""
+    """Like backdoor_server, without the check and without printing. Switches: always."""
     sessions: set[greenlet] = set()
 
     def handle(connection: GreenSocket, address: Any) -> None:
@@ -66,7 +66,7 @@ def serve_backdoor(sock: socket.socket, locals: Mapping[str, Any] | None = None)
         finally:
             sessions.discard(getcurrent())
 
-    # A twin, for the caller's may be no green one; they share the queue of who connects.
+    # A second socket, because the caller's may not be green. Both share the accept queue.
     with sock, GreenSocket(sock.family, sock.type, sock.proto, os.dup(sock.fileno())) as listener:
         try:
             serve(listener, handle)
@@ -76,7 +76,7 @@ def serve_backdoor(sock: socket.socket, locals: Mapping[str, Any] | None = None)
 
 
 def backdoor(conn_addr: tuple[socket.socket, Any], locals: Mapping[str, Any] | None = None) -> None:
-    """Serve one connection, as accept() gives it, until its end; then it is closed. Switches: always."""
+    """Serve one connection, as returned by accept(), and close it at its end. Switches: always."""
     sock = conn_addr[0]
     if not isinstance(sock, GreenSocket):
         sock = GreenSocket(sock.family, sock.type, sock.proto, sock.detach())
@@ -85,12 +85,12 @@ def backdoor(conn_addr: tuple[socket.socket, Any], locals: Mapping[str, Any] | N
 
 
 def call_back(path: str) -> None:
-    """Serve one connection, to the unix socket at `path`, in a green thread of its own. Switches: never.
+    """Connect to the unix socket at `path` and serve a backdoor there, in a new green thread. Switches: never.
 
-    For whoever has this process run a script (greenserve.attach), in whatever OS thread and green thread that is.
+    For a script that is sent to this process (greenserve.attach). It may run in any OS thread and any green thread.
     """
     sock = socket.socket(socket.AF_UNIX)
-    sock.connect(path)  # somebody listens there: it does not block
+    sock.connect(path)  # the other side listens: it does not block
     hubs = [one for one in gc.get_objects() if type(one) is Hub and not one.closed]
     if not hubs:
         with sock:
@@ -102,11 +102,11 @@ def call_back(path: str) -> None:
 
 
 def check_local(sock: socket.socket, allow_remote: bool) -> None:
-    """Raise HubError for a socket that others than this machine can connect to, unless that is allowed."""
+    """Raise HubError if other machines can connect to the socket, unless that is allowed."""
     if not allow_remote and not _is_local(sock):
         raise HubError(
-            f"a backdoor at {place_of(sock)} would give this process to whoever can reach it: listen at a unix socket "
-            "or at 127.0.0.1, or say allow_remote too"
+            f"a backdoor at {place_of(sock)} would give control of this process to everybody who can connect: listen "
+            "on a unix socket or on 127.0.0.1, or pass allow_remote=True"
         )
 
 
@@ -120,7 +120,7 @@ def _is_local(sock: socket.socket) -> bool:
 
 
 def place_of(sock: socket.socket) -> str:
-    """Where a socket listens, in the form of --bind."""
+    """Return the address of a socket, in the form of --bind."""
     name = sock.getsockname()
     if not isinstance(name, tuple):
         return f"unix:{os.fsdecode(name)}"
@@ -128,7 +128,7 @@ def place_of(sock: socket.socket) -> str:
 
 
 class _Session:
-    """One connection: its interpreter, and the text file that it talks through."""
+    """One connection: its interpreter, which is also its stdin, stdout and stderr."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -152,13 +152,13 @@ class _Session:
         self._banner = (
             f"backdoor of process {os.getpid()}, {' '.join(sys.argv)[:100]!r}: "
             f"Python {sys.version.split()[0]}, hub on {self._hub.poller.name}\n"
-            f"{', '.join(names)} tell of it; exit() or Ctrl-D ends this connection only\n"
+            f"{', '.join(names)} show its state; exit() or Ctrl-D ends this connection only\n"
         )
 
     # The interpreter -------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Until the client ends it, or is gone."""
+        """Run until the client ends the session or disconnects."""
         with use_console(self), suppress(OSError, SystemExit):
             self.write(self._banner)
             lines: list[str] = []
@@ -175,12 +175,12 @@ class _Session:
                         lines = []
                 except (GreenletExit, OSError, SystemExit):
                     raise
-                except BaseException as error:  # a Timeout that was left running, Ctrl-C
+                except BaseException as error:  # a Timeout that is still armed, Ctrl-C
                     lines = []
                     self._tell(error.with_traceback(None))
 
     def _run(self, source: str) -> bool:
-        """Whether it was whole, and has run."""
+        """Return True if `source` was complete and has run."""
         try:
             code = self._compile(source, "<backdoor>", "single")
         except (OverflowError, SyntaxError, ValueError) as error:
@@ -198,7 +198,7 @@ class _Session:
                 raise
             self._tell(error)
         if is_last():
-            end_child()  # the prompt is the parent's
+            end_child()  # the prompt belongs to the parent
         return True
 
     def _tell(self, error: BaseException) -> None:
@@ -206,15 +206,15 @@ class _Session:
         self.write(format_error(error, None if trace is None else trace.tb_next))
 
     def display(self, value: object) -> None:
-        """As sys.displayhook, with a `_` of its own."""
+        """Like sys.displayhook, with the connection's own `_`."""
         if value is not None:
             self.write(f"{value!r}\n")
             self._namespace["_"] = value
 
-    # The text file ---------------------------------------------------------------------------------------
+    # stdin, stdout and stderr ----------------------------------------------------------------------------
 
     def readline(self, size: int = -1) -> str:
-        """The next line, "\\n" at its end; "" at the end of all, or for a Ctrl-D. KeyboardInterrupt for a Ctrl-C."""
+        """Return the next line with "\\n"; "" at the end of input or for Ctrl-D. KeyboardInterrupt for Ctrl-C."""
         lines = self._reader.lines
         while not lines:
             data = self._sock.recv(4096)
@@ -229,12 +229,12 @@ class _Session:
         return "" if line is Key.END else f"{line}\n"
 
     def write(self, text: str) -> int:
-        """Send. OSError where the client has gone, in the connection's own green thread; others' text is dropped."""
+        """Send. After a disconnect, OSError in the connection's green thread; text of other threads is dropped."""
         data = text.encode("utf-8", "backslashreplace")
         if find_hub() is self._hub and getcurrent() is not self._hub.greenlet:
             self._send(data)
         else:
-            # From threads.execute(), or a callback: neither may wait here.
+            # In threads.execute() or a callback, which cannot wait here.
             self._hub.call_from_thread(spawn_n, self._send, data)
         return len(text)
 
@@ -247,18 +247,18 @@ class _Session:
                 raise
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: write() does not buffer."""
 
     def isatty(self) -> bool:
-        """A socket."""
+        """Return False: it is a socket."""
         return False
 
     def fileno(self) -> int:
-        """None that others may write to: OSError."""
+        """Raise OSError: others must not write to the socket."""
         raise OSError("the console of a backdoor has no descriptor")
 
     def close(self) -> None:
-        """Not by whoever prints: exit() does, and site's own exit() tries this first."""
+        """Do nothing: the session closes the socket. The exit() of `site` calls this first."""
 
 
 def _exit(code: object = None) -> None:

@@ -1,10 +1,10 @@
-"""What every green thread is doing: a dump as text, on demand or on a signal; and what else helps to find a fault.
+"""A text dump of all green threads, on demand or on a signal, and other help to find faults.
 
-For whoever looks at a program that hangs: from the backdoor, from a signal, or from code. It reads what others keep
-(hub.parked, origins) and changes nothing. Used as a module: `from greenserve import debug`.
+For a program that hangs: from the backdoor, by a signal, or in code. Reads the state of other modules (hub.parked,
+origins) and changes nothing. Used as a module: `from greenserve import debug`.
 
-Invariant: a dump raises nothing, whatever the objects in it do when they are printed. It looks at all objects of the
-process, so it takes a moment in a large one: 0.1 s for a million objects, and 50 µs for each green thread.
+Invariant: a dump never raises, whatever the objects in it do when they are printed. It visits all objects of the
+process: 0.1 s for a million objects, and 50 µs for each green thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from greenlet import greenlet
 from greenserve_hub.diagnostics.watchdogs import Watchdog
 from greenserve_hub.greenthreads.greenthreads import GreenThread
 from greenserve_hub.greenthreads.workers import PoolWorker
-from greenserve_hub.loop.hub import Hub, find_hub, get_hub, print_error
+from greenserve_hub.loop.current import find_hub, get_hub
+from greenserve_hub.loop.hub import Hub, print_error
 from greenserve_hub.loop.origins import line_of, name_of, origin_of, stack_of
 from greenserve_hub.unpatched import _thread, os, signal
 
@@ -31,13 +32,13 @@ _INDENT = "  "
 
 
 def format_threads(stacks: bool = True, frame: FrameType | None = None) -> str:
-    """A tree of all green threads, of every OS thread that has a hub, each below the one that spawned it.
+    """Return a tree of the green threads of all hubs, each below the green thread that spawned it.
 
-    Each with its name, its age, where it was spawned, what it waits for and since when and, with `stacks`, its stack.
-    `frame` is where the stack of the current one begins, the caller unless given. Switches: never.
+    Each has its name, its age, where it was spawned, what it waits for and since when and, with `stacks`, its stack.
+    `frame`: where the stack of the current green thread begins; the caller unless given. Switches: never.
     """
     running = {**sys._current_frames(), _thread.get_ident(): frame or sys._getframe(1)}
-    # By type(): isinstance() asks for __class__, and lazy proxies answer that with work, or an error.
+    # type(), because isinstance() reads __class__, which makes lazy proxies do work or raise.
     found = [one for one in gc.get_objects() if issubclass(type(one), Hub | greenlet)]
     hubs = [one for one in found if issubclass(type(one), Hub) and not one.closed]
     greens = [one for one in found if issubclass(type(one), greenlet) and not one.dead]
@@ -52,14 +53,14 @@ class _HubDump:
 
     def __init__(self, hub: Hub, greens: Iterable[greenlet], running: FrameType | None) -> None:
         self._hub = hub
-        self._running = running  # where its OS thread is
+        self._running = running  # the current frame of its OS thread
         own = [one for one in greens if _belongs(one, hub)]
         self._busy = {id(one): one for one in own if not _is_idle(one)}
         self._idle = len(own) - len(self._busy)
 
     def lines(self, stacks: bool) -> Iterator[str]:
         hub = self._hub
-        # Without the lock of threading.enumerate(), which a signal handler may have interrupted in the hub.
+        # Not threading.enumerate(): a signal handler may have interrupted the code that holds its lock.
         names = {ident: thread.name for ident, thread in threading._active.copy().items()}  # type: ignore[attr-defined]
         yield (
             f"OS thread {names.get(hub.thread_id, hub.thread_id)}, hub on {hub.poller.name}: "
@@ -69,7 +70,7 @@ class _HubDump:
         for one in sorted(self._busy.values(), key=lambda one: (one.parent is not None, _born(one))):
             children.setdefault(id(self._spawner(one)), []).append(one)
         seen: set[greenlet] = set()
-        # Those without a spawner first; who spawned each other come last, or nobody would be above them.
+        # First those without a spawner. Then the rest, which would not appear if two had spawned each other.
         for root in children.pop(id(None), []) + [one for some in children.values() for one in some]:
             todo = [(root, 1)]
             while todo:
@@ -84,14 +85,14 @@ class _HubDump:
     def _spawner(self, green: greenlet) -> greenlet | None:
         origin = origin_of(green)
         spawner = None if origin is None else self._busy.get(origin[2])
-        # Else another one has come to live at its address, or to work on its greenlet.
+        # Otherwise another object now has the spawner's address, or its greenlet does other work.
         return spawner if spawner is not None and _born(spawner) <= _born(green) else None
 
     def _told(self, green: greenlet, stacks: bool) -> list[str]:
         try:
             return list(self._green_lines(green, stacks))
-        except Exception as error:  # of a name or a callable with a __str__ or a __getattr__ of its own
-            return [f"{type(green).__name__} {id(green):#x}: telling of it failed: {type(error).__name__}"]
+        except Exception as error:  # from a name or a callable with its own __str__ or __getattr__
+            return [f"{type(green).__name__} {id(green):#x}: cannot be shown: {type(error).__name__}"]
 
     def _green_lines(self, green: greenlet, stacks: bool) -> Iterator[str]:
         frame = green.gr_frame if green.gr_frame is not None or not green else self._running
@@ -113,7 +114,7 @@ class _HubDump:
 
 
 def _belongs(green: greenlet, hub: Hub) -> bool:
-    # The parent of a hub's green threads is its greenlet, and the parent of that the OS thread's main one.
+    # The parent of a hub's green threads is its greenlet, whose parent is the main greenlet of the OS thread.
     if green is hub.greenlet.parent:
         return True
     parent = green.parent
@@ -132,7 +133,7 @@ def _born(green: greenlet) -> float:
 
 
 def _function(green: greenlet, frame: FrameType | None) -> str:
-    """What it was spawned to do."""
+    """Return the name of the function that it was spawned with."""
     call = getattr(green, "_call", None)
     job = getattr(green, "job", None)
     fn: Any = call[0] if call else job[1] if job else getattr(green, "run", None)
@@ -148,10 +149,10 @@ def _function(green: greenlet, frame: FrameType | None) -> str:
 
 
 def dump_on_signal(number: int = signal.SIGQUIT, write: Callable[[str], object] | None = None) -> Any:
-    """Give format_threads() to `write`, which prints to stderr unless given, whenever the signal comes.
+    """On each signal `number`, pass format_threads() to `write`; by default print it to stderr.
 
-    Also while a green thread holds the hub. Returns the handler there was before, for signal.signal(). In the main
-    thread, else ValueError. Switches: never.
+    Works also while a green thread blocks the hub. Returns the previous handler, for signal.signal(). ValueError
+    outside the main thread. Switches: never.
     """
 
     def dump(number: int, frame: FrameType | None) -> None:
@@ -164,7 +165,7 @@ def dump_on_signal(number: int = signal.SIGQUIT, write: Callable[[str], object] 
 
 
 def _print(text: str) -> None:
-    # Past the buffer of sys.stderr: the signal may have come in the middle of a write, and it is not reentrant.
+    # Bypass sys.stderr, which is not reentrant: the signal may have interrupted a write to it.
     left = text.encode("utf-8", "backslashreplace")
     with suppress(OSError):
         while left:
@@ -172,7 +173,7 @@ def _print(text: str) -> None:
 
 
 def format_hub_listeners() -> str:
-    """The descriptors of the current hub, and who is called when they are ready. Switches: never."""
+    """List the descriptors of the current hub, and what is called when they are ready. Switches: never."""
     lines = [
         f"{descriptor}: read by {descriptor.reader}, written by {descriptor.writer}"
         for descriptor in get_hub().descriptors.values()
@@ -181,7 +182,7 @@ def format_hub_listeners() -> str:
 
 
 def format_hub_timers() -> str:
-    """The timers of the current hub: in how many seconds each is due, and whom it calls. Switches: never."""
+    """List the timers of the current hub: seconds until each is due, and what it calls. Switches: never."""
     hub = get_hub()
     armed = {deadline for _, _, deadline in hub.deadlines.heap if deadline.pending}
     lines = [f"in {deadline.when - hub.clock():.3f} s: {deadline.callback}" for deadline in armed]
@@ -189,7 +190,7 @@ def format_hub_timers() -> str:
 
 
 def hub_exceptions(state: bool = True) -> None:
-    """Whether the current hub prints errors that nobody waits for; it does unless told not to. Switches: never."""
+    """Turn on or off that the current hub prints errors that reach no green thread. On by default. Switches: never."""
     get_hub().on_error = print_error if state else _ignore
 
 

@@ -1,7 +1,7 @@
-"""Who runs in an OS thread that another one looks at: told by the frames of its stack.
+"""Finds the green thread that runs in another OS thread, from the frames of its stack.
 
-greenlet tells the current green thread of its own OS thread only. Called by the watchdog, and by whoever has to say
-what holds the hub.
+greenlet tells only the current green thread of the calling OS thread. Called by the watchdog, and by other code that
+reports what blocks the hub.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from greenserve_hub.loop.origins import name_of
 
 
 def holder_of(frame: FrameType) -> str:
-    """What dumps call the green thread whose innermost frame this is; where that is unknown, by its function."""
+    """Return the name in dumps of the green thread with this innermost frame; if unknown, its function."""
     *_, outermost = frames_of(frame)
     code = outermost.f_code
     if code is Hub._run.__code__:
         return "a callback of the hub"
-    for name in ("self", "worker"):  # what the functions that green threads begin with call them
+    for name in ("self", "worker"):  # its variable in the functions that green threads begin with
         green = outermost.f_locals.get(name)
         if isinstance(green, greenlet):
             return name_of(green)
@@ -33,7 +33,7 @@ def holder_of(frame: FrameType) -> str:
 
 
 def frames_of(frame: FrameType | None) -> Iterator[FrameType]:
-    """This one, the one that called it, and so on."""
+    """Yield this frame, its caller, and so on."""
     while frame is not None:
         yield frame
         frame = frame.f_back

@@ -1,13 +1,12 @@
-"""sys.stdout, stderr, stdin and displayhook, each green thread's own where it has a console.
+"""sys.stdout, stderr, stdin and displayhook of a console, for its green threads only.
 
-Facts: these four are the whole process's, and print() and the prompt of an interpreter look nowhere else. Decision:
-while there is a console, each of them is a stand-in that asks a ContextVar whose it is, and hands on to what was there
-before for everybody else. A green thread made by spawn(), and a call by threads.execute(), inherit it; spawn_n() and
-reused workers begin with an empty context, and so with the process's. Who outlives the last console prints to the
-process's again. Called by diagnostics/backdoors.py.
+Facts: these four belong to the whole process, and print() and an interpreter's prompt use nothing else. Decision: while
+a console exists, each of the four is replaced by an object that asks a ContextVar for the console, and passes all other
+calls on to the original. spawn() and threads.execute() inherit the console. spawn_n() and reused workers begin with an
+empty context, and so use the process's own. A green thread that outlives the last console also does. Called by
+diagnostics/backdoors.py.
 
-Invariant: with the last console gone, what was there before is there again, unless somebody has put something else
-in its place meanwhile.
+Invariant: after the last console the originals are back, unless other code has replaced them meanwhile.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ _STREAMS: Final = ("stdin", "stdout", "stderr")
 
 
 class Console(Protocol):
-    """What stands in: a text file to read from and to write to, which shows values too."""
+    """A text file for reading and writing, which also shows values. Its methods may switch."""
 
     def write(self, text: str) -> int:
-        """Print. Switches: as it likes."""
+        """Print."""
 
     def readline(self) -> str:
-        """The next line with its end, "" when there are no more. Switches: as it likes."""
+        """Return the next line with its line end, "" at the end of input."""
 
     def display(self, value: object) -> None:
-        """Show the value of an expression. Switches: as it likes."""
+        """Show the value of an expression."""
 
 
 _current: ContextVar[Console | None] = ContextVar("console", default=None)
@@ -42,7 +41,7 @@ _consoles = 0
 
 
 class _Stream:
-    """Stands in for one of the three."""
+    """Replaces one of the three streams."""
 
     def __init__(self, original: Any) -> None:
         self.original = original
@@ -55,11 +54,11 @@ class _Stream:
 
     def write(self, text: str) -> int:
         target = _current.get() or self.original
-        return 0 if target is None else target.write(text)  # None: a program that was started without
+        return 0 if target is None else target.write(text)  # None: the program was started without stdout
 
 
 class _DisplayHook:
-    """Stands in for sys.displayhook."""
+    """Replaces sys.displayhook."""
 
     def __init__(self, original: Any) -> None:
         self.original = original
@@ -71,7 +70,7 @@ class _DisplayHook:
 
 @contextmanager
 def use_console(console: Console) -> Iterator[None]:
-    """While inside, the current green thread and those that it spawns talk to `console`."""
+    """In this block, the current green thread and those that it spawns use `console`."""
     global _consoles
     with _lock:
         _consoles += 1
@@ -91,7 +90,7 @@ def use_console(console: Console) -> Iterator[None]:
 
 
 def stand_in() -> None:
-    """See to it that the stand-ins are there, also when somebody has put something else in their place since."""
+    """Replace the streams and the displayhook, again if other code has changed them since."""
     with _lock:
         for name in _STREAMS:
             if not isinstance(getattr(sys, name), _Stream):

@@ -1,10 +1,10 @@
-"""Lines of text out of the bytes that nc, socat and telnet send, sans-IO.
+"""Makes lines of text from the bytes that nc, socat and telnet send. Sans-IO.
 
 Knows no socket and nothing of Python's console. Called by diagnostics/backdoors.py.
 
-A line ends with LF, CR LF, CR NUL (telnet's way to say CR, RFC 854) or a bare CR (a terminal in raw mode). Commands of
-telnet are taken out and its options refused; 255 begins one, and is in no UTF-8. However the bytes are split, the
-lines are the same.
+A line ends with LF, CR LF, CR NUL (telnet's form of CR, RFC 854) or a bare CR (a terminal in raw mode). Telnet commands
+are removed, and its options refused. A command begins with byte 255, which does not occur in UTF-8. The lines do not
+depend on how the bytes are split.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 
-LONGEST_LINE = 1 << 20  # bytes; more than that is no line, and the end
+LONGEST_LINE = 1 << 20  # bytes; a longer line ends the session
 
 _IAC, _SB, _SE = 255, 250, 240
 _REFUSAL = {251: 254, 252: 254, 253: 252, 254: 252}  # WILL and WON'T: DON'T; DO and DON'T: WON'T
-_ASKS = frozenset({251, 253})  # WILL, DO: to be answered; an answer to a refusal would go on for ever
+_ASKS = frozenset(
+    {251, 253}
+)  # WILL, DO: must be answered. An answer to a refusal would start an endless exchange
 
 
 class Key(Enum):
-    """What a client says without a line."""
+    """A key that a client sends without a line."""
 
     END = "Ctrl-D"
     INTERRUPT = "Ctrl-C"
@@ -31,17 +33,17 @@ _KEYS = {4: Key.END, 3: Key.INTERRUPT}
 
 
 class LineReader:
-    """Bytes in by `feed`; `lines` holds what came, without the line ends."""
+    """`feed` takes bytes in; `lines` holds the lines, without their ends."""
 
     def __init__(self) -> None:
-        """Nothing has come."""
+        """Nothing was received yet."""
         self.lines: deque[str | Key] = deque()
         self._line = bytearray()
         self._after_cr = False
-        self._command: list[int] | None = None  # what came of one since its IAC
+        self._command: list[int] | None = None  # the bytes of a command after its IAC
 
     def feed(self, data: bytes) -> bytes:
-        """Take in `data`; what the client's telnet is to be answered."""
+        """Take in `data`, and return the answer for the client's telnet."""
         answer = bytearray()
         for byte in data:
             if self._command is not None:
@@ -77,7 +79,7 @@ class LineReader:
             if command[-2:] == [_IAC, _SE]:
                 self._command = None
             else:
-                del command[1:-1]  # only its end matters, which is two bytes long
+                del command[1:-1]  # only its last two bytes matter
             return b""
         if first in _REFUSAL and len(command) == 1:
             return b""  # the option follows

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.current import find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.readiness import wait_readable
 from greenserve_hub.osthreads.thread_pools import waiting
 from greenserve_hub.unpatched import os

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from greenserve_hub.greenthreads.greenthreads import sleep
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.unpatched import fcntl as native
 from greenserve_hub.unpatched import os
 

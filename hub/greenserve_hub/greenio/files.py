@@ -17,7 +17,7 @@ from typing import Any, Final
 from greenserve_hub.greenio.green_numbers import waits_for_ever
 from greenserve_hub.greenio.kinds import READY, can_block, is_always_ready, state_of
 from greenserve_hub.greenio.transfers import read, write
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.osthreads.thread_pools import waiting
 from greenserve_hub.unpatched import _thread, io, os, select
 

@@ -9,21 +9,18 @@ Invariant: nothing is kept alive, and a number that another has by now is nobody
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
 from weakref import ref
 
-if TYPE_CHECKING:
-    from greenserve_hub.greenio.sockets import GreenSocket
-
-_sockets: dict[int, ref[GreenSocket]] = {}  # by number; as many as there ever were at once
+_sockets: dict[int, ref[socket.socket]] = {}  # by number; as many as there ever were at once
 
 
-def note(sock: GreenSocket) -> None:
+def note(sock: socket.socket) -> None:
     """Remember a new green socket. Switches: never."""
     _sockets[sock.fileno()] = ref(sock)
 
 
-def green_socket(fd: int) -> GreenSocket | None:
+def green_socket(fd: int) -> socket.socket | None:
     """Return the green socket that has this number, if one has. Switches: never."""
     found = _sockets.get(fd)
     sock = None if found is None else found()

@@ -14,8 +14,8 @@ from typing import Protocol
 from greenserve_hub.errors import HubError, IOClosed
 from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.greenthreads.timeouts import Timeout
+from greenserve_hub.loop.current import get_hub, use_hub
 from greenserve_hub.loop.descriptors import Descriptor
-from greenserve_hub.loop.hub import get_hub, use_hub
 from greenserve_hub.loop.readiness import wait_readable, wait_writable
 from greenserve_hub.unpatched import select
 

@@ -22,7 +22,7 @@ from greenserve_hub.greenio.sockets import GreenSocket
 from greenserve_hub.greenthreads.greenthreads import GreenletExit, getcurrent, sleep
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.unpatched import os
 
 _LATER = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

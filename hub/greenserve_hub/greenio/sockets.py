@@ -20,8 +20,8 @@ from typing import Any, ParamSpec, Self, TypeVar
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenio.green_numbers import note
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.descriptors import Descriptor
-from greenserve_hub.loop.hub import get_hub
 from greenserve_hub.loop.readiness import wait_for_more, wait_writable
 from greenserve_hub.osthreads import dns
 from greenserve_hub.unpatched import os
@@ -104,7 +104,7 @@ class GreenSocket(socket.socket):
         if until is None:
             wait(descriptor, None)
             return
-        left = until - descriptor.hub.clock()
+        left = until - get_hub().clock()
         if left <= 0:
             raise TimeoutError("timed out")
         wait(descriptor, left)

@@ -31,7 +31,8 @@ from greenserve_hub.greenio.kinds import (
 )
 from greenserve_hub.greenio.selecting import wait_any
 from greenserve_hub.greenthreads.greenthreads import sleep
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.current import find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.osthreads.thread_pools import waiting
 from greenserve_hub.unpatched import os, select, socket, termios
 

@@ -22,7 +22,8 @@ from greenserve_hub.errors import HubError
 from greenserve_hub.finalization import has_begun
 from greenserve_hub.forks import is_last
 from greenserve_hub.keywords import BY_NAME, take_named
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.origins import Origin, line_of, origin
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 
@@ -98,7 +99,7 @@ class GreenThread(greenlet, Generic[T]):
             self._error = error
             if not isinstance(error, Exception):
                 raise  # thrown by others into the green thread that runs it
-            self._hub._callback_failed()
+            self._hub.report_error()
 
     @property
     def _ended(self) -> bool:
@@ -111,7 +112,7 @@ class GreenThread(greenlet, Generic[T]):
             try:
                 self._follow_links()
             except Exception:
-                self._hub._callback_failed()
+                self._hub.report_error()
 
     def _follow_links(self) -> None:
         # A link made by a link is only noted, and followed by the loop that runs already: no recursion.

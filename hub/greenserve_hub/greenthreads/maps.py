@@ -19,17 +19,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from greenlet import GreenletExit
 
 from greenserve_hub import forks
-from greenserve_hub.loop.hub import get_hub
-from greenserve_hub.loop.origins import origin
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.origins import Origin, origin
 from greenserve_hub.loop.parking import Waiter, WaitQueue
-
-if TYPE_CHECKING:
-    from greenserve_hub.greenthreads.pools import GreenPool
+from greenserve_hub.sync.semaphores import Semaphore
 
 T = TypeVar("T")
 
@@ -44,13 +42,29 @@ class _Failure:
         self.error = error
 
 
+class Lanes(Protocol):
+    """What a map asks of the pool that it runs in."""
+
+    size: int
+    sem: Semaphore
+
+    def free(self) -> int:
+        """The slots left."""
+
+    def _runs_here(self) -> bool: ...
+
+    def _start_helper(self, fn: Callable[[], object], origin: Origin) -> None: ...
+
+    def _join(self) -> None: ...
+
+
 class GreenMap(Generic[T]):
     """The results in the order of the input.
 
     May be iterated over by several green threads: each result goes to one.
     """
 
-    def __init__(self, pool: GreenPool, fn: Callable[..., T], inputs: Iterator[Any]) -> None:
+    def __init__(self, pool: Lanes, fn: Callable[..., T], inputs: Iterator[Any]) -> None:
         """For GreenPool.starmap only."""
         self._pool = pool
         self._fn = fn

@@ -21,7 +21,8 @@ from greenserve_hub.greenthreads.greenthreads import GreenThread
 from greenserve_hub.greenthreads.maps import GreenMap
 from greenserve_hub.greenthreads.workers import PoolWorker, work
 from greenserve_hub.keywords import BY_NAME, take_named
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.origins import Origin, origin
 from greenserve_hub.loop.parking import Waiter, WaitQueue
 from greenserve_hub.sync.semaphores import Semaphore
@@ -144,7 +145,7 @@ class GreenPool:
         try:
             call(*args)
         except Exception:
-            hub._callback_failed()
+            hub.report_error()
 
     def start_nowait(self, fn: Callable[..., object], *args: Any) -> bool:
         """Like spawn_n if a slot is free, else False. Switches: never, or from the hub straight into `fn`."""

@@ -20,7 +20,7 @@ from greenlet import getcurrent, greenlet
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.errors import HubError
 from greenserve_hub.keywords import BY_NAME, take_named
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 
 P = ParamSpec("P")
 T = TypeVar("T")

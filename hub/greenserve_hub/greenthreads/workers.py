@@ -12,23 +12,28 @@ its job holds somebody else's green thread; `generation` tells, and Timeout asks
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.forks import end_child, is_last
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.origins import Origin
-
-if TYPE_CHECKING:
-    from greenserve_hub.greenthreads.pools import GreenPool
 
 # A worker at rest holds some 20 KiB of stack. Bursts above this many make new ones, which costs 5 µs each.
 IDLE_WORKERS = 256
 
 
+class Owner(Protocol):
+    """What a worker asks of the pool whose job it runs."""
+
+    _idle: list[PoolWorker]
+
+    def _job_ended(self, member: PoolWorker) -> None: ...
+
+
 # The pool, the function and its arguments, and where it was asked for; None: by nobody's line, as the server does.
-Job = tuple["GreenPool", Callable[..., object], tuple[Any, ...], Origin | None]
+Job = tuple[Owner, Callable[..., object], tuple[Any, ...], Origin | None]
 
 
 class PoolWorker(greenlet):
@@ -86,7 +91,7 @@ def work() -> None:
         except BaseException as error:
             if is_last():
                 end_child(error)
-            hub._callback_failed()
+            hub.report_error()
         worker.next_job()
         pool._job_ended(worker)
         idle = pool._idle

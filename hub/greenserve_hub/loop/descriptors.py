@@ -14,14 +14,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from greenserve_hub.pollers.edge import READ, WRITE
+from greenserve_hub.pollers.contract import READ, WRITE, Poller
 
 if TYPE_CHECKING:
     import socket
 
-    from greenserve_hub.loop.hub import Hub
+
+class Watcher(Protocol):
+    """What a descriptor asks of the hub that watches it."""
+
+    edge: bool
+    poller: Poller
+
+    def call_soon(self, fn: Callable[..., object], /, *args: Any) -> None:
+        """Call `fn(*args)` in the next turn."""
+
+    def forget_descriptor(self, descriptor: Descriptor) -> bool:
+        """Watch it no longer; False when its number was closed behind the hub's back."""
 
 
 class Descriptor:
@@ -29,7 +40,7 @@ class Descriptor:
 
     __slots__ = ("closed", "fd", "hangup", "hub", "hung_up_at", "readable", "reader", "sock", "writer")
 
-    def __init__(self, hub: Hub, fd: int, sock: socket.socket | None) -> None:
+    def __init__(self, hub: Watcher, fd: int, sock: socket.socket | None) -> None:
         """For Hub.open_descriptor only."""
         self.hub = hub
         self.fd = fd
@@ -59,11 +70,38 @@ class Descriptor:
         if not self.hub.edge:
             self.hub.poller.arm(self.fd, READ)
 
+    def when_readable(self, callback: Callable[[], object]) -> None:
+        """Call back once, from the hub: in a turn of its own where something may be there, else when it comes.
+
+        Switches: never.
+        """
+        if self.readable:
+            self.hub.call_soon(callback)
+        else:
+            self.reader = (
+                callback  # with nothing in between that would let in a turn of the hub, and so an edge
+            )
+            if not self.hub.edge:
+                self.hub.poller.arm(self.fd, READ)
+
+    def stop_waiting_to_read(self) -> Callable[[], object] | None:
+        """Take back on_readable() or when_readable() before it calls; what it would have called. Switches: never."""
+        reader, self.reader = self.reader, None
+        return reader
+
     def on_writable(self, callback: Callable[[], object]) -> None:
-        """Call back once, from the hub, at the next readiness to write. Switches: never."""
+        """Call back once, from the hub, when there is room to write. Switches: never."""
         self.writer = callback
-        if not self.hub.edge:
-            self.hub.poller.arm(self.fd, WRITE)
+        self.hub.poller.arm(self.fd, WRITE)  # there may be room since a moment ago
+
+    def guard_socket(self, sock: socket.socket) -> None:
+        """Detach `sock` when its number turns up again as another's: see Hub.open_descriptor. Switches: never."""
+        self.sock = sock
+
+    def unguard_socket(self) -> socket.socket | None:
+        """Take back guard_socket(); the socket, or None where there is none, or none any more. Switches: never."""
+        sock, self.sock = self.sock, None
+        return sock
 
     def lose(self) -> None:
         """Closed by other code, together with the hub's poller: who waits finds `closed`. Switches: never."""

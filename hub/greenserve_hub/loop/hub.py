@@ -15,21 +15,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat, starmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from greenserve_hub import finalization
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
-from greenserve_hub.errors import HubError
-from greenserve_hub.forks import end_child, is_last, keep, leave_in_children, main_here
-from greenserve_hub.loop import renewals
+from greenserve_hub.forks import end_child, is_last, keep, main_here
 from greenserve_hub.loop.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.loop.descriptors import Descriptor
-from greenserve_hub.loop.moves import is_at_work, move
-from greenserve_hub.loop.standins import POLLING, HubLoop, Relieved, tell_again
+from greenserve_hub.loop.greenlets import HubLoop, Parked, Relieved
 from greenserve_hub.loop.wakeups import Door
-from greenserve_hub.pollers.edge import HANGUP, READ, WRITE, Poller, make_poller
+from greenserve_hub.pollers.choosing import make_poller
+from greenserve_hub.pollers.contract import HANGUP, READ, WRITE, Poller
 from greenserve_hub.tracing import is_traced, trace_apart
 from greenserve_hub.unpatched import _thread, time
 
@@ -37,14 +35,19 @@ if TYPE_CHECKING:
     import socket
     from types import TracebackType
 
-    from greenserve_hub.loop.parking import Waiter
-
 # epoll_wait(2) and poll(2) take milliseconds in an int: 24 days at most, and waking daily costs nothing.
 _LONGEST_WAIT = 86400.0
 # What sys.remote_exec() gives a process to do (a debugger that attaches), Python 3.14's main thread sees when it runs.
 _GLANCE = 1.0 if sys.version_info >= (3, 14) and sys.is_remote_debug_enabled() else None
 
 ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
+
+# Seconds, the age of a turn (`clock() - now`) past which code that could go on lets others run, and sockets be seen to.
+MAX_TURN: Final = 0.01
+POLLING: Final[Iterator[Any]] = iter(())  # in the place of the events, while the hub polls
+# An OS thread's own: `hub`, as get_hub() gives it, `last`, that of the interpreter's end, and `kept`, those that run.
+here: Final = _thread._local()
+made: Final[WeakSet[Hub]] = WeakSet()  # in all OS threads
 
 
 def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -70,7 +73,7 @@ class Hub:
         self._opened: set[int] = set()
         # The runtime's own descriptors, each with what registers it in another hub.
         self.companions: dict[Descriptor, Callable[[Hub], object]] = {}
-        self.parked: dict[greenlet, Waiter] = {}
+        self.parked: dict[greenlet, Parked] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
         is_main = self.thread_id == threading.main_thread().ident
@@ -86,7 +89,7 @@ class Hub:
         self.door = Door()
         self.closed = False
         self.adopt()
-        leave_in_children(self)
+        made.add(self)
         if is_traced():
             trace_apart()
 
@@ -116,14 +119,25 @@ class Hub:
         """
         self.door.put(fn, args)
 
+    def expect_calls(self) -> None:
+        """Have waiting for nothing else be no deadlock: a call from another OS thread is expected.
+
+        From now on, until stop_expecting_calls() has been called as often. Switches: never.
+        """
+        self.door.users += 1
+
+    def stop_expecting_calls(self) -> None:
+        """Undo one expect_calls(). Switches: never."""
+        self.door.users -= 1
+
     @contextmanager
     def door_in_use(self) -> Iterator[None]:
-        """While inside, a call from another OS thread is expected: having nothing else to wait for is no deadlock."""
-        self.door.users += 1
+        """While inside, calls are expected: see expect_calls(). Switches: never."""
+        self.expect_calls()
         try:
             yield
         finally:
-            self.door.users -= 1
+            self.stop_expecting_calls()
 
     def open_descriptor(self, fd: int, sock: socket.socket | None = None) -> Descriptor:
         """Register a descriptor for its life. Switches: never.
@@ -159,20 +173,13 @@ class Hub:
             self.poller.unregister(self.door.fd)
             self.door.close()
             self.poller.close()
-            if getattr(_current, "hub", None) is self:
-                del _current.hub
+            if getattr(here, "hub", None) is self:
+                del here.hub
             if self.greenlet and getcurrent() is self.main:
                 self.greenlet.throw()  # or it would be kept for ever: nothing collects a greenlet that waits
 
-    def leave_behind(self) -> None:
-        """In the child of a fork: begin anew, or, where its OS thread has not come along, end. Switches: never."""
-        if find_hub() is self:
-            renewals.reopen(self)
-        elif self.thread_id != _thread.get_ident() and not self.closed:
-            renewals.end_without_thread(self)
-
     def adopt(self) -> None:
-        """Take the poller and the door into use. For the hub and loop/renewals.py only."""
+        """Take the poller and the door into use. For the hub and loop/forked.py only."""
         # For a poller that runs coroutines while it waits: these give the hub work and errors meanwhile.
         adopted = getattr(self.poller, "adopted_by", None)
         if adopted is not None:
@@ -180,13 +187,31 @@ class Hub:
         self.poller.register(self.door.fd)
         self.poller.arm(self.door.fd, READ)
 
+    def renew(self) -> bool:
+        """Wait with a new poller and door where other code has closed the old ones, as daemons close all descriptors.
+
+        Whether it had to be. Whoever waited for a descriptor finds it closed. Switches: never.
+        """
+        is_lost = getattr(self.poller, "is_lost", None)
+        if not self.door.is_lost() and (is_lost is None or not is_lost()):
+            return False
+        keep(self.poller)  # or it would close a number that may be somebody else's
+        self.poller = make_poller(self.poller.name)
+        self.door.renew()
+        self.adopt()
+        for descriptor in self.descriptors.values():
+            descriptor.lose()
+        self.descriptors.clear()
+        self.companions.clear()
+        return True
+
     # The turn ------------------------------------------------------------------------------------------
 
     def _run(self, events: Iterable[tuple[int, int]] = ()) -> None:
         # The events are those that a hub has left to its stand-in. On Python 3.15 greenlets that wait are collected,
         # and unwound when their objects have been emptied already. A hub that nobody refers to stays, until it is
         # closed or its OS thread ends, as it does on older ones.
-        kept: set[Hub] = vars(_current).setdefault("kept", set())
+        kept: set[Hub] = vars(here).setdefault("kept", set())
         kept.add(self)
         try:
             while not self.closed:
@@ -195,7 +220,7 @@ class Hub:
                     self._turns()
                 except BaseException:
                     # Ctrl-C between two steps of a turn. A hub that ended by it would leave everybody waiting.
-                    self._callback_failed()
+                    self.report_error()
         finally:
             kept.discard(self)
 
@@ -218,7 +243,7 @@ class Hub:
             if events and self.steps is POLLING:
                 self.hand_out(events)
             elif events:
-                tell_again(self)  # a stand-in has polled meanwhile: these may be of others by now
+                self.tell_again()  # a stand-in has polled meanwhile: these may be of others by now
 
     def _call_ready(self, taken: Iterable[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
         while self.left > 0:
@@ -230,7 +255,7 @@ class Hub:
                     if self.left <= 0:
                         return
             except BaseException:
-                self._callback_failed()
+                self.report_error()
 
     def _fire_deadlines(self, now: float) -> None:
         deadlines = self.deadlines
@@ -245,15 +270,15 @@ class Hub:
                     deadlines.firing = None
                 return
             except BaseException:
-                self._callback_failed()
+                self.report_error()
 
     def _wait(self) -> Sequence[tuple[int, int]]:
         try:
             moment = self.deadlines.next_moment()
             if moment == NEVER:
-                if is_deadlocked(self):
+                if is_deadlocked(self.door, self.descriptors.values()):
                     # Told in the main green thread, even where that has switched to another by hand.
-                    self.throw_main(deadlock_of(self))
+                    self.throw_main(deadlock_of(self.parked))
                     return ()
                 seconds = self._idle
             else:
@@ -265,7 +290,7 @@ class Hub:
             return events
         except BaseException:
             self.waiting = False
-            self._callback_failed()
+            self.report_error()
             return ()
 
     def hand_out(self, events: Iterable[tuple[int, int]]) -> None:
@@ -307,14 +332,29 @@ class Hub:
                             callback = self.calling = None
                 return
             except BaseException:
-                self._callback_failed()
+                self.report_error()
+
+    def tell_again(self) -> None:
+        """Have the kernel tell of all that is ready: who was told, or has looked before, may not come to it.
+
+        Switches: never.
+        """
+        for fd, descriptor in tuple(self.descriptors.items()):
+            sides = (READ if descriptor.reader else 0) | (WRITE if descriptor.writer else 0)
+            if sides or self.edge:
+                self.poller.arm(fd, sides)
+        self.poller.arm(self.door.fd, READ)
 
     def _answer_door(self) -> None:
         self.door.take(self.ready)
         if not self.edge:
             self.poller.arm(self.door.fd, READ)
 
-    def _callback_failed(self) -> None:
+    def report_error(self) -> None:
+        """Give the exception being handled to `on_error`; KeyboardInterrupt and SystemExit go to the main green thread.
+
+        In the hub's own greenlet an OSError may mean that the hub has to renew(). Switches: never.
+        """
         error = sys.exception()
         assert error is not None
         if isinstance(error, Relieved):
@@ -324,7 +364,7 @@ class Hub:
                 raise error
             if is_last():
                 end_child(error)
-            if isinstance(error, OSError) and renewals.renew(self):
+            if isinstance(error, OSError) and self.renew():
                 return
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             self.throw_main(error)
@@ -342,59 +382,3 @@ class Hub:
     def throw_main(self, error: BaseException) -> None:
         """Raise `error` in the thread's main greenlet, in the next turn. Switches: never."""
         self.ready.append((self.main.throw, (error,)))
-
-
-_current = _thread._local()
-
-
-def get_hub() -> Hub:
-    """The hub of the current OS thread, made at first need. Switches: never."""
-    try:
-        hub: Hub = _current.hub
-    except AttributeError:
-        hub = vars(_current).get("last") or Hub(make_poller("auto") if finalization.has_begun() else None)
-        # One of the interpreter's end is not for find_hub(), and so not for patched functions.
-        setattr(_current, "last" if finalization.has_begun() else "hub", hub)
-    return hub
-
-
-def find_hub() -> Hub | None:
-    """The current OS thread's hub if it has one already. Switches: never."""
-    hub: Hub | None = getattr(_current, "hub", None)
-    return hub
-
-
-def use_hub(name: str | None = "auto") -> Hub:
-    """Choose the poller for the current thread before anything waits on it. Switches: never.
-
-    `name` is one of `available_pollers()`, or "auto" or None: the best there is. HubError when the thread's hub
-    already has work. In the child of a fork what others waited for is none.
-    """
-    old = find_hub()
-    if old is not None and is_at_work(old):
-        raise HubError(
-            "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
-        )
-    hub = Hub(make_poller(name or "auto"))
-    if old is not None:
-        move(old, hub)
-        old.close()
-    _current.hub = hub
-    return hub
-
-
-def set_hub(hub: Hub | None) -> Hub | None:
-    """Make `hub` the current thread's, or have one made at the next need; the one before. Switches: never.
-
-    For testing kits and hubs with a poller of their own. What waits on the one before goes on when that is set again.
-    """
-    before = find_hub()
-    if hub is not None:
-        _current.hub = hub
-    elif before is not None:
-        del _current.hub
-    return before
-
-
-# At the interpreter's end it is left and not dropped: a loop of uvloop would complain that nobody has closed it.
-finalization.when_it_begins(lambda: keep(set_hub(None)))

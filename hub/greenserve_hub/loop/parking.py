@@ -25,7 +25,8 @@ from typing import Any, Final, Protocol
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.errors import HubError
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.standins import may_wait, stand_in
 
 Switch = Callable[[], Any]
@@ -45,7 +46,7 @@ TIMED_OUT: Final = _TimedOut()
 class Waiter:
     """One wait of one green thread: made, parked, woken, and then done with."""
 
-    __slots__ = ("_greenlet", "hub", "since", "subject", "value", "verb", "woken")
+    __slots__ = ("green", "hub", "since", "subject", "value", "verb", "woken")
 
     def __init__(self, hub: Hub, verb: str, subject: object = None) -> None:
         """`verb` and `subject` say why: ("read", descriptor) is told as `read fd 12`."""
@@ -55,7 +56,7 @@ class Waiter:
         self.subject = subject
         self.woken = False
         self.value: Any = None
-        self._greenlet: greenlet | None = None  # from the beginning of its wait until it is resumed
+        self.green: greenlet | None = None  # from the beginning of its wait until it is resumed
 
     def __repr__(self) -> str:
         """Why it waits."""
@@ -91,16 +92,16 @@ class Waiter:
         outer = None
         if current in parked:
             outer = parked[current]  # a wait in whose midst this one begins
-            outer._greenlet = None
+            outer.green = None
         parked[current] = self
-        self._greenlet = current
+        self.green = current
         if switch is None:
             switch = hub.switch
         try:
             if self.woken:
-                hub.ready.append((self._resume, ()))  # the one that wake() has queued may have come too early
+                hub.ready.append((self.resume, ()))  # the one that wake() has queued may have come too early
             switch() if apart is None else apart(switch)
-            while self._greenlet is not None:
+            while self.green is not None:
                 hub.switch() if apart is None else apart(hub.switch)
             return self.value
         finally:
@@ -108,35 +109,35 @@ class Waiter:
                 del parked[current]
             else:
                 parked[current] = outer
-                outer._greenlet = current
+                outer.green = current
                 if outer.woken:
-                    hub.ready.append((outer._resume, ()))
-            self._greenlet = None
+                    hub.ready.append((outer.resume, ()))
+            self.green = None
             if deadline is not None:
                 deadline.cancel()
 
     @property
     def waits(self) -> bool:
         """Whether it is parked and not resumed yet, nor interrupted by a wait of its own green thread."""
-        return self._greenlet is not None
+        return self.green is not None
 
     def remind(self) -> None:
         """Resume it if it is woken, for whoever was about to and is interrupted. Switches: never."""
         if self.woken:
-            self.hub.ready.append((self._resume, ()))
+            self.hub.ready.append((self.resume, ()))
 
     def end(self) -> None:
         """Have park() return: what its `switch` did is over. Switches: never."""
-        self._greenlet = None
+        self.green = None
 
     def leave_behind(self) -> None:
         """Never resume it: this process is the child of a fork, and not its own. Switches: never."""
         self.woken = True
-        self._greenlet = None
+        self.green = None
 
     def wake(self, value: Any = None) -> bool:
         """Let it go on in the next turn, with `value`; False when another has done so. Switches: never."""
-        step = (self._resume, ())
+        step = (self.resume, ())
         if self.woken:
             return False
         self.woken = True
@@ -150,21 +151,22 @@ class Waiter:
         For callbacks of the hub, in place of a turn's delay: what ends it with an error is the hub's to tell, as after
         any other switch, and not the callback's. Switches: into the one that is woken.
         """
-        if self.woken or self._greenlet is None:
+        if self.woken or self.green is None:
             return False
         self.woken = True
         self.value = value
         try:
-            self._resume()
+            self.resume()
         except BaseException:
-            self.hub._callback_failed()
+            self.hub.report_error()
         return True
 
-    def _resume(self) -> None:
-        green = self._greenlet
+    def resume(self) -> None:
+        """Switch to it, if it still waits. For the hub only. Switches: into it."""
+        green = self.green
         if green is None:
             return  # it does not wait yet, not any more (an exception got there first), or another wait is in its midst
-        self._greenlet = None
+        self.green = None
         green.switch()
 
 
@@ -239,7 +241,7 @@ class WaitQueue:
         """Who is to be woken next, if anybody is. Switches: never."""
         waiting = self.waiting
         for waiter in waiting:
-            if waiter._greenlet is not None:  # else another wait of its green thread has interrupted this one
+            if waiter.green is not None:  # else another wait of its green thread has interrupted this one
                 return waiter
         for waiter in waiting:
             return waiter

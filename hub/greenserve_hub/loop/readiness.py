@@ -15,9 +15,10 @@ from greenlet import getcurrent
 
 from greenserve_hub.errors import ConcurrentUseError, IOClosed
 from greenserve_hub.loop.descriptors import Descriptor
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.origins import name_of, stack_of
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter
-from greenserve_hub.pollers.edge import READ, WRITE
+from greenserve_hub.pollers.contract import READ, WRITE
 
 
 def wait_readable(descriptor: Descriptor, timeout: float | None = None, drained: bool = False) -> None:
@@ -27,12 +28,13 @@ def wait_readable(descriptor: Descriptor, timeout: float | None = None, drained:
     `timeout` s, IOClosed, ConcurrentUseError.
     """
     hub = descriptor.hub
+    assert isinstance(hub, Hub)  # which alone makes descriptors
     waiter = Waiter(hub, "read", descriptor)
     wake = waiter.wake
     if descriptor.closed:
         raise IOClosed(str(descriptor))
     if descriptor.reader is not None:
-        raise _second(descriptor, "read", descriptor.reader)
+        raise _second(hub, descriptor, "read", descriptor.reader)
     if drained and descriptor.readable and descriptor.readable is not True:
         return
     descriptor.reader = wake  # with nothing in between that would let in a turn of the hub, and so an edge
@@ -57,12 +59,13 @@ def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
     TimeoutError after `timeout` s, IOClosed, ConcurrentUseError.
     """
     hub = descriptor.hub
+    assert isinstance(hub, Hub)  # which alone makes descriptors
     waiter = Waiter(hub, "write", descriptor)
     wake = waiter.wake
     if descriptor.closed:
         raise IOClosed(str(descriptor))
     if descriptor.writer is not None:
-        raise _second(descriptor, "write", descriptor.writer)
+        raise _second(hub, descriptor, "write", descriptor.writer)
     descriptor.writer = wake
     try:
         hub.poller.arm(descriptor.fd, WRITE)  # there may be room since a moment ago
@@ -75,9 +78,9 @@ def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
         raise IOClosed(str(descriptor))
 
 
-def _second(descriptor: Descriptor, side: str, first: Callable[[], object]) -> ConcurrentUseError:
+def _second(hub: Hub, descriptor: Descriptor, side: str, first: Callable[[], object]) -> ConcurrentUseError:
     waiter = getattr(first, "__self__", None)
-    green = next((green for green, parked in descriptor.hub.parked.items() if parked is waiter), None)
+    green = next((green for green, parked in hub.parked.items() if parked is waiter), None)
     who, stack = f"{first!r}", "  a callback of the hub, without a stack\n"
     if green is not None:
         who, stack = name_of(green), stack_of(green.gr_frame)

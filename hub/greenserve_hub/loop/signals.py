@@ -44,9 +44,11 @@ class _Watch:
 
     def __init__(self, reader: socket.socket) -> None:
         self._reader = reader
+        self._hub: Hub
         self._descriptor: Descriptor
 
     def register(self, hub: Hub) -> None:
+        self._hub = hub
         self._descriptor = descriptor = hub.open_descriptor(self._reader.fileno())
         hub.companions[descriptor] = self.register
         descriptor.on_readable(self._woken)
@@ -64,6 +66,6 @@ class _Watch:
 
     def end(self) -> None:
         descriptor = self._descriptor
-        descriptor.reader = None
+        descriptor.stop_waiting_to_read()
         descriptor.close()
-        descriptor.hub.companions.pop(descriptor, None)
+        self._hub.companions.pop(descriptor, None)

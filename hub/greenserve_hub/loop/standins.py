@@ -17,22 +17,18 @@ take (logging's). That it waits for anything else stays an error: see may_wait()
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dis import opname
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final, Protocol
 
 from greenlet import GreenletExit, greenlet
 
-from greenserve_hub.loop.moves import nothing
-from greenserve_hub.pollers.edge import READ, WRITE
+from greenserve_hub.loop.greenlets import HubLoop, Parked, Relieved
+from greenserve_hub.loop.hub import POLLING, Hub
+from greenserve_hub.loop.wakeups import nothing
 
-if TYPE_CHECKING:
-    from greenserve_hub.loop.hub import Hub
-    from greenserve_hub.loop.parking import Waiter
-
-POLLING: Final[Iterator[Any]] = iter(())  # in the place of the events, while the hub polls
 # The names of functions that nobody calls from a callback: finalizers, and what a debugger has the process run.
 _UNCALLED: Final = frozenset({"__del__", "<module>", "trace_dispatch"})
 # Instructions that call nothing. A function that runs "in" one has interrupted it.
@@ -41,14 +37,17 @@ _CALL_NOTHING: Final = frozenset(
 )
 
 
-class HubLoop(greenlet):
-    """The greenlet of a hub, or a stand-in's."""
+class Wait(Parked, Protocol):
+    """A wait of the hub's own greenlet."""
 
-    name = "the hub"
+    hub: Hub
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is parked, and not resumed yet."""
 
-class Relieved(GreenletExit):
-    """Ends a stand-in."""
+    def wake(self) -> bool:
+        """Have it resumed in the next turn."""
 
 
 def may_wait() -> bool:
@@ -66,7 +65,7 @@ def may_wait() -> bool:
     return False
 
 
-def stand_in(waiter: Waiter) -> None:
+def stand_in(waiter: Wait) -> None:
     """Have another greenlet run the loop until `waiter`, of the hub's own greenlet, is resumed. Switches: always."""
     hub = waiter.hub
     regular = hub.greenlet
@@ -84,7 +83,7 @@ def stand_in(waiter: Waiter) -> None:
                 killed = error
                 waiter.wake()  # the other one is in the midst of something, and lets go where it is not
             except BaseException:
-                hub._callback_failed()
+                hub.report_error()
     other = hub.greenlet
     _be_hub(hub, regular)
     hub.steps = iter(())
@@ -94,7 +93,7 @@ def stand_in(waiter: Waiter) -> None:
     if was_polling:
         hub.call_from_thread(nothing)  # it may be just about to, for a time that was right before
     else:
-        tell_again(hub)
+        hub.tell_again()
     other.parent = regular
     other.throw(Relieved)
     if killed is not None:
@@ -106,12 +105,12 @@ def _be_hub(hub: Hub, loop: greenlet) -> None:
     hub.switch = loop.switch
 
 
-def _hand_over(hub: Hub, waiter: Waiter) -> Iterable[tuple[int, int]]:
+def _hand_over(hub: Hub, waiter: Wait) -> Iterable[tuple[int, int]]:
     """Make sure that nothing hangs on what is interrupted; the events of the last poll that are left."""
     steps, hub.steps = hub.steps, iter(())
     hub.waiting = False
     if steps is POLLING:
-        tell_again(hub)
+        hub.tell_again()
     wakes = [(hub.calling, ())]
     if hub.deadlines.firing is not None:
         wakes.append((hub.deadlines.firing.callback, hub.deadlines.firing.args))
@@ -122,15 +121,3 @@ def _hand_over(hub: Hub, waiter: Waiter) -> Iterable[tuple[int, int]]:
         other.remind()
     hub._answer_door()
     return steps
-
-
-def tell_again(hub: Hub) -> None:
-    """Have the kernel tell of all that is ready: who was told, or has looked before, may not come to it.
-
-    Switches: never.
-    """
-    for fd, descriptor in tuple(hub.descriptors.items()):
-        sides = (READ if descriptor.reader else 0) | (WRITE if descriptor.writer else 0)
-        if sides or hub.edge:
-            hub.poller.arm(fd, sides)
-    hub.poller.arm(hub.door.fd, READ)

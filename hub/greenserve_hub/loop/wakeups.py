@@ -27,6 +27,10 @@ _ONE: Final = (1).to_bytes(8, "little")  # an eventfd counts; a pipe takes any b
 _MANY: Final = 4096
 
 
+def nothing() -> None:
+    """Stand in the hub's queue for a call that there is no more, or to have a turn made. Switches: never."""
+
+
 class _End(FileIO):
     """A descriptor that closes when nobody uses it any more."""
 

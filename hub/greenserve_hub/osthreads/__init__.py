@@ -1,1 +1,1 @@
-"""OS threads for calls that would stop the hub."""
+"""OS threads for calls that would block the hub."""

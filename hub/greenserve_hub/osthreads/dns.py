@@ -1,11 +1,11 @@
-"""Names and addresses: socket.getaddrinfo and its kin, looked up in OS threads so that the hub goes on.
+"""socket.getaddrinfo and the other name lookups, in OS threads, so that the hub keeps running.
 
-The system's resolver does the work, so /etc/hosts, search domains, nsswitch and scoped IPv6 addresses mean here what
-they mean elsewhere. Called by green sockets. It has OS threads of its own: a name server that does not answer must not
-take those of threads.execute().
+The system's resolver does the work, so /etc/hosts, search domains, nsswitch and scoped IPv6 addresses work as usual.
+Called by green sockets. It has its own OS threads: a name server that does not answer must not use up those of
+threads.execute().
 
-Invariants: one lookup at a time of the same question, however many ask; an answer is kept for KEPT seconds, an error
-never; whoever gives up waiting takes nothing from the others.
+Invariants: one lookup of the same question at a time, however many green threads ask. An answer is kept for KEPT
+seconds, an error never. A waiter that gives up does not affect the others.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from greenserve_hub.sync.thread_sync import Event
 from greenserve_hub.unpatched import os, socket, time
 
 KEPT: Final = (
-    5.0  # seconds; the resolver does not tell how long an answer holds, and a failover must be seen soon
+    5.0  # seconds; the resolver does not tell how long an answer is valid, and a failover must be seen soon
 )
 _KEPT_MOST: Final = 1024  # answers
-_AT_ONCE: Final = 16  # lookups; more wait their turn
+_AT_ONCE: Final = 16  # lookups; further ones are queued
 
 _getaddrinfo = socket.getaddrinfo
 _getnameinfo = socket.getnameinfo
@@ -39,7 +39,7 @@ AddressInfo = tuple[
 
 
 class _Lookup:
-    """One question that is being asked, and its answer."""
+    """One question and its answer."""
 
     def __init__(self) -> None:
         self.answered = Event()
@@ -60,7 +60,7 @@ def getaddrinfo(
     proto: int = 0,
     flags: int = 0,  # the standard's names
 ) -> list[AddressInfo]:
-    """As socket.getaddrinfo. Switches: unless `host` is None or a numeric address."""
+    """Like socket.getaddrinfo. Switches: unless `host` is None or a numeric address."""
     is_number = port is None or isinstance(port, int) or port.isdigit()
     if is_number and (host is None or _may_be_address(host)):
         try:
@@ -73,36 +73,36 @@ def getaddrinfo(
 
 
 def getnameinfo(sockaddr: tuple[Any, ...], flags: int) -> tuple[str, str]:
-    """As socket.getnameinfo. Switches: unless only numbers are asked for."""
+    """Like socket.getnameinfo. Switches: unless only numbers are asked for."""
     if flags & socket.NI_NUMERICHOST and flags & socket.NI_NUMERICSERV:
         return _getnameinfo(sockaddr, flags)
     return cast(tuple[str, str], _look_up(_getnameinfo, sockaddr, flags))
 
 
 def gethostbyname(hostname: str) -> str:
-    """As socket.gethostbyname. Switches: unless it is a numeric address."""
+    """Like socket.gethostbyname. Switches: unless it is a numeric address."""
     if _is_ipv4(hostname):
         return hostname
     return cast(str, _look_up(_gethostbyname, hostname))
 
 
 def gethostbyname_ex(hostname: str) -> tuple[str, list[str], list[str]]:
-    """As socket.gethostbyname_ex. Switches: always."""
+    """Like socket.gethostbyname_ex. Switches: always."""
     return _fresh(_look_up(_gethostbyname_ex, hostname))
 
 
 def gethostbyaddr(ip_address: str) -> tuple[str, list[str], list[str]]:
-    """As socket.gethostbyaddr. Switches: always."""
+    """Like socket.gethostbyaddr. Switches: always."""
     return _fresh(_look_up(_gethostbyaddr, ip_address))
 
 
 def getfqdn(name: str = "") -> str:
-    """As socket.getfqdn. Switches: always."""
+    """Like socket.getfqdn. Switches: always."""
     return cast(str, _look_up(_getfqdn, name))
 
 
 def clear_cache() -> None:
-    """Forget every answer. Switches: never."""
+    """Forget all answers. Switches: never."""
     _kept.clear()
 
 
@@ -123,7 +123,7 @@ def _look_up(ask: Callable[..., Any], *question: Any) -> Any:
                 _end(key, lookup, error=error)
     lookup.answered.wait()
     if lookup.error is not None:
-        # One for each who asked: an exception raised in several green threads would gather all their tracebacks.
+        # A new exception for each waiter: one raised in several green threads would collect all their tracebacks.
         raise type(lookup.error)(*lookup.error.args)
     return lookup.value
 
@@ -167,7 +167,7 @@ def _fresh(found: tuple[str, list[str], list[str]]) -> tuple[str, list[str], lis
 
 
 def _after_fork() -> None:
-    _under_way.clear()  # those who asked have not come along
+    _under_way.clear()  # their waiters do not exist in the child
 
 
 if hasattr(os, "register_at_fork"):

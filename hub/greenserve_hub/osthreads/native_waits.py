@@ -1,11 +1,11 @@
-"""Waiting in C for what no poller can watch: an OS thread does it in the place of the green thread.
+"""Waiting in C for things that no poller can watch: an OS thread waits instead of the green thread.
 
-Called for multiprocessing's semaphores and for the end of OS threads, both of which wake their waiters by a futex.
-Knows neither: `Native` below is all that it asks.
+Used for multiprocessing's semaphores and for the end of OS threads, which wake their waiters by a futex. Knows neither
+of them, only `Native` below.
 
-Facts: an OS thread that waits in C can't be interrupted. Consequence: a green thread that is killed, or runs into a
-Timeout, goes on at once; its OS thread looks once a second whether it is still wanted, and gives back what it took for
-nobody. Cost: starting an OS thread, or waking one that rests, for each wait: some 100 microseconds.
+Facts: an OS thread that waits in C cannot be interrupted. Consequence: a green thread that is killed, or gets a
+Timeout, continues at once. Its OS thread checks once a second whether it is still needed, and gives back what nobody
+waits for any more. Cost: for each wait about 100 microseconds to start an OS thread or to wake an idle one.
 
 Invariant: what was taken belongs to the green thread that waits, or is given back.
 """
@@ -20,29 +20,31 @@ from greenserve_hub.osthreads.thread_pools import ThreadPool
 from greenserve_hub.sync.handoffs import Crossing
 from greenserve_hub.unpatched import time
 
-_LOOK: Final = 1.0  # seconds between two looks of an OS thread whether it is still wanted
-_LATE: Final = 1.0  # seconds after which an OS thread that has not answered is given up
-_POLL: Final = 0.01  # seconds between two looks where there are no OS threads
-_REST: Final = 0.1  # seconds without work: a process that has OS threads is warned when it forks
+_LOOK: Final = 1.0  # seconds between two checks of an OS thread whether it is still needed
+_LATE: Final = 1.0  # seconds to wait for the answer of an OS thread that is late
+_POLL: Final = 0.01  # seconds between two checks without OS threads
+_REST: Final = (
+    0.1  # seconds until an idle OS thread ends; short, because Python warns when a process with them forks
+)
 
-# Without a bound that matters: what one waits for may be held by who needs an OS thread too.
+# Practically unlimited: the holder of what one waits for may need an OS thread too.
 _os_threads: Final = ThreadPool(100_000, rest=_REST)
 
 
 class Native(Protocol):
-    """A lock in C, or what behaves so."""
+    """A lock in C, or an object that behaves like one."""
 
     def acquire(self, block: bool, timeout: float, /) -> bool:
-        """Take it within `timeout` seconds. Called in an OS thread, and may block that."""
+        """Take it within `timeout` seconds. Called in an OS thread, which it may block."""
 
     def release(self) -> object:
         """Give it back. Never blocks."""
 
 
 def take(native: Native, subject: object, seconds: float | None, in_hub: bool = False) -> bool:
-    """Take it; False after `seconds`. `subject` is what a dump says. Switches: always.
+    """Take it; False after `seconds`. `subject` describes the wait in a dump. Switches: always.
 
-    `in_hub`: even in a callback of the hub.
+    `in_hub`: wait even in a callback of the hub.
     """
     return _Wait(native, subject).take(seconds, in_hub)
 
@@ -53,9 +55,8 @@ class _Wait:
     def __init__(self, native: Native, subject: object) -> None:
         self._native = native
         self._crossing = Crossing("acquire", subject)
-        self._undecided = [
-            None
-        ]  # emptied by the first of two: the OS thread that has an answer, the one that gives up
+        # Emptied by the first of the two: the OS thread when it has an answer, or the waiter when it gives up.
+        self._undecided = [None]
         self._taken = False
 
     def take(self, seconds: float | None, in_hub: bool) -> bool:
@@ -66,7 +67,7 @@ class _Wait:
             except RuntimeError:
                 self._decide()
                 return self._poll(end)
-            # The OS thread keeps the time; only that the system may have none to give.
+            # The OS thread measures the timeout. The extra time is for a system that cannot run it in time.
             self._crossing.park(None if seconds is None else seconds + _LATE, in_hub)
         except BaseException:
             if not self._decide() and self._taken:
@@ -75,7 +76,7 @@ class _Wait:
         return not self._decide() and self._taken
 
     def _poll(self, end: float | None) -> bool:
-        # There are no OS threads to be had, as at the end of the interpreter.
+        # No OS thread can be started, for example at the end of the interpreter.
         while not self._native.acquire(True, 0):
             if end is not None and time.monotonic() >= end:
                 return False
@@ -102,5 +103,5 @@ class _Wait:
             self._give_back()
 
     def _give_back(self) -> None:
-        with suppress(ValueError):  # a semaphore that others have released more often than acquired
+        with suppress(ValueError):  # others have released a bounded semaphore too often
             self._native.release()

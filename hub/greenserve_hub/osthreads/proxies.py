@@ -1,7 +1,7 @@
-"""Proxy: an object each of whose methods runs in an OS thread.
+"""Proxy: wraps an object, and runs its methods in OS threads.
 
 For a client library in C that was not written for green threads: wrap its connection once, and use it as before. Knows
-nothing of what it wraps.
+nothing of the wrapped object.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from greenserve_hub.osthreads.thread_pools import shared
 
 
 class Proxy:
-    """Stands for `obj`: calls of its methods, subscripts and iteration run in OS threads (threads.execute).
+    """Wraps `obj`: its method calls, subscripts and iteration run in OS threads (threads.execute).
 
-    What a method returns is wrapped too if it is an instance of one of the types in `autowrap`, or the method is
-    named in `autowrap_names`. Plain attributes are read and set on the spot. Switches: with every call.
+    The result of a method is wrapped too if it is an instance of a type in `autowrap`, or if the method is named in
+    `autowrap_names`. Plain attributes are read and set directly. Switches: with every call.
     """
 
     _obj: Any
@@ -27,7 +27,7 @@ class Proxy:
     def __init__(
         self, obj: object, autowrap: Iterable[type] = (), autowrap_names: Iterable[str] = ()
     ) -> None:
-        """Stands for `obj`."""
+        """Wrap `obj`."""
         object.__setattr__(self, "_obj", obj)
         object.__setattr__(self, "_autowrap", tuple(autowrap))
         object.__setattr__(self, "_autowrap_names", frozenset(autowrap_names))
@@ -39,16 +39,16 @@ class Proxy:
         return result
 
     def __getattr__(self, name: str) -> Any:
-        """An attribute; a method as one that runs in an OS thread."""
+        """Return an attribute; a method runs in an OS thread when called."""
         value = getattr(self._obj, name)
         return partial(self._call, name, value) if callable(value) else value
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set on the object itself."""
+        """Set it on the object itself."""
         setattr(self._obj, name, value)
 
     def __delattr__(self, name: str) -> None:
-        """Deleted on the object itself."""
+        """Delete it on the object itself."""
         delattr(self._obj, name)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -56,69 +56,69 @@ class Proxy:
         return self._call("__call__", self._obj, *args, **kwargs)
 
     def __getitem__(self, key: object) -> Any:
-        """In an OS thread."""
+        """Runs in an OS thread."""
         return self._call("__getitem__", self._obj.__getitem__, key)
 
     def __setitem__(self, key: object, value: object) -> None:
-        """In an OS thread."""
+        """Runs in an OS thread."""
         shared.execute(self._obj.__setitem__, key, value)
 
     def __delitem__(self, key: object) -> None:
-        """In an OS thread."""
+        """Runs in an OS thread."""
         shared.execute(self._obj.__delitem__, key)
 
     def __iter__(self) -> Iterator[Any]:
-        """Each step in an OS thread."""
+        """Each step runs in an OS thread."""
         items = shared.execute(iter, self._obj)
         end = object()
         while (item := self._call("__next__", next, items, end)) is not end:
             yield item
 
     def __next__(self) -> Any:
-        """In an OS thread."""
+        """Runs in an OS thread."""
         end = object()
         item = self._call("__next__", next, self._obj, end)
-        if item is end:  # StopIteration cannot be carried through a frame that waits
+        if item is end:  # StopIteration cannot be passed through a frame that waits
             raise StopIteration
         return item
 
     def __enter__(self) -> Any:
-        """In an OS thread; gives this Proxy when the object gives itself."""
+        """Runs in an OS thread. Returns this Proxy if the object returns itself."""
         entered = self._call("__enter__", self._obj.__enter__)
         return self if entered is self._obj else entered
 
     def __exit__(self, *error: Any) -> Any:
-        """In an OS thread."""
+        """Runs in an OS thread."""
         return shared.execute(self._obj.__exit__, *error)
 
     def __len__(self) -> int:
-        """In an OS thread."""
+        """Runs in an OS thread."""
         return shared.execute(len, self._obj)
 
     def __bool__(self) -> bool:
-        """In an OS thread."""
+        """Runs in an OS thread."""
         return shared.execute(bool, self._obj)
 
     def __contains__(self, item: object) -> bool:
-        """In an OS thread."""
+        """Runs in an OS thread."""
         return shared.execute(lambda: item in self._obj)
 
     def __eq__(self, other: object) -> bool:
-        """As the object, also to another Proxy."""
+        """Compare the object, also with another Proxy's."""
         return bool(self._obj == (other._obj if isinstance(other, Proxy) else other))
 
     def __hash__(self) -> int:
-        """As the object."""
+        """Return that of the object."""
         return hash(self._obj)
 
     def __dir__(self) -> Iterable[str]:
-        """As the object."""
+        """Return that of the object."""
         return dir(self._obj)
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"<Proxy of {self._obj!r}>"
 
     def __str__(self) -> str:
-        """As the object."""
+        """Return that of the object."""
         return str(self._obj)

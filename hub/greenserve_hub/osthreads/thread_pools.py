@@ -1,19 +1,19 @@
-"""ThreadPool: a bounded number of OS threads, for calls that would hold the hub.
+"""ThreadPool: a limited number of OS threads, for calls that would block the hub.
 
-`shared` is everybody's, behind osthreads/threads.py; `waiting` is the runtime's own; osthreads/dns.py has another.
-Threads start when there is work for one more and end after a rest, so a program that stops calling keeps none. They are
-not joined at exit.
+`shared` is for all users, through osthreads/threads.py; `waiting` is for the runtime itself; osthreads/dns.py has a
+third. Threads start when there is work for one more, and end when idle for a while, so a program that stops calling has
+none. They are not joined at exit.
 
-Facts: an OS thread cannot be interrupted. Consequence: a green thread that is killed, or runs into a Timeout, while
-its call runs goes on at once; the call runs to its end, holding its OS thread, and its result is dropped. A call
-that has not begun by then never runs. A finalizer may call in the midst of anything here, and wait for it: so no lock
-guards the numbers, which change where CPython lets nobody in (see loop/parking.py).
+Facts: an OS thread cannot be interrupted. Consequence: a green thread that is killed, or gets a Timeout, while its call
+runs continues at once. The call runs to its end in its OS thread, and its result is dropped. A call that has not begun
+by then never runs. A finalizer may call and wait in the middle of any step here, so no lock guards the counters: they
+change where CPython does not interrupt (see loop/parking.py).
 """
 
 from __future__ import annotations
 
 import os
-from _queue import Empty, SimpleQueue  # before anybody patches `queue`
+from _queue import Empty, SimpleQueue  # never patched, unlike `queue`
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
@@ -25,7 +25,7 @@ from greenlet import getcurrent
 from greenserve_hub.errors import HubError
 from greenserve_hub.finalization import has_begun
 from greenserve_hub.forks import end_child
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.loop.standins import may_wait
 from greenserve_hub.sync.handoffs import Crossing
 from greenserve_hub.unpatched import _thread
@@ -33,19 +33,21 @@ from greenserve_hub.unpatched import _thread
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEFAULT_SIZE: Final = 20  # eventlet's; what blocks waits rather than computes, so it is no matter of cores
-_REST: Final = 10.0  # seconds without work after which an OS thread ends
-_here = _thread._local()  # .pool: the ThreadPool whose thread this is
-_pools: WeakSet[ThreadPool] = WeakSet()  # for the child of a fork, where none of the threads has come along
+DEFAULT_SIZE: Final = (
+    20  # eventlet's. Blocking calls wait rather than compute, so the number of cores does not matter
+)
+_REST: Final = 10.0  # seconds until an idle OS thread ends
+_here = _thread._local()  # .pool: the ThreadPool that this OS thread belongs to
+_pools: WeakSet[ThreadPool] = WeakSet()  # for the child of a fork, which has none of their threads
 
 
 class ThreadPool:
-    """At most `size` OS threads that run calls in the order of coming."""
+    """At most `size` OS threads, which run calls in the order in which they came."""
 
     def __init__(self, size: int, rest: float | None = None) -> None:
-        """Starts no thread yet. `size` 0: calls run at once, in whoever makes them.
+        """No thread is started yet. `size` 0: calls run directly in the caller.
 
-        `rest`: seconds without work after which a thread ends, in place of ten.
+        `rest`: seconds until an idle thread ends; 10 unless given.
         """
         self._size = _checked(size)
         self._seconds_of_rest = rest
@@ -54,17 +56,17 @@ class ThreadPool:
 
     def _start_over(self) -> None:
         self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
-        self._unclaimed = 0  # put into the queue and not taken yet
+        self._unclaimed = 0  # jobs in the queue
         self._idle = 0
-        self.threads = 0  # how many run or rest
+        self.threads = 0  # busy and idle ones
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"<ThreadPool of {self._size}: {self.threads} threads, {self._idle} idle>"
 
     @property
     def size(self) -> int:
-        """The bound; when it shrinks, threads end as their calls do."""
+        """The limit. When it shrinks, surplus threads end after their calls."""
         return self._size
 
     @size.setter
@@ -72,9 +74,9 @@ class ThreadPool:
         self._size = _checked(size)
 
     def execute(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `fn` in one of the threads, in a copy of the caller's context; its result or exception.
+        """Call `fn` in one of the threads, in a copy of the caller's context, and return its result or raise its error.
 
-        Switches: always. In a thread of this pool it is called at once, for waiting could be for ever.
+        Switches: always. In a thread of this pool `fn` is called directly, because a wait might never end.
         """
         if not self._size or getattr(_here, "pool", None) is self or has_begun():
             return fn(*args, **kwargs)
@@ -87,12 +89,12 @@ class ThreadPool:
         return cast(T, call.wait_on(self))
 
     def submit(self, job: Callable[[], object]) -> None:
-        """Have `job()` called in one of the threads; it must raise nothing. Switches: never.
+        """Call `job()` in one of the threads; it must not raise. Switches: never.
 
-        RuntimeError when not a single thread can be had.
+        RuntimeError if no thread can be started and none runs.
         """
         if has_begun():
-            raise RuntimeError("there are no OS threads at the interpreter's end")
+            raise RuntimeError("no OS thread can be started while the interpreter exits")
         self._jobs.put(job)
         self._unclaimed += 1
         if self._unclaimed > self._idle and self.threads < self._size:
@@ -102,7 +104,7 @@ class ThreadPool:
             except RuntimeError:
                 self.threads -= 1
                 if not self.threads:
-                    raise  # else another will come to it
+                    raise  # otherwise another thread takes the job
 
     def _work(self) -> None:
         _here.pool = self
@@ -111,7 +113,7 @@ class ThreadPool:
             pass
 
     def _rest(self, jobs: SimpleQueue[Callable[[], object]]) -> bool:
-        """Wait for one job and do it; False when this thread is to end."""
+        """Wait for one job and run it; False if this thread must end."""
         if self.threads > self._size:
             self.threads -= 1
             return False
@@ -121,7 +123,7 @@ class ThreadPool:
         except Empty:
             self._idle -= 1
             if self._unclaimed > self._idle:
-                return True  # it came in this very moment, and counted on us
+                return True  # a job came in this moment, and counts on this thread
             self.threads -= 1
             return False
         self._idle -= 1
@@ -131,14 +133,12 @@ class ThreadPool:
 
 
 class _Call:
-    """A call on its way through a ThreadPool."""
+    """A call in a ThreadPool."""
 
     __slots__ = ("_begin", "_crossing", "_error", "_value")
 
     def __init__(self, call: Callable[[], Any], crossing: Crossing) -> None:
-        self._begin = [
-            call
-        ]  # taken by whoever is first: the thread that runs it, or the caller that gives up
+        self._begin = [call]  # taken by the first of the two: the OS thread, or the caller when it gives up
         self._crossing = crossing
         self._value: Any = None
         self._error: BaseException | None = None
@@ -161,14 +161,14 @@ class _Call:
         try:
             call = self._begin.pop()
         except IndexError:
-            return  # nobody waits any more
+            return  # the caller has given up
         process = os.getpid()
         try:
             self._value = call()
         except BaseException as error:
             self._error = error
         if os.getpid() != process:
-            end_child(self._error)  # a fork's child, in which nobody waits for the call
+            end_child(self._error)  # in the child of a fork, where the caller does not exist
         del call
         self._crossing.wake()
 
@@ -180,7 +180,7 @@ def _checked(size: int) -> int:
 
 
 def threads_of_pools() -> int:
-    """How many OS threads all pools have. Switches: never."""
+    """Return the number of OS threads of all pools. Switches: never."""
     return sum(pool.threads for pool in _pools)
 
 
@@ -190,8 +190,8 @@ def _after_fork() -> None:
 
 
 shared: Final = ThreadPool(DEFAULT_SIZE)
-# For the runtime's own calls that wait for somebody else: a child's end, the other end of a FIFO. Without a bound that
-# matters, for the one that they wait for may need an OS thread too.
+# For calls of the runtime that wait for others: the end of a child, the other end of a FIFO. Practically unlimited,
+# because the other side may need an OS thread too.
 waiting: Final = ThreadPool(1 << 15)
 
 if hasattr(os, "register_at_fork"):

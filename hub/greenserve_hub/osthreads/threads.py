@@ -1,7 +1,7 @@
-"""OS threads for green threads: `execute` a call that blocks, and what both kinds of threads meet at.
+"""`threads` for users: execute() for blocking calls, and primitives between OS threads and green threads.
 
-For libraries in C that wait by themselves (database drivers, image decoders) and for files on slow disks: what is not
-green holds the hub, and in an OS thread it does not. Used as `threads.execute(...)`; eventlet calls it tpool.
+For C libraries that wait by themselves (database drivers, image decoders) and for files on slow disks: a call that is
+not green blocks the hub, but not if it runs in an OS thread. Used as `threads.execute(...)`; eventlet calls it tpool.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 def execute(fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call `fn`, or `meth=`, in an OS thread, with the caller's context variables; its result or exception.
+    """Call `fn`, or `meth=`, in an OS thread with the caller's context variables. Return its result or raise its error.
 
-    Switches: always. A Timeout or kill() reaches the caller at once, while a call that has begun runs to its end
-    unheard. From an OS thread of the pool itself, or with a pool of size 0, `fn` is called on the spot.
+    Switches: always. A Timeout or kill() reaches the caller at once; a call that has begun then runs to its end, and
+    its result is dropped. In an OS thread of the pool, or with a pool of size 0, `fn` is called directly.
     """
     if fn is BY_NAME:
         fn = take_named(kwargs, "meth", "fn")
@@ -30,12 +30,12 @@ def execute(fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) 
 
 
 def set_size(size: int) -> None:
-    """How many OS threads there may be, in all: 20 unless set; 0 for none. Switches: never."""
+    """Set the maximum number of OS threads; 20 by default, 0 for none. Switches: never."""
     shared.size = size
 
 
 def get_size() -> int:
-    """What set_size() set. Switches: never."""
+    """Return the maximum number of OS threads. Switches: never."""
     return shared.size
 
 

@@ -1,14 +1,14 @@
-"""pydevd, the debugger under debugpy (VS Code) and PyCharm, before or after the patch.
+"""pydevd, the debugger in debugpy (VS Code) and PyCharm, imported before or after the patch.
 
-Facts: it wraps what starts threads, so that each traces itself, and keeps what it has wrapped in the modules. Patching
-puts ours in the place of its wrapper, and green threads would meet no breakpoint. It asks which thread it is in by the
-first frame: below threading's own ones it waits until the Thread is known, and below any other it has one made up,
-which is the wrong one from then on: it is told of a stop, and asked for a value that it never gives. From Python 3.12
-on it keeps that for each OS thread, in a module in C. Decision: it wraps once more, keeps what it knows for each green
-thread, and the first frame of a green thread that is a Thread looks as threading's does. Its own threads stay as they
-were started. Cost: in a debugged program a traceback shows a wrong line for that frame.
+Facts: pydevd wraps the functions that start threads, so that each thread traces itself, and stores the originals in the
+modules. Patching replaces its wrappers, so green threads would meet no breakpoint. It identifies the current thread by
+the first frame. If that frame is threading's, it waits until the Thread is known. Otherwise it makes up a Thread, which
+is wrong from then on: it gets the stop, and is asked for values that it never gives. From Python 3.12 on pydevd keeps
+this per OS thread, in a module in C. Decision: it wraps again, keeps its data per green thread, and the first frame of
+a green thread that is a Thread looks like threading's. Its own threads stay as they were started. Cost: in a debugged
+program, a traceback shows a wrong line for that frame.
 
-Knows it by its names, and imports none of it.
+Knows pydevd by its names, and imports nothing of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WRAPPED: Final = ("_original_start_new_thread", "_original_start_joinable_threa
 
 
 def follow_debugger() -> None:
-    """Have it find green threads, now or when it is imported. Switches: never."""
+    """Make pydevd find green threads, now or when it is imported. Switches: never."""
     when_imported("_pydev_bundle.pydev_monkey", _follow)
 
 

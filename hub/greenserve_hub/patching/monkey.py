@@ -1,10 +1,10 @@
-"""monkey_patch: the standard library's blocking calls become green, in place.
+"""monkey_patch: makes the blocking calls of the standard library green, in place.
 
-Called by programs before anything else, by the command before it imports the app, and by `python -m
-greenserve.patched`; never by embedding. What is put in place is in the green_* modules, where in places.py, the locks
-that exist already in existing_locks.py.
+Called by programs before all other imports, by the command before it imports the app, and by `python -m
+greenserve.patched`; never by embedding. The replacements are in the green_* modules, places.py puts them in place, and
+existing_locks.py replaces locks that exist already.
 
-Invariant: an OS thread without a hub finds everything as it was; what is patched once stays so.
+Invariant: in an OS thread without a hub everything behaves as unpatched. A patch is never undone.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.patching.other_runtimes import choose_threads, refuse_others
 from greenserve_hub.patching.stdlib.loops import keep_loops_apart
 from greenserve_hub.patching.stdlib.places import Places
 from greenserve_hub.unpatched import LOADED_BEFORE
 
-# eventlet's keywords, `signal` and `multiprocessing`. Those in _ASKED_FOR are off unless they are asked for.
+# eventlet's keywords, and `signal` and `multiprocessing`. Those in _ASKED_FOR are off unless named.
 GROUPS: Final = (
     "os",
     "select",
@@ -39,7 +39,7 @@ GROUPS: Final = (
     "builtins",
 )
 _ASKED_FOR: Final = ("MySQLdb", "builtins")
-_GROUP_OF: Final = {  # which group a module is patched with
+_GROUP_OF: Final = {  # module: the group that patches it
     "selectors": "select",
     "ssl": "socket",
     "_multiprocessing": "multiprocessing",
@@ -53,40 +53,41 @@ _done: set[str] = set()
 
 
 class MonkeyPatchWarning(RuntimeWarning):
-    """Something was imported before monkey_patch() was called."""
+    """Modules were imported before monkey_patch() was called."""
 
 
 @dataclass(frozen=True)
 class PatchReport:
-    """What one call of monkey_patch() did; empty when all was done before."""
+    """The changes that one call of monkey_patch() made; empty if all was patched before."""
 
-    names: tuple[str, ...] = ()  # "time.sleep": replaced in the modules that are patched
-    copies: tuple[str, ...] = ()  # "requests.sessions.sleep": the same, held by others
-    locks: tuple[str, ...] = ()  # "logging._lock": made before, replaced
-    left: tuple[str, ...] = ()  # locks made before that are held, and stay as they are
+    names: tuple[str, ...] = ()  # "time.sleep": replaced in a patched module
+    copies: tuple[str, ...] = ()  # "requests.sessions.sleep": the same object, replaced in another module
+    locks: tuple[str, ...] = ()  # "logging._lock": existed already, replaced
+    left: tuple[str, ...] = ()  # locks that existed already, are held, and stay native
 
 
 def monkey_patch(**on: bool) -> PatchReport:
     """Make blocking calls of the standard library green, for the whole process. Switches: never.
 
-    Without arguments all of os (with io and open()), select, signal, socket (with ssl), subprocess, thread (with queue
-    and logging), time, multiprocessing and psycopg. `monkey_patch(socket=True)` only that, `monkey_patch(thread=False)`
-    all but that; `all=True|False` says what those not named are. `MySQLdb` (to OS threads) and `builtins` (open(), as
-    `os` has it) must be named. TypeError for other names, HubError where eventlet or gevent has patched the process. A
-    second call does what is left to be done. MonkeyPatchWarning, once, when something was imported before greenserve.
+    Without arguments: os (with io and open()), select, signal, socket (with ssl), subprocess, thread (with queue and
+    logging), time, multiprocessing and psycopg. `monkey_patch(socket=True)`: only this group.
+    `monkey_patch(thread=False)`: all but this group. `all=True|False`: the value for groups that are not named.
+    `MySQLdb` (in OS threads) and `builtins` (open(), which `os` includes) must be named. A second call patches what is
+    left. TypeError for other names, HubError if eventlet or gevent has patched the process. Gives one
+    MonkeyPatchWarning if modules were imported before greenserve.
     """
     return _patch(_chosen(on), warn_of_early=True)
 
 
 def patch_early() -> PatchReport:
-    """monkey_patch() for who knows that nothing of the user's was imported yet. Switches: never."""
+    """Like monkey_patch(), for a caller that runs before all imports of the user. Switches: never."""
     return _patch(_chosen({}), warn_of_early=False)
 
 
 def _chosen(on: dict[str, bool]) -> list[str]:
     unknown = sorted(set(on) - {*GROUPS, "all"})
     if unknown:
-        raise TypeError(f"monkey_patch() knows no {unknown[0]!r}: choose among all, {', '.join(GROUPS)}")
+        raise TypeError(f"monkey_patch() has no group {unknown[0]!r}: choose among all, {', '.join(GROUPS)}")
     default = on.get("all", True not in on.values())
     return [name for name in GROUPS if on.get(name, default and name not in _ASKED_FOR)]
 
@@ -96,7 +97,7 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     if not new:
         return PatchReport()
     refuse_others()
-    get_hub()  # what makes this OS thread one of green threads
+    get_hub()  # from now on this OS thread has a hub, and its calls are green
     _done.update(new)
     names: list[str] = []
     for group in new:
@@ -118,13 +119,13 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
 
 
 def is_monkey_patched(module: str | ModuleType) -> bool:
-    """Whether a group, or a module by name or itself, is patched. Switches: never."""
+    """Return True if a group or a module (or its name) is patched. Switches: never."""
     name = module if isinstance(module, str) else module.__name__
     return _GROUP_OF.get(name, name) in _done
 
 
 def lost_modules() -> list[str]:
-    """Patched modules that somebody has dropped from sys.modules, so that others import unpatched ones.
+    """Return patched modules that were dropped from sys.modules, so that later imports find unpatched ones.
 
     Switches: never.
     """
@@ -141,7 +142,7 @@ def _apply(green: Any) -> list[str]:
 
 
 def replacements() -> dict[str, dict[str, Any]]:
-    """Green names by module, whatever is patched by now. Switches: never."""
+    """Return all green names by module, patched or not. Switches: never."""
     from greenserve_hub.patching.green import (
         green_fcntl,
         green_io,
@@ -172,7 +173,7 @@ def replacements() -> dict[str, dict[str, Any]]:
     return found
 
 
-# Each is imported by a statement and not by its name: what freezes programs (PyInstaller, Nuitka) reads statements.
+# Import statements, not import_module(): tools that freeze programs (PyInstaller, Nuitka) read the statements.
 
 
 def _select() -> list[str]:
@@ -217,7 +218,7 @@ def _threads() -> list[str]:
 
 
 def _makers(groups: list[str]) -> dict[type, Callable[[Any], Any]]:
-    """By what the locks of these groups are to be replaced that exist already."""
+    """Return, by type, what replaces existing locks of these groups."""
     found: dict[type, Callable[[Any], Any]] = {}
     if "thread" in groups:
         from greenserve_hub.patching.locks.existing_locks import OF_THREADS
@@ -285,8 +286,8 @@ _APPLY: Final[dict[str, Callable[[], list[str]]]] = {
     "MySQLdb": _mysqldb,
     "builtins": _builtins,
 }
-# Of the standard library, what holds so many native things that it is worth telling. What is replaced in the rest
-# (functools, reprlib, …) was replaced for good.
+# Modules of the standard library that hold enough native objects to be named in the warning. In all others (functools,
+# reprlib, …) everything was replaced.
 _WORTH_TELLING: Final = frozenset(
     {
         "asyncio",
@@ -303,33 +304,33 @@ _WORTH_TELLING: Final = frozenset(
     | {"subprocess", "threading", "urllib"}
 )
 _QUIET: Final = sys.stdlib_module_names | {"__main__", "__mp_main__", "greenserve", "greenserve_hub"}
-_FREEZERS: Final = ("pyimod", "pyi_rth_")  # modules of PyInstaller's own
-_NAMED: Final = 12  # at most, in a warning
+_FREEZERS: Final = ("pyimod", "pyi_rth_")  # PyInstaller's own modules
+_NAMED: Final = 12  # modules in a warning, at most
 
 
 def _warn(report: PatchReport, warn_of_early: bool) -> None:
     from greenserve_hub.patching.stdlib.versions import is_starting_a_process
 
     if "pydevd" in LOADED_BEFORE:
-        return  # a debugger has started the program, with imports and threads of its own: nobody can come first
+        return  # a debugger has started the program, with its own imports and threads: no call could come first
     told = []
-    # A process that multiprocessing starts has imported that before it comes to the program, which can't help it.
+    # A process that multiprocessing starts imports multiprocessing before the program, which cannot change that.
     early = _early(report) if warn_of_early and not is_starting_a_process() else []
     if early:
         more = f" and {len(early) - _NAMED} more" if len(early) > _NAMED else ""
         told.append(
-            f"monkey_patch() comes after the import of {', '.join(early[:_NAMED])}{more}: "
-            f"{len(report.copies)} names and {len(report.locks)} locks that modules held already were replaced"
+            f"monkey_patch() was called after the import of {', '.join(early[:_NAMED])}{more}: "
+            f"{len(report.copies)} names and {len(report.locks)} locks in these modules were replaced"
         )
     if report.left:
-        told.append(f"in use at this moment, and so left as they are, are the locks {', '.join(report.left)}")
+        told.append(f"these locks are in use and stay native: {', '.join(report.left)}")
     if told:
         advice = "Call it before every other import, or start with `python -m greenserve.patched script.py`."
         warnings.warn(f"{'; '.join(told)}. {advice}", MonkeyPatchWarning, stacklevel=_outside())
 
 
 def _early(report: PatchReport) -> list[str]:
-    """Packages that were imported before greenserve and know what is patched now; the user's first."""
+    """Return packages that were imported before greenserve and use patched modules; the user's first."""
     touched = {place.partition(".")[0] for place in report.names + report.copies + report.locks}
     patched = {id(sys.modules[name]) for name in _WORTH_TELLING.intersection(places.natives)}
     for name in LOADED_BEFORE:
@@ -338,7 +339,7 @@ def _early(report: PatchReport) -> list[str]:
             touched.add(name.partition(".")[0])
     found = touched & {name.partition(".")[0] for name in LOADED_BEFORE}
     users = {name for name in found - _QUIET if not name.startswith(_FREEZERS)}
-    # A frozen program starts with what its freezer has imported: no line of the user's could come before that.
+    # A frozen program starts with its freezer's imports: no line of the user could run before them.
     standard = set() if getattr(sys, "frozen", False) else found & _WORTH_TELLING
     return sorted(users) + sorted(standard)
 

@@ -1,7 +1,7 @@
-"""original: a module as it was before it was patched. import_patched: a module that is green while others are not.
+"""original: an unpatched copy of a module. import_patched: a green copy of a module in an unpatched program.
 
-Both load a second copy of a module, while sys.modules holds native, or green, copies of what it imports. The copy is
-the caller's: sys.modules is afterwards as it was.
+Both load a second copy, while sys.modules holds native, or green, copies of the modules that it imports. The caller
+gets the copy, and sys.modules is restored.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from greenserve_hub.patching.monkey import places, replacements
 from greenserve_hub.patching.stdlib.functions import in_place_of
 from greenserve_hub.unpatched import _thread
 
-# What can be patched, each after those that it imports. The rest are copied name by name: their functions are in C, or
-# call what is.
+# Modules that can be patched, each after those that it imports. Those not in _LOADED_ANEW are copied name by name:
+# their functions are in C, or call functions in C.
 _STANDARD = (
     "_multiprocessing",
     "_thread",
@@ -45,7 +45,7 @@ _green: dict[str, ModuleType] = {}
 
 
 def original(name: str) -> ModuleType:
-    """The module as if nothing was patched; the same one each time. Switches: never."""
+    """Return the module as if nothing were patched; the same copy each time. Switches: never."""
     with _loading:
         if not _native:
             _fill(
@@ -53,17 +53,19 @@ def original(name: str) -> ModuleType:
             )
         found = _native.get(name)
         if found is None:
-            is_copied = name in places.natives and name not in _LOADED_ANEW  # builtins: there is but one
+            is_copied = (
+                name in places.natives and name not in _LOADED_ANEW
+            )  # builtins: cannot be loaded twice
             found = _copy(name, places.natives[name]) if is_copied else _load(name, _native)
             _native[name] = found
         return found
 
 
 def import_patched(name: str, /, *also: tuple[str, ModuleType], **more: ModuleType) -> ModuleType:
-    """A copy of the module for which the standard library is green, patched or not. Switches: never.
+    """Return a new copy of the module that uses the green standard library, patched or not. Switches: never.
 
-    It reaches what the module itself imports, and its submodules; `also` and keywords give, by name, copies of others
-    that it is to find. A new copy each time.
+    This applies to the module's own imports and to its submodules. `also` and keywords give, by name, copies of other
+    modules for it to import.
     """
     with _loading:
         if not _green:
@@ -110,9 +112,9 @@ def _load(name: str, modules: dict[str, ModuleType]) -> ModuleType:
 
 
 def _forget(names: list[str]) -> None:
-    """Take what was imported for the copy alone, and holds its modules, from sys.modules.
+    """Remove from sys.modules what was imported only for the copy, because it holds the copy's modules.
 
-    But for packages with a part in C, which can be loaded once only: these stay.
+    Packages with a part in C stay, because they can be loaded only once.
     """
     in_c = {
         name.partition(".")[0]
@@ -129,7 +131,7 @@ def _forget(names: list[str]) -> None:
 
 @contextmanager
 def _instead(modules: dict[str, ModuleType], anew: str) -> Iterator[None]:
-    """While inside, an import finds these, and loads what begins with `anew` once more."""
+    """In this block, imports find `modules`, and load again modules whose name begins with `anew`."""
     before = {name: sys.modules.get(name) for name in modules}
     before.update({name: module for name, module in sys.modules.items() if name.startswith(anew)})
     known = frozenset(sys.modules)

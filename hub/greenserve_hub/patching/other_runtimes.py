@@ -1,11 +1,12 @@
-"""eventlet and gevent beside us, and libraries that do something of their own because one of them is installed.
+"""eventlet and gevent in the same process, and libraries that behave differently if one of them is installed.
 
-Facts: each has a hub that waits in the kernel by itself. Whoever waits in theirs stops all of ours, and the other way
-round: two in one OS thread stand still. One that is installed, or imported, harms nothing; but Socket.IO's engineio
-takes the first that it can import, and ddtrace drops modules so that gevent finds them unpatched. Decision: where they
-have patched, nothing is begun; what would choose one because it is there is told to use threads, which are green.
+Facts: each has its own hub that waits in the kernel. A wait in theirs stops all green threads of ours, and the other
+way round, so two of them in one OS thread block each other. It does no harm if one is only installed or imported, but
+Socket.IO's engineio uses the first that it can import, and ddtrace drops modules so that gevent finds them unpatched.
+Decision: if one of them has patched the process, nothing starts. Libraries that would choose one because it is
+installed are told to use threads, which are green.
 
-Knows these libraries by the names that they publish, and imports none of them.
+Knows these libraries by their public names, and imports none of them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MODES: Final = (*_RIVALS, "gevent_uwsgi")
 
 
 def patched_by() -> str:
-    """Which of the two has patched modules of this process, as it would be called; "" for none. Switches: never."""
+    """Return the call with which eventlet or gevent has patched this process, or "". Switches: never."""
     gevent = sys.modules.get("gevent.monkey")
     if any(not name.startswith("_gevent") for name in getattr(gevent, "saved", ())):
         return "gevent.monkey.patch_all()"
@@ -35,16 +36,16 @@ def patched_by() -> str:
 
 
 def refuse_others() -> None:
-    """Raise HubError where one of the two has patched this process. Switches: never."""
+    """Raise HubError if eventlet or gevent has patched this process. Switches: never."""
     if call := patched_by():
         raise HubError(
-            f"{call} has patched this process, and two hubs in one would stop each other: take the call out (the "
-            "command and greenserve.monkey_patch() patch the same modules), or serve the app with what it is made for"
+            f"{call} has patched this process, and two hubs in one process block each other: remove the call (the "
+            "command and greenserve.monkey_patch() patch the same modules), or serve the app with the server it needs"
         )
 
 
 def choose_threads() -> None:
-    """Have libraries use threads where they would look for one of the two, when they are imported. Switches: never."""
+    """Make libraries that would look for eventlet or gevent use threads. Switches: never."""
     when_imported("engineio.base_server", _engineio)
     when_imported("ddtrace.bootstrap.cloning", _ddtrace)
 
@@ -65,10 +66,10 @@ def _engineio(module: Any) -> None:
 def _tell(asked: str | None) -> None:
     found = asked or next((name for name in _RIVALS if _is_installed(name)), "")
     if found:
-        why = "as it was told to" if asked else "only because that is installed"
+        why = "as async_mode says" if asked else "only because it is installed"
         warnings.warn(
-            f"Socket.IO would run on {found}, {why}, and stop all requests, since this process runs on greenserve. "
-            'It gets async_mode="threading", whose threads are green here: pass that yourself, and this is not said.',
+            f"Socket.IO would run on {found}, {why}, and block all requests, because this process runs on greenserve. "
+            'It gets async_mode="threading", whose threads are green here. Pass that yourself to avoid this warning.',
             RuntimeWarning,
             stacklevel=_outside("engineio", "socketio", "flask_socketio"),
         )
@@ -82,7 +83,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _outside(*packages: str) -> int:
-    # The level, as warnings.warn() counts from _tell(), of the line that made the server.
+    # The stack level, as warnings.warn() counts it in _tell(), of the line that made the server.
     level, frame = 2, sys._getframe(2)
     while frame.f_back is not None and _package(frame) in (*packages, "greenserve_hub"):
         level, frame = level + 1, frame.f_back
@@ -94,7 +95,7 @@ def _package(frame: Any) -> str:
 
 
 def _ddtrace(module: ModuleType) -> None:
-    # It has imported modules that gevent is to find unpatched, and drops them. Ours are patched already, and others
-    # would be imported in their place that are not.
+    # ddtrace drops modules that it has imported, so that gevent finds them unpatched. Ours are patched already, and
+    # unpatched ones would be imported in their place.
     if os.environ.get("DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE", "auto").lower() == "auto":
         module.enabled = False  # type: ignore[attr-defined]

@@ -30,16 +30,12 @@ from typing import TYPE_CHECKING, Any
 from greenserve_hub.deadlines import Deadline, DeadlineQueue
 from greenserve_hub.errors import HubError
 from greenserve_hub.forks import end_child
-from greenserve_hub.loop.running_loops import get_running_loop, put_aside, put_back
+from greenserve_hub.pollers.contract import Call, Host, PollablePoller
+from greenserve_hub.pollers.running_loops import get_running_loop, put_aside, put_back
 from greenserve_hub.unpatched import os, select, time
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
-
-    from greenserve_hub.loop.hub import Hub
-    from greenserve_hub.pollers.edge import PollablePoller
-
-Call = tuple[Callable[..., object], tuple[Any, ...]]
 
 _SHARE = 0.0005  # seconds that a hub with enough to do keeps the loop waiting
 
@@ -62,13 +58,13 @@ class AsyncioPoller:
         self._loop.set_exception_handler(self._tell)
         self._loop.add_reader(kernel.fileno(), self.interrupt)
         self._inside = False  # the loop runs, or the hub waits inside it
-        self._hub: Hub | None = None
+        self._hub: Host | None = None
         self._used = False
         self._has_executor = False
         self._due = 0.0  # when a busy hub has to let the loop run again
         self._process = os.getpid()
 
-    def adopted_by(self, hub: Hub) -> None:
+    def adopted_by(self, hub: Host) -> None:
         """Have the hub's queues interrupt a run of the loop that fills them. Switches: never."""
         self._hub = hub
         # In the child of a fork they are there already, and the hub's turn holds on to them.
@@ -85,7 +81,7 @@ class AsyncioPoller:
         """The loop. From now on it may have something that wakes the program, so no wait is told as a deadlock."""
         if not self._used and self._hub is not None:
             self._used = True
-            self._hub.door.users += 1
+            self._hub.expect_calls()
         return self._loop
 
     def set_executor(self, make: Callable[[], ThreadPoolExecutor]) -> None:

@@ -1,1 +1,1 @@
-"""What green threads meet at: events, locks, semaphores, queues, and the same between OS threads."""
+"""Events, locks, semaphores and queues, for green threads and between OS threads."""

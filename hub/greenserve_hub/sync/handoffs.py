@@ -1,16 +1,16 @@
-"""Handing a thing from one who has it to the first of those who wait for it, across OS threads.
+"""Handing a lock or a token to the first waiter, across OS threads.
 
-Crossing is one wait, of a green thread or an OS thread, that any OS thread ends. wait_in_line() and hand_off() are what
-the locks of a patched program and the semaphores of sync/thread_sync.py have in common.
+Crossing is one wait, of a green thread or an OS thread, that any OS thread can end. wait_in_line() and hand_off() are
+shared by the locks of a patched program and the semaphores of sync/thread_sync.py.
 
-Invariants: first come, first served; what is handed off is never lost: to one whose time has just run out it is a
-success, from one that an exception reached it goes to the next.
+Invariants: first come, first served. A token is never lost: if the waiter's timeout has just passed, the wait succeeds;
+if an exception reached the waiter, the token goes to the next one.
 
-Facts: no lock guards any of this. A finalizer or a signal handler that runs in the midst of it may call the same
-object, and may wait; a lock would be its own by then, or be kept from the other OS threads meanwhile. So what must be
-one step stands in a row in which CPython lets nobody in (see loop/parking.py), and who has given something and finds
-that somebody came meanwhile has him look again. Who waits in the midst of another wait of his own, for the same, is
-served in that one's place: the other can't go on before.
+Facts: no lock guards this code. A finalizer or a signal handler may run in the middle of it, call the same object and
+wait; it would own that lock already, or keep it from the other OS threads meanwhile. Consequence: steps that must be
+atomic stand together where CPython does not interrupt (see loop/parking.py). Code that gave something back and then
+sees a new waiter makes that one look again. A wait for the same object inside another wait of the same thread is served
+in the place of the outer one, which cannot continue before it.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from typing import Any, Final
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.finalization import deadlock, has_begun
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter
 from greenserve_hub.loop.wakeups import Ring
 from greenserve_hub.unpatched import _thread, time
 
-_FOREVER = -1.0  # how _thread spells "no timeout"
+_FOREVER = -1.0  # _thread's "no timeout"
 _clock: Final = time.monotonic
 
 
 class Crossing:
-    """One wait, of a green thread or of a whole OS thread, that any OS thread may end."""
+    """One wait, of a green thread or of a whole OS thread, that any OS thread can end."""
 
     __slots__ = ("_lock", "_waiter")
 
     def __init__(self, verb: str, subject: object = None) -> None:
-        """`verb` and `subject` are what a dump of the green thread says."""
+        """`verb` and `subject` describe the wait in a dump."""
         hub = find_hub()
         self._waiter = None if hub is None else Waiter(hub, verb, subject)
         if hub is None:
@@ -46,9 +46,9 @@ class Crossing:
             self._lock.acquire()
 
     def park(self, timeout: float | None = None, in_hub: bool = False) -> bool:
-        """Wait for wake(); False when `timeout` seconds pass first. Switches: always, where there is a hub.
+        """Wait for wake(); False if `timeout` seconds pass first. Switches: always, in an OS thread with a hub.
 
-        `in_hub`: even in a callback of the hub.
+        `in_hub`: wait even in a callback of the hub.
         """
         waiter = self._waiter
         if waiter is None:
@@ -63,7 +63,7 @@ class Crossing:
             door.users -= 1
 
     def again(self) -> None:
-        """Have park() wait once more. Switches: never."""
+        """Prepare for another park(). Switches: never."""
         waiter = self._waiter
         if waiter is not None:
             self._waiter = Waiter(waiter.hub, waiter.verb, waiter.subject)
@@ -74,25 +74,25 @@ class Crossing:
         waiter = self._waiter
         if waiter is not None:
             waiter.woken = True
-        with suppress(RuntimeError):  # an OS thread's lock: it is woken already
+        with suppress(RuntimeError):  # an OS thread's lock that was released already
             ring(*with_it)
 
     def ring(self) -> Ring:
-        """What to call, once, to wake whose `_waiter.woken` was set: in C, so that nothing interrupts it."""
+        """Return the call that wakes this wait after `_waiter.woken` is set. It is in C: nothing interrupts it."""
         waiter = self._waiter
         if waiter is None:
             return self._lock.release, ()
         hub = waiter.hub
         if find_hub() is not hub:
-            # A turn later, as from the hub's own thread: behind what was spawned from here before.
-            return hub.door.ring(hub.ready.append, ((waiter._resume, ()),))
+            # A turn later, as from the hub's own thread: after green threads that were spawned from here before.
+            return hub.door.ring(hub.ready.append, ((waiter.resume, ()),))
         if type(hub.ready) is not deque:
-            hub.poller.interrupt()  # type: ignore[attr-defined]  # asyncio's: what its append() does besides
-        return deque.append, (hub.ready, (waiter._resume, ()))
+            hub.poller.interrupt()  # type: ignore[attr-defined]  # asyncio's append() does this too
+        return deque.append, (hub.ready, (waiter.resume, ()))
 
 
 class _Place(Crossing):
-    """A wait in a line."""
+    """A wait in a queue of waiters."""
 
     __slots__ = ("granted", "green", "inner", "line", "outer")
 
@@ -101,13 +101,13 @@ class _Place(Crossing):
         self.granted = False
         self.line = line
         self.green = getcurrent()
-        self.outer = _standing.get(self.green)  # a wait in whose midst this one is
-        self.inner: _Place | None = None  # a wait for the same, in the midst of this one
+        self.outer = _standing.get(self.green)  # the wait that this one interrupts
+        self.inner: _Place | None = None  # a wait for the same object that interrupts this one
 
 
-# A deque would take 600 bytes from the start, and most are short.
+# A deque takes 600 bytes even when empty, and most lines are short.
 Line = list[_Place]
-_standing: dict[greenlet, _Place] = {}  # in a line, the innermost of each green thread or OS thread
+_standing: dict[greenlet, _Place] = {}  # the innermost wait of each green thread or OS thread
 
 
 def wait_in_line(
@@ -118,9 +118,9 @@ def wait_in_line(
     timeout: float | None,
     in_hub: bool = False,
 ) -> bool:
-    """Stand in `line` until `take()` gives what it stands for, or hand_off() does; False after `timeout` seconds.
+    """Wait in `line` until `take()` returns True or hand_off() serves this waiter; False after `timeout` seconds.
 
-    `give_back()` gives it to the next, from one that an exception has reached. Switches: unless `take()` is true.
+    After an exception, `give_back()` passes what was received to the next waiter. Switches: unless `take()` is true.
     """
     place = _Place(line, subject)
     green, outer = place.green, place.outer
@@ -130,7 +130,7 @@ def wait_in_line(
         while not place.granted:
             if take():
                 if not _leave(place):
-                    give_back()  # it was served as well, just before
+                    give_back()  # hand_off() has served it too, just before
                 break
             if not place.park(None if end is None else max(0, end - _clock()), in_hub):
                 return not _leave(place)
@@ -148,7 +148,7 @@ def wait_in_line(
 
 
 def _over(place: _Place) -> _Place | None:
-    """The wait for the same in whose midst this one is, unless that one has left and is just coming to its end."""
+    """Return the wait for the same object that `place` interrupts, unless it has left the line and is ending."""
     outer = place.outer
     while outer is not None and (outer.line is not place.line or _has_left(outer)):
         outer = outer.outer
@@ -157,13 +157,13 @@ def _over(place: _Place) -> _Place | None:
 
 def _has_left(place: _Place) -> bool:
     over = _over(place)
-    # Nobody is let in between: who is not served yet stands in the line, or in the midst of one who does.
+    # No interruption between these: a wait that is not served is in the line, or interrupts one that is.
     return not (place.granted or place in place.line or (over is not None and over.inner is place))
 
 
 def _stand(place: _Place) -> None:
     over, line, mine = _over(place), place.line, [place]
-    # Nobody is let in between: who is in line is known to be.
+    # No interruption between these: each wait in a line must be in `_standing`.
     if over is None:
         line += mine
     elif over.granted:
@@ -175,18 +175,18 @@ def _stand(place: _Place) -> None:
 
 
 def _leave(place: _Place) -> bool:
-    """Step out of the line; False if it was served."""
+    """Leave the line; False if it was served."""
     over = _over(place)
     if over is not None and over.inner is place:
         over.inner = None
     elif not place.granted:
-        with suppress(ValueError):  # it was served just now
+        with suppress(ValueError):  # it was served in this moment
             place.line.remove(place)
     return not place.granted
 
 
 def hand_off(line: Line, owner: dict[int, Any] | None = None) -> bool:
-    """Give what it has, to the first in line, whose green thread becomes `owner[0]`; False when nobody is.
+    """Serve the first in line, whose green thread becomes `owner[0]`; False if the line is empty.
 
     From any OS thread. Switches: never.
     """
@@ -198,7 +198,7 @@ def hand_off(line: Line, owner: dict[int, Any] | None = None) -> bool:
         ring, with_it = place.ring()
         waiter = place._waiter
         if line and line[0] is first and place.inner is None and (over is None or over.inner is place):
-            # From here to the ring nobody is let in.
+            # No interruption from here to ring().
             if over is None:
                 del line[0]
             else:
@@ -217,6 +217,6 @@ def hand_off(line: Line, owner: dict[int, Any] | None = None) -> bool:
 
 
 def nudge(line: Line) -> None:
-    """Have the first in line look again at what was made free. From any OS thread. Switches: never."""
+    """Make the first in line try again, after something was released. From any OS thread. Switches: never."""
     with suppress(IndexError):
         line[0].wake()

@@ -1,8 +1,8 @@
-"""Locks and conditions for green threads: what `threading` has, without the threads.
+"""The locks and conditions of `threading`, for green threads.
 
-Stands on Semaphore and WaitQueue. First come, first served. A lock excludes green threads of one hub from
-each other, and only where the code under it waits: between two waits nobody else runs anyway. Not for use
-between OS threads.
+Use Semaphore and WaitQueue. First come, first served. A lock excludes the green threads of one hub from each other. It
+is needed only if the code that holds it waits: between two waits no other green thread runs. Not for use between OS
+threads.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 from greenserve_hub.sync.semaphores import Semaphore, checked_timeout
 
 
 class Lock(Semaphore):
-    """threading.Lock for green threads: one token, released by anybody, RuntimeError when it is not held."""
+    """threading.Lock for green threads. Any green thread may release it."""
 
     __slots__ = ()
 
@@ -28,9 +28,9 @@ class Lock(Semaphore):
         super().__init__(1)
 
     def release(self, blocking: bool = True) -> bool:
-        """Let go; RuntimeError when nobody holds it. Switches: never."""
+        """Release it; RuntimeError if it is not held. Switches: never."""
         if self.counter > 0:
-            raise RuntimeError("release of a lock that nobody holds")
+            raise RuntimeError("release of a lock that is not held")
         return super().release(blocking)
 
     def __enter__(self) -> bool:  # type: ignore[override]  # threading.Lock returns True here
@@ -43,31 +43,31 @@ class Lock(Semaphore):
 
 
 class _Taker(Waiter):
-    """One that waits for an RLock."""
+    """A wait for an RLock."""
 
-    __slots__ = ("green",)
+    __slots__ = ("taker",)
 
-    green: greenlet
+    taker: greenlet
 
 
 class RLock:
-    """threading.RLock for green threads: its owner may acquire it again, and releases it as often."""
+    """threading.RLock for green threads: its owner may acquire it again, and must release it as often."""
 
     __slots__ = ("__weakref__", "_again", "_owner", "_waiters")
 
     def __init__(self) -> None:
         """Not held."""
         self._owner: greenlet | None = None
-        self._again = 0  # how often the owner has taken it besides
+        self._again = 0  # further acquires by the owner
         self._waiters: WaitQueue | None = None
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         count = 0 if self._owner is None else self._again + 1
         return f"<RLock at {id(self):#x} owner={self._owner!r} count={count}>"
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take it, or count one up when this green thread holds it; False if not in time.
+        """Take it, or count one more if this green thread holds it; False if not in time.
 
         Switches: when another holds it.
         """
@@ -84,7 +84,7 @@ class RLock:
 
     def _wait(self, current: greenlet, timeout: float | None) -> bool:
         waiters, waiter = waiters_of(self), _Taker(get_hub(), "acquire", self)
-        waiter.green = current
+        waiter.taker = current
         if self._owner is None:
             self._owner = current
             return True
@@ -92,12 +92,12 @@ class RLock:
         return waiters.park_in(waiter, timeout, self._hand_on) is not TIMED_OUT
 
     def release(self) -> None:
-        """Count one down and let go at 0; RuntimeError when this green thread does not hold it.
+        """Count one less, and release it at 0; RuntimeError if this green thread does not hold it.
 
         Switches: never.
         """
         if self._owner is not getcurrent():
-            raise RuntimeError("release of a lock that another green thread, or nobody, holds")
+            raise RuntimeError("release of a lock that this green thread does not hold")
         if self._again:
             self._again -= 1
         else:
@@ -107,10 +107,10 @@ class RLock:
         waiters = self._waiters
         while waiters is not None and waiters.waiting:
             waiter: Any = waiters.first()
-            step = (waiter and waiter._resume, ())
+            step = (waiter and waiter.resume, ())
             if waiter in waiters.waiting and not waiter.woken:
-                # Owned and woken in one step: see loop/parking.py.
-                self._owner = waiter.green
+                # New owner and wakeup in one atomic step: see loop/parking.py.
+                self._owner = waiter.taker
                 waiter.woken = True
                 waiter.hub.ready.append(step)
                 waiters.waiting.pop(waiter, None)
@@ -119,7 +119,7 @@ class RLock:
         self._owner = None
 
     def locked(self) -> bool:
-        """Whether anybody holds it. Switches: never."""
+        """Return True if it is held. Switches: never."""
         return self._owner is not None
 
     def __enter__(self) -> bool:
@@ -132,7 +132,7 @@ class RLock:
         """Release. Switches: never."""
         self.release()
 
-    # What a Condition asks of a lock, ours and threading's:
+    # For Condition, ours and threading's:
 
     def _is_owned(self) -> bool:
         return self._owner is getcurrent()
@@ -156,17 +156,17 @@ class RLock:
 
 
 class Condition:
-    """threading.Condition for green threads: wait, with the lock let go meanwhile, until another notifies."""
+    """threading.Condition for green threads: wait() releases the lock until another green thread notifies."""
 
     __slots__ = ("__weakref__", "_lock", "_waiters")
 
     def __init__(self, lock: Lock | RLock | None = None) -> None:
-        """Over `lock`, or an RLock of its own."""
+        """Use `lock`, or a new RLock."""
         self._lock = RLock() if lock is None else lock
         self._waiters = WaitQueue()
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"<Condition at {id(self):#x} over {self._lock!r}, {len(self._waiters)} waiting>"
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
@@ -174,7 +174,7 @@ class Condition:
         return self._lock.acquire(blocking, timeout)
 
     def release(self) -> None:
-        """Let the lock go. Switches: never."""
+        """Release the lock. Switches: never."""
         self._lock.release()
 
     def __enter__(self) -> bool:
@@ -190,14 +190,13 @@ class Condition:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until notified; False after `timeout` seconds. Switches: always.
 
-        RuntimeError without the lock.
-
-        The lock is held again when this returns or raises, however long that takes.
+        RuntimeError if the lock is not held. The lock is held again when this returns or raises, however long that
+        takes.
         """
         self._must_be_held()
         lock, waiters = self._lock, self._waiters
         waiter = Waiter(get_hub(), "a notify of", self)
-        waiters.waiting[waiter] = None  # before others can have the lock
+        waiters.waiting[waiter] = None  # before others can take the lock
         again = lock._release_save() if isinstance(lock, RLock) else lock.release()
         try:
             return waiters.park_in(waiter, timeout, self._hand_on) is not TIMED_OUT
@@ -205,8 +204,8 @@ class Condition:
             self._take_back(int(again))
 
     def _take_back(self, again: int) -> None:
-        # An exception may come while this waits for the lock, which the `with` block around it must find held
-        # all the same: keep it until then.
+        # An exception may arrive while this waits for the lock. The `with` block around it must still find the lock
+        # held, so the exception is raised afterwards.
         late: BaseException | None = None
         while True:
             try:
@@ -221,7 +220,7 @@ class Condition:
             raise late
 
     def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
-        """Wait until `predicate()` is true; its last value, false after `timeout` seconds.
+        """Wait until `predicate()` is true, at most `timeout` seconds, and return its last value.
 
         Switches: unless it is true.
         """
@@ -235,20 +234,20 @@ class Condition:
         return result
 
     def notify(self, n: int = 1) -> None:
-        """Wake the `n` that wait longest. Switches: never. RuntimeError without the lock."""
+        """Wake the `n` that wait longest. RuntimeError if the lock is not held. Switches: never."""
         self._must_be_held()
         while n > 0 and self._waiters.wake_one():
             n -= 1
 
     def notify_all(self) -> None:
-        """Wake all that wait. Switches: never. RuntimeError without the lock."""
+        """Wake all waiters. RuntimeError if the lock is not held. Switches: never."""
         self._must_be_held()
         self._waiters.wake_all()
 
     def _must_be_held(self) -> None:
         lock = self._lock
         if not (lock._is_owned() if isinstance(lock, RLock) else lock.locked()):
-            raise RuntimeError("a condition is waited for and notified with its lock held")
+            raise RuntimeError("wait() and notify() of a condition need its lock to be held")
 
     def _hand_on(self, _: Any) -> None:
         self._waiters.wake_one()

@@ -1,13 +1,12 @@
 """Queues between green threads: first in first out, by priority, last in first out, and the channel (size 0).
 
-Stand on WaitQueue. An item goes straight to the green thread that waits longest for one, and a queue with
-room takes the item of the one that waits longest to put one, at the time of the call that makes it possible:
-nobody can slip in between.
+Use WaitQueue. An item goes directly to the longest waiting getter. When there is room, the item of the longest waiting
+putter goes in at once, within the call that made the room. So no other green thread can come in between.
 
-Invariants: while anybody waits to get, the queue is empty; while anybody waits to put, it is full; an item on
-its way to a green thread which an exception (Timeout, kill) reached first goes to the next, or back to the
-head of the queue. A finalizer that puts, gets or waits in the midst of this finds them broken for a moment; who goes on
-then sees to it that nobody is left waiting for what is there.
+Invariants: while a green thread waits to get, the queue is empty; while one waits to put, it is full. If an exception
+(Timeout, kill) reaches a getter before its item, the item goes to the next getter, or back to the head of the queue. A
+finalizer that puts, gets or waits in the middle of these steps finds the first two broken for a moment; the interrupted
+code then serves all waiters that can be served.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from heapq import heappop, heappush
 from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue
 
 __all__ = ["Empty", "Full", "LifoQueue", "LightQueue", "PriorityQueue", "Queue"]
@@ -27,7 +26,7 @@ T = TypeVar("T")
 
 
 class _Offer(Generic[T]):
-    """An item whose putter waits, and in a dump the reason why it does."""
+    """An item whose putter waits; as text the queue, for dumps."""
 
     __slots__ = ("item", "queue")
 
@@ -40,7 +39,7 @@ class _Offer(Generic[T]):
 
 
 class Queue(Generic[T]):
-    """First in, first out. `maxsize` None or negative: no limit; 0: a channel, where put waits until somebody gets."""
+    """First in, first out. `maxsize` None or negative: no limit; 0: a channel, where put() waits for a get()."""
 
     def __init__(self, maxsize: int | None = None) -> None:
         """Empty."""
@@ -51,7 +50,7 @@ class Queue(Generic[T]):
         self._joiners = WaitQueue()
         self._init(self.maxsize)
 
-    # What a subclass may do otherwise, by the names of queue.Queue --------------------------------------
+    # For subclasses, with the names of queue.Queue ------------------------------------------------------
 
     def _init(self, maxsize: int | None) -> None:
         self.queue: Any = deque()
@@ -66,10 +65,10 @@ class Queue(Generic[T]):
         item: T = self.queue.popleft()
         return item
 
-    # Looking at it ---------------------------------------------------------------------------------------
+    # State -----------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         size = "" if self.maxsize is None else f" maxsize={self.maxsize}"
         return (
             f"<{type(self).__name__} at {id(self):#x}{size} items={self.qsize()}"
@@ -77,35 +76,35 @@ class Queue(Generic[T]):
         )
 
     def qsize(self) -> int:
-        """The number of items in it. Switches: never."""
+        """Return the number of items. Switches: never."""
         return len(self.queue)
 
     def empty(self) -> bool:
-        """Whether there are no items in it; a channel always is. Switches: never."""
+        """Return True if there are no items; always True for a channel. Switches: never."""
         return not self.queue
 
     def full(self) -> bool:
-        """Whether there is no room for one more; a channel never has any. Switches: never."""
+        """Return True if there is no room for an item; always True for a channel. Switches: never."""
         return self.maxsize is not None and len(self.queue) >= self.maxsize
 
     def getting(self) -> int:
-        """How many wait for an item. Switches: never."""
+        """Return the number of waiting getters. Switches: never."""
         return len(self._getters)
 
     def putting(self) -> int:
-        """How many wait for room. Switches: never."""
+        """Return the number of waiting putters. Switches: never."""
         return len(self._putters)
 
     # Items in and out ------------------------------------------------------------------------------------
 
     def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
-        """Put an item in, or hand it to who waits for one. Switches: when full.
+        """Put an item in, or hand it to the longest waiting getter. Switches: when full.
 
-        Full when there is no room and not `block`, or none within `timeout` seconds. An exception that
-        reaches a waiting green thread after its item was taken finds it taken.
+        Full if there is no room and not `block`, or none within `timeout` seconds. If an exception reaches a waiting
+        putter after its item was taken, the item stays taken.
         """
         if self._getters.waiting:
-            self.unfinished_tasks += 1  # before somebody can say that it is done
+            self.unfinished_tasks += 1  # before task_done() can be called for it
             if self._getters.wake_one(item):
                 return
             self._finished()
@@ -119,14 +118,14 @@ class Queue(Generic[T]):
             raise Full
         waiter = Waiter(get_hub(), "put into", _Offer(self, item))
         self._putters.waiting[waiter] = None
-        self._match()  # there may be room, or somebody who gets, since a moment ago
+        self._match()  # room or a getter may have come in this moment
         if self._putters.park_in(waiter, timeout) is TIMED_OUT:
             raise Full
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
         """Take an item out. Switches: when empty.
 
-        Empty when there is none and not `block`, or none within `timeout` seconds.
+        Empty if there is none and not `block`, or none within `timeout` seconds.
         """
         item: T
         waiter = None
@@ -137,11 +136,11 @@ class Queue(Generic[T]):
                 except IndexError:
                     if self.queue:
                         raise
-                    continue  # somebody took it just now
+                    continue  # it was taken in this moment
                 if self._putters.waiting:
                     self._match()
                 return item
-            if self._putters.waiting:  # of a channel
+            if self._putters.waiting:  # at a channel
                 offer = self._putters.take_one()
                 if offer is not None:
                     self.unfinished_tasks += 1
@@ -167,15 +166,15 @@ class Queue(Generic[T]):
         return self.get(False)
 
     def resize(self, maxsize: int | None) -> None:
-        """Change the limit; items beyond a smaller one stay. Switches: never."""
+        """Change the limit. Items above a smaller limit stay. Switches: never."""
         self.maxsize = None if maxsize is None or maxsize < 0 else maxsize
         self._match()
 
     def _match(self) -> None:
-        # Those who wait to put get the room that there is now, those who wait to get the items.
+        # Give the items to waiting getters, and the room to waiting putters.
         while True:
             if self._getters.waiting and self.queue:
-                with suppress(IndexError):  # somebody took it just now
+                with suppress(IndexError):  # it was taken in this moment
                     self._undo_get(self._get())
             elif self._putters.waiting and (
                 self._getters.waiting or self.maxsize is None or len(self.queue) < self.maxsize
@@ -192,13 +191,10 @@ class Queue(Generic[T]):
         if not self._getters.wake_one(item):
             self._put_back(item)
 
-    # The work that the items stand for -------------------------------------------------------------------
+    # Tasks -----------------------------------------------------------------------------------------------
 
     def task_done(self) -> None:
-        """Say that an item taken out has been dealt with; ValueError if more often than items came in.
-
-        Switches: never.
-        """
+        """Mark one item as processed; ValueError if called more often than items were put in. Switches: never."""
         if self.unfinished_tasks <= 0:
             raise ValueError("task_done() called more often than items were put in")
         self._finished()
@@ -209,7 +205,7 @@ class Queue(Generic[T]):
             self._joiners.wake_all()
 
     def join(self) -> None:
-        """Wait until each item that came in has been dealt with. Switches: unless all have."""
+        """Wait until all items are processed (task_done). Switches: unless all are."""
         while self.unfinished_tasks:
             waiter = Waiter(get_hub(), "the tasks of", self)
             if self.unfinished_tasks:
@@ -217,7 +213,7 @@ class Queue(Generic[T]):
                 self._joiners.park_in(waiter)
 
 
-LightQueue = Queue  # eventlet's name for one without join(), which costs nothing here
+LightQueue = Queue  # eventlet's name for a queue without join(), which costs nothing here
 
 
 class PriorityQueue(Queue[T]):
@@ -227,7 +223,7 @@ class PriorityQueue(Queue[T]):
         self.queue: list[T] = []
 
     def _put(self, item: T) -> None:
-        heappush(self.queue, item)  # type: ignore[type-var]  # that items can be compared is the caller's promise
+        heappush(self.queue, item)  # type: ignore[type-var]  # the caller's items must be comparable
 
     _put_back = _put
 

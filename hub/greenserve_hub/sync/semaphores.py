@@ -1,11 +1,11 @@
-"""Semaphores for green threads: tokens to take, and to wait for when there are none.
+"""Semaphores for green threads: acquire() takes a token, and waits if there is none.
 
-Stands on WaitQueue and knows no pool. Waiters are served first come, first served, and a token goes straight
-from who gives it to who waits longest, so that nobody can slip in between. Not for use between OS threads.
+Uses WaitQueue and knows no pool. First come, first served: a released token goes directly to the longest waiter, so no
+other green thread can take it in between. Not for use between OS threads.
 
-Invariants: while anybody waits there is no token; a token that was handed to a green thread which an
-exception (Timeout, kill) reached first goes to the next. They hold whatever a finalizer or signal handler that comes in
-between does, and lets others do while it waits: see loop/parking.py.
+Invariants: while a green thread waits, there is no token. If an exception (Timeout, kill) reaches a green thread before
+its token, the token goes to the next one. Both hold also when a finalizer or signal handler interrupts and waits: see
+loop/parking.py.
 """
 
 from __future__ import annotations
@@ -13,85 +13,82 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue, waiters_of
 
 
 def checked_timeout(blocking: bool, timeout: float) -> float | None:
-    """A timeout as threading takes it, in seconds or None for none; ValueError. Switches: never."""
+    """Convert a timeout of threading to seconds, or None for no timeout; ValueError. Switches: never."""
     if not blocking:
-        raise ValueError("a timeout goes with a blocking acquire only")
-    if timeout == -1:  # how threading spells "no timeout"
+        raise ValueError("a timeout needs a blocking acquire")
+    if timeout == -1:  # threading's "no timeout"
         return None
     if timeout < 0:
-        raise ValueError(f"a timeout is not negative: {timeout}")
+        raise ValueError(f"a timeout cannot be negative: {timeout}")
     return timeout
 
 
 class Semaphore:
-    """So many tokens; `acquire` takes one and waits when there is none.
-
-    TypeError, ValueError for a `value` that is no number >= 0.
-    """
+    """A number of tokens. `acquire` takes one, and waits if there is none."""
 
     __slots__ = ("__weakref__", "_waiters", "counter")
 
     def __init__(self, value: int = 1) -> None:
-        """`value` tokens to begin with."""
+        """Start with `value` tokens. TypeError or ValueError if it is not a number >= 0."""
         value = int(value)
         if value < 0:
-            raise ValueError(f"a semaphore begins with 0 tokens or more, not {value}")
+            raise ValueError(f"a semaphore starts with 0 tokens or more, not {value}")
         self.counter = value
         self._waiters: WaitQueue | None = None
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"<{type(self).__name__} at {id(self):#x} balance={self.balance}>"
 
     @property
     def balance(self) -> int:
-        """The tokens left, less those who wait for one."""
+        """Free tokens minus waiters."""
         return self.counter - self.waiting()
 
     def waiting(self) -> int:
-        """How many wait for a token. Switches: never."""
+        """Return the number of waiters. Switches: never."""
         return 0 if self._waiters is None else len(self._waiters)
 
     def locked(self) -> bool:
-        """Whether acquire() would wait. Switches: never."""
+        """Return True if acquire() would wait. Switches: never."""
         return self.counter <= 0
 
     def bounded(self) -> bool:
-        """Whether release() would wait: never here, see CappedSemaphore. Switches: never."""
+        """Return True if release() would wait: never here, see CappedSemaphore. Switches: never."""
         return False
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take a token; False when there is none and not `blocking`, or none within `timeout` seconds.
+        """Take a token; False if there is none and not `blocking`, or none within `timeout` seconds.
 
         Switches: when empty.
         """
         if timeout is not None:
             timeout = checked_timeout(blocking, timeout)
-        if self.counter > 0:  # then nobody waits: see release()
+        if self.counter > 0:  # so there are no waiters: see release()
             self.counter -= 1
             return True
         return blocking and self._wait(timeout)
 
     def _wait(self, timeout: float | None) -> bool:
         waiters, waiter = waiters_of(self), Waiter(get_hub(), "acquire", self)
-        if self.counter > 0:  # since a moment ago
+        if self.counter > 0:  # released in this moment
             self.counter -= 1
             return True
         waiters.waiting[waiter] = None
         return waiters.park_in(waiter, timeout, self._hand_on) is not TIMED_OUT
 
     def release(self, blocking: bool = True) -> bool:
-        """Give a token back, to the one that waits longest if any does. Always True; `blocking` is ignored.
+        """Give a token back, to the longest waiter if there is one. Always True; `blocking` is ignored.
 
         Switches: never.
         """
         waiters = self._waiters
-        # A negative counter is a pool that shrank while its slots were taken: those tokens are gone.
+        # The counter is negative after a pool shrank while its slots were in use: those tokens are gone.
         while waiters is not None and waiters.waiting and self.counter >= 0:
             if waiters.wake_one():
                 return True
@@ -113,58 +110,58 @@ class Semaphore:
 
 
 class BoundedSemaphore(Semaphore):
-    """A Semaphore that never has more tokens than it began with: releasing one too many is a ValueError."""
+    """A Semaphore that never has more tokens than at the start: one release too many is a ValueError."""
 
     __slots__ = ("original_counter",)
 
     def __init__(self, value: int = 1) -> None:
-        """`value` tokens to begin with, and at most."""
+        """Start with `value` tokens, which is also the limit."""
         super().__init__(value)
         self.original_counter = self.counter
 
     def release(self, blocking: bool = True) -> bool:
-        """Give a token back; ValueError if that is one more than there were. Switches: never."""
+        """Give a token back; ValueError if that exceeds the limit. Switches: never."""
         if self.counter >= self.original_counter:
             raise ValueError(f"released more often than acquired: {self!r}")
         return super().release(blocking)
 
 
 class CappedSemaphore:
-    """A semaphore with two ends: acquire() waits when it is empty, release() when it holds `limit` tokens.
+    """A semaphore with a limit: acquire() waits while it is empty, release() while it holds `limit` tokens.
 
-    With a limit of 0 each release() meets an acquire(). Both ends are served first come, first served.
+    With a limit of 0 each release() waits for an acquire(). Both are served first come, first served.
     """
 
     __slots__ = ("_givers", "_takers", "counter", "limit")
 
     def __init__(self, count: int, limit: int) -> None:
-        """`count` tokens to begin with, 0 <= count <= limit."""
+        """Start with `count` tokens, 0 <= count <= limit."""
         if not 0 <= count <= limit:
-            raise ValueError(f"a capped semaphore begins with 0 to {limit} tokens, not {count}")
+            raise ValueError(f"a capped semaphore starts with 0 to {limit} tokens, not {count}")
         self.counter = count
         self.limit = limit
         self._takers = WaitQueue()
         self._givers = WaitQueue()
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"<{type(self).__name__} at {id(self):#x} balance={self.balance}>"
 
     @property
     def balance(self) -> int:
-        """The tokens left, less those who wait for one, plus those who wait to give one."""
+        """Free tokens, minus those that wait to acquire, plus those that wait to release."""
         return self.counter - len(self._takers) + len(self._givers)
 
     def locked(self) -> bool:
-        """Whether acquire() would wait. Switches: never."""
+        """Return True if acquire() would wait. Switches: never."""
         return self.counter <= 0 and not self._givers
 
     def bounded(self) -> bool:
-        """Whether release() would wait. Switches: never."""
+        """Return True if release() would wait. Switches: never."""
         return self.counter >= self.limit and not self._takers
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take a token; False when there is none in time. Switches: when empty."""
+        """Take a token; False if there is none in time. Switches: when empty."""
         if timeout is not None:
             timeout = checked_timeout(blocking, timeout)
         if self.counter > 0:
@@ -177,7 +174,7 @@ class CappedSemaphore:
         return blocking and self._takers.park("acquire", self, timeout, self._hand_on) is not TIMED_OUT
 
     def release(self, blocking: bool = True) -> bool:
-        """Give a token; False when there is no room and not `blocking`. Switches: when full."""
+        """Give a token; False if there is no room and not `blocking`. Switches: when full."""
         if self.counter >= 0 and self._takers.wake_one():
             return True
         if self.counter < self.limit:
@@ -188,12 +185,12 @@ class CappedSemaphore:
         return blocking
 
     def _hand_on(self, _: Any) -> None:
-        # Past the limit, if need be: who gave it has gone on.
+        # Above the limit if necessary: the green thread that gave it has continued.
         if not self._takers.wake_one():
             self.counter += 1
 
     def _take_back(self, _: Any) -> None:
-        # Below 0, if need be: who took it has gone on, and the next release() makes up for it.
+        # Below 0 if necessary: the green thread that took it has continued, and the next release() balances it.
         if not self._givers.wake_one():
             self.counter -= 1
 

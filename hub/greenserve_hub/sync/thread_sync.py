@@ -1,13 +1,13 @@
-"""What OS threads and green threads meet at: Semaphore, Event and Queue, in the shape of threading and queue.
+"""Semaphore, Event and Queue between OS threads and green threads, with the interfaces of threading and queue.
 
-Whoever waits here may be a green thread, whose hub goes on meanwhile, or an OS thread without a hub, which simply
-blocks; whoever wakes may be either, or a signal handler. Within one hub the primitives of sync/semaphores.py,
-sync/events.py and sync/queues.py are cheaper. Called by osthreads/thread_pools.py and osthreads/dns.py too.
+A waiter is a green thread, whose hub keeps running, or an OS thread without a hub, which blocks. Either of them, or a
+signal handler, can wake it. Within one hub, sync/semaphores.py, sync/events.py and sync/queues.py are cheaper. Also
+used by osthreads/thread_pools.py and osthreads/dns.py.
 
-Invariants: first come, first served; a token is given away and never lost: to a waiter whose time has just run out it
-is a success, from one that an exception reached it goes to the next.
+Invariants: first come, first served. A token is never lost: if the waiter's timeout has just passed, the wait succeeds;
+if an exception reached the waiter, the token goes to the next one.
 
-No lock guards any of this: see sync/handoffs.py, on which it stands.
+No lock guards this code: see sync/handoffs.py, which it uses.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class Semaphore:
     __slots__ = ("__weakref__", "_line", "_tokens")
 
     def __init__(self, value: int = 1) -> None:
-        """`value` tokens to begin with, not negative."""
+        """Start with `value` tokens; ValueError if negative."""
         if value < 0:
-            raise ValueError(f"a semaphore begins with 0 tokens or more, not {value}")
+            raise ValueError(f"a semaphore starts with 0 tokens or more, not {value}")
         self._tokens = value
         self._line: Line = []
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"<threads.Semaphore at {id(self):#x}, {self._tokens} free, {len(self._line)} waiting>"
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take a token; False when there is none and not `blocking`, or none within `timeout` seconds.
+        """Take a token; False if there is none and not `blocking`, or none within `timeout` seconds.
 
         Switches: when empty.
         """
@@ -60,7 +60,7 @@ class Semaphore:
     def release(self, n: int = 1) -> None:
         """Give `n` tokens back. From any OS thread. Switches: never."""
         if n < 1:
-            raise ValueError(f"release gives back one token or more, not {n}")
+            raise ValueError(f"release() gives back 1 token or more, not {n}")
         line = self._line
         for _ in range(n):
             if not line or not hand_off(line):
@@ -90,16 +90,16 @@ class Event:
         self._line: dict[Crossing, None] = {}
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         state = "set" if self._set else f"unset, {len(self._line)} waiting"
         return f"<threads.Event at {id(self):#x}, {state}>"
 
     def is_set(self) -> bool:
-        """Whether wait() would return at once. Switches: never."""
+        """Return True if it is set, so that wait() returns at once. Switches: never."""
         return self._set
 
     def set(self) -> None:
-        """Let all go on that wait, and those to come. From any OS thread. Switches: never."""
+        """Wake all waiters, and let later waits return at once. From any OS thread. Switches: never."""
         line: dict[Crossing, None] = {}
         self._set = True
         line, self._line = self._line, line
@@ -107,7 +107,7 @@ class Event:
             crossing.wake()
 
     def clear(self) -> None:
-        """Have those to come wait again. Switches: never."""
+        """Make later waits wait again. Switches: never."""
         self._set = False
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -126,12 +126,12 @@ class Event:
 
 
 class Queue(Generic[T]):
-    """queue.Queue, also between OS threads and green threads; FIFO among those who wait as well."""
+    """queue.Queue, also between OS threads and green threads. Waiters are served first come, first served."""
 
     __slots__ = ("__weakref__", "_all_done", "_items", "_ready", "_room", "_unfinished", "maxsize")
 
     def __init__(self, maxsize: int = 0) -> None:
-        """At most `maxsize` items; 0 or less is no bound."""
+        """Hold at most `maxsize` items; 0 or less is no limit."""
         self.maxsize = maxsize
         self._items: deque[T] = deque()
         self._ready = Semaphore(0)
@@ -141,23 +141,23 @@ class Queue(Generic[T]):
         self._all_done.set()
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"<threads.Queue at {id(self):#x}, {len(self._items)} items>"
 
     def qsize(self) -> int:
-        """How many items are in it. Switches: never."""
+        """Return the number of items. Switches: never."""
         return len(self._items)
 
     def empty(self) -> bool:
-        """Whether get() would wait. Switches: never."""
+        """Return True if get() would wait. Switches: never."""
         return not self._items
 
     def full(self) -> bool:
-        """Whether put() would wait. Switches: never."""
+        """Return True if put() would wait. Switches: never."""
         return 0 < self.maxsize <= len(self._items)
 
     def put(self, item: T, block: bool = True, timeout: float | None = None) -> None:
-        """Add an item; queue.Full when there is no room in time. Switches: when full."""
+        """Add an item; queue.Full if there is no room in time. Switches: when full."""
         if self._room is not None and not _acquire(self._room, block, timeout):
             raise Full
         self._unfinished += 1
@@ -166,7 +166,7 @@ class Queue(Generic[T]):
         self._ready.release()
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
-        """Take the oldest item; queue.Empty when there is none in time. Switches: when empty."""
+        """Take the oldest item; queue.Empty if there is none in time. Switches: when empty."""
         if not _acquire(self._ready, block, timeout):
             raise Empty
         item = self._items.popleft()
@@ -183,24 +183,24 @@ class Queue(Generic[T]):
         return self.get(block=False)
 
     def task_done(self) -> None:
-        """Say that an item taken is dealt with; ValueError when there are none left to be. Switches: never."""
+        """Mark one item as processed; ValueError if called more often than items were put in. Switches: never."""
         if not self._unfinished:
             raise ValueError("task_done() called more often than items were taken")
         self._unfinished -= 1
         if not self._unfinished:
             self._all_done.set()
             if self._unfinished:
-                self._all_done.clear()  # one came in meanwhile: see join()
+                self._all_done.clear()  # an item came in meanwhile: see join()
 
     def join(self) -> None:
-        """Wait until every item put in has been dealt with. Switches: unless that is so."""
+        """Wait until all items are processed (task_done). Switches: unless all are."""
         while self._unfinished:
-            self._all_done.clear()  # it is set still when a finalizer waits in the midst of a put()
+            self._all_done.clear()  # still set if a finalizer waits in the middle of a put()
             if self._unfinished:
                 self._all_done.wait()
 
 
 def _acquire(semaphore: Semaphore, block: bool, timeout: float | None) -> bool:
     if timeout is not None and timeout < 0:
-        raise ValueError("a timeout is not negative")
+        raise ValueError("a timeout cannot be negative")
     return semaphore.acquire(block, timeout if block else None)

@@ -1,8 +1,8 @@
-"""Configuration: one registry of settings, and what flags, variables and files make of it.
+"""Configuration: the registry of settings, and the flags, variables, files and keywords that set them.
 
-Below everything else in the server: it imports `greenserve.errors` and the grammar of the access log,
-and nothing that runs. Addresses come from binds, Config and the registry from settings, what the
-command reads from sources.
+Below everything else in the server: it imports `greenserve.errors`, the access log's formats and the syntax of proxies'
+addresses, and nothing that runs. Config and the registry come from settings.py, the command's configuration from
+sources.py, listening addresses from values/binds.py. README.md says how to add a setting.
 """
 
 from greenserve.config.settings import SETTINGS, Config

@@ -1,9 +1,9 @@
-"""What other servers call their settings, and what to do here instead: for the line that refuses an unknown name.
+"""The settings of other servers, each with the advice that the error for an unknown name gives.
 
-gunicorn, uvicorn, waitress, granian, hypercorn, uWSGI, `flask run` and `manage.py runserver`, by flag and by key of
-their files. A test holds the table against the registry: what has become a setting of ours has to leave it.
+From gunicorn, uvicorn, waitress, granian, hypercorn, uWSGI, `flask run` and `manage.py runserver`, as flags and as keys
+of their files. A test compares the table with the registry: a name that becomes a setting of ours must leave the table.
 
-Invariant: `{bind}` in a sentence is the name of a setting that there is, spelled as its reader would give it.
+Invariant: `{bind}` in a sentence names an existing setting, and is printed in the reader's spelling.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 
 __all__ = ["FOREIGN", "advice"]
 
-_LEAVE_OUT = "leave it out; greenserve needs nothing of the kind"
+_LEAVE_OUT = "leave it out; greenserve does not need it"
 _NO_PROCESSES = "greenserve runs one process, on one core; start several with {reuse_port}, or behind a proxy"
 
-# Hyphens stand for underscores too, and `x` for `no-x` as well.
+# A hyphen matches an underscore too, and `x` matches `no-x`.
 _TABLE: tuple[tuple[str, str], ...] = (
     ("port host p H", "{bind} takes both, as HOST:PORT: 0.0.0.0:8000, or [::1]:8000"),
     ("listen http-socket http11-socket insecure-bind", "{bind} takes addresses, as HOST:PORT: 0.0.0.0:8000"),
@@ -23,12 +23,12 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("fd", "{bind} takes fd://N"),
     ("ipv4 ipv6 6", "the address decides: {bind} 0.0.0.0:8000 or [::]:8000, or both"),
     ("uds-permissions unix-socket-perms chmod-socket", "{socket_mode} is the mode of a unix socket's file"),
-    ("quic-bind", "HTTP/3 is not spoken: put a proxy in front that does"),
+    ("quic-bind", "HTTP/3 is not supported: put a proxy in front that speaks it"),
     ("https", "{bind}, {certfile} and {keyfile} make it TLS; {redirect_bind} sends plain HTTP there"),
     (
         "app wsgi-app wsgi module wsgi-file mount callable factory call",
-        "the app is the last word of the command, as module:app, module:factory() or the path of a file; "
-        'a file has it as app = "module:app"',
+        "the app is the last word of the command: module:app, module:factory() or the path of a file; "
+        'in a configuration file it is app = "module:app"',
     ),
     ("settings", "Django reads DJANGO_SETTINGS_MODULE, which mysite.wsgi sets: greenserve mysite.wsgi"),
     (
@@ -42,29 +42,29 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (
         "threads blocking-threads blocking-threads-idle-timeout gevent async runtime-threads runtime-blocking-threads "
         "backpressure nothreading with-threads without-threads",
-        "requests run on green threads: {pool} says how many at once",
+        "requests run on green threads: {pool} sets how many at the same time",
     ),
     ("worker-class k runtime-mode gevent-monkey-patch", "leave it out: every request runs on a green thread"),
     (
         "limit-concurrency connection-limit",
-        "{limit_connections} bounds open connections, {pool} requests at once",
+        "{limit_connections} limits open connections, {pool} running requests",
     ),
     (
         "timeout t harakiri http-timeout timeout-worker-healthcheck",
-        "{request_timeout} ends one request that takes too long; greenserve has no workers to be killed",
+        "{request_timeout} ends one request that takes too long; greenserve has no workers to kill",
     ),
     (
         "keepalive channel-timeout http1-keep-alive http-keepalive cleanup-interval",
-        "{keep_alive} is for how long an idle connection stays open",
+        "{keep_alive} sets how long an idle connection is kept open",
     ),
-    ("http1-header-read-timeout", "{head_timeout} is for the whole head of a request"),
+    ("http1-header-read-timeout", "{head_timeout} sets the time for the whole head of a request"),
     (
         "read-timeout socket-timeout",
-        "{body_timeout} is between two pieces of a body, {send_timeout} for sending",
+        "{body_timeout} sets the longest pause between two pieces of a body, {send_timeout} that in sending",
     ),
     (
         "workers-kill-timeout worker-reload-mercy reload-mercy",
-        "{graceful_timeout} is for how long running requests may go on at a stop",
+        "{graceful_timeout} sets how long running requests may go on at a stop",
     ),
     (
         "max-requests m limit-max-requests max-requests-jitter limit-max-requests-jitter max-requests-delta "
@@ -79,17 +79,17 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "noreload debug debugger",
         "greenserve does not reload by itself: pip install watchfiles, then watchfiles 'greenserve APP' .",
     ),
-    ("max-request-body-size limit-post post-buffering", "{limit_request_body} bounds a request's body"),
+    ("max-request-body-size limit-post post-buffering", "{limit_request_body} limits the body of a request"),
     (
         "max-request-header-size h11-max-incomplete-event-size http1-buffer-size buffer-size",
-        "{limit_request_head} bounds a request's head",
+        "{limit_request_head} limits the head of a request",
     ),
-    ("inbuf-overflow", "{chunked_bodies} says which bodies are read before the app is called"),
-    ("outbuf-high-watermark outbuf-overflow", "{limit_unsent} bounds what waits for slow clients"),
+    ("inbuf-overflow", "{chunked_bodies} sets which bodies are read before the app is called"),
+    ("outbuf-high-watermark outbuf-overflow", "{limit_unsent} limits the memory for slow clients' responses"),
     (
         "user u uid group g gid initgroups",
-        "greenserve stays who starts it: use systemd's User=, Docker's --user or setpriv; a port below 1024 needs "
-        "CAP_NET_BIND_SERVICE alone",
+        "greenserve does not change its user: use systemd's User=, Docker's --user or setpriv; a port below 1024 needs "
+        "only CAP_NET_BIND_SERVICE",
     ),
     (
         "daemon D daemonize d",
@@ -97,19 +97,25 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ),
     (
         "pid pidfile pid-file safe-pidfile",
-        "no file is written: systemd knows the process, and so does the log",
+        "greenserve writes no pid file: systemd knows the process, and the log names it",
     ),
-    ("umask", "the umask is the shell's, or systemd's UMask=; {socket_mode} is for a unix socket's file"),
+    (
+        "umask",
+        "set the umask in the shell, or by systemd's UMask=; {socket_mode} sets the mode of a unix socket's file",
+    ),
     (
         "name n proc-name procname process-name default-proc-name",
-        "the process keeps its name: systemd's unit has one",
+        "greenserve does not rename its process: systemd's unit has a name",
     ),
     (
         "env e raw-env env-file env-files",
-        "set variables before it: env NAME=value greenserve APP, systemd's EnvironmentFile=, or docker run --env-file",
+        "set variables first: env NAME=value greenserve APP, systemd's EnvironmentFile=, or docker run --env-file",
     ),
-    ("pythonpath pp python-path", "PYTHONPATH does it, or {chdir}, where modules are looked for first"),
-    ("working-dir", "{chdir} is the folder to go to before the app is imported"),
+    (
+        "pythonpath pp python-path",
+        "use PYTHONPATH, or {chdir}, the folder that is searched first for modules",
+    ),
+    ("working-dir", "{chdir} sets the folder to change to before the app is imported"),
     ("home virtualenv venv pyhome", "run the greenserve of that environment: VENV/bin/greenserve APP"),
     (
         "preload preload-app lazy-apps lazy need-app master enable-threads single-interpreter vacuum die-on-term "
@@ -121,19 +127,19 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "log-untrusted-proxy-headers log-socket-errors expose-tracebacks date-header http-chunked-input",
         _LEAVE_OUT,
     ),
-    ("loop asgi-loop", "{hub} says what waits for sockets; asyncio takes uvloop where it is installed"),
+    ("loop asgi-loop", "{hub} sets what waits for sockets; asyncio uses uvloop if it is installed"),
     ("interface lifespan asgi-lifespan asgi-disconnect-grace-period", "greenserve serves WSGI: leave it out"),
-    ("access-log accesslog disable-logging", "{access_logfile} is its file, or off"),
+    ("access-log accesslog disable-logging", "{access_logfile} sets the access log's file, or off"),
     (
         "access-log-fmt log-format logformat",
         "{access_log_format} is combined, json, or a line of Apache's atoms",
     ),
-    ("log errorlog error-log logto log-to", "{error_logfile} is the error log's file"),
+    ("log errorlog error-log logto log-to", "{error_logfile} sets the error log's file"),
     ("loglevel verbose quiet verbosity", "{log_level} is debug, info, warning, error or critical"),
     (
         "log-config logconfig log-config-json logconfig-json logconfig-dict logger-class capture-output",
-        "{error_logfile}, {access_logfile}, {access_log_format} and {log_level} say what is logged; what apps log and "
-        "print is theirs to configure",
+        "{error_logfile}, {access_logfile}, {access_log_format} and {log_level} set what is logged; the app configures "
+        "its own logs",
     ),
     (
         "log-syslog syslog log-syslog-to syslog-addr log-syslog-prefix syslog-prefix log-syslog-facility "
@@ -143,19 +149,23 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (
         "statsd-host statsd-prefix dogstatsd-tags enable-backlog-metric metrics metrics-address metrics-port "
         "metrics-scrape-interval stats stats-server control-socket control-socket-mode control-socket-disable",
-        "there is none; a program that embeds the server reads Server.stats, and {backdoor} looks inside",
+        "there is nothing of the kind; a program that embeds the server reads Server.stats, and {backdoor} opens an "
+        "interpreter in the process",
     ),
     ("ssl-certificate cert", "{certfile} is the certificate, {keyfile} its key"),
     ("key", "{keyfile} is the key, {certfile} its certificate"),
-    ("ssl-keyfile-password keyfile-password", "{keyfile_password_file} is a file with the password in it"),
-    ("ssl-ca", "{ca_certs} are who client certificates are checked against, {client_cert} asks for them"),
+    ("ssl-keyfile-password keyfile-password", "{keyfile_password_file} is a file that holds the password"),
+    (
+        "ssl-ca",
+        "{ca_certs} names the authorities of client certificates, {client_cert} asks for certificates",
+    ),
     (
         "verify-mode ssl-client-verify",
-        "{client_cert} asks for certificates, {ca_certs} are who they are checked against",
+        "{client_cert} asks for certificates, {ca_certs} names their authorities",
     ),
     (
         "ssl-crl",
-        "revocation lists are not read: let a proxy in front do it, or give an ssl_context of your own",
+        "revocation lists are not read: let a proxy in front check them, or give your own ssl_context",
     ),
     ("ssl-version ssl-protocol-min", "{tls_min_version} is 1.2 or 1.3"),
     (
@@ -163,7 +173,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "http2-max-frame-size http2-max-header-list-size http2-adaptive-window http2-initial-connection-window-size "
         "http2-initial-stream-window-size http2-keep-alive-interval http2-keep-alive-timeout http2-max-headers-size "
         "http2-max-send-buffer-size",
-        "HTTP/2 is not spoken: put nginx in front (deploy/nginx)",
+        "HTTP/2 is not supported: put nginx in front (deploy/nginx)",
     ),
     (
         "root-path url-prefix url-path-prefix manage-script-name",
@@ -172,34 +182,37 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ),
     (
         "url-scheme server-name",
-        "they come with the request: from Host, and from a proxy in {forwarded_allow_ips}",
+        "they come with the request, from Host or from a proxy in {forwarded_allow_ips}",
     ),
-    ("secure-scheme-headers forwarder-headers", "{forwarded_headers} names what your proxy sets itself"),
+    (
+        "secure-scheme-headers forwarder-headers",
+        "{forwarded_headers} names the fields that your proxy sets itself",
+    ),
     ("proxy-headers trusted-proxy", "{forwarded_allow_ips} names the proxies that are believed"),
-    ("proxy-allow-ips", "{proxy_allow_from} names who may send PROXY headers"),
+    ("proxy-allow-ips", "{proxy_allow_from} names the proxies that may send PROXY headers"),
     ("header", "set fields in the app, or in middleware around it"),
-    ("ident", "{server_header} says whether Server: greenserve is sent"),
+    ("ident", "{server_header} sets whether Server: greenserve is sent"),
     (
         "static-path-route static-path-mount static-path-dir-to-file static-path-expires static-map check-static "
         "offload-threads",
-        "serve files by the proxy in front, or in the app with WhiteNoise",
+        "serve files from the proxy in front, or from the app with WhiteNoise",
     ),
     (
         "permit-obsolete-folding strip-header-spaces permit-unconventional-http-version casefold-http-method",
-        "requests are read to the letter of RFC 9112, and there is no way round it: server/README.md has the table",
+        "requests are parsed strictly by RFC 9112, without exceptions: server/README.md has the table",
     ),
-    ("permit-unconventional-http-method", "leave it out: any method of A-Z, 0-9, - and _ goes to the app"),
-    ("ws", "leave it out: WebSockets are always served; {limit_websockets} bounds them"),
+    ("permit-unconventional-http-method", "leave it out: the app gets any method made of A-Z, 0-9, - and _"),
+    ("ws", "leave it out: WebSockets are always served; {limit_websockets} limits their number"),
     (
         "websocket-ping-interval",
-        "{ws_ping_interval} is the time without a byte after which a client is pinged",
+        "{ws_ping_interval} sets the silence after which a client is pinged",
     ),
     (
         "on-starting on-reload when-ready pre-fork post-fork post-worker-init worker-int worker-abort pre-exec "
         "pre-request post-request child-exit worker-exit nworkers-changed on-exit ssl-context dirty-app dirty-apps "
         "dirty-workers dirty-timeout dirty-threads dirty-graceful-timeout on-dirty-starting dirty-post-fork "
         "dirty-worker-init dirty-worker-exit",
-        "there are no hooks: write a program around greenserve.run() or greenserve.serve()",
+        "there are no hooks: write a program that calls greenserve.run() or greenserve.serve()",
     ),
 )
 
@@ -214,10 +227,10 @@ FOREIGN = dict(_rows())
 
 
 def advice(name: str, spell: Callable[[str], str]) -> str | None:
-    """Give the sentence that helps who has written `name`; None for a name of nobody's.
+    """Return the advice for `name`; None for a name of no other server.
 
-    `name` without the hyphens in front of a flag. `spell` turns a setting's name into what the reader would write:
-    a flag, a variable, a key.
+    `name` comes without a flag's leading hyphens. `spell` turns a setting's name into the reader's spelling: a flag, a
+    variable, a key.
     """
     plain = name.replace("_", "-")
     if len(plain) > 1:

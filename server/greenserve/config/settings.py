@@ -1,20 +1,19 @@
-"""The one registry: every setting of the server, with its default, unit, reason and precedent.
+"""The registry: every setting of the server, with its default, unit, reason and precedent.
 
-Each field of Config is at once the flag, the `GREENSERVE_` variable, the key in a file and the
-keyword of `greenserve.serve(...)`; `--help`, `--print-config` and the limits table are made from it.
-The fields stand in the folder groups, in listening.py, encryption.py, proxies.py, limits.py, websockets.py and
-running.py, by what they are for. To add a setting, add a field there and nothing anywhere else. Called by everything in
-the server.
+Each field of Config is the flag, the `GREENSERVE_` variable, the key in a file and the keyword of
+`greenserve.serve(...)`; `--help`, `--print-config` and the limits table are made from it. The fields stand in groups/,
+one module for each subject. Called by everything in the server.
 
-Invariant: a Config that exists is valid. Durations are float seconds (0: switched off), sizes int
-bytes, and no two settings contradict each other.
+Invariant: a Config that exists is valid. Durations are float seconds (0: off), sizes are int bytes, and no two settings
+contradict each other.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 from greenserve.config.groups.encryption import TLSSettings
@@ -23,64 +22,73 @@ from greenserve.config.groups.listening import ListeningSettings
 from greenserve.config.groups.proxies import ProxySettings
 from greenserve.config.groups.running import RunningSettings
 from greenserve.config.groups.websockets import WebSocketSettings
+from greenserve.config.unknown_names import refuse_unknown, refuse_unknown_variables
 from greenserve.config.values.binds import BindAddress, parse_bind
-from greenserve.config.values.registry import Given, Setting, choose, environment, refuse_unknown, settings_of
-from greenserve.config.variables import refuse_unknown_variables
+from greenserve.config.values.registry import Given, Layer, Setting, choose, environment, settings_of
 from greenserve.errors import ConfigError
 
-__all__ = ["SETTINGS", "Config", "check_together"]
+__all__ = ["SETTINGS", "Config"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(
     RunningSettings, WebSocketSettings, LimitSettings, ProxySettings, TLSSettings, ListeningSettings
 ):  # last first
-    """All settings of one server. `Config(pool=8)` takes native values or their text forms."""
+    """All settings of one server. `Config(pool=8)` takes Python values or their text forms."""
 
     def __post_init__(self) -> None:
-        """Normalise every value and refuse what can't be used."""
-        for one in fields(self):
-            given = getattr(self, one.name)
-            # Frozen for everyone else: this is still construction.
-            object.__setattr__(self, one.name, SETTINGS[one.name].parse(given, f"keyword {one.name}"))
-        check_together({one.name: getattr(self, one.name) for one in fields(self)}, {})
+        """Parse every value, and raise ConfigError for one that can't be used."""
+        for name, entry in SETTINGS.items():
+            # The class is frozen, but this is still construction.
+            object.__setattr__(self, name, entry.parse(getattr(self, name), f"keyword {name}"))
+        _check_together(vars(self), {})
 
     @classmethod
     def from_settings(cls, environ: Mapping[str, str] | None = None, /, **given: Any) -> Self:
-        """Build the Config of an embedded server: keywords, then environment, then defaults.
+        """Build the Config of an embedded server: keywords beat the environment, which beats the defaults.
 
-        `host` and `port` may stand in place of `bind`, which may also be a port or (host, port).
-
-        Raises ConfigError for an unknown keyword or variable, or a bad value. No file is read, and the access log
-        is off unless asked for.
+        `host` and `port` may replace `bind`, which may also be a port or (host, port). No file is read, and the access
+        log is off by default. Raises ConfigError for an unknown keyword or variable, or a bad value.
         """
         environ = os.environ if environ is None else environ
         _set_bind(given)
         refuse_unknown(given, SETTINGS, "keyword")
         refuse_unknown_variables(environ, SETTINGS)
-        layers = [
-            {name: Given(value, f"keyword {name}") for name, value in given.items()},
-            environment(SETTINGS.values(), environ),
-            {s.name: Given(s.embedded, "default") for s in SETTINGS.values()},
-        ]
-        chosen = list(choose(SETTINGS, layers))
-        values = {name: value for name, value, _ in chosen}
-        check_together(values, {name: origin for name, _, origin in chosen})
-        return cls(**values)
+        config, _ = cls.from_layers(
+            [
+                {name: Given(value, f"keyword {name}") for name, value in given.items()},
+                environment(SETTINGS.values(), environ),
+                {s.name: Given(s.embedded, "default") for s in SETTINGS.values()},
+            ]
+        )
+        return config
 
-    @property
+    @classmethod
+    def from_layers(cls, layers: Iterable[Layer]) -> tuple[Self, dict[str, str]]:
+        """Build the Config of several sources, the strongest first; return it with the source of each value.
+
+        Raises ConfigError for a bad value, and for two values that contradict each other.
+        """
+        chosen = list(choose(SETTINGS, layers))
+        origins = {name: origin for name, _, origin in chosen}
+        config = object.__new__(cls)  # __init__ would parse the values a second time
+        vars(config).update((name, value) for name, value, _ in chosen)
+        _check_together(vars(config), origins)
+        return config, origins
+
+    @cached_property
     def addresses(self) -> tuple[BindAddress, ...]:
-        """`bind`, parsed."""
+        """The addresses of `bind`."""
         return tuple(parse_bind(text) for text in self.bind)
 
-    @property
+    @cached_property
     def redirect_addresses(self) -> tuple[BindAddress, ...]:
-        """`redirect_bind`, parsed."""
+        """The addresses of `redirect_bind`."""
         return tuple(parse_bind(text) for text in self.redirect_bind)
 
 
 def _set_bind(given: dict[str, Any]) -> None:
-    """Write as text what a program may give as numbers."""
+    """Turn `host`, `port` and a `bind` made of numbers into the text form of `bind`."""
     if given.keys() & {"host", "port"}:
         if "bind" in given:
             raise ConfigError("give bind, or host and port, not both (keyword bind)")
@@ -94,7 +102,7 @@ def _set_bind(given: dict[str, Any]) -> None:
 
 
 def _is_pair(value: object) -> bool:
-    """Return True for an address of the socket module, (host, port); IPv6 has two numbers more."""
+    """Return True for an address of the socket module: (host, port), and two more numbers for IPv6."""
     return isinstance(value, tuple) and len(value) in (2, 4) and all(type(one) is int for one in value[1:])
 
 
@@ -114,8 +122,8 @@ def _joined(host: object, port: object) -> str:
 SETTINGS: Mapping[str, Setting] = settings_of(Config)
 
 
-def check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
-    """Raise ConfigError, naming both, where two settings contradict each other."""
+def _check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+    """Raise ConfigError if two settings contradict each other; it names both."""
     for name, other, why in _contradictions(values):
         shown = [
             f"{n} = {SETTINGS[n].kind.format(values[n])}" + (f" ({origins[n]})" if n in origins else "")
@@ -133,28 +141,32 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
         yield (
             "keyfile",
             "certfile",
-            "give a keyfile for each certfile, or none where the certfiles hold their keys",
+            "give a keyfile for each certfile, or none if the certfiles hold their keys",
         )
     if values["client_cert"] != "none" and not values["ca_certs"]:
-        yield "client_cert", "ca_certs", "say which authorities client certificates are checked against"
+        yield "client_cert", "ca_certs", "name the authorities whose client certificates are accepted"
     if values["ca_certs"] and values["client_cert"] == "none":
         yield (
             "ca_certs",
             "client_cert",
-            "it is for client certificates only: ask for them (optional, required), or put a chain into the certfile",
+            "it is for client certificates only: ask for them (optional or required), or put a chain into the certfile",
         )
     for address in values["redirect_bind"]:
         if address in values["bind"] and not address.endswith(":0"):
-            yield "redirect_bind", "bind", f"{address} can't speak plain HTTP and TLS: give them a port each"
+            yield (
+                "redirect_bind",
+                "bind",
+                f"{address} can't speak both plain HTTP and TLS: give each its own port",
+            )
     if values["proxy_protocol"] != "off" and not values["proxy_allow_from"]:
-        yield "proxy_protocol", "proxy_allow_from", "nobody could connect: name your proxy's address"
+        yield "proxy_protocol", "proxy_allow_from", "no peer could connect: name your proxy's address"
     backdoor = values["backdoor"]
     if backdoor != "off" and not values["backdoor_allow_remote"] and not parse_bind(backdoor).is_local:
         yield (
             "backdoor",
             "backdoor_allow_remote",
             (
-                "it would give this process to whoever can reach that address: "
-                "take unix:PATH or 127.0.0.1:PORT, or allow both"
+                "it would give this process to everyone who can reach that address: "
+                "use unix:PATH or 127.0.0.1:PORT, or set both"
             ),
         )

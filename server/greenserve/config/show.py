@@ -1,6 +1,6 @@
-"""`--print-config`: every setting, its value, and where that came from.
+"""`--print-config`: every setting, its value, and the source of the value.
 
-What it prints is a valid greenserve.toml that gives the same configuration. Called by cli.py.
+The output is a valid greenserve.toml of the same configuration. Called by cli.py.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from greenserve.config.values.registry import Setting
 
 __all__ = ["show_config"]
 
-_COLUMN = 42  # where the sources begin, unless a value is longer
+_COLUMN = 42  # the column of the sources, unless a value is longer
 
 
 def show_config(loaded: Loaded) -> str:
-    """Give the configuration as TOML, one setting a line, each with its source as a comment."""
+    """Return the configuration as TOML, one setting a line, each with its source as a comment."""
     lines = [] if loaded.file is None else [f"# file: {loaded.file}"]
     if loaded.app is not None:
         lines.append(_line("app", _quoted(str(loaded.app.value)), loaded.app.origin))
@@ -43,5 +43,5 @@ def _toml(entry: Setting, value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
+    # A JSON string is a TOML basic string, except for DEL, which must be escaped in TOML.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

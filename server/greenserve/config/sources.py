@@ -1,10 +1,9 @@
-"""Configuration for the command, and which app it serves: flags beat variables beat the file beats the defaults.
+"""The command's configuration, and the app that it serves: flags beat variables, then the file, then the defaults.
 
-Reads `greenserve.toml`, or `[tool.greenserve]` of `pyproject.toml`, in the current folder (or the
-file that `--config` names) and hands the layers to the registry. Called by cli.py; an embedded
-server uses `Config.from_settings` and reads no file.
+Reads `greenserve.toml`, or `[tool.greenserve]` of `pyproject.toml`, in the current folder, or the file that `--config`
+names. Called by cli.py; an embedded server uses `Config.from_settings` and reads no file.
 
-Invariant: the result knows for each setting where its value came from.
+Invariant: the result holds the source of each setting's value.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from greenserve.config.python_files import refuse_python
-from greenserve.config.settings import SETTINGS, Config, check_together
+from greenserve.config.settings import SETTINGS, Config
+from greenserve.config.unknown_names import APP, refuse_unknown, refuse_unknown_variables
 from greenserve.config.values.kinds import text
-from greenserve.config.values.registry import Given, choose, environment, refuse_unknown
-from greenserve.config.variables import APP, refuse_unknown_variables
+from greenserve.config.values.registry import Given, environment
 from greenserve.errors import ConfigError
 
 __all__ = ["Loaded", "load_config"]
@@ -31,7 +30,7 @@ PROJECT_FILE = "pyproject.toml"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A Config, where each of its values came from, the file that was read, if any, and which app is to be served."""
+    """A Config, the source of each of its values, the file that was read, if any, and the app to serve."""
 
     config: Config
     origins: Mapping[str, str]
@@ -46,9 +45,9 @@ def load_config(
     folder: str | os.PathLike[str] = ".",
     environ: Mapping[str, str] | None = None,
 ) -> Loaded:
-    """Merge flags, environment, file and defaults; raise ConfigError with one clear line.
+    """Merge flags, environment, file and defaults. Raises ConfigError with one clear line.
 
-    Besides settings `flags` may have the command's argument, as `app`.
+    `flags` may hold the command's argument, as `app`, besides settings.
     """
     environ = os.environ if environ is None else environ
     refuse_unknown_variables(environ, SETTINGS)
@@ -56,15 +55,12 @@ def load_config(
     if environ.get(APP):
         variables["app"] = Given(environ[APP], f"env {APP}")
     path, table = _read_file(Path(folder), None if file is None else Path(file))
-    layers = [flags or {}, variables, table, _of_others(environ)]
-    chosen = list(choose(SETTINGS, layers))
-    values = {name: value for name, value, _ in chosen}
-    origins = {name: origin for name, _, origin in chosen}
-    check_together(values, origins)
+    layers = [flags or {}, variables, table, _other_variables(environ)]
+    config, origins = Config.from_layers(layers)
     app = next((layer["app"] for layer in layers if "app" in layer), None)
     if app is not None:
         _check_app(app)
-    return Loaded(Config(**values), origins, path, app)
+    return Loaded(config, origins, path, app)
 
 
 def _check_app(app: Given) -> None:
@@ -76,9 +72,9 @@ def _check_app(app: Given) -> None:
         ) from None
 
 
-def _of_others(environ: Mapping[str, str]) -> dict[str, Given]:
-    # Weaker than anything said to greenserve itself, and never read by an embedded server. Platforms that start a
-    # server with PORT expect it to listen on every address, and gunicorn does; gunicorn and uvicorn read the other.
+def _other_variables(environ: Mapping[str, str]) -> dict[str, Given]:
+    # Weaker than all of greenserve's own sources, and never read by an embedded server. Platforms that start a server
+    # with PORT expect it to listen on every address, as gunicorn does; gunicorn and uvicorn read FORWARDED_ALLOW_IPS.
     found = {}
     if port := environ.get("PORT"):
         found["bind"] = Given(f"0.0.0.0:{port}", "env PORT")

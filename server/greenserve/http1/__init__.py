@@ -1,8 +1,10 @@
-"""HTTP/1.0 and 1.1 as a sans-IO core: bytes in, heads and bodies out, and the other way round.
+"""HTTP/1.0 and 1.1 as a sans-IO core: bytes in, heads and bodies out, and the reverse.
 
-It imports no socket, clock, hub or os; time and limits are arguments. net/ feeds it, wsgi/ reads what it
-found. Once a framing error was raised nothing more may be fed: where the next request begins is unknown by
-then.
+Imports no socket, clock, hub or os; time and limits are arguments. net/ feeds it, wsgi/ uses its results. After a
+ProtocolError nothing more may be fed: it is unknown where the next request begins.
+
+`__all__` is the whole surface that net/ and wsgi/ call, so that C can stand behind it. Every request calls three of the
+functions: read_whole_head, check_head and answer_head.
 """
 
 from greenserve.http1.app_heads import AppHead, check_head

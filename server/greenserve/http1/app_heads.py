@@ -1,9 +1,9 @@
-"""What an app says of its answer, status and fields, checked before a byte of it is used.
+"""The status and the fields that an app gives for its response, checked before any byte of them is used.
 
-Sans-IO. wsgi/ calls `check_head` from start_response, so that the error is raised in the app's own line (PEP 3333);
-responses.py makes the head that goes out of it. The invariant: an AppHead's `data` is one status line and whole field
-lines, whatever the app put in, and was taken from what was checked: exact strings, copied once, so that neither a
-list that is changed later nor a str with methods of its own can make it something else.
+Sans-IO. wsgi/ calls `check_head` from start_response, so that an error points to the app's own line (PEP 3333).
+responses.py completes the head. The invariant: an AppHead's `data` is one status line and whole field lines, for
+any input. It is made from exact strings that were copied once, before the check: neither a list that changes later nor
+a subclass of str with its own methods can change it.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from greenserve.caches import remember
 from greenserve.errors import AppError
+from greenserve.grammar import TOKEN_CHARACTERS, is_token
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _STATUS: Final = re.compile(r"[2-9][0-9][0-9] [\t -~\x80-\xff]*")
 _BAD: Final = re.compile(r"[^\t -~\x80-\xff]")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # besides CR and LF, which are counted
-_OPTIONS: Final = re.compile(r"[\t ,!#$%&'*+\-.^_`|~0-9A-Za-z]*")
-_CACHE_SIZE: Final = 1024
-_LONGEST_KEPT: Final = 1024  # characters of a head; longer ones hardly repeat
-_LONGEST_NAME: Final = 64
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # CR and LF are counted instead
+_OPTIONS: Final = re.compile(rf"[\t ,{TOKEN_CHARACTERS}]*")
+_LONGEST_KEPT: Final = 1024  # characters of a head that is remembered; longer heads rarely repeat
+_LONGEST_NAME: Final = 64  # characters of a field name that is remembered
 
-# What a field means for the head; others are copied as they are.
+# The fields that the head depends on; all others are copied as they are.
 _PLAIN, _LENGTH, _DATE, _SERVER, _CONNECTION, _HOP = range(6)
 _MEANINGS: Final = {
     "content-length": _LENGTH,
     "date": _DATE,
     "server": _SERVER,
     "connection": _CONNECTION,
-    # Hop-by-hop fields are the server's (PEP 3333, "Other HTTP Features"; RFC 2616 §13.5.1; RFC 9110 §7.6.1).
+    # Only the server sends hop-by-hop fields (PEP 3333, "Other HTTP Features"; RFC 2616 §13.5.1; RFC 9110 §7.6.1).
     "keep-alive": _HOP,
     "proxy-authenticate": _HOP,
     "proxy-authorization": _HOP,
@@ -45,73 +45,80 @@ _meanings: dict[str, int] = {}
 
 
 class AppHead:
-    """A head but for its framing, and what of it the framing has to know."""
+    """The head of an app's response without its framing, and the values that the framing depends on."""
 
     __slots__ = ("connection", "data", "has_date", "has_server", "is_kept", "last", "length", "status")
 
     def __init__(self, status: int) -> None:
-        """The rest is _check's to set."""
+        """_take_fields sets everything else."""
         self.status = status
         self.data = b""  # the status line and the fields that are sent as they are
-        self.length: int | None = None  # Content-Length, which is not among them
-        self.connection: set[str] | None = None  # the options of Connection, which is not among them
+        self.length: int | None = None  # Content-Length; not in `data`
+        self.connection: set[str] | None = None  # the options in Connection; not in `data`
         self.has_date = False
         self.has_server = False
-        self.is_kept = False  # whether the same object comes for the same head again
-        self.last: tuple[Any, ...] = (
-            None,
-        ) * 7  # responses.py's: what was made of it, behind what it was made for
+        self.is_kept = False  # it may be remembered: it is small and was made of exact strings
+        # For responses.py: the last request it was completed for, and the result. One tuple, set in one step, since
+        # servers in several OS threads share the head.
+        self.last: tuple[tuple[object, ...], Any] = (), None
 
 
-_known: dict[tuple[str, tuple[tuple[str, str], ...]], AppHead] = {}
-_last: tuple[object, tuple[Any, ...], AppHead] = (object(), (), AppHead(0))  # what no app can give
+class HeadCache:
+    """Heads that were checked before: an app has few kinds of responses, so most heads were seen a moment ago."""
+
+    __slots__ = ("_heads", "_last")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], AppHead] = {}
+        # The latest, in front of the table: if the app passes constants, no hash has to be computed.
+        # No app can pass this first object.
+        self._last: tuple[object, tuple[Any, ...], AppHead] = object(), (), AppHead(0)
+
+    def check(self, status: str, fields: list[tuple[str, str]]) -> AppHead:
+        """Check the arguments of start_response (PEP 3333). Raises AppError for what cannot be sent as it is."""
+        given = tuple(fields) if type(fields) is list else _copy(fields)
+        last_status, last_given, last = self._last
+        if status is last_status and given == last_given:
+            return last
+        try:
+            head = self._heads.get((status, given))
+        except TypeError:
+            head = None  # not hashable, so not a (str, str): _check_head refuses it or makes it plain
+        if head is None:
+            head = _check_head(status, given)
+            if head.is_kept:
+                remember(self._heads, (status, given), head)
+        else:
+            self._last = status, given, head
+        return head
 
 
-def check_head(status: str, fields: list[tuple[str, str]]) -> AppHead:
-    """Take what was given to start_response (PEP 3333). Raises AppError for anything that cannot be sent as it is."""
-    global _last
-    given = tuple(fields) if type(fields) is list else _copy(fields)
-    # An app has few kinds of answers: most heads of a second have been checked before, and where they are written as
-    # constants the one before is seen to be the same without a hash.
-    last_status, last_given, last = _last
-    if status is last_status and given == last_given:
-        return last
-    try:
-        known = _known.get((status, given))
-    except TypeError:
-        known = None  # something in it is no (str, str): see below
-    if known is None:
-        return _check_new(status, given)
-    _last = status, given, known
-    return known
+check_head: Final = HeadCache().check
 
 
-def _check_new(status: str, given: tuple[Any, ...]) -> AppHead:
+def _check_head(status: str, given: tuple[Any, ...]) -> AppHead:
     plain_status = _exact(status, "status")
     if not _STATUS.fullmatch(plain_status):
         raise AppError(
             f"status {plain_status!r:.100} is not of the form '200 OK', with a code from 200 to 999 (PEP 3333)"
         )
     head = AppHead(int(plain_status[:3]))
-    is_plain, dropped = _check(head, f"HTTP/1.1 {plain_status}\r\n", given)
-    # Only what holds exact strings: others may change what they are equal to.
-    if is_plain and type(status) is str and len(head.data) + dropped <= _LONGEST_KEPT:
-        if len(_known) >= _CACHE_SIZE:
-            _known.clear()
-        head.is_kept = True
-        _known[status, given] = head
+    is_plain, dropped = _take_fields(head, f"HTTP/1.1 {plain_status}\r\n", given)
+    # A subclass of str may change what it is equal to.
+    head.is_kept = is_plain and type(status) is str and len(head.data) + dropped <= _LONGEST_KEPT
     return head
 
 
 def check_fields(start_line: str, fields: list[tuple[str, str]]) -> AppHead:
-    """Take the fields of an interim answer, whose status is not the app's. Raises AppError as check_head does."""
+    """Check the fields of an interim response, whose status the server sets. Raises AppError as check_head does."""
     head = AppHead(0)
-    _check(head, start_line, _copy(fields))
+    _take_fields(head, start_line, _copy(fields))
     return head
 
 
 def _copy(fields: Any) -> tuple[Any, ...]:
-    # A generator could be read once only, a dict holds no doubles, and half of a str may pass for a pair.
+    # A generator can be read once only, a dict repeats no field, and two characters of a str look like a pair.
     if not issubclass(type(fields), (list, tuple)):
         raise AppError(
             f"response headers must be a list of (str, str), not {type(fields).__name__} (PEP 3333)"
@@ -119,19 +126,19 @@ def _copy(fields: Any) -> tuple[Any, ...]:
     return tuple(fields)
 
 
-def _check(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool, int]:
-    """Fill `head`; whether all of `given` is of the exact types, and how many characters don't go into its data."""
+def _take_fields(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool, int]:
+    """Fill `head`. Return True if `given` has exact types only, and the number of characters kept out of `data`."""
     text = start_line
     lines = 1
     dropped = 0
     for field in given:
         if type(field) is not tuple or len(field) != 2 or not type(field[0]) is type(field[1]) is str:
-            _check(head, start_line, tuple(map(_exact_pair, given)))
+            _take_fields(head, start_line, tuple(map(_exact_pair, given)))
             return False, 0
         name, value = field
         meaning = _meanings.get(name)
         if meaning is None:
-            meaning = _remember_name(name)
+            meaning = _find_meaning(name)
         if meaning:
             if meaning == _LENGTH:
                 head.length = _take_length(value, head.length)
@@ -142,7 +149,7 @@ def _check(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool
                 continue
             if meaning == _HOP:
                 if head.status == 426 and name.lower() == "upgrade":
-                    # Only the app knows which protocol to ask for (RFC 9110 §15.5.22); Connection names it (§7.8).
+                    # Only the app knows the protocol that it requires (RFC 9110 §15.5.22); §7.8: Connection names it.
                     text += f"Upgrade: {value}\r\nConnection: Upgrade\r\n"
                     lines += 2
                     continue
@@ -153,7 +160,7 @@ def _check(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool
             head.has_server = head.has_server or meaning == _SERVER
         text += name + ": " + value + "\r\n"
         lines += 1
-    # One count over all is cheaper than a look at each value, and finds the same.
+    # One count over the whole text is cheaper than checking each value, and finds the same errors.
     if text.count("\n") != lines or text.count("\r") != lines or _CONTROL.search(text):
         raise _blame_value(given)
     if head.connection and not head.connection <= _HARMLESS_OPTIONS:
@@ -166,8 +173,8 @@ def _check(head: AppHead, start_line: str, given: tuple[Any, ...]) -> tuple[bool
 
 
 def _exact(value: Any, what: str) -> str:
-    """The characters of a str, without what a class of its own makes of them."""
-    if not issubclass(type(value), str):  # isinstance() asks the object, which may lie
+    """The characters of a str, as an exact str even for a subclass."""
+    if not issubclass(type(value), str):  # isinstance() would ask the object's own __class__
         raise AppError(f"{what} must be a str, not {type(value).__name__} (PEP 3333)")
     return str.__str__(value)
 
@@ -181,14 +188,12 @@ def _exact_pair(field: Any) -> tuple[str, str]:
     return name, _exact(pair[1], f"the value of response header {name!r:.100}")
 
 
-def _remember_name(name: str) -> int:
-    if not _TOKEN.fullmatch(name):
+def _find_meaning(name: str) -> int:
+    if not is_token(name):
         raise AppError(f"response header name {name!r:.100} is not a token (RFC 9110 §5.1)")
     meaning = _MEANINGS.get(name.lower(), _PLAIN)
     if len(name) <= _LONGEST_NAME:
-        if len(_meanings) >= _CACHE_SIZE:
-            _meanings.clear()
-        _meanings[name] = meaning
+        remember(_meanings, name, meaning)
     return meaning
 
 
@@ -208,7 +213,7 @@ def _take_options(value: str) -> set[str]:
 
 
 def _check_options(options: set[str], given: tuple[tuple[str, str], ...]) -> None:
-    """A field that Connection names is for the next hop only, which an app knows nothing of."""
+    """Refuse fields that Connection names: they are for the next hop only, which only the server knows."""
     for name, _ in given:
         if name.lower() in options:
             raise AppError(
@@ -218,11 +223,11 @@ def _check_options(options: set[str], given: tuple[tuple[str, str], ...]) -> Non
 
 
 def _blame_value(given: tuple[tuple[str, str], ...]) -> AppError:
-    # Its place and not the value, which may be a secret: an app may show its errors to the client.
+    # The position and not the value, which may be secret: an app may show its errors to the client.
     for name, value in given:
         if found := _BAD.search(value):
             return AppError(
                 f"response header {name} has {found[0]!a} at character {found.start()} of its value; allowed are "
                 "printable latin-1, space and tab (RFC 9110 §5.5)"
             )
-    raise AssertionError("a head that cannot be sent has a value that cannot")
+    raise AssertionError("the head can't be sent, though each of its values can")

@@ -1,8 +1,8 @@
-"""The body of a message: where it ends, and what of it is content.
+"""The framing of a message body: where it ends, and which of its bytes are content.
 
-Sans-IO. A framing takes what was received and gives back the content in it; what lies behind the end stays in
-`rest`. wsgi/ reads through it and net/ discards through it. The invariant: not a byte behind the end is ever
-content, and a chunk that is malformed in any way is an error, not a guess.
+Sans-IO. A framing takes received bytes and returns the content in them; bytes behind the end stay in `rest`. wsgi/
+reads a body through it and net/ discards one through it. The invariant: no byte behind the end is ever content, and a
+malformed chunk is an error, never a guess.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from enum import Enum
 from typing import Final, Protocol
 
 from greenserve.errors import LimitExceeded, ProtocolError
+from greenserve.grammar import QUOTED_TEXT, TOKEN
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # RFC 9110 §5.6.2
-_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'  # RFC 9110 §5.6.4
+_TOKEN: Final = TOKEN.encode()
+_QUOTED: Final = b'"%b"' % QUOTED_TEXT.encode()
 _SIZE: Final = (
     re.compile(  # RFC 9112 §7.1 and §7.1.1; possessive: there is one way to match, so none is tried twice
         rb"([0-9A-Fa-f]{1,16})((?:[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+(?:%b|%b))?+)*+)\r\n"
@@ -25,11 +26,11 @@ _SIZE: Final = (
 _PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 _COULD_BE_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(?:\r|[ \t]*;[\t -~\x80-\xff]*\r?|[ \t]+)?")
 _TRAILER: Final = re.compile(rb"(%b):[ \t]*([\t -~\x80-\xff]*)\r\n" % _TOKEN)
-_SIZE_LINE_LIMIT: Final = 1024  # extensions are of no use to a WSGI app; hyper allows 16 KiB over all chunks
-# Over all chunks of a body, so that a byte of content cannot cost a kilobyte of line.
+_SIZE_LINE_LIMIT: Final = 1024  # bytes; a WSGI app can't use extensions. hyper allows 16 KiB for all chunks
+# Bytes for all chunks of a body, so that a byte of content can't cost a kilobyte of size line.
 _EXTENSIONS_LIMIT: Final = 16 * 1024
-# RFC 9110 §6.5.1: what says where a message ends, where it goes, who asks, under what condition, or how to read it,
-# comes too late at its end. Whoever puts one there hopes that somebody takes it for a part of the head.
+# RFC 9110 §6.5.1: fields about framing, routing, credentials, conditions and content come too late in a trailer. A
+# client sends one there only in the hope that it is merged into the head.
 _NEVER_TRAILERS: Final = frozenset(
     b"transfer-encoding content-length host connection keep-alive proxy-connection upgrade te trailer http2-settings "
     b"forwarded x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-prefix x-forwarded-proto x-real-ip via "
@@ -40,7 +41,7 @@ _NEVER_TRAILERS: Final = frozenset(
 
 
 class ChunkState(Enum):
-    """What a chunked body's next byte belongs to."""
+    """What the next byte of a chunked body belongs to."""
 
     SIZE = "a chunk's size and extensions"
     DATA = "content"
@@ -49,7 +50,7 @@ class ChunkState(Enum):
     DONE = "the next request"
 
 
-_AT_SIZE: Final = ChunkState.SIZE  # an enum's member is looked up by Python code
+_AT_SIZE: Final = ChunkState.SIZE  # looking up an enum's member runs Python code
 CHUNK_TRANSITIONS: Final[Mapping[ChunkState, frozenset[ChunkState]]] = {
     ChunkState.SIZE: frozenset({ChunkState.DATA, ChunkState.TRAILERS}),
     ChunkState.DATA: frozenset({ChunkState.DATA_END}),
@@ -60,20 +61,20 @@ CHUNK_TRANSITIONS: Final[Mapping[ChunkState, frozenset[ChunkState]]] = {
 
 
 class BodyFraming(Protocol):
-    """How a body ends."""
+    """Finds the end of a body."""
 
     done: bool
     rest: bytes
 
     @property
     def trailers(self) -> Sequence[tuple[str, str]]:
-        """What came behind the content, as latin-1; complete when `done`."""
+        """The fields behind the content, as latin-1; complete when `done`."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take what was received, give back the content in it. Raises ProtocolError."""
+        """Take received bytes, return the content in them. Raises ProtocolError."""
 
     def wants(self) -> int:
-        """At least how many more bytes will come, if that is known; else 0."""
+        """The number of bytes that will come at least, 0 if it is unknown."""
 
 
 class LengthFraming:
@@ -81,7 +82,7 @@ class LengthFraming:
 
     __slots__ = ("_left", "done", "rest")
 
-    trailers: Sequence[tuple[str, str]] = ()  # only chunks have them (RFC 9112 §7.1.2)
+    trailers: Sequence[tuple[str, str]] = ()  # only chunked bodies have them (RFC 9112 §7.1.2)
 
     def __init__(self, length: int) -> None:
         """`length` in bytes."""
@@ -111,8 +112,8 @@ class LengthFraming:
 class ChunkedFraming:
     """A body in chunks (RFC 9112 §7.1).
 
-    Extensions are checked and dropped; trailers are kept apart, never merged, and those are refused that could
-    do harm to one who did merge them.
+    Extensions are checked and dropped. Trailers are kept apart from the head's fields, and those that could do harm
+    if an app merged them are refused.
     """
 
     __slots__ = (
@@ -130,7 +131,7 @@ class ChunkedFraming:
     )
 
     def __init__(self, limit: int = 0, trailer_bytes: int = 8190, trailer_count: int = 100) -> None:
-        """`limit`: bytes of content, 0 for none. The other two hold for all trailers together."""
+        """`limit`: bytes of content, 0 for no limit. The other two are for all trailers together."""
         self._limit = limit
         self._trailer_bytes = trailer_bytes
         self._trailer_count = trailer_count
@@ -171,10 +172,10 @@ class ChunkedFraming:
         self.state = state
 
     def _take_whole_chunks(self, buffer: bytes, at: int, pieces: list[bytes]) -> int:
-        """Take what is here from its size to its CRLF without a turn through the states; where that ends.
+        """Take the chunks that are here whole, without a turn through the states; return where they end.
 
-        A client may send its content byte by byte: four times as many of them are read so in a second. Whatever
-        is special about a chunk, or wrong, is left to the states.
+        A client may send its content byte by byte: this reads four times as many such chunks in a second. A chunk with
+        anything special or wrong is left to the states.
         """
         read = self._read
         limit = self._limit
@@ -190,7 +191,7 @@ class ChunkedFraming:
         self._read = read
         return at
 
-    # Each state reads from `buffer` at `at` and returns where it stopped, or -1 when it needs more.
+    # Each state reads from `buffer` at `at` and returns the position behind, or -1 if it needs more.
 
     def _read_size(self, buffer: bytes, at: int, pieces: list[bytes]) -> int:
         end = buffer.find(b"\n", at)

@@ -1,15 +1,15 @@
-"""Reads the head of a request: bytes in, one RequestHead out, or a ProtocolError that says which rule was broken.
+"""Reads the head of a request: bytes in, one RequestHead out, or a ProtocolError that names the broken rule.
 
-Sans-IO. llhttp checks the grammar, in C and without a callback. Most heads come whole and cost one pass; one that comes
-in pieces is checked piece by piece by a HeadReader, and refused at its first wrong byte. heads.py then takes the
-checked text apart. A new parser for each head costs a seventh of a microsecond, and no state is left to go wrong.
+Sans-IO. llhttp checks the grammar, in C and without a callback. Most heads arrive whole and are read in one pass. A
+HeadReader checks a head that arrives in pieces, piece by piece, and refuses it at the first wrong byte. heads.py then
+takes the checked text apart. A new parser for each head costs a seventh of a microsecond and leaves no state behind.
 
-Which methods there are is for the app to say (RFC 9110 §9.1), but llhttp has a list and refuses others. Where one is
-not on it, llhttp is shown GET in its place: the rest of the grammar is the same. Lower case stays refused, as
-frameworks write methods in upper case: a proxy that lets `get` pass and `GET` not would be got round.
+The app decides which methods exist (RFC 9110 §9.1), but llhttp refuses methods that are not on its list. For these,
+llhttp is shown GET instead: the rest of the grammar is the same. Lower case is refused, since many frameworks turn
+methods into upper case: a client could then bypass a proxy that blocks `GET` and lets `get` pass.
 
-Invariant: the parser never sees a byte behind the head. It has no pause, so what a pipelining client sends ahead
-stays raw bytes, and memory is bounded by what one read returns.
+Invariant: the parser never sees a byte behind the head. It cannot pause, so the bytes that a pipelining client sends
+ahead stay raw, and memory is bounded by the size of one read.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from typing import Final
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
 from greenserve.errors import LimitExceeded, ProtocolError
+from greenserve.grammar import TOKEN
 from greenserve.http1.heads import HeadLimits, RequestHead, coding_error, make_head
 
 _HEAD_END: Final = b"\r\n\r\n"
-_EMPTY_LINES: Final = 4  # before a request; RFC 9112 §2.2 asks for one
+_EMPTY_LINES: Final = 4  # allowed before a request; RFC 9112 §2.2 asks for one
 _NO_CALLBACKS: Final = object()
-_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
+_TOKEN: Final = re.compile(TOKEN.encode())
 _LONGEST_METHOD: Final = 32  # bytes
 _METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]{0,%d}" % (_LONGEST_METHOD - 1))
-_RESERVED: Final = b"PRI"  # no method, but how HTTP/2 begins (RFC 9113 §11.6)
+_RESERVED: Final = b"PRI"  # not a method: HTTP/2 begins with it (RFC 9113 §11.6)
 _REQUEST_LINE: Final = re.compile(rb"[^ ]+ [^ ]+ [A-Z]+/[0-9]\.[0-9]\r\n")
 _VERSION: Final = re.compile(rb" HTTP/(\d\.\d)(?:\r\n|\Z)")
 _CODING: Final = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*)", re.IGNORECASE)
@@ -38,9 +39,9 @@ _SPACE_BEHIND_CODING: Final = re.compile(
 
 
 def read_whole_head(data: bytes, limits: HeadLimits) -> tuple[RequestHead, bytes] | None:
-    """The head that `data` begins with, and what follows it; None when it is not all there: a HeadReader's work.
+    """Read the head at the beginning of `data`. Return it and the bytes behind it, or None if a HeadReader is needed.
 
-    Raises ProtocolError.
+    A HeadReader is needed if the head is not all there, or if empty lines come before it. Raises ProtocolError.
     """
     end = data.find(_HEAD_END) + 4
     if end < 4 or data[0] < 32:
@@ -49,36 +50,32 @@ def read_whole_head(data: bytes, limits: HeadLimits) -> tuple[RequestHead, bytes
     try:
         HttpRequestParser(_NO_CALLBACKS).feed_data(raw)
     except HttpParserUpgrade:
-        pass  # llhttp's word for: the head is over, another protocol may follow. That is for the app to say.
-    except HttpParserError as error:
-        method = raw.partition(b" ")[0]
-        if _is_unknown(method):
-            _check(HttpRequestParser(_NO_CALLBACKS), b"GET" + raw[len(method) :], raw)
-        else:
-            _judge(error, raw)
+        pass  # the head is complete and asks for another protocol; the app decides about that
+    except HttpParserError:
+        _check(HttpRequestParser(_NO_CALLBACKS), _shown(raw), raw)  # the head may still be valid
     return make_head(raw.decode("latin-1"), limits), rest
 
 
 class HeadReader:
-    """Reads one head that comes in pieces."""
+    """Reads one head that arrives in pieces."""
 
     def __init__(self, limits: HeadLimits) -> None:
-        """Nothing read yet."""
+        """Start with nothing read."""
         self._limits = limits
-        self._parser: HttpRequestParser | None = None  # from the method's end on
+        self._parser: HttpRequestParser | None = None  # made when the method is complete
         self._empty_lines = 0
         self._raw = bytearray()
         self.head: RequestHead | None = None
 
     @property
     def begun(self) -> bool:
-        """Whether any byte of a head has come; empty lines before it don't count (RFC 9112 §2.2)."""
+        """Return True if any byte of a head has come; empty lines before it don't count (RFC 9112 §2.2)."""
         return len(self._raw) > (self._raw[:1] == b"\r")
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take what was received; give what follows the head, with `head` set, or None when more is needed.
+        """Take received bytes. Return the bytes behind the head, with `head` set, or None if more are needed.
 
-        Raises ProtocolError, after which the connection is of no more use.
+        Raises ProtocolError; the connection can't be used any more then.
         """
         raw = self._raw
         known = len(raw)
@@ -88,7 +85,9 @@ class HeadReader:
             known = 0
         end = raw.find(_HEAD_END, max(0, known - 3)) + 4
         if end < 4:
-            self._check_grammar(raw, known, len(raw))  # first: a method too long is no target too long
+            self._check_grammar(
+                raw, known, len(raw)
+            )  # first, so that a method that is too long is not called a long target
             self._check_unfinished(raw)
             self._check_line(raw)
             return None
@@ -109,14 +108,14 @@ class HeadReader:
 
     def _check_unfinished(self, raw: bytes | bytearray) -> None:
         limits = self._limits
-        # Its CRLF does not count.
+        # The limit is for the line without its CRLF.
         if len(raw) > limits.line + 1 and not 0 <= raw.find(b"\n") <= limits.line + 1:
             raise LimitExceeded(414, f"request line longer than {limits.line} bytes (limit_request_line)")
         if len(raw) > limits.head:
             raise LimitExceeded(431, f"head longer than {limits.head} bytes (limit_request_head)")
 
     def _check_line(self, raw: bytearray) -> None:
-        # llhttp takes HTTP/0.9, where a line is all, and would look at the next line as at another request.
+        # llhttp accepts HTTP/0.9, a request of one line, and would read the next line as another request.
         end = raw.find(b"\n") + 1
         if end and not _REQUEST_LINE.fullmatch(raw, 0, end):
             raise ProtocolError(400, "malformed request line (RFC 9112 §3)")
@@ -134,36 +133,42 @@ class HeadReader:
         if not space:
             return
         self._parser = HttpRequestParser(_NO_CALLBACKS)
-        shown = b"GET" if _is_unknown(method) else method
-        _check(self._parser, shown + raw[len(method) : end], raw)
+        _check(self._parser, _shown(bytes(raw[:end])), raw)
 
 
 def _check(parser: HttpRequestParser, shown: bytes | bytearray, raw: bytes | bytearray) -> None:
-    """Have `parser` look at some more of `raw`."""
+    """Feed `shown`, the next part of `raw`. Raises ProtocolError if `raw` is invalid."""
+    error = _feed(parser, shown)
+    if error is None:
+        return
+    # A value may have whitespace around it (RFC 9110 §5.5), but llhttp refuses a tab behind `chunked`. It does so at
+    # the end of the head, so all of it is here: check it once more, without that whitespace.
+    text, count = _SPACE_BEHIND_CODING.subn(rb"\1", raw)
+    if count and text.endswith(_HEAD_END):
+        error = _feed(HttpRequestParser(_NO_CALLBACKS), _shown(text))
+    if error is not None:
+        raise _explain(error, text)
+
+
+def _feed(parser: HttpRequestParser, shown: bytes | bytearray) -> HttpParserError | None:
+    """Feed `shown` to llhttp. Return its error, None if it accepts."""
     try:
         parser.feed_data(shown)
     except HttpParserUpgrade:
-        pass  # as above
+        pass  # see read_whole_head
     except HttpParserError as error:
-        _judge(error, bytes(raw))
+        return error
+    return None
 
 
-def _judge(error: HttpParserError, raw: bytes) -> None:
-    """Raise what llhttp's error means, unless it has refused what is in order: a tab behind `chunked`.
-
-    Whitespace around a value is none of it (RFC 9110 §5.5), but llhttp takes only spaces there. It says so at the
-    head's end, so the whole head is here and is looked at once more, without it.
-    """
+def _shown(raw: bytes) -> bytes:
+    """The head as it is shown to llhttp: with GET in place of a method that llhttp does not know."""
     method = raw.partition(b" ")[0]
-    trimmed, count = _SPACE_BEHIND_CODING.subn(rb"\1", raw)
-    if not count or raw[-4:] != _HEAD_END:
-        raise _explain(error, raw) from None
-    shown = b"GET" + trimmed[len(method) :] if _is_unknown(method) else trimmed
-    _check(HttpRequestParser(_NO_CALLBACKS), shown, trimmed)
+    return b"GET" + raw[len(method) :] if _is_unknown(method) else raw
 
 
 def _is_unknown(method: bytes | bytearray) -> bool:
-    """Whether llhttp would refuse this method, which may well be one, in a line that has nothing else wrong."""
+    """Return True if this is a valid method that is not on llhttp's list."""
     if not _METHOD.fullmatch(method) or method == _RESERVED:
         return False
     try:
@@ -200,6 +205,6 @@ def _unknown_method() -> ProtocolError:
 
 
 def _not_http(raw: bytes | bytearray) -> ProtocolError:
-    if raw[:2] == b"\x16\x03":  # RFC 8446 §5.1: how every TLS client begins
+    if raw[:2] == b"\x16\x03":  # RFC 8446 §5.1: every TLS client begins so
         return ProtocolError(400, "this port speaks plain HTTP, not TLS: use http://")
     return ProtocolError(400, "not an HTTP request line (RFC 9112 §3)")

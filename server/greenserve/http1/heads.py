@@ -1,8 +1,8 @@
-"""The head of a request, taken apart: who is asked for what, and whether a body follows.
+"""The head of a request, taken apart: method, target, fields, and whether a body follows.
 
-Sans-IO. head_reader.py has llhttp check the grammar first, so the text that comes here is made of whole lines with a
-token, a colon and a value each. What llhttp lets pass and a server on the open Internet must not is refused here, and
-of the request target in targets.py.
+Sans-IO. head_reader.py has llhttp check the grammar first, so this text consists of whole lines, each with a token, a
+colon and a value. Requests that llhttp accepts and a server on the open Internet must not are refused here;
+targets.py checks the request target.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from greenserve.caches import remember
 from greenserve.errors import LimitExceeded, ProtocolError
 from greenserve.http1.targets import check_authority, split_origin_form, split_other_form
 
 _NEED_LENGTH: Final = ("POST", "PUT", "PATCH")
 
-# What a field means for framing; every other name means nothing here.
+# The fields that framing and routing depend on; no other name matters here.
 _HOST_FIELD, _LENGTH, _CODING, _EXPECT, _CONNECTION, _UNDERSCORE = range(1, 7)
 _MEANINGS: Final = {
     "host": _HOST_FIELD,
@@ -24,19 +25,18 @@ _MEANINGS: Final = {
     "expect": _EXPECT,
     "connection": _CONNECTION,
 }
-_CACHE_SIZE: Final = 1024  # spellings of names, and hosts, that are remembered; a server sees a few dozen
-_LONGEST_KEPT: Final = 64  # characters
+_LONGEST_KEPT: Final = 64  # characters of a name or a host that is remembered
 _meanings: dict[str, int] = {}
-_good_hosts: set[str] = set()
-# A target without these, of what llhttp lets pass, is in order as it stands. A line feed it takes for the end of a line
-# of HTTP/0.9, and goes on with what follows as with a field.
+_good_hosts: dict[str, None] = {}
+# A target that llhttp accepts is valid as it stands without these. A line feed is among them because llhttp takes it
+# for the end of an HTTP/0.9 line and reads the next line as a field.
 _needs_a_look: Final = re.compile(r'["#%<>\\`{}\r\n]').search
 
 
 class HeadLimits:
-    """What a head may cost, in bytes and, for `fields`, in number (settings `limit_request_*`).
+    """The limits of a head, in bytes; `fields` is a number (settings `limit_request_*`).
 
-    And whether a field name with an underscore costs the request (setting `header_map`).
+    `refuse_underscores`: a field name with an underscore is refused with 400 (setting `header_map`).
     """
 
     __slots__ = ("field_size", "fields", "head", "line", "refuse_underscores", "shortest")
@@ -44,7 +44,7 @@ class HeadLimits:
     def __init__(
         self, line: int, field_size: int, fields: int, head: int, refuse_underscores: bool = False
     ) -> None:
-        """A head below `shortest` bytes can break none of the limits in bytes."""
+        """A head of less than `shortest` bytes can't exceed any limit in bytes."""
         self.line = line
         self.field_size = field_size
         self.fields = fields
@@ -54,9 +54,9 @@ class HeadLimits:
 
 
 class RequestHead:
-    """A request without its body. All text is latin-1, as PEP 3333 has it."""
+    """A request without its body. All text is latin-1 (PEP 3333)."""
 
-    # Slots, and no defaults on the class: reading those would cost more than setting them here (CPython 3.11).
+    # Slots and no defaults on the class: in CPython 3.11 reading such a default costs more than setting a slot.
     __slots__ = (
         "chunked",
         "content_length",
@@ -72,7 +72,7 @@ class RequestHead:
     )
 
     def __init__(self, method: str, target: str, http11: bool) -> None:
-        """The first line; the rest is make_head's to set."""
+        """Take the request line; make_head sets the rest."""
         self.method = method
         self.target = target  # as it was sent
         self.path = ""  # percent-decoded; empty for "*", which is no path
@@ -82,22 +82,22 @@ class RequestHead:
         self.expect_continue = False
         self.content_length: int | None = None
         self.chunked = False
-        self.host: str | None = None  # the authority asked for: from an absolute target, else the Host field
+        self.host: str | None = None  # the requested authority: of an absolute target, else of the Host field
         self.fields: list[tuple[str, str]] = []
 
     @property
     def has_body(self) -> bool:
-        """Whether body bytes may follow (RFC 9112 §6.3)."""
+        """Return True if body bytes may follow (RFC 9112 §6.3)."""
         return self.chunked or bool(self.content_length)
 
 
 def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # one pass, on the path of every request
-    """Take a whole head apart whose grammar has been checked. Raises ProtocolError."""
+    """Take apart a whole head whose grammar was checked. Raises ProtocolError."""
     lines = text.split("\r\n")  # the last two are empty
     if len(text) > limits.shortest or len(lines) - 3 > limits.fields:
         _check_limits(text, lines, limits)
     try:
-        # llhttp skips any run of spaces in the line; the grammar has exactly one (RFC 9112 §3).
+        # llhttp accepts several spaces in the line; the grammar has exactly one (RFC 9112 §3).
         method, target, version = lines[0].split(" ")
     except ValueError:
         raise ProtocolError(400, "malformed request line (RFC 9112 §3)") from None
@@ -115,7 +115,7 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
         fields.append((name, value))
         meaning = _meanings.get(name)
         if meaning is None:
-            meaning = _remember(name)
+            meaning = _find_meaning(name)
         if meaning == _HOST_FIELD:
             hosts += 1
             host = value
@@ -157,27 +157,23 @@ def _check_limits(text: str, lines: list[str], limits: HeadLimits) -> None:
             )
 
 
-def _remember(name: str) -> int:
+def _find_meaning(name: str) -> int:
     meaning = _MEANINGS.get(name.lower(), _UNDERSCORE if "_" in name else 0)
     if len(name) <= _LONGEST_KEPT:
-        if len(_meanings) >= _CACHE_SIZE:
-            _meanings.clear()
-        _meanings[name] = meaning
+        remember(_meanings, name, meaning)
     return meaning
 
 
 def _check_host(host: str) -> None:
     check_authority(host, "Host field")
     if len(host) <= _LONGEST_KEPT:
-        if len(_good_hosts) >= _CACHE_SIZE:
-            _good_hosts.clear()
-        _good_hosts.add(host)
+        remember(_good_hosts, host, None)
 
 
 def _set_framing(  # noqa: C901  # one pass, on the path of many requests
     head: RequestHead, framing: list[tuple[int, str]], limits: HeadLimits
 ) -> None:
-    """RFC 9112 §6.3: whether a body follows, and how it ends; and what comes after."""
+    """Set whether a body follows and how it ends (RFC 9112 §6.3), Expect, and whether the connection stays open."""
     lengths: list[str] = []
     codings: list[str] = []
     expect = ""
@@ -205,7 +201,7 @@ def _set_framing(  # noqa: C901  # one pass, on the path of many requests
             raise ProtocolError(417, "only Expect: 100-continue is known (RFC 9110 §10.1.1)")
         head.expect_continue = head.has_body
     if connection and not (connection == "keep-alive" and head.http11):  # what most browsers send
-        # RFC 9112 §9.3. llhttp's own answer is of no use: the end of a request without a body has reset it.
+        # RFC 9112 §9.3. llhttp resets its own keep-alive flag at the end of a request without a body.
         options = {option.strip(" \t").lower() for option in connection.split(",")}
         head.keep_alive = "close" not in options and (head.http11 or "keep-alive" in options)
 
@@ -235,7 +231,7 @@ def _check_has_length(head: RequestHead) -> None:
 
 
 def coding_error(coding: str) -> ProtocolError:
-    """Why a Transfer-Encoding that is not just `chunked` is refused."""
+    """The error for a Transfer-Encoding that is not just `chunked`."""
     names = [part.strip(" \t").lower() for part in coding.split(",")]
     if not any(names):
         return ProtocolError(400, "an empty Transfer-Encoding (RFC 9112 §6.1)")

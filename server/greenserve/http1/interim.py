@@ -1,7 +1,7 @@
-"""Interim answers, 100 Continue and 103 Early Hints: the heads that may come before the final one.
+"""Interim responses, 100 Continue and 103 Early Hints: heads that may come before the final one.
 
-Sans-IO. wsgi/ sends them, to HTTP/1.1 only (RFC 9110 §15.2). Their fields are the app's and checked as those of any
-answer; none may speak of framing or of the connection, which the final answer alone decides.
+Sans-IO. wsgi/ sends them, to HTTP/1.1 only (RFC 9110 §15.2). The app's fields are checked like those of any response.
+Fields about framing or the connection are refused: only the final response decides these.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def continue_head(fields: list[tuple[str, str]]) -> bytes:
-    """A 100 Continue with fields of the app's own (RFC 9110 §15.2.1). Raises AppError as check_head does."""
+    """A 100 Continue with the app's own fields (RFC 9110 §15.2.1). Raises AppError as check_head does."""
     return _interim_head("100 Continue", fields)
 
 
 def hints_head(fields: list[tuple[str, str]]) -> bytes:
-    """A 103 Early Hints (RFC 8297 §2). Raises AppError as check_head does."""
+    """A 103 Early Hints with the app's fields (RFC 8297 §2). Raises AppError as check_head does."""
     return _interim_head("103 Early Hints", fields)
 
 

@@ -1,20 +1,18 @@
-"""The head of an answer: what the app said, checked, becomes bytes, with the framing that follows from them.
+"""The head of a response: the app's checked head becomes bytes, completed with its framing.
 
-Sans-IO. wsgi/ calls it once for each answer of an app, net/ for the errors that never reach one. The invariant: what
-comes out is one head, and it says of the body what will be sent.
+Sans-IO. wsgi/ calls it once for each response of an app, net/ for errors before an app is called. The invariant: the
+result is one head, and its framing describes the content that will be sent.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 
 from greenserve.http1.app_heads import AppHead, check_head
 
-_CACHE_SIZE: Final = 1024
-
-# Staying open is the default of HTTP/1.1, closing that of 1.0 (RFC 9112 §9.3); the latter is told too, for plainness.
+# HTTP/1.1 stays open by default, 1.0 closes (RFC 9112 §9.3); `close` is sent to 1.0 too, to be plain.
 _LAST_LINES: Final = {
     (True, True): "\r\n",
     (True, False): "Connection: close\r\n\r\n",
@@ -26,50 +24,31 @@ _PHRASES: Final = {413: "Content Too Large"}  # RFC 9110 §15.5.14; Python has t
 
 @dataclass(frozen=True, slots=True)  # a NamedTuple's attributes are slower to read
 class AnswerHead:
-    """A head ready to be sent, and how its body is framed."""
+    """A head ready to be sent, and the framing of its content."""
 
     data: bytes
     status: int
     bodyless: bool  # HEAD, 204, 205 and 304: content is dropped (RFC 9110 §6.4.1, §15.3.6)
-    length: int | None  # bytes of content to come, where the head says so
+    length: int | None  # bytes of content, if the head has Content-Length
     chunked: bool
     keep_alive: bool
-
-
-# By all that goes in but the date, which is beside. An AppHead is looked up by what it is, not by what it holds.
-_made: dict[tuple[AppHead, int | None, str, bool, bool, str], tuple[str, AnswerHead]] = {}
 
 
 def answer_head(
     given: AppHead, method: str, http11: bool, keep_alive: bool, length: int | None, date: str, server: str
 ) -> AnswerHead:
-    """Complete a head for the answer to one request.
+    """Complete a head for the response to one request.
 
-    `length` is the content's where it is known already. `date` and `server` are whole lines, used unless the
-    app sent its own.
+    `length` is that of the content in bytes, if it is known. `date` and `server` are whole lines, used unless the app
+    sent its own.
     """
-    # Mostly it is the one before: comparing costs half of what a look into the table does.
-    for_date, for_length, for_method, for_http11, for_keep_alive, for_server, answer = given.last
-    if (
-        for_date is date
-        and for_length == length
-        and for_method == method
-        and for_http11 is http11
-        and for_keep_alive is keep_alive
-        and for_server is server
-    ):
-        return cast(AnswerHead, answer)
-    key = (given, length, method, http11, keep_alive, server)
-    made = _made.get(key)
-    if made is not None and made[0] == date:
-        given.last = (date, length, method, http11, keep_alive, server, made[1])
-        return made[1]
-    answer = _make_head(given, method, http11, keep_alive, length, date, server)
-    if given.is_kept:
-        if len(_made) >= _CACHE_SIZE:
-            _made.clear()
-        _made[key] = (date, answer)
-        given.last = (date, length, method, http11, keep_alive, server, answer)
+    # Most requests need the same as the one before.
+    wanted = date, length, method, http11, keep_alive, server
+    answer: AnswerHead
+    last_wanted, answer = given.last
+    if wanted != last_wanted:
+        answer = _make_head(given, method, http11, keep_alive, length, date, server)
+        given.last = wanted, answer
     return answer
 
 
@@ -79,7 +58,7 @@ def _make_head(
     code = given.status
     declared = given.length
     if given.connection is not None and "close" in given.connection:
-        keep_alive = False  # whether it stays open otherwise is the server's to say
+        keep_alive = False  # keep-alive is the server's decision alone
     text = ""
     bodyless = method == "HEAD" or code in (204, 205, 304)
     chunked = False
@@ -87,7 +66,7 @@ def _make_head(
         if code == 205:
             text = "Content-Length: 0\r\n"  # no content, but framed as any other answer (RFC 9110 §15.3.6)
         elif declared is not None and code != 204:
-            # What the app declared tells of the answer to a GET (RFC 9110 §8.6); what we counted does not.
+            # The app's own length is that of the response to a GET (RFC 9110 §8.6); a counted one is not.
             text = f"Content-Length: {declared}\r\n"
         declared = None
     elif declared is not None or length is not None:
@@ -111,11 +90,11 @@ def encode_error(
     *,
     head_only: bool = False,
     extra: tuple[tuple[str, str], ...] = (),
-) -> bytes:
-    """A whole answer of the server's own, in plain text, after which the connection closes."""
+) -> tuple[bytes, bytes]:
+    """Head and content of an error response of the server's own, in plain text; the connection closes after it."""
     phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
     body = f"{status} {phrase}\n" + (f"{reason}\n" if reason else "")
     content = body.encode()
     given = check_head(f"{status} {phrase}", [("Content-Type", "text/plain; charset=utf-8"), *extra])
     head = answer_head(given, "GET", True, False, len(content), date, server)
-    return head.data if head_only else head.data + content
+    return head.data, b"" if head_only else content

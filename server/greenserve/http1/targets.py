@@ -1,9 +1,9 @@
-"""What a request asks for: the four forms of a request target, and the authority that has to fit it.
+"""The request target: its four forms, and the authority that must agree with it.
 
-Sans-IO. heads.py calls it. llhttp has refused controls, spaces and bytes past ASCII; the grammar of RFC 3986 is this
-module's. Two things browsers send raw are let pass, since the URL standard that they follow (WHATWG) does not escape
-them: `[ ] ^ |` in a path, and in a query these with `\\`, `` ` ``, `{`, `}` and a lone `%`. A query is handed on as it
-is, a path is decoded, so there every `%` must begin an escape: two readers could take a broken one for two things.
+Sans-IO. heads.py calls it. llhttp refuses controls, spaces and bytes beyond ASCII; this module checks the grammar of
+RFC 3986. It accepts some characters that browsers send raw, since the URL standard that they follow (WHATWG) does not
+escape them: `[ ] ^ |` in a path, and in a query these and `\\`, `` ` ``, `{`, `}` and a lone `%`. A query is passed on
+as it is. A path is decoded, so every `%` in it must begin an escape: two parsers could read a broken one differently.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from urllib.parse import unquote_to_bytes
 
 from greenserve.errors import ProtocolError
 
-# RFC 3986 §3.3 and §3.4, and what is said above. Possessive: there is one way to match, so none is tried twice.
+# RFC 3986 §3.3 and §3.4, and the characters above. Possessive: each text matches in one way, so nothing is tried twice.
 _ORIGIN: Final = re.compile(
     r"(?P<path>/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]^|]|%[0-9A-Fa-f]{2})*+)"
     r"(?:\?(?P<query>[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]^|?\\`{}%]*+))?"
 )
-# RFC 3986 §3.2.2, without what has no meaning yet: IPvFuture.
+# RFC 3986 §3.2.2, without IPvFuture, which has no meaning yet.
 _HOST: Final = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+))"
     r"(?::(?P<port>[0-9]{0,5}))?"
@@ -46,9 +46,9 @@ def split_origin_form(target: str) -> tuple[str, str]:
 
 
 def split_other_form(method: str, target: str, host: str | None) -> tuple[str, str, str | None]:
-    """The path, the query and the authority asked for, of a target that does not begin with a slash.
+    """The path, the query and the requested authority of a target that does not begin with a slash.
 
-    `host` is the Host field, None where an HTTP/1.0 client sent none. Raises ProtocolError.
+    `host` is the Host field, None if an HTTP/1.0 client sent none. Raises ProtocolError.
     """
     if method == "CONNECT":
         raise ProtocolError(501, "CONNECT is for proxies (RFC 9110 §9.3.6)")
@@ -64,7 +64,7 @@ def split_other_form(method: str, target: str, host: str | None) -> tuple[str, s
     if authority[:1] in ("", ":"):
         raise ProtocolError(400, "no host in the request target (RFC 9110 §4.2.1)")
     scheme = match["scheme"].lower()
-    # A server shall take the target's. A proxy that routed by Host has asked another server than the client meant.
+    # A server has to use the target's. A proxy that routed by Host has chosen another server than the client meant.
     if host is not None and _canonical(scheme, host) != _canonical(scheme, authority):
         raise ProtocolError(400, "Host is not the request target's (RFC 9112 §3.2.2)")
     rest = target[match.end() :]
@@ -74,10 +74,10 @@ def split_other_form(method: str, target: str, host: str | None) -> tuple[str, s
 
 
 def check_authority(text: str, where: str) -> None:
-    """A host with or without a port, maybe empty (RFC 9110 §7.2). Raises ProtocolError, which names `where`."""
+    """Check a host with or without a port; it may be empty (RFC 9110 §7.2). Raises ProtocolError, naming `where`."""
     match = _HOST.fullmatch(text)
     good = match is not None and not (match["port"] and int(match["port"]) > 65535)
-    # A port needs a host. Nothing at all is no authority: the server's own name stands for it (RFC 9112 §3.3).
+    # A port needs a host. An empty authority stands for the server's own name (RFC 9112 §3.3).
     good = good and text[:1] != ":"
     if good and match is not None and match["v6"]:
         try:
@@ -91,7 +91,7 @@ def check_authority(text: str, where: str) -> None:
 
 
 def _canonical(scheme: str, authority: str) -> str:
-    """So that two authorities that are the same place are the same text (RFC 9110 §4.2.3)."""
+    """The one spelling of an authority, so that equal ones compare equal (RFC 9110 §4.2.3)."""
     return authority.lower().removesuffix(_DEFAULT_PORTS[scheme]).removesuffix(":")
 
 

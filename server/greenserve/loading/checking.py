@@ -1,10 +1,10 @@
-"""Whether an object is a WSGI app, and if not, what to do about it.
+"""Checks that an object is a WSGI app, without calling it; the error says what to do.
 
-Only what can be known without calling it: ASGI apps are recognised by their coroutines and the names
-of their arguments, factories by taking none. Called by loading/loader.py and for apps given as objects.
+ASGI apps are recognised by coroutines and argument names, factories by having no arguments. Called by loader.py and for
+apps given as objects.
 
-Invariant: no working WSGI app is refused. Signatures that can't be read, or that a decorator
-declares for another function, count as good.
+Invariant: no working WSGI app is refused. Signatures that can't be read, or that a decorator declares for another
+function, pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["check_wsgi", "kind_of"]
 
 
 def check_wsgi(app: object, name: str = "the app") -> WSGIApplication:
-    """Give `app` back if it can be a WSGI app; raise AppImportError with a helpful line if not."""
+    """Return `app` if it can be a WSGI app; raise AppImportError with a helpful line if not."""
     if inspect.ismodule(app):
         raise AppImportError(f"{name} is a module: name the app in it, as {app.__name__}:app")
     if not callable(app):
@@ -44,7 +44,7 @@ def check_wsgi(app: object, name: str = "the app") -> WSGIApplication:
 
 
 def kind_of(app: object) -> str:
-    """Name what something is, for an error: `None`, `a str`, `an int`."""
+    """Return the type of an object with its article, for an error: `None`, `a str`, `an int`."""
     kind = type(app).__name__
     return "None" if app is None else f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
 
@@ -54,17 +54,17 @@ def _is_asgi(app: object) -> bool:
         app = app.func
     called: object = app
     if not inspect.isroutine(app):
-        # What an instance runs. For a class, what its instances run: ASGI 2, App(scope) and then
-        # (receive, send), or an ASGI 3 class that nobody has instantiated.
+        # The code that a call of an instance runs. For a class, the code that a call of its instances runs: ASGI 2,
+        # App(scope) and then (receive, send), or an ASGI 3 class that was not instantiated.
         called = inspect.getattr_static(app if inspect.isclass(app) else type(app), "__call__", None)
     return inspect.iscoroutinefunction(called) or _required(app) in (["scope"], ["scope", "receive", "send"])
 
 
 def _signature(app: object) -> inspect.Signature | None:
     try:
-        # Not what functools.wraps points to: a decorated app takes what its wrapper takes.
+        # Not the function that functools.wraps points to: a decorated app takes the arguments of its wrapper.
         return inspect.signature(app, follow_wrapped=False)  # type: ignore[arg-type]  # it is callable
-    except Exception:  # a builtin, an object that answers oddly, an annotation that can't be evaluated
+    except Exception:  # a builtin, an odd object, an annotation that can't be evaluated
         return None
 
 

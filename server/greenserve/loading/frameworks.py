@@ -1,9 +1,9 @@
-"""With which framework an app is made, as far as its server has to know.
+"""Finds the frameworks of an app that read bodies by CONTENT_LENGTH alone.
 
 Looks at the app and through the middleware around it, without calling anything. Called by net/serving/server.py and
 process/single.py.
 
-Invariant: what can't be found out counts as unknown, and is no error.
+Invariant: a framework that can't be found is no error.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from collections.abc import Iterator, Mapping
 
 __all__ = ["reads_by_length", "unseen_by_length"]
 
-# They read as many bytes as CONTENT_LENGTH says, and none where it says nothing. With the module that serves apps.
+# They read as many bytes as CONTENT_LENGTH says, and none without it. Each with the module that serves apps.
 _BY_LENGTH = {
     "bottle": "bottle",
     "cherrypy": "cherrypy",
     "django": "django.core.handlers.wsgi",
     "web.application": "web.application",
 }
-_MOST = 100  # objects that are looked at
-# Where middleware keeps the app that it is around.
+_MOST = 100  # objects that are searched
+# The attributes in which middleware keeps the app inside it.
 _NAMES = ("app", "_app", "application", "_application", "wsgi_app", "wrapped", "handler", "mounts", "apps")
 
 
 def reads_by_length(app: object) -> bool:
-    """Return True if a framework that knows a body's end by CONTENT_LENGTH alone is the app, or a part of it."""
+    """Return True if the app, or a part of it, is of a framework that finds a body's end by CONTENT_LENGTH alone."""
     seen: list[object] = []
     ahead = [app]
     while ahead and len(seen) < _MOST:
@@ -36,7 +36,7 @@ def reads_by_length(app: object) -> bool:
         if any(one is other for other in seen):
             continue
         seen.append(one)
-        # Of a class's instance the class's own module, of a function its own.
+        # An instance has the module of its class, a function its own.
         kind = one if isinstance(one, types.FunctionType | type) else type(one)
         if f"{getattr(kind, '__module__', '')}.".startswith(tuple(f"{name}." for name in _BY_LENGTH)):
             return True
@@ -45,7 +45,7 @@ def reads_by_length(app: object) -> bool:
 
 
 def unseen_by_length(app: object) -> str:
-    """Give the name of such a framework that is loaded, and not found in the app; "" for none."""
+    """Return the name of such a framework that is loaded but not found in the app; "" for none."""
     loaded = [name for name, module in _BY_LENGTH.items() if module in sys.modules]
     return loaded[0] if loaded and not reads_by_length(app) else ""
 

@@ -1,9 +1,9 @@
-"""Importing the user's module, by name or by path, and telling the user's errors from ours.
+"""Imports the user's module, by name or by path, and separates the user's errors from ours.
 
-Called by loading/loader.py. It knows modules and files, not what an app is.
+Called by loader.py. It knows modules and files, not apps.
 
-Invariant: whatever the user's code raises (but KeyboardInterrupt) becomes an AppImportError with one
-clear line and the traceback of the user's frames alone.
+Invariant: any exception of the user's code, except KeyboardInterrupt, becomes an AppImportError with one clear line and
+a traceback of the user's frames alone.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def _put_first(folder: str) -> None:
         sys.path.insert(0, folder)
 
 
-# As frames have it, which in a frozen program is not where `__file__` is.
+# The path in our frames, which in a frozen program differs from `__file__`.
 _OURS = os.path.dirname(os.path.dirname(_put_first.__code__.co_filename)) + os.sep
 _IMPORTLIB = importlib.import_module.__code__.co_filename
 
 
 def import_named(name: str) -> ModuleType:
-    """Import a module by its dotted name; the current folder comes first on sys.path."""
+    """Import a module by its dotted name, with the current folder first on sys.path."""
     _put_first(os.getcwd())
     return _import(name)
 
@@ -49,7 +49,7 @@ def _import(name: str) -> ModuleType:
         return run_users(lambda: importlib.import_module(name), f"can't import {name}")
     except AppImportError as error:
         missing = error.__cause__
-        # Only where the module itself is missing; one that it imports is the user's traceback.
+        # Only if the module itself is missing; a missing import of its own gets the user's traceback.
         if (
             isinstance(missing, ModuleNotFoundError)
             and missing.name
@@ -68,8 +68,8 @@ def import_path(path: Path) -> ModuleType:
         raise AppImportError(f"no such file: {path}")
     file = path / "__init__.py" if path.is_dir() else path
     if not file.is_file():
-        raise AppImportError(f"{path} is a folder without __init__.py: name the file in it")
-    # The folder that holds the outermost package is where imports start.
+        raise AppImportError(f"{path} is a folder without __init__.py: name a file in it")
+    # Imports start in the folder that holds the outermost package.
     top = file.parent
     while (top / "__init__.py").is_file() and top != top.parent:
         top = top.parent
@@ -90,14 +90,14 @@ def import_path(path: Path) -> ModuleType:
 
 
 def _import_file(file: Path) -> ModuleType:
-    # my-app.py, app.wsgi: no import statement could name it, so it gets a name that is free.
+    # my-app.py, app.wsgi: no import statement can name it, so it gets a free name.
     name = "_greenserve_app_" + re.sub(r"\W", "_", file.stem)
     loader = importlib.machinery.SourceFileLoader(name, str(file))
     spec = importlib.util.spec_from_loader(name, loader)
-    if spec is None:  # only a loader without create_module, which this one has
+    if spec is None:  # only for a loader without create_module; this one has it
         raise AppImportError(f"can't import {file}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as import does: dataclasses and pickle look there
+    sys.modules[name] = module  # as import does: dataclasses and pickle look it up there
     try:
         run_users(lambda: loader.exec_module(module), f"can't import {file}")
     except AppImportError:
@@ -107,9 +107,9 @@ def _import_file(file: Path) -> ModuleType:
 
 
 def run_users(call: Callable[[], T], failure: str, *, may_pass: bool = False) -> T:
-    """Run the user's code; turn what it raises into an AppImportError with its traceback.
+    """Run the user's code; turn its exception into an AppImportError with its traceback.
 
-    `may_pass`: an error may come from what the code has found, a database that is not up yet, rather than from itself.
+    `may_pass`: the error may come from the environment, such as a database that is not up yet, not from the code.
     """
     try:
         return call()

@@ -1,11 +1,10 @@
 """From `APP` on the command line to a WSGI callable.
 
-APP is `module:attr` (dots allowed), `module:factory(…literals…)`, `module` (its application, app, or
-create_app()), or a path to a file or package folder, alone or with `:attr`. Called by cli.py and by
-`greenserve.run` when it is given text. It serves nothing and knows no setting.
+APP is `module:attr` (dots allowed), `module:factory(…literals…)`, `module` (its application, app, or create_app()), or
+the path of a file or package folder, alone or with `:attr`. Called by cli.py, and by embedding.py for an app given as
+text. It serves nothing.
 
-Invariant: every failure is an AppImportError with one clear line, and nothing but literals is
-evaluated out of APP.
+Invariant: every failure is an AppImportError with one clear line, and only literals are evaluated in APP.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from greenserve.loading.importing import import_named, import_path, run_users
 
 __all__ = ["check_wsgi", "enter_folder", "load_app"]
 
-# What a module without `:attr` may call its app; the last is called.
+# The names under which `module` is searched for its app; the last one is called.
 NAMES = ("application", "app", "create_app")
 
 _MISSING = object()
@@ -34,9 +33,9 @@ _DOTTED_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
 def load_app(spec: str) -> WSGIApplication:
-    """Import the app that `spec` names; the current folder is importable from now on.
+    """Import the app that `spec` names. The current folder is importable from now on.
 
-    Raises AppImportError where there is none, where its import fails, and where it is no WSGI app.
+    Raises AppImportError if there is no such app, if its import fails, and if it is not a WSGI app.
     """
     where, attribute = _split(spec)
     if _is_path(where):
@@ -51,7 +50,7 @@ def load_app(spec: str) -> WSGIApplication:
 
 
 def enter_folder(folder: str, origin: str = "keyword chdir") -> None:
-    """Make `folder` the current one (the setting `chdir`); ConfigError, naming `origin`, where it can't be."""
+    """Change to `folder` (the setting `chdir`). Raises ConfigError, which names `origin`, if that fails."""
     if folder:
         try:
             os.chdir(folder)
@@ -102,7 +101,7 @@ def _evaluate(module: ModuleType, path: str, expression: str, spec: str) -> Any:
         names = _names(tree)
     except (SyntaxError, ValueError):
         raise AppImportError(
-            f"{spec!r}: after the colon stands a name, or a call of one with literal arguments"
+            f"{spec!r}: write a name after the colon, or a call of a name with literal arguments"
         ) from None
     value: Any = module
     for name in names:
@@ -118,7 +117,7 @@ def _evaluate(module: ModuleType, path: str, expression: str, spec: str) -> Any:
 
 
 def _member(owner: object, name: str) -> Any:
-    # A module's __getattr__ and a lazy proxy are user code: they may raise anything.
+    # A module's __getattr__ and a lazy proxy are user code and may raise anything.
     return run_users(lambda: getattr(owner, name, _MISSING), f"can't get {name}")
 
 
@@ -131,7 +130,7 @@ def _names(tree: ast.expr) -> list[str]:
 
 
 def _has(owner: object, wanted: str) -> str:
-    """Say what is there instead: the closest name, or all that could be an app."""
+    """Return the end of the error's line: the closest name, or all names that could be an app."""
     there = getattr(owner, "__dict__", {})
     names = [name for name, value in there.items() if not name.startswith("_") and callable(value)]
     close = difflib.get_close_matches(wanted, names, n=1)

@@ -1,1 +1,1 @@
-"""Where log lines go, and how they look."""
+"""The error log and the access log: where their lines go and how they look."""

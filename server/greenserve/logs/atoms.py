@@ -1,10 +1,10 @@
-"""The atoms of the access log: what one exchange looks like, and one function for each letter.
+"""The atoms of the access log: one function for each letter of a format.
 
-Apache's letters and gunicorn's mostly agree; where they don't (`a`, `f`, `p`, `q`), each spelling
-keeps its own. Called by logs/formats.py, which builds a line out of them. Nothing here writes.
+Most of Apache's and gunicorn's letters agree; each spelling keeps its own meaning of those that don't (`a`, `f`, `p`,
+`q`). Called by formats.py, which builds a line of them. Nothing here writes.
 
-Invariant: whatever a client sends, an atom holds no control character, no bare quote and nothing
-outside ASCII that came from it, so a client can't forge a line or a field.
+Invariant: an atom made of a client's data holds no control character, no bare quote and nothing outside ASCII, so a
+client can't forge a line or a field.
 """
 
 from __future__ import annotations
@@ -12,78 +12,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from operator import attrgetter
 
+from greenserve.logs.record import Record
 from greenserve.logs.times import local_time
 
-__all__ = ["APACHE", "GUNICORN", "NAMED", "Atom", "Exchange", "escape"]
+__all__ = ["APACHE", "GUNICORN", "NAMED", "Atom", "dash", "escape"]
 
 
-class Exchange(Protocol):
-    """What the log reads of a finished request; sizes in bytes of body, times in seconds."""
-
-    @property
-    def peer(self) -> str:
-        """The client's address, empty on a unix socket."""
-
-    @property
-    def peer_port(self) -> int | str:
-        """The client's port."""
-
-    @property
-    def method(self) -> str:
-        """The method, empty where the request line could not be read."""
-
-    @property
-    def target(self) -> str:
-        """The request target as received."""
-
-    @property
-    def version(self) -> str:
-        """`HTTP/1.1`."""
-
-    @property
-    def status(self) -> int:
-        """The status that was answered."""
-
-    @property
-    def bytes_sent(self) -> int:
-        """Body bytes sent."""
-
-    @property
-    def bytes_received(self) -> int:
-        """Body bytes received."""
-
-    @property
-    def began(self) -> float:
-        """When it began, as time.time()."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-
-    @property
-    def messages(self) -> tuple[int, int] | None:
-        """Of a WebSocket: how many came and went; None for a request."""
-
-    @property
-    def environ(self) -> dict[str, Any] | None:
-        """The WSGI environ, None where there was none."""
-
-
-Atom = Callable[[Exchange], object]
+Atom = Callable[[Record], object]
 
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
-_UNSAFE_BARE = re.compile(r"[^!#-\[\]-~]")  # the space too: outside of quotes it ends a field
+_UNSAFE_BARE = re.compile(r"[^!#-\[\]-~]")  # the space too: outside quotes it ends a field
 
 
 def escape(text: str) -> str:
-    """Write what could break a line or a quoted field as \\", \\\\, \\xHH or \\uHHHH."""
+    """Escape the characters that could break a line or a quoted field, as \\", \\\\, \\xHH or \\uHHHH."""
     return _UNSAFE.sub(_escaped, text) if _UNSAFE.search(text) else text
 
 
 def _escape_bare(text: str) -> str:
-    return _UNSAFE_BARE.sub(_escaped, text)
+    return _UNSAFE_BARE.sub(_escaped, text) if _UNSAFE_BARE.search(text) else text
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -94,87 +43,82 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
-def _time(x: Exchange) -> str:
+def _time(x: Record) -> str:
     return local_time(x.began).apache
 
 
-def _peer(x: Exchange) -> str:
+def _peer(x: Record) -> str:
     return _escape_bare(x.peer) or "-"
 
 
-def _user(x: Exchange) -> str:
-    user = x.environ.get("REMOTE_USER") if x.environ else None
+def _user(x: Record) -> str:
+    environ = x.environ
+    user = environ.get("REMOTE_USER") if environ else None
     return _escape_bare(str(user)) if user else "-"
 
 
-def _request_line(x: Exchange) -> str:
+def _request_line(x: Record) -> str:
     return escape(f"{x.method} {x.target} {x.version}") if x.method else "-"
 
 
-def _method(x: Exchange) -> str:
+def _method(x: Record) -> str:
     return _escape_bare(x.method) or "-"
 
 
-def _version(x: Exchange) -> str:
+def _version(x: Record) -> str:
     return _escape_bare(x.version) or "-"
 
 
-def _path(x: Exchange) -> str:
+def _path(x: Record) -> str:
     return _escape_bare(x.target.partition("?")[0]) or "-"
 
 
-def _query(x: Exchange) -> str:
+def _query(x: Record) -> str:
     return _escape_bare(x.target.partition("?")[2])
 
 
-def _query_marked(x: Exchange) -> str:
+def _query_marked(x: Record) -> str:
     query = _query(x)
     return "?" + query if query else ""
 
 
-def _status(x: Exchange) -> int:
-    return x.status
-
-
-def _bytes(x: Exchange) -> int:
-    return x.bytes_sent
-
-
-def _bytes_or_dash(x: Exchange) -> object:
+def _bytes_or_dash(x: Record) -> object:
     return x.bytes_sent or "-"
 
 
-def _seconds(x: Exchange) -> int:
+def _seconds(x: Record) -> int:
     return int(x.seconds)
 
 
-def _milliseconds(x: Exchange) -> int:
+def _milliseconds(x: Record) -> int:
     return int(x.seconds * 1e3)
 
 
-def _microseconds(x: Exchange) -> int:
+def _microseconds(x: Record) -> int:
     return int(x.seconds * 1e6)
 
 
-def _seconds_decimal(x: Exchange) -> str:
+def _seconds_decimal(x: Record) -> str:
     return f"{x.seconds:.6f}"
 
 
-def _dash(_: Exchange) -> str:
+def dash(_: Record) -> str:
+    """Return "-", for the client's name by RFC 1413, which nothing asks for. A format holds it as text."""
     return "-"
 
 
-def _pid(_: Exchange) -> int:
-    return os.getpid()  # asked each time: a log opened before a fork serves the child too
+def _pid(_: Record) -> int:
+    return os.getpid()  # not cached: a log opened before a fork serves the child too
 
 
-def _pid_marked(_: Exchange) -> str:
+def _pid_marked(_: Record) -> str:
     return f"<{os.getpid()}>"
 
 
 def _variable(name: str) -> Atom:
-    def read(x: Exchange) -> str:
-        value = x.environ.get(name) if x.environ else None
+    def read(x: Record) -> str:
+        environ = x.environ
+        value = environ.get(name) if environ else None
         return "-" if value is None else escape(value if isinstance(value, str) else str(value))
 
     return read
@@ -191,13 +135,13 @@ def _unit(name: str) -> Atom | None:
 
 _SHARED: Mapping[str, Atom] = {
     "h": _peer,
-    "l": _dash,
+    "l": dash,
     "u": _user,
     "t": _time,
     "r": _request_line,
-    "s": _status,
+    "s": attrgetter("status"),
     "b": _bytes_or_dash,
-    "B": _bytes,
+    "B": attrgetter("bytes_sent"),
     "m": _method,
     "U": _path,
     "H": _version,

@@ -1,11 +1,11 @@
-"""The error log: what the server itself says, through the standard logger `greenserve.error`.
+"""The error log: the server's own messages, through the standard logger `greenserve.error`.
 
-Everything in the server logs to `error_log`; nothing is set up at import, so an embedded server's
-messages go where its program sends them. The command (and `greenserve.run`) opens an ErrorLog, which
-sends them to `--error-logfile` with time, pid and level, and takes everything back when it closes.
+Everything in the server logs to `error_log`. Nothing is set up at import, so the program decides where an embedded
+server's messages go. The command and `greenserve.run` open an ErrorLog, which sends them to `--error-logfile` with
+time, pid and level, and restores the logger when it closes.
 
-Invariant: only a record begins in the first column. What follows a newline is indented and control
-characters are escaped, so nothing that a client sends can look like a record of its own.
+Invariant: only a record begins in the first column. Text after a newline is indented and control characters are
+escaped, so a client's data can't look like a record.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO, cast
 
-from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.logs.files import LogFile
 from greenserve.logs.times import local_time
@@ -34,10 +33,10 @@ _INDENT = "    "
 
 
 class ErrorLog(logging.Handler):
-    """The handler behind `error_log` while a command runs. Use it in a `with`."""
+    """The handler of `error_log` while a command runs. Use it in a `with`."""
 
     def __init__(self, file: LogFile, level: int) -> None:
-        """Take over the logger: from now on it writes to `file`, from `level` up, and nowhere else."""
+        """Take over the logger: it writes to `file` alone, from `level` up."""
         super().__init__()
         self._file = file
         self._before = (error_log.level, error_log.propagate)
@@ -46,19 +45,19 @@ class ErrorLog(logging.Handler):
         error_log.addHandler(self)
 
     def createLock(self) -> None:
-        """A native one: emit() never switches, and the hub, the watchdog and a signal handler may not wait for one."""
+        """Make an OS lock: emit() never switches, and the hub, the watchdog and signal handlers can't wait green."""
         self.lock = _thread.RLock()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; raises nothing."""
+        """Write one record. Raises nothing. Switches: never."""
         try:
             text = self.format(record)
-        except Exception:  # a message that doesn't fit its arguments must not harm who logs it
+        except Exception:  # a message that doesn't fit its arguments must not harm the code that logs it
             text = f"{_head(record)}{record.msg!r} {record.args!r}"
         self._file.write(f"{text}\n".encode("utf-8", "backslashreplace"))
 
     def format(self, record: logging.LogRecord) -> str:
-        """Print a record: date, time, zone, [pid], level, message, and a traceback below."""
+        """Return a record as text: date, time, zone, [pid], level, message, and a traceback below."""
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text += "\n" + format_error(record.exc_info[1], record.exc_info[2])
@@ -69,19 +68,19 @@ class ErrorLog(logging.Handler):
         return _head(record) + _CONTROL.sub(_escaped, text)
 
     def text_stream(self) -> TextIO:
-        """A text file that writes where the log goes: wsgi.errors (PEP 3333). It raises nothing, as the log does."""
+        """Return a text file that writes to the log's file, for wsgi.errors (PEP 3333). It raises nothing either."""
         return cast(TextIO, _TextStream(self._file))
 
     def reopen(self) -> None:
-        """Open the file anew, after logrotate moved it."""
+        """Open the file again, after logrotate has moved it."""
         self._file.reopen()
 
     def duplicate(self) -> int:
-        """See LogFile."""
+        """Return a descriptor of its own for the log's file, for C code that can't call emit()."""
         return self._file.duplicate()
 
     def close(self) -> None:
-        """Give the logger back as it was. Safe to call twice."""
+        """Restore the logger. May be called twice."""
         if self in error_log.handlers:
             error_log.removeHandler(self)
             level, error_log.propagate = self._before
@@ -90,7 +89,7 @@ class ErrorLog(logging.Handler):
         super().close()
 
     def __enter__(self) -> Self:
-        """Give the log itself."""
+        """Return the log itself."""
         return self
 
     def __exit__(
@@ -101,7 +100,7 @@ class ErrorLog(logging.Handler):
 
 
 class _TextStream(io.TextIOBase):
-    """Lines of text into a LogFile, each as it is complete."""
+    """Writes text into a LogFile, each line when it is complete."""
 
     def __init__(self, file: LogFile) -> None:
         self._log = file
@@ -122,22 +121,25 @@ class _TextStream(io.TextIOBase):
             self.write("\n")
 
 
-def open_error_log(config: Config) -> ErrorLog:
-    """Send `greenserve.error` to `error_logfile`; raise ConfigError where that can't be opened."""
-    file = open_log_file(config.error_logfile, "error_logfile", "stderr", _tell)
-    return ErrorLog(file, logging.getLevelNamesMapping()[config.log_level.upper()])
+def open_error_log(place: str, level: str) -> ErrorLog:
+    """Send `greenserve.error` to `place`, a path or `-` for stderr, from `level` up (`info`).
+
+    Raises ConfigError for a file that can't be opened.
+    """
+    file = open_log_file(place, "error_logfile", "stderr", _warn)
+    return ErrorLog(file, logging.getLevelNamesMapping()[level.upper()])
 
 
 def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[str], None]) -> LogFile:
-    """Open the file of a log; raise ConfigError that names the setting and the reason."""
+    """Open the file of a log. Raises ConfigError, which names the setting and the reason."""
     try:
         return LogFile(place, stream, on_trouble)
     except OSError as error:
         raise ConfigError(f"{setting} = {place!r}: can't be opened: {error.strerror}") from None
 
 
-def _tell(message: str) -> None:
-    # In the log itself: what cannot be said there while it loses lines is said with their count when it works again.
+def _warn(message: str) -> None:
+    # In the log itself: it can't say there that it loses lines, but when it works again it says how many.
     error_log.warning("error log: %s", message)
 
 

@@ -1,8 +1,8 @@
 """The formats of the access log: `combined`, `json` and Apache's atoms, each compiled once.
 
-`compile_format` turns a format into one function from a finished exchange to a line. Both spellings
-of atoms are read: Apache's (`%h`, `%{Referer}i`) and gunicorn's (`%(h)s`, `%({referer}i)s`). Called
-by the registry, to judge a setting, and by logs/access_log.py. It opens and writes nothing.
+`compile_format` turns a format into one function from a finished exchange to a line. It reads both spellings of atoms:
+Apache's (`%h`, `%{Referer}i`) and gunicorn's (`%(h)s`, `%({referer}i)s`). Called by the configuration, to check the
+setting, and by access_log.py. It opens and writes nothing.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ import os
 import re
 from collections.abc import Callable
 
-from greenserve.logs.atoms import APACHE, GUNICORN, NAMED, Atom, Exchange
+from greenserve.logs.atoms import APACHE, GUNICORN, NAMED, Atom, dash
+from greenserve.logs.record import Record
 from greenserve.logs.times import local_time
 
 __all__ = ["Format", "compile_format"]
 
-Format = Callable[[Exchange], str]
+Format = Callable[[Record], str]
 
 _COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 
 
 def compile_format(text: str) -> Format:
-    """Give the function that writes one line (without its newline); ValueError where it can't be."""
+    """Return the function that makes a line, without its newline. Raises ValueError for a bad format."""
     if text == "json":
         return _json
     if text == "combined":
         text = _COMBINED
     elif "%" not in text:
-        raise ValueError("it has no atom")
+        raise ValueError("no atom in it")
     template: list[str] = []
     atoms: list[Atom] = []
     end = 0
@@ -38,29 +39,28 @@ def compile_format(text: str) -> Format:
         end = match.end()
         if match[0] == "%%":
             template.append("%%")
+        elif (atom := _atom(match)) is dash:
+            template.append("-")
         else:
             template.append("%s")
-            atoms.append(_atom(match))
+            atoms.append(atom)
     template.append(_literal(text[end:]))
     line = "".join(template)
 
-    def write(x: Exchange) -> str:
+    def write(x: Record) -> str:
         return line % tuple([atom(x) for atom in atoms])
 
-    return _with_counts(write) if text == _COMBINED else write
+    def write_combined(x: Record) -> str:
+        text = line % tuple([atom(x) for atom in atoms])
+        return text if x.status != 101 else text + _counts(x)
+
+    return write_combined if text == _COMBINED else write
 
 
-def _with_counts(write: Format) -> Format:
-    """`combined` has no atom for what an upgraded connection has done: it stands at the end of the line of one."""
-
-    def write_all(x: Exchange) -> str:
-        line = write(x)
-        if x.status == 101:
-            received, sent = ("", "") if x.messages is None else (f"{count}/" for count in x.messages)
-            line += f" {x.seconds:.3f}s received={received}{x.bytes_received}B sent={sent}{x.bytes_sent}B"
-        return line
-
-    return write_all
+def _counts(x: Record) -> str:
+    """Return seconds, messages and bytes of an upgraded connection, for which `combined` has no atoms."""
+    received, sent = ("", "") if x.messages is None else (f"{count}/" for count in x.messages)
+    return f" {x.seconds:.3f}s received={received}{x.bytes_received}B sent={sent}{x.bytes_sent}B"
 
 
 _TOKEN = re.compile(
@@ -74,7 +74,7 @@ _TOKEN = re.compile(
 
 def _literal(text: str) -> str:
     if "%" in text:
-        raise ValueError(f"{text[text.index('%') :][:20]!r} is no atom; a plain % is written %%")
+        raise ValueError(f"{text[text.index('%') :][:20]!r} is not an atom; a plain % is written %%")
     if not text.isprintable() and any(c != "\t" and not c.isprintable() for c in text):
         raise ValueError("a line can't hold control characters")
     return text
@@ -99,11 +99,11 @@ def _atom(match: re.Match[str]) -> Atom:
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode
 
 
-def _json(x: Exchange) -> str:
+def _json(x: Record) -> str:
     environ = x.environ or {}
     clock = local_time(x.began)
     milliseconds = int(x.began % 1 * 1000)
-    zone = f"{clock.zone[:3]}:{clock.zone[3:]}"  # RFC 3339 wants the colon
+    zone = f"{clock.zone[:3]}:{clock.zone[3:]}"  # RFC 3339 requires the colon
     user = environ.get("REMOTE_USER")
     return _encode(
         {

@@ -1,6 +1,6 @@
-"""Local time as the logs print it, made anew only when the second changes.
+"""Local time in the logs' forms, made once for each second.
 
-Knows nothing of logs. Called for each line by the access log and the error log.
+Called for each line by the access log and the error log.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class LocalTime(NamedTuple):
-    """One second of local time, printed."""
+    """One second of local time, as text."""
 
     second: int
     date: str  # 2026-11-23
@@ -23,12 +23,12 @@ class LocalTime(NamedTuple):
     apache: str  # [23/Nov/2026:07:30:01 +0100]
 
 
-# The second that was last asked for. Replaced whole, for servers in several threads share it.
+# The latest second. Replaced as a whole, because servers in several threads share it.
 _last = LocalTime(-1, "", "", "", "")
 
 
 def local_time(moment: float) -> LocalTime:
-    """Print `moment` (as of time.time()) up to its second."""
+    """Return the text forms of `moment`, a time of time.time(), up to its second."""
     global _last
     second = int(moment)
     now = _last

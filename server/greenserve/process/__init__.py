@@ -1,6 +1,6 @@
-"""How a server lives: as a process, with signals, drain and exit codes, or in an OS thread of a program.
+"""How a server lives: as a process with signals and exit codes, or in an OS thread of a program.
 
-On top of net/; called by the command line and by greenserve.run().
+On top of net/; called by the command line, greenserve.run() and greenserve.serve().
 """
 
 from greenserve.process.single import run

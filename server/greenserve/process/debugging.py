@@ -1,6 +1,6 @@
-"""What looks inside a process that serves: the watchdog, the dump on a signal, the backdoor, as the settings say.
+"""debugging(): the watchdog, the dump on a signal and the backdoor of a serving process, as the settings ask.
 
-All three are the hub's and know nothing of the server; here they get its log and its pool. Called by single.py.
+All three belong to the hub and know no server; here they get its log and its pool. Called by single.py.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = ["debugging"]
 log = logging.getLogger("greenserve.error")
 
 _BACKLOG = 16
-_MODE = 0o600  # who may connect may do anything that the process may
+_MODE = 0o600  # a client of the backdoor can do anything that the process can
 
 
 @contextlib.contextmanager
 def debugging(server: Server, hub: Hub) -> Iterator[None]:
-    """While inside, what block_threshold, dump_signal and backdoor ask for is there. Raises ConfigError."""
+    """Have what block_threshold, dump_signal and backdoor ask for inside the block. Raises ConfigError."""
     config = server.config
     names = {"server": server, "pool": lambda: server.queue.pool}
     names_at_attach.update(names)
@@ -53,7 +53,7 @@ def debugging(server: Server, hub: Hub) -> Iterator[None]:
 @contextlib.contextmanager
 def _dump(number: signal.Signals) -> Iterator[None]:
     def write(text: str) -> None:
-        # Who asks for it gets it, at whatever level the log is.
+        # The user has asked for it: it is logged at any log_level.
         log.log(max(logging.INFO, log.level), "%s: what every green thread is doing:\n%s", number.name, text)
 
     before = dump_on_signal(number, write)

@@ -1,7 +1,7 @@
-"""What helps where code holds the hub, by what it is in the midst of; and the end of a call that waits for itself.
+"""Holds: says which code holds the hub and what helps, and cuts off an app's call to its own server.
 
-Looks at the frames of another OS thread, which runs on meanwhile: what it finds is a guess. Called by
-debugging.py and embedded.py from the watchdog's thread.
+Looks at the frames of another OS thread, which runs on meanwhile: what it finds is a guess. Made by debugging.py and
+embedded.py, called in the watchdog's OS thread.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Holds", "advice", "call_of_own_url"]
 
 log = logging.getLogger("greenserve.error")
 
-_DEPTH: Final = 8  # frames, from the innermost, that a library in Python has around its wait
+_DEPTH: Final = 8  # frames, from the innermost, that a library may have around its wait
 _LOOK_AGAIN: Final = 0.1  # seconds
 _EXECUTE: Final = "greenserve.threads.execute()"
 _WORD: Final = re.compile(r"\w+")
@@ -40,7 +40,7 @@ _SQLITE: Final = (
     "PRAGMA journal_mode=WAL lets readers go on"
 )
 _WAITS_IN_C: Final = "{} waits in C, where no green thread can give way: call it in an OS thread, " + _EXECUTE
-# By the first part of a module's name.
+# The key is the first part of a module's name.
 _LIBRARIES: Final = {
     "sqlite3": _SQLITE,
     "_sqlite3": _SQLITE,
@@ -77,39 +77,41 @@ _QUERY: Final = re.compile(r"\.(?:execute|executemany|executescript|commit|rollb
 
 
 class Holds:
-    """Tells of the holds of one server's hub: what a Watchdog reports to."""
+    """Logs each time that code holds the hub of one server; a Watchdog reports to it."""
 
     def __init__(self, server: Server, *, once: bool = False) -> None:
-        """`once`, where the log is another program's: the first call that waits is told of, and nothing else."""
+        """`once` for the log of another program: only the first call that waits is logged."""
         self._server = server
         self._once = once
         self._told = False
 
     def tell(self, seconds: float, stack: str) -> None:
-        """Log who holds the hub and what helps. In the watchdog's OS thread."""
+        """Log what holds the hub, for `seconds` by now, and what helps. In the watchdog's OS thread."""
         frame = sys._current_frames().get(self._server.hub.thread_id)
         helpful, sock = _ELSE, None
-        with contextlib.suppress(Exception):  # what variables hold may answer oddly, or change meanwhile
+        with contextlib.suppress(
+            Exception
+        ):  # the objects in variables may raise anything, or change meanwhile
             helpful = advice(frame)
             sock = None if _is_patched() else call_of_own_url(frame, self._comes_to_it)
         place = _place(frame)
-        del frame  # what it holds must not end in this OS thread
+        del frame  # the objects in it must not be freed in this OS thread
         waits = False
         if self._once or sock is not None:
-            # For a while at the same instruction: it waits in a call, and is no busy code, nor one on a busy machine.
+            # If it stays at one instruction it waits in a call; else it computes, or the machine is busy.
             time.sleep(_LOOK_AGAIN)
             waits = place == _place(sys._current_frames().get(self._server.hub.thread_id))
         if sock is not None and waits:
-            # Who reads from it gets the end, as if the server had gone; nobody else could ever wake this OS thread.
+            # The app reads an end, as if the server had closed; nothing else could ever wake its OS thread.
             with contextlib.suppress(OSError):
                 _socket.socket.shutdown(sock, _socket.SHUT_RDWR)
             log.error(
-                "an app calls its own server, which can't answer before the app is through: the call is cut off\n%s%s",
+                "an app calls its own server, which can't answer before the app returns: the call is cut off\n%s%s",
                 stack,
                 _UNPATCHED,
             )
         elif not self._once:
-            if helpful is _UNPATCHED:  # of the whole program, and not of this call
+            if helpful is _UNPATCHED:  # about the whole program and not this call: logged once
                 helpful = "" if self._told else helpful
                 self._told = True
             self._warn(seconds, f"{stack}{helpful}")
@@ -125,7 +127,7 @@ class Holds:
         )
 
     def _comes_to_it(self, address: Any) -> bool:
-        """Whether a connection to `address`, as getpeername() tells it, comes to this server and to no other."""
+        """Return True if only this server listens at `address`, in the form of getpeername()."""
         config = self._server.config
         if config.reuse_port or any(bind.kind == "fd" for bind in config.addresses):
             return False  # another process may listen there too
@@ -137,7 +139,7 @@ class Holds:
 
 
 def _forget_this_thread() -> None:
-    """Leave nothing in threading.enumerate(): before 3.13 it keeps for ever whoever has logged there."""
+    """Take this OS thread out of threading.enumerate(): before 3.13 each that has logged stays there for ever."""
     with threading._active_limbo_lock:  # type: ignore[attr-defined]  # private
         active: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]
         if isinstance(active.get(_thread.get_ident()), threading._DummyThread):
@@ -153,7 +155,7 @@ def _is_patched() -> bool:
 
 
 def advice(frame: FrameType | None) -> str:
-    """Say what helps whoever has written the code that is in `frame`."""
+    """Return the advice for the code that is in `frame`."""
     for name in _modules(frame):
         if name in _LIBRARIES:
             return _LIBRARIES[name]
@@ -165,7 +167,7 @@ def advice(frame: FrameType | None) -> str:
 
 
 def _modules(frame: FrameType | None) -> Iterator[str]:
-    """The libraries that it may be in: those of its frames, and of what the innermost line names."""
+    """The libraries that it may wait in: those of its frames, and of the objects that its innermost line names."""
     if frame is None:
         return
     words = set(_WORD.findall(_line(frame)))
@@ -177,9 +179,9 @@ def _modules(frame: FrameType | None) -> Iterator[str]:
 
 
 def call_of_own_url(frame: FrameType | None, is_ours: Callable[[Any], bool]) -> socket.socket | None:
-    """Find the socket that the code waits for an answer on, if it is connected to an address that `is_ours`.
+    """Return the socket on which the code waits for an answer from an address that `is_ours`; None if it does not.
 
-    Where this OS thread listens, nobody else could answer. Only what the code's variables hold is found.
+    This OS thread itself would have to answer there. Only sockets in the code's variables are found.
     """
     for one in islice(frames_of(frame), _DEPTH):
         for _, value in _variables(one):

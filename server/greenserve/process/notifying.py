@@ -1,8 +1,8 @@
-"""Tells systemd how the service is doing, for units with Type=notify: sd_notify(3).
+"""notify(): tells systemd the state of the service, for units with Type=notify; see sd_notify(3).
 
-Called by single.py. Without systemd, or under another Type=, it does nothing.
+Called by single.py and stopping.py. Does nothing without systemd or with another Type=.
 
-Invariant: whatever systemd makes of it, the server goes on.
+Invariant: the server goes on, whatever systemd does.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ __all__ = ["notify"]
 
 log = logging.getLogger("greenserve.error")
 
-_PATIENCE = 1.0  # seconds; systemd takes a datagram at once, unless its queue is full
+_PATIENCE = 1.0  # seconds; systemd's socket takes a datagram at once, unless its queue is full
 
 
 def notify(*lines: str) -> None:
-    """Send lines such as READY=1 to the socket that NOTIFY_SOCKET names, if it does. Switches: never."""
+    """Send lines such as READY=1 to the socket in NOTIFY_SOCKET, if it is set. Switches: never."""
     address = os.environ.get("NOTIFY_SOCKET", "")
-    if address[:1] not in ("/", "@"):  # there is vsock:CID:PORT too, for a whole virtual machine
+    if address[:1] not in ("/", "@"):  # vsock:CID:PORT is for a whole virtual machine
         return
     if address[0] == "@":
         address = "\0" + address[1:]

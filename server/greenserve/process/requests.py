@@ -1,4 +1,4 @@
-"""Which request, or WebSocket, an OS thread is busy with: told by the frames of its stack."""
+"""holder_of_request(): finds the request or WebSocket that an OS thread is busy with, by the frames of its stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from greenserve_hub.diagnostics.holders import frames_of, holder_of
 
 
 def holder_of_request(frame: FrameType) -> str:
-    """The request and its client, and the green thread that it runs on; or only this."""
+    """Return the request, its client and its green thread, for the log; without a request, its green thread."""
     for one in frames_of(frame):
         if one.f_code.co_varnames[:1] == ("self",):
             found = one.f_locals.get("self")

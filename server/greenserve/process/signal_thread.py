@@ -1,9 +1,10 @@
-"""An OS thread that hears of every signal at once, whatever the main thread does.
+"""SignalThread: an OS thread that hears of each signal at once, whatever the main thread does.
 
 Facts: Python calls a handler between two bytecodes of the main thread. While that waits in C code no handler runs, and
-a hub that a green thread holds does nothing of what a handler asks of it. C writes a byte for each signal all the same
-(signal.set_wakeup_fd). Consequence: the bytes go to an OS thread, which needs the interpreter's lock and nothing else.
-Cost: an OS thread, and the one wake-up descriptor that a process has. C code that keeps the lock stops this thread too.
+while a green thread holds the hub nothing happens that a handler has asked it for. CPython writes a byte for each
+signal all the same (signal.set_wakeup_fd). Consequence: the bytes go to an OS thread, which needs the interpreter's
+lock and nothing else. Cost: an OS thread, and the one wake-up descriptor that a process has. C code that keeps the lock
+stops this thread too.
 
 Knows no server. Used by starting.py and stopping.py, one at a time.
 """
@@ -17,25 +18,25 @@ from typing import Self
 
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.unpatched import _thread, os, select, signal, time
 
 
 class SignalThread:
-    """Calls `heard(number)` for each signal that has a handler, in their order, and `due()` when a moment has come."""
+    """Calls `heard(number)` for each signal that has a handler, in their order, and `due()` when due."""
 
     def __init__(self, heard: Callable[[int], object], due: Callable[[], float]) -> None:
-        """Both are called in the OS thread and raise nothing. `due()` gives the moment of its next call, or NEVER."""
+        """Both are called in the OS thread and raise nothing. `due()` returns the moment of its next call, or NEVER."""
         self._heard = heard
         self._due = due
         self._is_open = False
 
     def start(self) -> Self:
-        """Take the wake-up descriptor. In the main thread, else ValueError. Switches: never."""
+        """Take the wake-up descriptor. Raises ValueError outside the main thread. Switches: never."""
         self._hub = find_hub()
-        # A pipe, since sockets are green in a patched program, and this thread is to have no hub.
+        # A pipe: in a patched program sockets are green, and this thread must have no hub.
         self._reader, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)  # a full buffer is going to wake it all the same
+        os.set_blocking(self._writer, False)  # a full buffer wakes the thread as well
         self._before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._is_open = True
         leave_in_children(self)
@@ -43,22 +44,22 @@ class SignalThread:
         return self
 
     def wake(self) -> None:
-        """Have `heard(0)` called, behind the signals that came before, and `due()`. From the main thread."""
+        """Have `heard(0)` called, after the signals that came before, and `due()`. From the main thread."""
         if self._is_open:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._writer, b"\0")  # no signal has this number
 
     def close(self) -> None:
-        """Give the wake-up descriptor back to who had it. In the main thread. Repeatable."""
+        """Restore the wake-up descriptor of before. In the main thread. Repeatable."""
         if self._is_open:
             self._is_open = False
             others = signal.set_wakeup_fd(self._before, warn_on_full_buffer=False)
             if others != self._writer:
-                signal.set_wakeup_fd(others, warn_on_full_buffer=False)  # taken since
-            os.close(self._writer)  # the thread meets the end, and closes its own
+                signal.set_wakeup_fd(others, warn_on_full_buffer=False)  # set by other code since
+            os.close(self._writer)  # the thread reads the end, and closes its own
 
     def leave_behind(self) -> None:
-        """In the child of a fork the thread is missing, and what comes there is not the parent's to hear of."""
+        """In the child of a fork, which has no such thread; its signals are none of the parent's."""
         if self._is_open:
             self.close()
             os.close(self._reader)

@@ -1,7 +1,7 @@
-"""One server in one process, until a signal stops it.
+"""run(): one server in one process, until a signal stops it.
 
-SIGTERM and the first SIGINT drain, a second one ends at once: see stopping.py. With TLS, SIGHUP reads the certificates
-anew. Everything a user sees of a start and a stop is said here and there.
+SIGTERM and the first SIGINT drain, a second one stops at once: see stopping.py. With TLS, SIGHUP reloads the
+certificates. All log lines about a start and a stop are written in these two files.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from greenserve.process.notifying import notify
 from greenserve.process.starting import Starting
 from greenserve.process.stopping import Stopping
 from greenserve.wsgi import WSGIApplication
-from greenserve_hub.loop.hub import get_hub, use_hub
+from greenserve_hub.loop.current import get_hub, use_hub
 from greenserve_hub.osthreads import threads
 
 log = logging.getLogger("greenserve.error")
 
-_RESERVE = 192  # descriptors for the app's own files and sockets, and for clients that are turned away
+_RESERVE = 192  # descriptors for the app's own files and sockets, and for rejected clients
 
 
 def run(
@@ -39,16 +39,16 @@ def run(
     *,
     starting: Starting | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. Raises ConfigError before anything is accepted.
+    """Serve until SIGTERM or SIGINT and return the exit code. Raises ConfigError before anything is accepted.
 
-    In the main thread. `starting` is the command's, after which nothing but the end of the process follows.
+    In the main thread. `starting` is given by the command, whose process ends afterwards.
     """
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError(
-            "run() takes the signals, so it belongs into the main thread; elsewhere use serve()"
+            "run() handles signals, which only the main thread can: call it there, or use serve()"
         )
     with contextlib.ExitStack() as stack:
-        error_log = stack.enter_context(open_error_log(config))
+        error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
         hub = get_hub()
         if config.hub not in ("auto", hub.poller.name):
             hub = use_hub(config.hub)
@@ -61,7 +61,7 @@ def run(
             stopping.take(hangup=bool(config.certfile))
             if starting is not None:
                 starting.end()
-            # Said when the signals are taken: who reads it may send one at once.
+            # Logged after the signals are taken: a program that reads this may send one at once.
             for place in server.places:
                 log.info("listening at %s", place)
             for url in server.redirect_urls:
@@ -74,7 +74,7 @@ def run(
             code = 0
             try:
                 server.wait()
-            except OSError:  # told already: nothing listens any more
+            except OSError:  # logged already: no socket listens any more
                 code = 1
         log.info("stopped")
         if starting is not None:
@@ -84,17 +84,17 @@ def run(
 
 
 def _tell_of_bodies(app: WSGIApplication, config: Config) -> None:
-    """Say so where a framework may be hidden that would take bodies in chunks for empty ones."""
+    """Log it if a framework is loaded that may take chunked bodies for empty ones."""
     if config.chunked_bodies == "auto" and (name := unseen_by_length(app)):
         log.info(
-            "%s is loaded, but could not be found in the app: if the app reads bodies by CONTENT_LENGTH alone, give "
-            "--chunked-bodies buffer, else stream",
+            "%s is loaded but was not found in the app: set --chunked-bodies buffer if the app reads bodies by "
+            "CONTENT_LENGTH alone, else stream",
             name,
         )
 
 
 def _raise_descriptor_limit(connections: int) -> None:
-    """Each connection is a descriptor: take what the system allows, and say so when that is too little."""
+    """Raise `ulimit -n` to what the connections need, and warn if the system allows less."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + _RESERVE
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -105,7 +105,7 @@ def _raise_descriptor_limit(connections: int) -> None:
     if limit < wanted:
         log.warning(
             "only %d descriptors are allowed (ulimit -n), too few for limit_connections = %d: "
-            "raise the one or lower the other",
+            "raise the former or lower the latter",
             limit,
             connections,
         )

@@ -1,11 +1,11 @@
-"""The signals of a process before it serves, while the app is imported: one that would end it ends it at once.
+"""Starting: while the app is imported, a signal that ends a process ends it at once.
 
-Facts: the kernel gives process 1, as which a container runs it, no signal that it has no handler for
-(pid_namespaces(7)), nor one that it sends to itself; every other process is ended by the kernel, in the middle of C
-code too. Consequence: process 1 alone gets handlers, and an OS thread for an import that waits in C. The exit code is
-what a shell would say of the signal: 143 for SIGTERM. SIGINT has Python's own handler anywhere.
+Facts: a container runs the command as process 1, to which the kernel gives no signal without a handler
+(pid_namespaces(7)), nor one that it sends to itself; the kernel ends every other process, in the middle of C code too.
+Consequence: process 1 alone gets handlers, and an OS thread for an import that waits in C. The exit code is the one
+that a shell reports for the signal: 143 for SIGTERM. SIGINT has Python's own handler in any process.
 
-Called by the command, which has nothing open by then.
+Used by the command, which has nothing open by then.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from greenserve_hub.forks import leave_in_children
 from greenserve_hub.unpatched import os, time
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-_PATIENCE: Final = 1.0  # seconds that the main thread has to run a handler
+_PATIENCE: Final = 1.0  # seconds within which the main thread has to run a handler
 
 
 class Starting:
-    """While inside, and until `end`, signals that end a process end this one. In the main thread."""
+    """In its block, and until end(), signals that end a process end this one. In the main thread."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
+        """No signal is taken yet."""
         self._before: dict[signal.Signals, Any] = {}
         self._thread: SignalThread | None = None
-        self._late = 0  # the signal that was heard of last
+        self._late = 0  # the signal whose handler has not run yet
         self._late_at = NEVER
 
     def __enter__(self) -> Self:
-        """Take the signals, where nobody else would."""
+        """Take the signals that would otherwise be lost."""
         if os.getpid() == 1:
             for number in _ENDING:
                 if signal.getsignal(number) is signal.SIG_DFL:
@@ -45,18 +45,18 @@ class Starting:
         return self
 
     def listen(self) -> None:
-        """Hear of them also where the main thread runs no Python. When all is patched that will be."""
+        """Hear of them also while the main thread runs no Python. To be called after monkey_patch."""
         if self._before:
             self._thread = SignalThread(self._heard, self._due).start()
 
     def end(self) -> None:
-        """Give back what nobody has taken since. Repeatable."""
+        """Give back the signals that no other code has taken since. Repeatable."""
         if self._thread is not None:
             self._thread.close()
         self.leave_behind()
 
     def leave_behind(self) -> None:
-        """In the child of a fork, which is not process 1."""
+        """The same, in the child of a fork, which is not process 1."""
         while self._before:
             number, handler = self._before.popitem()
             if signal.getsignal(number) is _end:

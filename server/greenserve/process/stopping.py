@@ -1,15 +1,15 @@
-"""How signals stop a process that serves: gracefully where the hub can, and by force where it can't.
+"""Stopping: signals stop a serving process, gracefully if the hub can, else by force.
 
-Facts: a stop is the hub's work, and a green thread that spins, or waits in C code, holds the hub. Decision: a stop that
-was asked for has a moment at which the process ends, whatever runs: half a second after `graceful_timeout`, or a second
-after it was asked for again. An OS thread keeps these moments, and tells in the log where the main thread was by then;
-should it not get the interpreter's lock any more, faulthandler's own thread, which is C, ends the process a second
-later, with exit code 1; what handles the signals sets that too. Cost: what the app would have tidied up.
+Facts: the hub carries out a stop, and a green thread that spins or waits in C code holds the hub. Decision: once a stop
+was asked for, the process ends at a fixed moment, whatever runs: half a second after `graceful_timeout`, or a second
+after a signal has asked again. An OS thread keeps these moments, and logs where the main thread was by then. If it
+can't get the interpreter's lock any more, faulthandler's own thread, which is C, ends the process a second later, with
+exit code 1; the signal handlers set that alarm too. Cost: the app does not clean up.
 
-What counts as asking again: SIGINT at any time; SIGTERM a second after the first, since wrappers that pass signals on
-have one sent twice, or at once while the hub is held.
+These ask again: SIGINT at any time; SIGTERM a second after the first, since wrappers that pass signals on send one
+twice; SIGTERM at once while the hub is held.
 
-The invariant: a signal is counted once, by its handler or, where none runs, by the OS thread.
+The invariant: a signal is counted once: by its handler or, if that does not run, by the OS thread.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from greenserve_hub.unpatched import _thread, os, signal, time
 
 log = logging.getLogger("greenserve.error")
 
-_PATIENCE: Final = 1.0  # seconds: for the hub to begin, for a handler to run, between two SIGTERMs
+_PATIENCE: Final = 1.0  # seconds: until the hub begins, until a handler runs, between two SIGTERMs
 _MARGIN: Final = 0.5  # seconds that a graceful stop may take beyond graceful_timeout
 _NUMBERS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopping:
-    """The signals that stop one server, from `take` on; in a `with`, in the main thread."""
+    """Handles the signals that stop one server, from take() to the end of its block. In the main thread."""
 
     def __init__(self, hub: Hub, server: Server, error_log: ErrorLog) -> None:
         """Takes no signal yet."""
@@ -53,30 +53,30 @@ class Stopping:
         self._before: dict[int, Any] = {}
         self._thread = SignalThread(self._heard, self._due)
         self._asked_at = NEVER
-        self._has_begun = False  # in the hub
-        self._tell_at = NEVER  # what holds it up
-        self._end_at = NEVER  # by force
-        self._end_held_at = NEVER  # by force, unless the hub has begun by then
-        self._unhandled: list[tuple[float, int]] = []  # signals that were heard of, and when
+        self._has_begun = False  # the hub has begun to stop the server
+        self._tell_at = NEVER  # when to log what delays it
+        self._end_at = NEVER  # when to end by force
+        self._end_held_at = NEVER  # the same, unless the hub has begun by then
+        self._unhandled: list[tuple[float, int]] = []  # signals that were heard, and when
         self._owed = False  # a handler is due to run for a signal that was counted already
-        self._has_stopped = False  # the server: what still is to end is the process
+        self._has_stopped = False  # the server has, and only the process is to end
         self._staying: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        """Nothing yet."""
+        """Take no signal yet."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the signals back to who had them before."""
+        """Restore the signal handlers of before."""
         self._give_back()
         self._thread.close()
         faulthandler.cancel_dump_traceback_later()
         os.close(self._log_fd)
 
     def take(self, hangup: bool) -> None:
-        """Have SIGTERM and SIGINT stop the server, and SIGHUP, where `hangup`, read its certificates anew."""
+        """Have SIGTERM and SIGINT stop the server, and with `hangup` SIGHUP reload its certificates."""
         self._thread.start()
         leave_in_children(self)
         _taken.add(self)
@@ -87,7 +87,7 @@ class Stopping:
             self._before[number] = signal.signal(number, handler)
 
     def leave_behind(self) -> None:
-        """In the child of a fork the signals are what they were before the server ran."""
+        """Restore the handlers in the child of a fork."""
         self._give_back()
         fd, self._log_fd = self._log_fd, -1
         if fd >= 0:
@@ -107,7 +107,7 @@ class Stopping:
             self._owed = False
         else:
             self._ask(number, time.monotonic())
-            # At once: a call in C that lets in handlers (re's) may let in nobody else.
+            # Here too: a call in C that runs handlers (re's) may run no other OS thread.
             self._set_alarm()
         self._thread.wake()
 
@@ -115,14 +115,14 @@ class Stopping:
         self._hub.call_from_thread(spawn_n, self._server.reload_or_tell)
 
     def _heard(self, number: int) -> None:
-        """In the OS thread, also where no handler runs."""
+        """In the OS thread, also while no handler can run."""
         if not number:
             self._unhandled.clear()  # the main thread runs Python, and so the handlers
         elif number in _NUMBERS and signal.getsignal(number) == self._handle:
             self._unhandled.append((time.monotonic(), number))
 
     def _ask(self, number: int, came: float) -> None:
-        """Stop, or more quickly, since a signal came at that moment. In either thread."""
+        """Stop, or stop more quickly: a signal has `came` at this moment. In either OS thread."""
         now = time.monotonic()
         name = signal.Signals(number).name
         if self._has_stopped:
@@ -140,7 +140,7 @@ class Stopping:
             self._tell_at = NEVER
             self._end_held_at = min(self._end_held_at, now + _PATIENCE)
 
-    # The hub's part --------------------------------------------------------------------------------------
+    # In the hub -------------------------------------------------------------------------------------------
 
     def _begin(self, name: str) -> None:
         self._has_begun = True
@@ -156,7 +156,7 @@ class Stopping:
             "; SIGINT (Ctrl-C) again ends them at once" if name == "SIGINT" and running else "",
         )
         notify("STOPPING=1", f"STATUS=stopping, {running} requests run")
-        # At a terminal nobody is in front who could lose a request.
+        # At a terminal there is no proxy in front that could lose a request.
         server.stop(drain_delay=0.0 if name == "SIGINT" and os.isatty(0) else server.config.drain_delay)
 
     def _hurry(self, name: str) -> None:
@@ -166,7 +166,7 @@ class Stopping:
     # By force, in the OS thread --------------------------------------------------------------------------
 
     def _due(self) -> float:
-        """Do what is due; the moment at which to look again."""
+        """Do what is due and return the moment of the next call."""
         now = time.monotonic()
         while self._unhandled and self._unhandled[0][0] + _PATIENCE <= now:
             came, number = self._unhandled.pop(0)
@@ -182,7 +182,7 @@ class Stopping:
         return min(end_at, self._tell_at, self._unhandled[0][0] + _PATIENCE if self._unhandled else NEVER)
 
     def _set_alarm(self) -> None:
-        """Have faulthandler end the process where the OS thread can't. In either thread."""
+        """Have faulthandler end the process if the OS thread can't. In either OS thread."""
         end_at = min(self._end_at, self._end_held_at)
         if end_at != NEVER:
             left = max(0.0, end_at - time.monotonic())
@@ -232,7 +232,7 @@ class Stopping:
     # After the server --------------------------------------------------------------------------------------
 
     def watch_exit(self) -> None:
-        """The server has stopped: have the process end in time, whatever the app leaves running."""
+        """The server has stopped: have the process end in time, whatever the app has left running."""
         main = threading.main_thread()
         self._staying = [one for one in threading.enumerate() if one is not main and not one.daemon]
         now = time.monotonic()
@@ -245,8 +245,8 @@ class Stopping:
         self._thread.wake()
 
 
-# A SIGTERM that reaches a child before it has given the signals back would be lost: its parent's handler is for the
-# parent, and CPython forgets what came before it was told of the fork. multiprocessing sends one as early as that.
+# A SIGTERM that reaches a child before it has restored its handlers would be lost: the parent's handler serves the
+# parent, and CPython drops signals that came before it was told of the fork. multiprocessing sends one that early.
 _LATER: Final = (signal.SIGTERM, signal.SIGHUP)
 _taken: WeakSet[Stopping] = WeakSet()
 _here = _thread._local()
@@ -262,5 +262,5 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # Behind that of forks.py, by which a child gives the signals back.
+    # After that of forks.py, in which a child restores its handlers.
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

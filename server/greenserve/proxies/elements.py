@@ -11,13 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-# Possessive, all of these: there is one way to match, so that none is tried twice.
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # RFC 9110 §5.6.2
-# RFC 9110 §5.6.4; latin-1, of which 0x80 to 0xFF are obs-text.
-_QUOTED: Final = r'"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+)"'
+from greenserve.grammar import QUOTED_TEXT, TOKEN, unescape
+
 # Blanks around ";" are not in RFC 7239's grammar, but in what many proxies write.
-_PAIR: Final = re.compile(rf"[ \t]*+(?:({_TOKEN})=(?:({_TOKEN})|{_QUOTED}))?+[ \t]*+([;,]|\Z)")
-_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+_PAIR: Final = re.compile(rf'[ \t]*+(?:({TOKEN})=(?:({TOKEN})|"({QUOTED_TEXT})"))?+[ \t]*+([;,]|\Z)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ def parse_elements(line: str) -> list[Element]:
             name = name.lower()
             if name in pairs:
                 return [Element(line, well_formed=False)]  # RFC 7239 §4: not twice
-            pairs[name] = token if token is not None else _ESCAPED.sub(r"\1", quoted)
+            pairs[name] = token if token is not None else unescape(quoted)
         at = match.end()
         if end != ";":
             if pairs:

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from greenserve.caches import remember
 from greenserve.proxies.addresses import parse_address
 
 EVERYONE = "*"
 UNIX = "unix"
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
-_CACHE_SIZE = 1024  # peers whose answer is remembered
 
 
 class Trust:
@@ -43,10 +43,7 @@ class Trust:
         """Whether a peer may speak for others."""
         answer = self._answers.get(peer)
         if answer is None:
-            answer = self._look(peer)
-            if len(self._answers) >= _CACHE_SIZE:
-                self._answers.clear()
-            self._answers[peer] = answer
+            answer = remember(self._answers, peer, self._look(peer))
         return answer
 
     def _look(self, peer: str) -> bool:

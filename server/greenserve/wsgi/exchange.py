@@ -1,7 +1,8 @@
-"""One request and its answer: calls the app, sends what it gives, and survives whatever it does.
+"""One request and its response: calls the app, sends what it gives, and survives whatever it does.
 
-Runs on a green thread of the pool; knows a Link and no socket. net/ makes one for each request and reads from
-it, when `run` is over, whether the connection can serve another.
+Runs on a green thread of the pool; knows PEP 3333, and neither a socket nor the bytes of a protocol: these are the
+Response's. net/ makes an Exchange for each request and reads from it, when `run` is over, whether the connection can
+serve another.
 
 Invariants: exactly one head goes out, or none and the connection closes; the iterable's close() is called on
 every path (PEP 3333); `run` raises nothing.
@@ -10,21 +11,23 @@ every path (PEP 3333); `run` raises nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from greenlet import GreenletExit
 
 from greenserve.errors import AppError, PeerGone, ProtocolError
-from greenserve.http1 import BodyFraming, RequestHead, check_head, hints_head
-from greenserve.wsgi.answering import Answering, exact_bytes, join
+from greenserve.http1 import BodyFraming, RequestHead
+from greenserve.logs.record import Record
+from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forked import end_if_forked
-from greenserve.wsgi.forwarding import Peer, is_of_proxies
+from greenserve.wsgi.forwarding import Peer
 from greenserve.wsgi.input import NO_BODY, RequestInput
 from greenserve.wsgi.link import Link
+from greenserve.wsgi.response import Response, join
 from greenserve.wsgi.service import Service
 from greenserve_hub import forks
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 
 log = logging.getLogger("greenserve.error")
 
@@ -32,18 +35,24 @@ log = logging.getLogger("greenserve.error")
 class RequestTimeout(BaseException):
     """Raised in the green thread of a request that took longer than `request_timeout`.
 
-    No Exception, so that an app's `except Exception` lets it pass.
+    It is no Exception, so an app's `except Exception` lets it pass.
     """
 
 
-class Exchange(Answering):
-    """One request and its answer."""
+class Exchange:
+    """One request and its response."""
 
-    began = 0.0
-    seconds = 0.0
-    messages = None  # of a WebSocket, for the access log
-    is_upgraded = False  # the connection has left HTTP: whatever the app answers is for nobody
-    failure: BaseException | None = None  # what the app has raised behind an upgrade
+    __slots__ = (
+        "__weakref__",
+        "environ",
+        "failure",
+        "head",
+        "input",
+        "link",
+        "posthooks",
+        "response",
+        "service",
+    )
 
     def __init__(
         self,
@@ -54,22 +63,23 @@ class Exchange(Answering):
         framing: BodyFraming | None,
         ahead: bytes,
     ) -> None:
-        """`framing` is None for a request without a body; `ahead` is what was received of it already."""
+        """`framing` is None for a request without a body; `ahead` is what was received of the body already."""
+        body = NO_BODY
+        if framing is not None:
+            body = RequestInput(link, framing, ahead, head.expect_continue)
+            environ["greenserve.trailers"] = framing.trailers
         self.service = service
         self.link = link
         self.head = head
         self.environ = environ
-        self.keep_alive = head.keep_alive
-        if framing is None:
-            self.input = NO_BODY
-        else:
-            self.input = RequestInput(link, framing, ahead, head.expect_continue)
-            environ["greenserve.trailers"] = framing.trailers
-        self.posthooks = []
-        environ["wsgi.input"] = self.input
+        self.input = body
+        self.response = response = Response(service, link, head, body)
+        self.posthooks: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
+        self.failure: BaseException | None = None  # what the app has raised after an upgrade
+        environ["wsgi.input"] = body
         environ["greenserve.posthooks"] = self.posthooks
         environ["greenserve.client_disconnected"] = link.is_peer_gone
-        environ["wsgi.early_hints"] = self.early_hints
+        environ["wsgi.early_hints"] = response.early_hints
         if "HTTP_UPGRADE" in environ:
             environ["greenserve.upgrade"] = self.upgrade
             environ["greenserve.websocket"] = service.websocket_options
@@ -80,7 +90,39 @@ class Exchange(Answering):
         """For logs."""
         return f"{self.head.method} {self.head.target}"
 
-    # What the access log reads, besides `began` and `seconds`, which the server sets for it ---------------
+    # What the connection reads ---------------------------------------------------------------------------
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection can serve another request; final when `run` is over."""
+        return self.response.keep_alive
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the response has its head, which says what becomes of the connection."""
+        return self.response.head is not None
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether part of a response is out whose end the client cannot tell from its middle."""
+        return self.response.is_cut_off
+
+    # What the access log reads ---------------------------------------------------------------------------
+
+    @property
+    def status(self) -> int:
+        """As it went out; 0 while nothing has."""
+        return self.response.status
+
+    @property
+    def bytes_sent(self) -> int:
+        """Content that was sent, without heads and chunk sizes."""
+        return self.response.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Content that the app has read."""
+        return self.input.received
 
     @property
     def peer(self) -> str:
@@ -94,101 +136,36 @@ class Exchange(Answering):
         peer: Peer | None = self.environ.get("greenserve.peer")
         return self.link.peer_port if peer is None else peer.client_port
 
-    @property
-    def method(self) -> str:
-        """As sent."""
-        return self.head.method
-
-    @property
-    def target(self) -> str:
-        """As sent."""
-        return self.head.target
-
-    @property
-    def version(self) -> str:
-        """HTTP/1.0 or HTTP/1.1."""
-        return "HTTP/1.1" if self.head.http11 else "HTTP/1.0"
-
-    @property
-    def bytes_received(self) -> int:
-        """Content that the app has read."""
-        return self.input.received
-
-    # PEP 3333 ------------------------------------------------------------------------------------------
-
-    def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], None]:
-        """PEP 3333, "The start_response() Callable". Switches: never.
-
-        The status and the headers are checked and copied here, so that the error of one which cannot be sent comes
-        from the app's own line, and what is sent is what was checked.
-        """
-        if self.is_upgraded:
-            if status.startswith("5"):  # a framework has caught what its view has raised
-                self.failure = AppError(f"the app answered {status} behind the upgrade")
-            return self.write
-        if exc_info is not None:
-            try:
-                if self.answer is not None:
-                    raise exc_info[1].with_traceback(exc_info[2])
-            finally:
-                exc_info = None  # the traceback holds this frame
-        elif self._given is not None:
-            raise AppError("start_response() called a second time without exc_info (PEP 3333)")
-        self._given = check_head(status, headers)
-        return self.write
-
-    def write(self, data: bytes) -> None:
-        """The imperative way to send (PEP 3333, "The write() Callable").
-
-        Switches: when the client reads slowly.
-        """
-        if type(data) is not bytes:
-            data = exact_bytes(data)
-        if self._is_over:
-            if self.is_upgraded:
-                return
-            raise AppError("write() was called after the answer's end (PEP 3333)")
-        if data:
-            self._send(data)
-
-    def early_hints(self, headers: list[tuple[str, str]]) -> None:
-        """Send a 103 with these fields at once (RFC 8297); environ["wsgi.early_hints"]. As often as the app likes.
-
-        Nothing is sent to HTTP/1.0, which knows no interim answers, nor once the answer has begun: hints help, and
-        an app is not made to fail for help that comes too late. gunicorn has it so. A client that takes a 103 for the
-        answer would take each answer behind it for the next one's: the connection closes after this one, unless a
-        browser is at its other end.
-
-        Switches: when the client reads slowly. Raises AppError for fields that cannot be sent, PeerGone.
-        """
-        head = hints_head(headers)
-        if self.head.http11 and self.answer is None and not self._is_over:
-            self.keep_alive = self.keep_alive and self._is_from_a_browser()
-            self.link.send_interim(head)
-
-    def _is_from_a_browser(self) -> bool:
-        """Return True if a browser asks for a page, with no proxy in between that could be told from it."""
-        return (
-            self.environ.get("HTTP_SEC_FETCH_MODE") == "navigate"  # no script can set it
-            and self.link.peer != ""  # a unix socket's other end is a proxy
-            and not any(name.lower() == "via" or is_of_proxies(name) for name, _ in self.head.fields)
+    def record(self, began: float, seconds: float) -> Record:
+        """Return the record for the access log."""
+        head, link = self.head, self.link
+        peer: Peer | None = self.environ.get("greenserve.peer")
+        return Record(
+            link.peer if peer is None else peer.client,
+            link.peer_port if peer is None else peer.client_port,
+            head.method,
+            head.target,
+            "HTTP/1.1" if head.http11 else "HTTP/1.0",
+            self.status,
+            self.bytes_sent,
+            self.input.received,
+            began,
+            seconds,
+            None,
+            self.environ,
         )
 
     def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:
         """Leave HTTP; environ["greenserve.upgrade"] of a request that asks for it. See Link.upgrade.
 
-        What the app answers after it is ignored. Raises AppError once the answer has begun, ProtocolError, PeerGone.
+        What the app answers after it is ignored. Raises AppError once the response has begun, ProtocolError, PeerGone.
         """
-        if self.answer is not None or self._is_over:
-            begun = "it is upgraded already" if self.is_upgraded else "the answer has begun"
+        if self.response.head is not None or self.response.is_over:
+            begun = "it is upgraded already" if self.response.is_upgraded else "the answer has begun"
             raise AppError(f"{begun}: the connection can't be upgraded any more")
 
         def begin(connection: Any, ahead: bytes) -> Any:
-            self.is_upgraded = self._is_over = True
-            self.status = 101
-            self.keep_alive = False
+            self.response.leave()
             self.environ.pop("werkzeug.socket", None)  # who upgrades has it, or needs none
             return make(connection, ahead)
 
@@ -197,39 +174,58 @@ class Exchange(Answering):
     # The run -------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Call the app, send its answer, run the post-hooks. Switches: as the app does. Raises nothing."""
+        """Call the app, send its response, run the post-hooks. Switches: as the app does. Raises nothing."""
+        response = self.response
         try:
             app = self.service.app
-            result = app(self.environ, self.start_response)
+            result = app(self.environ, response.start_response)
             if forks.last is not None:
                 end_if_forked(self)
-            if self.is_upgraded:
-                self._drop(result)
-            elif type(result) is list and self.answer is None:  # the common case: the whole body, in one list
-                self._send_whole(result[0] if len(result) == 1 else join(result))
+            if response.is_upgraded:
+                _close(result)
+            elif type(result) is list and response.head is None:  # the common case: all content, in one list
+                response.send_whole(result[0] if len(result) == 1 else join(result), self.posthooks)
             else:
-                self._answer(result)
+                self._send(result)
                 if forks.last is not None:  # by the iterable's close()
                     end_if_forked(self)
         except BaseException as error:  # also what is no Exception: one request must not end the others
             self._failed(error)
-        self._is_over = True
+        response.is_over = True
         if self.posthooks:
             self._run_posthooks()
-        self.environ["wsgi.early_hints"] = _too_late  # or exchange and environ would hold each other
         if "greenserve.upgrade" in self.environ:
-            del self.environ["greenserve.upgrade"]  # likewise
-            self.environ.pop("werkzeug.socket", None)
+            self._end_of_upgrade()
         if self.input is not NO_BODY:
             if self.input.is_unusable:
                 # Nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1).
-                self.keep_alive = False
+                response.keep_alive = False
             self.input.end()
 
-    def _drop(self, result: object) -> None:
-        close = getattr(result, "close", None)
-        if close is not None:
-            close()
+    def _send(self, result: Iterable[bytes]) -> None:
+        """Send what the app returned, and close it on every path."""
+        try:
+            if result is None:
+                raise AppError("the app returned None instead of an iterable of bytes (PEP 3333)")
+            if type(result) is FileWrapper:
+                self.response.send_file(result)
+            else:
+                self.response.send_each(result)
+            if forks.last is not None:
+                end_if_forked(self)
+            self.response.end(self.posthooks)
+        finally:
+            _close(result)
+
+    def _end_of_upgrade(self) -> None:
+        environ = self.environ
+        del environ["greenserve.upgrade"]  # or exchange and environ would hold each other
+        environ.pop("werkzeug.socket", None)
+        environ["wsgi.early_hints"] = (
+            _too_late  # a WebSocket keeps its environ, and need not keep the response
+        )
+        if self.failure is None:
+            self.failure = self.response.late_error
 
     def _run_posthooks(self) -> None:
         for hook in self.posthooks:
@@ -247,37 +243,39 @@ class Exchange(Answering):
 
     def _is_an_end(self, error: BaseException) -> bool:
         """Whether an app ends so what it has upgraded: told that the connection is closed, or telling us (engineio)."""
-        if not self.is_upgraded or isinstance(error, StopIteration):
-            return self.is_upgraded
+        is_upgraded = self.response.is_upgraded
+        if not is_upgraded or isinstance(error, StopIteration):
+            return is_upgraded
         if type(error) is ConnectionError and not error.args:
             return True  # engineio's: at every end, and while its client is there too
         return isinstance(error, ConnectionError) and self.link.is_peer_gone()  # else it is a database's, say
 
     def _failed(self, error: BaseException) -> None:
         end_if_forked(self, error)
-        self.keep_alive = False
-        if self.is_upgraded:
+        if self.response.is_upgraded:
             self.failure = error
-        answer = self.answer
-        if self.status and answer is not None and not answer.bodyless and not self._is_over:
-            self.is_cut_off = answer.length is None and not answer.chunked
+        self.response.fail()
         _pass_on_interrupt(error)
         if isinstance(error, PeerGone) or self._is_an_end(error):
-            log.debug("%s %s: client gone: %s", self.head.method, self.head.target, error)
+            log.debug("%s: client gone: %s", self, error)
             return
         if isinstance(error, ProtocolError):
-            log.info("%s %s: %s", self.head.method, self.head.target, error)
-            self._send_error(error.status, error.reason, *error.headers)
+            log.info("%s: %s", self, error)
+            self.response.send_error(error.status, error.reason, *error.headers)
         elif isinstance(error, RequestTimeout):
-            log.error(
-                "%s %s: ended after request_timeout", self.head.method, self.head.target, exc_info=error
-            )
-            self._send_error(504, "The request took too long.")
+            log.error("%s: ended after request_timeout", self, exc_info=error)
+            self.response.send_error(504, "The request took too long.")
         elif isinstance(error, GreenletExit):
-            self._send_error(503, "The server is stopping.")
+            self.response.send_error(503, "The server is stopping.")
         else:
-            log.error("%s %s: error in the app", self.head.method, self.head.target, exc_info=error)
-            self._send_error(500, "")
+            log.error("%s: error in the app", self, exc_info=error)
+            self.response.send_error(500, "")
+
+
+def _close(result: object) -> None:
+    close = getattr(result, "close", None)
+    if close is not None:
+        close()
 
 
 def _pass_on_interrupt(error: BaseException) -> None:
@@ -286,4 +284,4 @@ def _pass_on_interrupt(error: BaseException) -> None:
 
 
 def _too_late(headers: list[tuple[str, str]]) -> None:
-    """What wsgi.early_hints is when the answer is out."""
+    """What wsgi.early_hints is when the response is out."""

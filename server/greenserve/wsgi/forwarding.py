@@ -14,13 +14,14 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+from greenserve.caches import remember
 from greenserve.errors import ProtocolError
 from greenserve.http1.targets import check_authority
+from greenserve.logs.throttled import Once
 from greenserve.proxies import FORWARDED, X_FIELDS, Claims, ProxyHeader, Trust, read_claims
 
 log = logging.getLogger("greenserve.error")
 
-_CACHE_SIZE: Final = 1024
 _LONGEST_KEPT: Final = 64  # characters of a name
 _LONGEST_FIELDS: Final = 256  # characters of fields whose meaning is remembered
 _MOST_COMPLAINTS: Final = 32
@@ -89,7 +90,7 @@ class _Change:
 class Forwarding:
     """Says which fields are a proxy's to set, and applies those that are believed."""
 
-    __slots__ = ("_believed", "_changes", "_complaints", "_hops", "_spellings", "_trust", "keys")
+    __slots__ = ("_believed", "_changes", "_complaints", "_hops", "_trust", "keys")
 
     def __init__(self, trust: Trust, believed: Iterable[str] = (), hops: int = 0) -> None:
         """`believed`: the fields that trusted peers set themselves, in small letters. `hops`: see read_claims."""
@@ -97,25 +98,18 @@ class Forwarding:
         self._believed = frozenset(believed)
         self._hops = hops
         self.keys: dict[str, str] = {}  # from a field's name, as spelled, to its key in environ
-        self._spellings: set[str] = set()  # those of `keys` that are a proxy's
         self._changes: dict[tuple[object, ...], _Change] = {}
-        self._complaints: set[tuple[bool, str]] = set()
+        self._complaints = Once(_MOST_COMPLAINTS)
 
     def key_of(self, name: str) -> str:
         """The key of a field's name; "" for what has none. For names that `keys` does not know."""
         lowered = name.lower()
-        is_a_proxys = self._is_a_proxys(name)
         # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy); and
         # chunks are none any more where the app reads (RFC 9112 §7.1.3): it would take them apart again.
-        is_dropped = is_a_proxys or "_" in name or lowered in ("proxy", "transfer-encoding")
+        is_dropped = self._is_a_proxys(name) or "_" in name or lowered in ("proxy", "transfer-encoding")
         key = _DROPPED if is_dropped else _key(lowered)
         if len(name) <= _LONGEST_KEPT:
-            if len(self.keys) >= _CACHE_SIZE:
-                self.keys.clear()
-                self._spellings.clear()
-            self.keys[name] = key
-            if is_a_proxys:
-                self._spellings.add(name)
+            remember(self.keys, name, key)
         return key
 
     def _is_a_proxys(self, name: str) -> bool:
@@ -136,9 +130,7 @@ class Forwarding:
             change = _Change(*self._claims(told), scheme, authority)
             size = len(authority or "") + sum(len(name) + len(value) for name, value in fields)
             if size <= _LONGEST_FIELDS:
-                if len(self._changes) >= _CACHE_SIZE:
-                    self._changes.clear()
-                self._changes[known] = change
+                remember(self._changes, known, change)
         environ.update(change.updates)
         if change.is_plain:
             environ.pop("HTTPS", None)
@@ -157,13 +149,9 @@ class Forwarding:
 
     def _told_by_proxies(self, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Those of the fields that only a proxy may set."""
-        keys, spellings = self.keys, self._spellings
-        return [
-            field
-            for field in fields
-            # The second half: for names that were forgotten, or are too long to be remembered.
-            if field[0] in spellings or (field[0] not in keys and self._is_a_proxys(field[0]))
-        ]
+        keys = self.keys
+        # A name that has a key is no proxy's; one without may be, be unknown, or be dropped for another reason.
+        return [field for field in fields if not keys.get(field[0]) and self._is_a_proxys(field[0])]
 
     def _is_trusted(self, environ: Mapping[str, Any], peer: str) -> bool:
         header: ProxyHeader | None = environ.get("greenserve.proxy_protocol")
@@ -187,13 +175,9 @@ class Forwarding:
     def _complain(self, trusted: bool, told: list[tuple[str, str]], peer: str) -> None:
         """Tell of what is removed, once for each name: whoever runs a proxy may have expected otherwise."""
         for name, _ in told:
-            complaint = trusted, name
-            if complaint in self._complaints or len(self._complaints) >= _MOST_COMPLAINTS:
-                continue
             lowered = name.lower()
-            if trusted and lowered in self._believed:
+            if (trusted and lowered in self._believed) or not self._complaints.admit((trusted, name)):
                 continue
-            self._complaints.add(complaint)
             if trusted:
                 log.warning(
                     "%s from %s is removed: if your proxy sets it itself, whatever its client sent, "

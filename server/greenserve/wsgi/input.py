@@ -207,4 +207,4 @@ class _EmptyInput(RequestInput):
 
 
 # One for all requests: it holds nothing, and never reads from its link.
-NO_BODY: Final = _EmptyInput(None, LengthFraming(0), b"", False)  # type: ignore[arg-type]
+NO_BODY: Final[RequestInput] = _EmptyInput(None, LengthFraming(0), b"", False)  # type: ignore[arg-type]

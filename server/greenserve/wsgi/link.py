@@ -14,8 +14,13 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 class Link(Protocol):
     """A connection as seen from a request."""
 
-    peer: str
-    peer_port: str
+    @property
+    def peer(self) -> str:
+        """The client's address, "" on a unix socket."""
+
+    @property
+    def peer_port(self) -> str:
+        """The client's port."""
 
     def send(self, data: bytes) -> None:
         """Send part of an answer, whole. Switches: when the peer reads slower than we write.

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from apps.chat import Chat
-from tests.support.browsers import ENTER, MISSING, REASON, Browser, browsers
-from tests.support.commands import Command, command
-from tests.support.relays import relaying
-from tests.support.running import serving
+from tests.support.clients.browsers import ENTER, MISSING, REASON, Browser, browsers
+from tests.support.clients.relays import relaying
+from tests.support.programs.commands import Command, command
+from tests.support.servers.running import serving
 from tests.support.times import eventually
 
 pytestmark = pytest.mark.skipif(MISSING, reason=REASON)

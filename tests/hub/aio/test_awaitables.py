@@ -7,7 +7,7 @@ import contextvars
 import threading
 
 import pytest
-from tests.support.loops import hub as hub
+from tests.support.hubs.loops import hub as hub
 from tests.support.times import PATIENCE
 
 from greenserve_hub.aio.awaitables import spawn_for_awaitable, wait_for_awaitable
@@ -15,7 +15,7 @@ from greenserve_hub.errors import HubError
 from greenserve_hub.greenio.sockets import GreenSocket, create_connection
 from greenserve_hub.greenthreads.greenthreads import GreenletExit, kill, sleep, spawn, spawn_after
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import get_hub, set_hub, use_hub
+from greenserve_hub.loop.current import get_hub, set_hub, use_hub
 from greenserve_hub.loop.parking import WaitQueue
 from greenserve_hub.sync.events import Event
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 from tests.support.times import PATIENCE
 
 from greenserve_hub.diagnostics.backdoors import backdoor, backdoor_server, call_back, names_at_attach
@@ -25,7 +25,7 @@ from greenserve_hub.greenio.serving import connect, listen
 from greenserve_hub.greenio.sockets import GreenSocket, socketpair
 from greenserve_hub.greenthreads.greenthreads import GreenletExit, GreenThread, kill, sleep, spawn
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.osthreads.threads import execute
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, wait_all_blocked
@@ -113,7 +113,7 @@ class TestInterpreter:
         assert client.banner.startswith(f"backdoor of process {os.getpid()}, ")
         assert f"Python {sys.version.split()[0]}, hub on {get_hub().poller.name}\n" in client.banner
         assert (
-            "threads(), stacks(), hub() tell of it; exit() or Ctrl-D ends this connection only\n"
+            "threads(), stacks(), hub() show its state; exit() or Ctrl-D ends this connection only\n"
             in client.banner
         )
 
@@ -184,7 +184,7 @@ class TestInterpreter:
     def test_names_of_the_program_are_copied(self) -> None:
         names = {"x": 1, "pool": lambda: "the pool"}
         with _connected(names) as client:
-            assert "hub(), pool() tell of it" in client.banner
+            assert "hub(), pool() show its state" in client.banner
             assert client.say("x") == "1\n"
             assert client.say("pool()") == "'the pool'\n"
             client.say("x = 2")
@@ -361,7 +361,8 @@ class TestServer:
     def test_anywhere_else_only_when_told_twice(self, host: str, capsys: pytest.CaptureFixture[str]) -> None:
         with _bound(host) as sock:
             with pytest.raises(
-                HubError, match=r"a backdoor at .* would give this process to whoever can reach it"
+                HubError,
+                match=r"a backdoor at .* would give control of this process to everybody who can connect",
             ):
                 backdoor_server(sock)
             green = spawn(backdoor_server, sock, allow_remote=True)

@@ -22,7 +22,8 @@ from greenserve_hub.greenio.sockets import socketpair
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn, spawn_n
 from greenserve_hub.greenthreads.piles import GreenPile
 from greenserve_hub.greenthreads.pools import GreenPool
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, wait_all_blocked
 
@@ -245,7 +246,7 @@ class TestHostileObjects:
         green = spawn(crawl, Event())
         green.name = Hostile()  # type: ignore[assignment]
         wait_all_blocked()
-        assert f"GreenThread {id(green):#x}: telling of it failed: ZeroDivisionError\n" in format_threads()
+        assert f"GreenThread {id(green):#x}: cannot be shown: ZeroDivisionError\n" in format_threads()
         kill(green)
 
     def test_a_lazy_proxy_is_not_asked_for_its_class(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from greenserve_hub.diagnostics.holders import frames_of, holder_of
 from greenserve_hub.greenthreads.greenthreads import getcurrent, spawn, spawn_n
 from greenserve_hub.greenthreads.pools import GreenPool
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 
 
 def told_by_another_thread() -> str:

@@ -16,7 +16,8 @@ from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve_hub.diagnostics.watchdogs import Watchdog, print_hold
 from greenserve_hub.greenthreads.greenthreads import getcurrent, sleep, spawn
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.testing import fake_clock
 
 Told = queue.SimpleQueue[tuple[float, str]]
@@ -206,7 +207,7 @@ def test_the_child_of_a_fork_can_stop_it() -> None:
 
 
 def test_a_threshold_is_a_time() -> None:
-    with pytest.raises(ValueError, match="a threshold is a time in seconds, not 0"):
+    with pytest.raises(ValueError, match="a threshold is a positive number of seconds, not 0"):
         Watchdog(threshold=0)
 
 

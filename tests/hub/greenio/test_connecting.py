@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.green import hub as hub
-from tests.support.green import listening, tcp_pair, tcp_socket
+from tests.support.hubs.green import hub as hub
+from tests.support.hubs.green import listening, tcp_pair, tcp_socket
 
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenio.sockets import GreenSocket, create_connection

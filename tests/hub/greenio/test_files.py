@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import descriptors
+from tests.support.hubs import descriptors
 from tests.support.times import MS
 
 from greenserve_hub import kill, sleep, socketpair, spawn

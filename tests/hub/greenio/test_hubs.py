@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.support.green import hub as hub
+from tests.support.hubs.green import hub as hub
 from tests.support.times import PATIENCE
 
 from greenserve_hub.errors import ConcurrentUseError, HubError, IOClosed

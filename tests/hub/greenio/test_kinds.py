@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.support import descriptors
-from tests.support.green import hub  # noqa: F401  # on every poller
+from tests.support.hubs import descriptors
+from tests.support.hubs.green import hub  # noqa: F401  # on every poller
 from tests.support.times import MS
 
 from greenserve_hub import sleep, spawn
 from greenserve_hub.greenio.kinds import can_call
 from greenserve_hub.greenio.transfers import read, write
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.unpatched import os as native
 
 # A number to read from, and what has something come.

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.certificates import authority, issue
-from tests.support.patched import run
+from tests.support.programs.patched import run
+from tests.support.servers.certificates import authority, issue
 from tests.support.times import MS, PATIENCE
 
 from greenserve_hub.errors import HubError, IOClosed

@@ -8,14 +8,14 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.support.green import LARGE, Pair, tcp_pair, tcp_socket
-from tests.support.green import hub as hub
+from tests.support.hubs.green import LARGE, Pair, tcp_pair, tcp_socket
+from tests.support.hubs.green import hub as hub
 
 from greenserve_hub.errors import ConcurrentUseError, IOClosed
 from greenserve_hub.greenio.sockets import GreenSocket, socketpair
 from greenserve_hub.greenthreads.greenthreads import spawn
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import wait_all_blocked
 
 

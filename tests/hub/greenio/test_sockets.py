@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.green import LARGE, Pair, tcp_pair
-from tests.support.green import hub as hub
+from tests.support.hubs.green import LARGE, Pair, tcp_pair
+from tests.support.hubs.green import hub as hub
 
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenio.sockets import GreenSocket, socketpair

@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.support.green import hub  # noqa: F401
-from tests.support.patched import run
+from tests.support.hubs.green import hub  # noqa: F401
+from tests.support.programs.patched import run
 from tests.support.times import MS
 
 from greenserve_hub import Timeout, sleep, socketpair, spawn

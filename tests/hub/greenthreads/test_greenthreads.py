@@ -16,7 +16,7 @@ from greenserve_hub.greenthreads.greenthreads import (
     spawn_after_local,
     spawn_n,
 )
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.events import Event
 
 

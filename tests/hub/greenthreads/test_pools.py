@@ -10,7 +10,7 @@ from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn
 from greenserve_hub.greenthreads.piles import GreenPile
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import get_hub, set_hub
+from greenserve_hub.loop.current import get_hub, set_hub
 from greenserve_hub.sync.events import Event
 from greenserve_hub.sync.semaphores import Semaphore
 

@@ -9,7 +9,7 @@ from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads.greenthreads import getcurrent, sleep, spawn
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.timeouts import Timeout, is_timeout, with_timeout, wrap_is_timeout
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.events import Event
 from greenserve_hub.sync.semaphores import Semaphore
 

@@ -6,7 +6,7 @@ import weakref
 from greenserve_hub.greenthreads.greenthreads import getcurrent, sleep
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.workers import IDLE_WORKERS
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 
 
 def test_jobs_without_a_result_run_on_the_same_workers_again():

@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from greenserve_hub.greenthreads.greenthreads import sleep
-from greenserve_hub.loop.hub import get_hub
-from greenserve_hub.pollers.edge import HANGUP, READ, WRITE
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.pollers.contract import HANGUP, READ, WRITE
 from greenserve_hub.testing import wait_all_blocked
 
 
@@ -70,6 +70,52 @@ def test_an_edge_that_nobody_waited_for_is_remembered(pair):
     wait_all_blocked()
     assert descriptor.readable
     descriptor.close()
+
+
+def test_what_waits_until_it_is_readable_is_called_in_the_next_turn_where_it_may_be(pair):
+    descriptor, told = get_hub().open_descriptor(pair[0].fileno()), []
+    wait_all_blocked()
+    descriptor.when_readable(lambda: told.append("at once"))
+    assert told == []
+    sleep()
+    assert told == ["at once"]
+    descriptor.drained(descriptor.readable)
+    descriptor.when_readable(lambda: told.append("when it came"))
+    wait_all_blocked()
+    assert told == ["at once"]
+    pair[1].send(b"x")
+    wait_all_blocked()
+    assert told == ["at once", "when it came"]
+    descriptor.close()
+
+
+def test_waiting_to_read_can_be_taken_back(pair):
+    descriptor, told = get_hub().open_descriptor(pair[0].fileno()), []
+    wait_all_blocked()
+    assert descriptor.stop_waiting_to_read() is None
+    descriptor.on_readable(told.clear)
+    assert descriptor.stop_waiting_to_read() == told.clear
+    told.append("not cleared")
+    pair[1].send(b"x")
+    wait_all_blocked()
+    assert told == ["not cleared"]
+    descriptor.close()
+
+
+def test_a_guarded_socket_is_detached_when_its_number_is_anothers(pair):
+    hub = get_hub()
+    for guarded in (True, False):
+        with socket.socket() as sock:
+            old = hub.open_descriptor(sock.fileno())
+            old.guard_socket(sock)
+            if not guarded:
+                assert old.unguard_socket() is sock
+                assert old.unguard_socket() is None
+            os.dup2(pair[0].fileno(), old.fd)
+            hub.open_descriptor(old.fd).close()
+            assert sock.fileno() == (-1 if guarded else old.fd)
+        if guarded:
+            os.close(old.fd)
 
 
 def test_after_a_hangup_it_is_readable_for_ever(pair):

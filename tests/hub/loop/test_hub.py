@@ -17,9 +17,10 @@ from tests.support.times import PATIENCE
 
 from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn, spawn_n
-from greenserve_hub.loop.hub import Hub, get_hub, set_hub, use_hub
+from greenserve_hub.loop.current import get_hub, set_hub, use_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter, WaitQueue
-from greenserve_hub.pollers.edge import available_pollers, make_poller
+from greenserve_hub.pollers.choosing import available_pollers, make_poller
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, JumpingPoller, wait_all_blocked
 
@@ -449,7 +450,7 @@ def test_dropped_and_not_closed_it_is_left_as_it_stands():
     script = """
         import gc, weakref
         from greenserve_hub import Event, get_hub, sleep, spawn
-        from greenserve_hub.loop.hub import set_hub
+        from greenserve_hub.loop.current import set_hub
 
         def wait() -> None:
             try:
@@ -487,7 +488,7 @@ def test_a_forked_child_has_a_poller_and_a_door_of_its_own():
         import os, socket, sys
         from greenserve_hub.sync.events import Event
         from greenserve_hub.greenthreads.greenthreads import sleep, spawn
-        from greenserve_hub.loop.hub import get_hub
+        from greenserve_hub.loop.current import get_hub
 
         hub = get_hub()
         mine, other = socket.socketpair()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from greenlet import greenlet
-from tests.support.commands import command
+from tests.support.programs.commands import command
 
 from greenserve_hub.greenthreads.greenthreads import (
     getcurrent,
@@ -22,7 +22,7 @@ from greenserve_hub.greenthreads.greenthreads import (
 )
 from greenserve_hub.greenthreads.piles import GreenPile
 from greenserve_hub.greenthreads.pools import GreenPool
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.origins import line_of, name_of, origin_of, stack_of
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock

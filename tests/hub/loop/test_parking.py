@@ -4,7 +4,7 @@ import pytest
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn, spawn_n
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter, WaitQueue
 
 

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from tests.support.green import hub as hub
+from tests.support.hubs.green import hub as hub
 from tests.support.times import PATIENCE
 
 from greenserve_hub.greenthreads.greenthreads import sleep
-from greenserve_hub.loop.hub import Hub, get_hub
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.signals import wake_on_signals
 from greenserve_hub.sync.events import Event
 

@@ -14,7 +14,7 @@ from tests.support.times import MS, PATIENCE, eventually
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads.greenthreads import GreenletExit, kill, sleep, spawn
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import find_hub, get_hub
+from greenserve_hub.loop.current import find_hub, get_hub
 from greenserve_hub.osthreads import thread_pools
 from greenserve_hub.osthreads.thread_pools import ThreadPool
 from greenserve_hub.sync.thread_sync import Event

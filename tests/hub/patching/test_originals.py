@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 import greenserve
 

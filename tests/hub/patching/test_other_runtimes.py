@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.patched import run
-from tests.support.rivals import install
+from tests.support.programs.patched import run
+from tests.support.programs.rivals import install
 
 # The stand-ins come first; sys.argv[1] is their folder.
 FIRST = "import sys; sys.path.insert(0, sys.argv[1])"
@@ -46,7 +46,9 @@ def test_a_process_that_another_has_patched_is_left_alone(tmp_path, patch, call)
         before=f"{FIRST}\n{patch}",
     )
     refusal, left = said.splitlines()
-    assert refusal.startswith(f"{call} has patched this process, and two hubs in one would stop each other: ")
+    assert refusal.startswith(
+        f"{call} has patched this process, and two hubs in one process block each other: "
+    )
     assert left == "True False"
 
 
@@ -75,7 +77,7 @@ def test_socketio_takes_threads_though_gevent_is_installed(tmp_path, make):
     assert mode == "threading"
     ((text, file),) = told
     assert text.startswith(
-        "Socket.IO would run on gevent, only because that is installed, and stop all requests"
+        "Socket.IO would run on gevent, only because it is installed, and block all requests"
     )
     assert file == "<string>", "the line that made the server is named"
 
@@ -92,7 +94,7 @@ def test_socketio_that_is_told_to_take_another_takes_threads_all_the_same(tmp_pa
     )
     assert mode == "threading"
     ((text, _),) = told
-    assert text.startswith("Socket.IO would run on eventlet, as it was told to")
+    assert text.startswith("Socket.IO would run on eventlet, as async_mode says")
 
 
 def test_socketio_of_asyncio_is_left_as_it_is(tmp_path):

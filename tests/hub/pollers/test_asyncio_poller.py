@@ -12,15 +12,15 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.loops import hub as hub
+from tests.support.hubs.loops import hub as hub
 from tests.support.times import PATIENCE
 
 from greenserve_hub.aio.awaitables import spawn_for_awaitable, wait_for_awaitable
 from greenserve_hub.errors import Deadlock
 from greenserve_hub.greenthreads.greenthreads import GreenletExit, kill, sleep, spawn
-from greenserve_hub.loop.hub import get_hub, use_hub
+from greenserve_hub.loop.current import get_hub, use_hub
 from greenserve_hub.loop.signals import wake_on_signals
-from greenserve_hub.pollers.edge import make_poller
+from greenserve_hub.pollers.choosing import make_poller
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import fake_clock
 
@@ -293,8 +293,8 @@ def test_in_a_patched_program_the_loop_stays_as_it_is(hub):
         patch_early()
         import asyncio, os, socket, threading, time
         from greenserve_hub import Hub, sleep, spawn, wait_for_awaitable
-        from greenserve_hub.loop.hub import set_hub
-        from greenserve_hub.pollers.edge import make_poller
+        from greenserve_hub.loop.current import set_hub
+        from greenserve_hub.pollers.choosing import make_poller
 
         hub = Hub(make_poller(sys.argv[1]))
         set_hub(hub)

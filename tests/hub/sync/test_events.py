@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.events import Event
 
 

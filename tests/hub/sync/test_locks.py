@@ -55,7 +55,7 @@ def test_released_by_with_after_an_error(lock):
 
 
 def test_release_of_what_nobody_holds_is_an_error(lock):
-    with pytest.raises(RuntimeError, match="nobody"):
+    with pytest.raises(RuntimeError, match=r"not hold|not held"):
         lock.release()
 
 
@@ -104,7 +104,7 @@ def test_rlock_may_be_taken_again_by_its_owner_only():
 def test_rlock_is_released_by_its_owner_only():
     lock = RLock()
     lock.acquire()
-    with pytest.raises(RuntimeError, match="another green thread"):
+    with pytest.raises(RuntimeError, match="this green thread does not hold"):
         spawn(lock.release).wait()
     lock.release()
 
@@ -173,13 +173,13 @@ def test_wait_for(condition, clock):
 
 def test_is_waited_for_and_notified_with_the_lock_held_only(condition):
     for call in (condition.wait, condition.notify, condition.notify_all):
-        with pytest.raises(RuntimeError, match="with its lock held"):
+        with pytest.raises(RuntimeError, match="need its lock to be held"):
             call()
 
 
 def test_only_the_owner_of_an_rlock_may_notify():
     condition = Condition()
-    with condition, pytest.raises(RuntimeError, match="with its lock held"):
+    with condition, pytest.raises(RuntimeError, match="need its lock to be held"):
         spawn(condition.notify).wait()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.queues import Empty, Full, LifoQueue, LightQueue, PriorityQueue, Queue
 
 KINDS = [Queue, PriorityQueue, LifoQueue]

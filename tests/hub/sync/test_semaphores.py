@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.semaphores import BoundedSemaphore, CappedSemaphore, Semaphore
 
 KINDS = [Semaphore, BoundedSemaphore]
@@ -222,7 +222,7 @@ def test_capped_with():
 
 @pytest.mark.parametrize(("count", "limit"), [(-1, 1), (2, 1)])
 def test_capped_refuses_more_than_its_limit(count, limit):
-    with pytest.raises(ValueError, match="begins with 0 to 1 tokens"):
+    with pytest.raises(ValueError, match="starts with 0 to 1 tokens"):
         CappedSemaphore(count, limit)
 
 

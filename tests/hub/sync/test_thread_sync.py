@@ -13,7 +13,7 @@ from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import find_hub, get_hub
+from greenserve_hub.loop.current import find_hub, get_hub
 from greenserve_hub.sync.thread_sync import Event, Queue, Semaphore
 
 

@@ -36,10 +36,10 @@ def test_each_of_its_names_is_explained(tmp_path: Path) -> None:
     (tmp_path / "gunicorn.conf.py").write_text(_GUNICORN)
     line = _line(tmp_path, "gunicorn.conf.py")
     assert line.startswith(
-        "--config gunicorn.conf.py: that is Python, and greenserve reads TOML: write a greenserve.toml;"
+        "--config gunicorn.conf.py: this is Python, and greenserve reads TOML: write a greenserve.toml;"
     )
-    assert "the same name there: bind, backlog;" in line
-    assert "worker_connections: its name is pool;" in line
+    assert "the same names: bind, backlog;" in line
+    assert "worker_connections: named pool here;" in line
     assert "workers: greenserve runs one process" in line
     assert "timeout: request_timeout ends" in line
     assert "post_fork: there are no hooks" in line
@@ -50,7 +50,7 @@ def test_each_of_its_names_is_explained(tmp_path: Path) -> None:
 def test_one_that_cannot_be_read_is_refused_too(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "g.py").write_bytes(content)
     assert _line(tmp_path, "g.py") == (
-        "--config g.py: that is Python, and greenserve reads TOML: write a greenserve.toml"
+        "--config g.py: this is Python, and greenserve reads TOML: write a greenserve.toml"
     )
 
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from greenserve.config import SETTINGS, Config, parse_bind
+from greenserve.config import SETTINGS, Config, load_config, parse_bind
+from greenserve.config.values.registry import Setting
 from greenserve.errors import ConfigError
 
 NAMES = list(SETTINGS)
@@ -65,6 +66,28 @@ def test_a_config_is_frozen() -> None:
 def test_addresses_are_the_parsed_binds() -> None:
     config = Config(bind=("127.0.0.1:0", "unix:/x"))
     assert config.addresses == (parse_bind("127.0.0.1:0"), parse_bind("unix:/x"))
+    assert config.addresses is config.addresses
+    assert config == Config(bind=("127.0.0.1:0", "unix:/x"))
+
+
+def test_each_value_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    parse = Setting.parse
+    monkeypatch.setattr(
+        Setting, "parse", lambda self, *args: (parsed.append(self.name), parse(self, *args))[1]
+    )
+    for make in (
+        lambda: Config.from_settings({}, pool=3),
+        lambda: Config(pool=3),
+        lambda: load_config(environ={}),
+    ):
+        parsed.clear()
+        make()
+        assert parsed == NAMES
+
+
+def test_it_is_the_same_however_it_is_made() -> None:
+    assert Config.from_settings({}, pool="3", access_logfile="-") == Config(pool=3)
 
 
 def test_embedded_keywords_beat_the_environment_which_beats_the_embedded_default() -> None:
@@ -97,7 +120,7 @@ def test_a_backdoor_that_others_can_reach_is_asked_for_twice(place: str) -> None
         Config.from_settings({}, backdoor=place)
     assert str(caught.value) == (
         f"backdoor = {place} (keyword backdoor) contradicts backdoor_allow_remote = false (default): it would give "
-        "this process to whoever can reach that address: take unix:PATH or 127.0.0.1:PORT, or allow both"
+        "this process to everyone who can reach that address: use unix:PATH or 127.0.0.1:PORT, or set both"
     )
     assert Config.from_settings({}, backdoor=place, backdoor_allow_remote=True).backdoor == place
 
@@ -128,12 +151,12 @@ def test_a_part_of_the_head_is_not_longer_than_the_whole(part: str) -> None:
         (
             {"certfile": ["a", "b"], "keyfile": "k"},
             "keyfile = k .*contradicts certfile = a,b",
-            "or none where",
+            "or none if",
         ),
         (
             {"certfile": "a", "client_cert": "required"},
             "client_cert .*contradicts ca_certs",
-            "which authorities",
+            "name the authorities",
         ),
         (
             {"certfile": "a", "ca_certs": "c"},
@@ -143,7 +166,7 @@ def test_a_part_of_the_head_is_not_longer_than_the_whole(part: str) -> None:
         (
             {"certfile": "a", "bind": ":1", "redirect_bind": ":1"},
             "redirect_bind .*contradicts bind",
-            "a port each",
+            "its own port",
         ),
     ],
 )

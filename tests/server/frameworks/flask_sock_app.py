@@ -87,6 +87,7 @@ def make(**options: Any) -> flask.Flask:
     app.config["SOCK_SERVER_OPTIONS"] = options
     sock.init_app(app)
     app.add_url_rule("/hello", view_func=lambda: "hello", endpoint="hello")
+    app.add_url_rule("/never", view_func=threading.Event().wait, endpoint="never")
     app.add_url_rule("/ended", view_func=lambda: ended, endpoint="ended")
     return app
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.running import Gate
+from tests.support.servers.running import Gate
 
 CONTENT = bytes(range(256)) * 4096  # of the file that is served: 1 MiB
 

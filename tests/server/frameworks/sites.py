@@ -9,8 +9,8 @@ from typing import Any
 
 import requests
 import websocket
-from tests.support.certificates import authority_file, client_context, issue
-from tests.support.commands import ROOT, Command, command
+from tests.support.programs.commands import ROOT, Command, command
+from tests.support.servers.certificates import authority_file, client_context, issue
 from tests.support.times import PATIENCE
 
 

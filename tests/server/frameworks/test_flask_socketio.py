@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import socketio
 from tests.server.frameworks.sites import Site, serving_app
-from tests.support.certificates import client_context
+from tests.support.servers.certificates import client_context
 from tests.support.times import PATIENCE, eventually
 
 APP = "tests.server.frameworks.flask_socketio_app:app"

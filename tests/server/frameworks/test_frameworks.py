@@ -20,9 +20,9 @@ from wsgiref.validate import validator
 import pytest
 import requests
 from tests.server.frameworks.probes import CONTENT, Probe
-from tests.support.commands import ROOT, command
-from tests.support.raw import RawClient
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient
+from tests.support.programs.commands import ROOT, command
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE, eventually
 
 _UPLOAD = random.Random(4).randbytes(3_000_000)

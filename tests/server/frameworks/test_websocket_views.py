@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ import pytest
 import requests
 import websocket
 from tests.server.frameworks.probes import Probe
-from tests.support.running import becomes_quiet, serving
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import becomes_quiet, serving
 from tests.support.times import MS, PATIENCE
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from greenserve import Server, WebSocketWSGI
+from greenserve_hub import Event
 
 FRAMEWORKS = ["flask", "django", "bottle", "pyramid", "webob"]
 
@@ -104,15 +106,22 @@ def test_an_ordinary_request_is_told_what_it_is(
 
 
 def test_holds_no_slot_and_has_no_deadline(framework: Any) -> None:
+    def never(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        Event().wait()
+        return []
+
     with (
-        serving(framework, pool=1, request_timeout=100 * MS) as server,
+        serving(
+            DispatcherMiddleware(framework, {"/never": never}), pool=1, request_timeout=300 * MS
+        ) as server,
         _connect(server, "/ws/a") as one,
         _connect(server, "/ws/b") as two,
     ):
-        for ws, name in ((one, "a"), (two, "b")) * 2:
-            ws.send("hi")
-            assert ws.recv() == f"{name}: hi"
-            assert requests.get(f"{server.url}/nowhere", timeout=PATIENCE).status_code == 404
+        for path, status in (("/nowhere", 404), ("/never", 504)):
+            assert requests.get(f"{server.url}{path}", timeout=PATIENCE).status_code == status
+            for ws, name in ((one, "a"), (two, "b")):
+                ws.send("hi")
+                assert ws.recv() == f"{name}: hi"
 
 
 def test_a_stop_says_so(framework: Any) -> None:

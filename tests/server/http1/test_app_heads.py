@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
 
+from greenserve import caches
 from greenserve.errors import AppError
 from greenserve.http1 import AppHead, app_heads, check_head
 
@@ -373,49 +374,47 @@ class TestObjectsWithMethodsOfTheirOwn:
 class TestMemory:
     """What was checked once is not checked again, and nothing else comes out of that."""
 
-    @pytest.fixture(autouse=True)
-    def _nothing_known(self) -> Iterator[None]:
-        app_heads._known.clear()
-        yield
-        app_heads._known.clear()
+    @pytest.fixture
+    def cache(self) -> app_heads.HeadCache:
+        return app_heads.HeadCache()
 
-    def test_the_same_again_is_the_same(self) -> None:
-        assert _check(("A", "b")) is _check(("A", "b"))
-        assert _check(("A", "b")) is not _check(("A", "c"))
+    def test_the_same_again_is_the_same(self, cache: app_heads.HeadCache) -> None:
+        assert cache.check("200 OK", [("A", "b")]) is cache.check("200 OK", [("A", "b")])
+        assert cache.check("200 OK", [("A", "b")]) is not cache.check("200 OK", [("A", "c")])
 
-    def test_nothing_wrong_is_remembered(self) -> None:
+    def test_nothing_wrong_is_remembered(self, cache: app_heads.HeadCache) -> None:
         for fields in ([("A", "\n")], [("A\n", "b")], [("TE", "x")], [("Content-Length", "x")], [("A", 1)]):
             with pytest.raises(AppError):
-                _check(*fields)
-        assert not app_heads._known
+                cache.check("200 OK", fields)  # type: ignore[arg-type]
+        assert not cache._heads
 
-    def test_nothing_with_methods_of_its_own_is_remembered(self) -> None:
+    def test_nothing_with_methods_of_its_own_is_remembered(self, cache: app_heads.HeadCache) -> None:
         for status, field in (
             (_Equal("200 OK"), ("A", "b")),
             ("200 OK", (_Equal("A"), "b")),
             ("200 OK", ("A", _Equal("b"))),
             ("200 OK", NamedTuple("Field", [("name", str), ("value", str)])("A", "b")),
         ):
-            _check(field, status=status)
-            assert not app_heads._known
+            cache.check(status, [field])
+            assert not cache._heads
 
-    def test_what_passes_for_another_gets_what_was_checked(self) -> None:
-        known = _check(("A", "b"))
-        assert _check(("A", _Equal("x\r\nInjected: 1"))) is known
+    def test_what_passes_for_another_gets_what_was_checked(self, cache: app_heads.HeadCache) -> None:
+        known = cache.check("200 OK", [("A", "b")])
+        assert cache.check("200 OK", [("A", _Equal("x\r\nInjected: 1"))]) is known
 
-    def test_is_bounded(self) -> None:
-        for number in range(app_heads._CACHE_SIZE + 10):
-            _check((f"X-{number}", str(number)), status=f"200 {number}")
-        assert len(app_heads._known) <= app_heads._CACHE_SIZE
-        assert len(app_heads._meanings) <= app_heads._CACHE_SIZE
+    def test_is_bounded(self, cache: app_heads.HeadCache) -> None:
+        for number in range(caches.SIZE + 10):
+            cache.check(f"200 {number}", [(f"X-{number}", str(number))])
+        assert len(cache._heads) <= caches.SIZE
+        assert len(app_heads._meanings) <= caches.SIZE
 
     @pytest.mark.parametrize(
         "field",
         [("A", "b" * 2000), ("A" * 2000, "b"), ("Connection", "x," * 1000), ("Connection", " " * 2000)],
     )
-    def test_nothing_large_is_kept(self, field: tuple[str, str]) -> None:
-        assert not _check(field).is_kept
-        assert not app_heads._known
+    def test_nothing_large_is_kept(self, cache: app_heads.HeadCache, field: tuple[str, str]) -> None:
+        assert not cache.check("200 OK", [field]).is_kept
+        assert not cache._heads
         assert not any(len(name) > 64 for name in app_heads._meanings)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.heads import raw, read, refusal
+from tests.support.protocols.heads import raw, read, refusal
 
 from greenserve.errors import LimitExceeded
 from greenserve.http1 import HeadLimits, HeadReader

@@ -6,7 +6,7 @@ Of the request target and Host: test_targets.py; of limits: test_head_limits.py.
 from __future__ import annotations
 
 import pytest
-from tests.support.heads import LIMITS, head, is_well_formed, raw, read, refusal, status
+from tests.support.protocols.heads import LIMITS, head, is_well_formed, raw, read, refusal, status
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import HeadLimits, HeadReader, read_whole_head

@@ -1,7 +1,7 @@
 """h11 as the second opinion: what it refuses we refuse too, what both take they read alike.
 
 Random requests, most of them a little wrong, and hand-made ones. Where we differ stands in
-tests/support/second_opinion.py, each difference with its rule.
+tests/support/protocols/second_opinion.py, each difference with its rule.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.examples import examples
-from tests.support.heads import read
-from tests.support.second_opinion import (
+from tests.support.protocols.heads import read
+from tests.support.protocols.second_opinion import (
     LENIENT,
     STRICTER,
     Lenient,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.http1.test_second_opinion import bodies, heads
 from tests.support.examples import examples
-from tests.support.heads import fed, is_well_formed, raw, read, split
+from tests.support.protocols.heads import fed, is_well_formed, raw, read, split
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import ChunkedFraming, HeadLimits, LengthFraming, RequestHead, chunk

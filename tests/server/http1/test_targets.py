@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.heads import head, raw, read, refusal, status
+from tests.support.protocols.heads import head, raw, read, refusal, status
 
 from greenserve.http1.targets import split_origin_form
 

@@ -12,7 +12,7 @@ import bottle
 import flask
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
-from tests.support.commands import command
+from tests.support.programs.commands import command
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -103,7 +103,7 @@ def test_the_command_says_so(tmp_path: Path) -> None:
             process.until("stop it with")
             process.signal(signal.SIGTERM)
             assert process.ended() == 0
-        assert ("bottle is loaded, but could not be found in the app" in process.text) is told
+        assert ("bottle is loaded but was not found in the app" in process.text) is told
 
 
 def test_odd_objects_are_no_error() -> None:

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.commands import command
-from tests.support.patched import run
-from tests.support.rivals import install
+from tests.support.programs.commands import command
+from tests.support.programs.patched import run
+from tests.support.programs.rivals import install
 
 APP = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
 GEVENT = "from gevent import monkey; monkey.patch_all()\n"
@@ -29,7 +29,7 @@ def test_the_command_refuses_an_app_that_patches_with_another(folder, patch, how
     with command("-m", "greenserve", *how, "patching:app", folder=folder) as running:
         assert running.ended() == 2
     (line,) = running.said
-    assert "has patched this process, and two hubs in one would stop each other" in line
+    assert "has patched this process, and two hubs in one process block each other" in line
     assert line.startswith("greenserve: ")
 
 
@@ -75,10 +75,10 @@ def test_modules_that_an_app_has_dropped_are_told_once(folder):
     arguments = ["-c", "import os; os.environ['DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE'] = '1'; "
                  "import sys; from greenserve.cli import main; sys.exit(main())"]  # fmt: skip
     with command(*arguments, "dropping:app", "--bind", "127.0.0.1:0", folder=folder) as running:
-        told = running.until("has dropped")[0]
+        told = running.until("has removed")[0]
         running.until("listening at")
     assert told
-    assert running.text.count("has dropped _thread, threading, time from sys.modules") == 1
+    assert running.text.count("has removed _thread, threading, time from sys.modules") == 1
 
 
 def test_flask_socketio_takes_threads_and_says_so(folder):
@@ -105,4 +105,4 @@ def test_socketio_that_runs_on_another_is_told(folder):
         text=True,
         check=True,
     )
-    assert done.stderr.startswith("Socket.IO runs on gevent here, and will stand still")
+    assert done.stderr.startswith("Socket.IO runs on gevent here and will hang")

@@ -4,57 +4,50 @@ import io
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.logs.access_log import AccessLog, open_access_log
+from greenserve.logs.record import Record
 
 
-def exchange(**changes: Any) -> Any:
-    facts: dict[str, Any] = {
-        "peer": "::1",
-        "peer_port": 5,
-        "method": "GET",
-        "target": "/",
-        "version": "HTTP/1.1",
-        "status": 200,
-        "bytes_sent": 12,
-        "bytes_received": 0,
-        "began": 1783220645.0,
-        "seconds": 0.5,
-        "messages": None,
-        "environ": {},
-    }
-    return SimpleNamespace(**{**facts, **changes})
+class Finished:
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+
+    def record(self, began: float, seconds: float) -> Record:
+        seen = Record("::1", 5, "GET", "/", "HTTP/1.1", 200, 12, 0, began, seconds, None, {})
+        return seen._replace(**self._changes)
 
 
-def opened(**settings: Any) -> AccessLog:
-    log = open_access_log(Config(**settings))
+def log_one(log: AccessLog, **changes: Any) -> None:
+    log.log(Finished(**changes), 1783220645.0, 0.5)
+
+
+def opened(place: object = "-", line_format: str = "combined") -> AccessLog:
+    log = open_access_log(str(place), line_format)
     assert log is not None
     return log
 
 
 def test_off_is_none() -> None:
-    assert open_access_log(Config(access_logfile="off")) is None
-    assert open_access_log(Config.from_settings({})) is None
+    assert open_access_log("off", "combined") is None
 
 
 def test_one_line_for_each_request(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
-    log = opened(access_logfile=str(path), access_log_format="%h %s %b")
-    log.log(exchange())
-    log.log(exchange(status=404, bytes_sent=0))
+    log = opened(path, "%h %s %b")
+    log_one(log)
+    log_one(log, status=404, bytes_sent=0)
     assert path.read_text() == "::1 200 12\n::1 404 -\n"
     path.rename(tmp_path / "a.log.1")
     log.reopen()
-    log.log(exchange())
+    log_one(log)
     assert path.read_text() == "::1 200 12\n"
     log.close()
-    log.log(exchange())
+    log_one(log)
     assert path.read_text() == "::1 200 12\n"
     assert log.lost == 0
 
@@ -63,7 +56,7 @@ def test_stdout_and_combined_are_the_default(monkeypatch: pytest.MonkeyPatch) ->
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     log = opened()
-    log.log(exchange())
+    log_one(log)
     assert stream.getvalue().startswith("::1 - - [")
     assert stream.getvalue().endswith('] "GET / HTTP/1.1" 200 12 "-" "-"\n')
     log.close()
@@ -71,17 +64,17 @@ def test_stdout_and_combined_are_the_default(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_place_that_cannot_be_opened_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^access_logfile = '.*a\.log': can't be opened: No such file"):
-        opened(access_logfile=str(tmp_path / "no" / "a.log"))
+        opened(tmp_path / "no" / "a.log")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's full disk")
 def test_a_full_disk_is_warned_about_once_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    log = opened(access_logfile="/dev/full")
+    log = opened("/dev/full")
     for _ in range(5):
-        log.log(exchange())
+        log_one(log)
     assert log.lost == 5
     assert [record.getMessage() for record in caplog.records] == [
-        "access log: /dev/full: lines of this log are being lost: No space left on device"
+        "access log: /dev/full: log lines are being lost: No space left on device"
     ]
     assert caplog.records[0].name == "greenserve.error"
     log.close()
@@ -94,20 +87,25 @@ def test_an_environ_that_cannot_be_printed_is_warned_about_once(
         def __str__(self) -> str:
             raise RuntimeError("no")
 
-    log = opened(access_logfile=str(tmp_path / "a.log"))
+    log = opened(tmp_path / "a.log")
     for _ in range(3):
-        log.log(exchange(environ={"REMOTE_USER": Bad()}))
-    log.log(exchange())
+        log_one(log, environ={"REMOTE_USER": Bad()})
+    log_one(log)
     assert log.lost == 3
     assert len(caplog.records) == 1
     assert (tmp_path / "a.log").read_text().count("\n") == 1
     log.close()
 
 
+def test_an_exchange_that_has_no_record_costs_its_line(tmp_path: Path) -> None:
+    log = opened(tmp_path / "a.log")
+    log_one(log, nonsense=3)
+    assert log.lost == 1
+    log.close()
+
+
 def test_text_that_has_no_utf8_is_written_all_the_same(tmp_path: Path) -> None:
-    log = opened(
-        access_logfile=str(tmp_path / "a.log"), access_log_format="é \udc80 %s".replace("\udc80", "ü")
-    )
-    log.log(exchange(status=200))
+    log = opened(tmp_path / "a.log", "é ü %s")
+    log_one(log, status=200)
     assert (tmp_path / "a.log").read_bytes() == "é ü 200\n".encode()
     log.close()

@@ -4,9 +4,7 @@ import json
 import os
 import re
 import time
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,44 +12,41 @@ from hypothesis import strategies as st
 
 from greenserve.logs.atoms import APACHE, GUNICORN, escape
 from greenserve.logs.formats import compile_format
+from greenserve.logs.record import Record
 from greenserve.logs.times import local_time
 
 GUNICORN_DEFAULT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
 
-@dataclass
-class Seen:
-    peer: str = "203.0.113.9"
-    peer_port: int | str = 50000
-    method: str = "GET"
-    target: str = "/a/b?x=1&y=2"
-    version: str = "HTTP/1.1"
-    status: int = 200
-    bytes_sent: int = 1234
-    bytes_received: int = 56
-    began: float = 1783220645.678
-    seconds: float = 1.234567
-    messages: tuple[int, int] | None = None
-    environ: dict[str, Any] | None = field(
-        default_factory=lambda: {
-            "HTTP_REFERER": "http://example.com/",
-            "HTTP_USER_AGENT": "Mozilla/5.0 (X11)",
-            "HTTP_HOST": "example.com",
-            "HTTP_X_FORWARDED_FOR": "10.0.0.1",
-            "CONTENT_TYPE": "text/plain",
-            "REMOTE_USER": "ada",
-            "SERVER_PORT": "8000",
-            "SERVER_NAME": "localhost",
-            "my.key": 7,
-        }
-    )
-
-
-T = local_time(Seen.began).apache
+SEEN = Record(
+    peer="203.0.113.9",
+    peer_port=50000,
+    method="GET",
+    target="/a/b?x=1&y=2",
+    version="HTTP/1.1",
+    status=200,
+    bytes_sent=1234,
+    bytes_received=56,
+    began=1783220645.678,
+    seconds=1.234567,
+    messages=None,
+    environ={
+        "HTTP_REFERER": "http://example.com/",
+        "HTTP_USER_AGENT": "Mozilla/5.0 (X11)",
+        "HTTP_HOST": "example.com",
+        "HTTP_X_FORWARDED_FOR": "10.0.0.1",
+        "CONTENT_TYPE": "text/plain",
+        "REMOTE_USER": "ada",
+        "SERVER_PORT": "8000",
+        "SERVER_NAME": "localhost",
+        "my.key": 7,
+    },
+)
+T = local_time(SEEN.began).apache
 
 
 def test_combined() -> None:
-    line = compile_format("combined")(Seen())
+    line = compile_format("combined")(SEEN)
     assert line == (
         f'203.0.113.9 - ada {T} "GET /a/b?x=1&y=2 HTTP/1.1" 200 1234 '
         '"http://example.com/" "Mozilla/5.0 (X11)"'
@@ -59,16 +54,16 @@ def test_combined() -> None:
 
 
 def test_combined_of_a_websocket_tells_what_it_has_done() -> None:
-    line = compile_format("combined")(Seen(status=101, messages=(3, 4)))
+    line = compile_format("combined")(SEEN._replace(status=101, messages=(3, 4)))
     assert line.endswith('"Mozilla/5.0 (X11)" 1.235s received=3/56B sent=4/1234B')
 
 
 def test_gunicorns_default_is_the_combined_line() -> None:
-    assert compile_format(GUNICORN_DEFAULT)(Seen()) == compile_format("combined")(Seen())
+    assert compile_format(GUNICORN_DEFAULT)(SEEN) == compile_format("combined")(SEEN)
 
 
 def test_combined_of_a_request_that_could_not_be_read() -> None:
-    bare = Seen(peer="", method="", target="", version="", status=400, bytes_sent=0, environ=None)
+    bare = SEEN._replace(peer="", method="", target="", version="", status=400, bytes_sent=0, environ=None)
     assert compile_format("combined")(bare) == f'- - - {T} "-" 400 - "-" "-"'
     assert compile_format("%m %U%q %H %(q)s.")(bare) == "- - - ."
 
@@ -103,8 +98,8 @@ def test_combined_of_a_request_that_could_not_be_read() -> None:
     ],
 )
 def test_an_atom_in_both_spellings(apache: str, gunicorn: str, value: str) -> None:
-    assert compile_format(apache)(Seen()) == value
-    assert compile_format(gunicorn)(Seen()) == value
+    assert compile_format(apache)(SEEN) == value
+    assert compile_format(gunicorn)(SEEN) == value
 
 
 @pytest.mark.parametrize(
@@ -121,15 +116,15 @@ def test_an_atom_in_both_spellings(apache: str, gunicorn: str, value: str) -> No
     ],
 )
 def test_where_the_spellings_differ_each_keeps_its_own(atom: str, value: str) -> None:
-    assert compile_format(atom)(Seen()) == value
+    assert compile_format(atom)(SEEN) == value
 
 
 def test_text_between_atoms_stays() -> None:
-    assert compile_format("é 100%% [%s]\t{%%h} %%(h)s")(Seen()) == "é 100% [200]\t{%h} %(h)s"
+    assert compile_format("é 100%% [%s]\t{%%h} %%(h)s")(SEEN) == "é 100% [200]\t{%h} %(h)s"
 
 
 def test_an_empty_answer() -> None:
-    assert compile_format("%b %B %(b)s %(B)s")(Seen(bytes_sent=0)) == "- 0 - 0"
+    assert compile_format("%b %B %(b)s %(B)s")(SEEN._replace(bytes_sent=0)) == "- 0 - 0"
 
 
 @pytest.mark.parametrize(
@@ -144,10 +139,10 @@ def test_an_empty_answer() -> None:
         ("%({set-cookie}o)s", "is not known"),
         ("%{X}h", "is not known"),
         ("%{min}T", "is not known"),
-        ("%(hh)s", re.escape("'%(hh)s' is no atom")),
-        ("%h 100%", "'%' is no atom; a plain % is written %%"),
-        ("%5s", "is no atom"),
-        ("%(h)d", "is no atom"),
+        ("%(hh)s", re.escape("'%(hh)s' is not an atom")),
+        ("%h 100%", "'%' is not an atom; a plain % is written %%"),
+        ("%5s", "is not an atom"),
+        ("%(h)d", "is not an atom"),
         ("%h\n", "control characters"),
     ],
 )
@@ -175,9 +170,8 @@ def test_whatever_is_escaped_is_printable_ascii_without_a_bare_quote(text: str) 
 
 def test_a_client_cannot_forge_a_line_or_a_field() -> None:
     evil = 'x" 200 5 "\r\n1.1.1.1 - admin [now] "GET /\\\x00\x1b[2J é €'
-    seen = Seen(peer=evil, method=evil, target=evil, version=evil)
-    assert seen.environ is not None
-    seen.environ.update(HTTP_REFERER=evil, HTTP_USER_AGENT=evil, REMOTE_USER=evil)
+    environ = {"HTTP_REFERER": evil, "HTTP_USER_AGENT": evil, "REMOTE_USER": evil}
+    seen = SEEN._replace(peer=evil, method=evil, target=evil, version=evil, environ=environ)
     line = compile_format("combined")(seen)
     assert line.isascii()
     assert line.isprintable()
@@ -195,11 +189,11 @@ def test_a_client_cannot_forge_a_line_or_a_field() -> None:
 
 
 def test_json() -> None:
-    line = compile_format("json")(Seen())
+    line = compile_format("json")(SEEN)
     entry = json.loads(line)
     began = datetime.fromisoformat(entry.pop("time"))
     assert began.timestamp() == pytest.approx(1783220645.678, abs=0.001)
-    assert began.utcoffset() == datetime.fromtimestamp(Seen.began).astimezone().utcoffset()
+    assert began.utcoffset() == datetime.fromtimestamp(SEEN.began).astimezone().utcoffset()
     assert entry == {
         "peer": "203.0.113.9",
         "peer_port": 50000,
@@ -219,28 +213,28 @@ def test_json() -> None:
 
 
 def test_json_of_a_websocket_counts_its_messages() -> None:
-    entry = json.loads(compile_format("json")(Seen(status=101, messages=(3, 4))))
+    entry = json.loads(compile_format("json")(SEEN._replace(status=101, messages=(3, 4))))
     assert (entry["messages_received"], entry["messages_sent"]) == (3, 4)
 
 
 def test_json_of_anything_is_one_ascii_line_that_reads_back() -> None:
     evil = 'a"\n\\\x00é€\udc80'
     line = compile_format("json")(
-        Seen(target=evil, environ={"HTTP_USER_AGENT": evil, "REMOTE_USER": object()})
+        SEEN._replace(target=evil, environ={"HTTP_USER_AGENT": evil, "REMOTE_USER": object()})
     )
     assert line.isascii()
     assert "\n" not in line
     assert json.loads(line)["target"] == evil
-    assert json.loads(compile_format("json")(Seen(environ=None)))["user_agent"] is None
+    assert json.loads(compile_format("json")(SEEN._replace(environ=None)))["user_agent"] is None
 
 
 @pytest.mark.parametrize("name", ["combined", "json"])
 def test_a_line_costs_microseconds(name: str) -> None:
-    write, seen = compile_format(name), Seen()
+    write, seen = compile_format(name), SEEN
     best = float("inf")
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(1000):
             write(seen)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
     assert best / 1000 < 100e-6  # 2 and 5 µs where it was written; the bound is for a slow machine

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.apps import path
-from tests.support.commands import command
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import command
+from tests.support.servers.apps import path
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Server
@@ -27,7 +27,7 @@ def app(environ, start_response):
     start_response("200 OK", [])
     return [b"fine"]
 """
-_LOST = "lines of this log are being lost"
+_LOST = "log lines are being lost"
 
 
 def _lost(server: Server) -> int:
@@ -69,7 +69,7 @@ def test_a_disk_that_fills_up_and_is_emptied_again(
             assert _lost(server) == round_ * 7
     assert [message.split(": ", 2)[2] for message in caplog.messages] == [
         f"{_LOST}: No space left on device",
-        "this log works again, 7 lines were lost",
+        "logging works again, 7 lines were lost",
     ] * 2
     assert file.read_text().count("\n") == 20
 
@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_for_real(small_disk: Path, caplog: pytest.LogCaptur
         lost = _lost(server)
     first, last = caplog.messages
     assert _LOST in first
-    assert last.endswith(f"this log works again, {lost} lines were lost")
+    assert last.endswith(f"logging works again, {lost} lines were lost")
     text = file.read_text()
     assert all(line.startswith("127.0.0.1") for line in text.splitlines()[-10:])
 
@@ -131,7 +131,7 @@ def test_a_folder_that_can_be_written_to_no_more(tmp_path: Path, caplog: pytest.
         _serve(server, 3)
     assert (tmp_path / "moved" / "access.log").read_text().count("\n") == 3
     (message,) = caplog.messages
-    assert "can't be reopened, the old file stays" in message
+    assert "can't be reopened, keeping the old file" in message
 
 
 class TestCommand:
@@ -158,7 +158,7 @@ class TestCommand:
                     assert client.get("/" + "a" * 50).body == b"fine"
             running.signal(signal.SIGTERM)
             assert running.ended() == 0
-        assert running.text.count("nobody reads it") == 1
+        assert running.text.count("its reader does not read") == 1
 
     @pytest.mark.parametrize("how", ["closed", "no reader"])
     def test_a_stderr_that_is_gone(self, how: str, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from tests.support import flavours
-from tests.support.certificates import client_context, issue
+from tests.support.servers.certificates import client_context, issue
 
-from greenserve.net.http.request import StreamLink
+from greenserve.net.http.connection import Connection
 from greenserve.net.http.states import STARTS, TRANSITIONS
 from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.websocket.framing.closing import PHASES, Phase
@@ -52,10 +52,10 @@ class _Checked:
 
 @pytest.fixture(autouse=True)
 def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    connections = _Checked(StreamLink.__dict__["state"], STARTS, TRANSITIONS)
+    connections = _Checked(Connection.__dict__["state"], STARTS, TRANSITIONS)
     closing = FrameWriter.__dict__["closing"]
     websockets = _Checked(closing, frozenset({Phase.OPEN}), PHASES, lambda value: value.phase)
-    monkeypatch.setattr(StreamLink, "state", connections)
+    monkeypatch.setattr(Connection, "state", connections)
     monkeypatch.setattr(FrameWriter, "closing", websockets)
     yield
     assert not connections.wrong

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.commands import Command, command
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import own_hub
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import Command, command
+from tests.support.servers.running import own_hub
 from tests.support.times import eventually
 
 from greenserve import Config, Server, connect
@@ -147,7 +147,7 @@ def _answers(address: str) -> bool:
 
 
 def _talk(address: str | tuple[str, int], text: str) -> str:
-    """What a session that types `text` gets, prompts and banner included."""
+    """Return the output of a session that types `text`, with prompts and banner."""
     with RawClient(address) as client:
         return client.send(text.encode()).finish_sending().rest().decode()
 
@@ -158,7 +158,7 @@ class TestBackdoor:
         with _running(folder, "--backdoor", f"unix:{path}") as (process, address):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             told = _talk(str(path), "pool()\nserver\nserver.stats.requests\nprint('mine')\n")
-            assert "threads(), stacks(), hub(), pool() tell of it" in told
+            assert "threads(), stacks(), hub(), pool() show its state" in told
             assert re.search(r">>> <GreenPool at \w+ size=1000 running=0 waiting=0>\n", told)
             assert f">>> <Server http://127.0.0.1:{address[1]}>\n>>> 0\n>>> mine\n" in told
             assert f"info: backdoor at unix:{path}\n" in _stopped(process)
@@ -213,7 +213,7 @@ class TestBackdoor:
             call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", door)
             with command(*call, folder=folder, pass_fds=(sock.fileno(),)) as process:
                 assert process.ended() == 2
-                assert "would give this process to whoever can reach it" in process.text
+                assert "would give control of this process to everybody who can connect" in process.text
                 assert "Traceback" not in process.text
 
 

@@ -13,8 +13,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from tests.support.commands import command
-from tests.support.raw import ask, request
+from tests.support.clients.raw import ask, request
+from tests.support.programs.commands import command
 from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve.process.holding import advice

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.commands import command
+from tests.support.programs.commands import command
 from tests.support.times import PATIENCE
 
 from greenserve.process.notifying import notify

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-from tests.support.apps import Environ, Start
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import serving
-from tests.support.ws_client import WSClient
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.clients.ws_client import WSClient
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import serving
 
 from greenserve import WebSocket, WebSocketWSGI
 from greenserve.process.requests import holder_of_request

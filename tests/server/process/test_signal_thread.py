@@ -11,17 +11,17 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.support.running import open_files, own_hub
+from tests.support.servers.running import open_files, own_hub
 from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve.process.signal_thread import SignalThread
 from greenserve_hub.deadlines import NEVER
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.events import Event
 
 
 class Listener:
-    """What a SignalThread calls."""
+    """The two functions that a SignalThread calls."""
 
     def __init__(self) -> None:
         self.numbers: queue.SimpleQueue[int] = queue.SimpleQueue()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.certificates import client_context, issue
-from tests.support.commands import Command, command
-from tests.support.raw import RawClient, ask, request
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import Command, command
+from tests.support.servers.certificates import client_context, issue
 from tests.support.times import MS, PATIENCE
 
 _APP = """
@@ -349,7 +349,7 @@ class TestTLS:
                 (folder / "server.pem").write_text("nothing")
                 process.signal(signal.SIGHUP)
                 process.until(
-                    "error: the certificates can't be reloaded, those of before stay: certfile: server.pem"
+                    "error: certificate reload failed, keeping the current ones: certfile: server.pem"
                 )
                 assert "n2.example" in self.names(address)
                 assert open_before.get("/still").body == b"/still"

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.commands import Command, command
-from tests.support.raw import ask, request
+from tests.support.clients.raw import ask, request
+from tests.support.programs.commands import Command, command
 from tests.support.times import PATIENCE
 
 _APP = """

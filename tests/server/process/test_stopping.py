@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.commands import Command, command
-from tests.support.raw import RawClient, ask, request
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import Command, command
 from tests.support.times import eventually
 
 _APP = """

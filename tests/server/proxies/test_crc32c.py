@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.proxies import castagnoli
+from tests.support.clients.proxy_headers import castagnoli
 
 from greenserve.proxies.crc32c import crc32c
 

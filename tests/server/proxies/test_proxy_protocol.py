@@ -8,7 +8,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import proxies as proxy
+from tests.support.clients import proxy_headers as proxy
 
 from greenserve.errors import ProtocolError
 from greenserve.proxies import ProxyHeader, ProxyReader

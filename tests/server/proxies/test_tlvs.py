@@ -7,7 +7,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.proxies import tls, tlv
+from tests.support.clients.proxy_headers import tls, tlv
 
 from greenserve.errors import ProtocolError
 from greenserve.proxies.tlvs import Details, ProxiedTLS, parse_tlvs

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from tests.support.examples import examples
-from tests.support.heads import split
-from tests.support.websockets import (
+from tests.support.protocols.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -32,6 +31,7 @@ from tests.support.websockets import (
     read,
     wsproto_deflate,
 )
+from tests.support.protocols.heads import split
 from wsproto.extensions import PerMessageDeflate
 
 import greenserve.websocket

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from greenlet import GreenletExit
-from tests.support.links import body, exchange, fields, sent
+from tests.support.servers.links import body, exchange, fields, sent
 
 from greenserve import sleep
 from greenserve.wsgi import RequestTimeout

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
-from tests.support.links import FakeLink, body, exchange, sent
+from tests.support.servers.links import FakeLink, body, exchange, sent
 
 from greenserve.errors import AppError, PeerGone
 from greenserve.http1 import chunk

@@ -6,8 +6,8 @@ import io
 from typing import Any
 
 import pytest
-from tests.support.heads import head
-from tests.support.links import FakeLink, exchange
+from tests.support.protocols.heads import head
+from tests.support.servers.links import FakeLink, exchange
 
 from greenserve.errors import ProtocolError
 from greenserve.wsgi import FileWrapper, base_environ, make_environ

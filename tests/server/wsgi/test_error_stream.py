@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start, path
-from tests.support.raw import ask, request
-from tests.support.running import serving
+from tests.support.clients.raw import ask, request
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.running import serving
 
 from greenserve.wsgi import ErrorStream
 
@@ -76,8 +76,8 @@ def test_a_server_may_be_given_another(tmp_path: Path) -> None:
         seen.append(environ["wsgi.errors"])
         return path(environ, start_response)
 
-    from tests.support.raw import RawClient
-    from tests.support.running import own_hub
+    from tests.support.clients.raw import RawClient
+    from tests.support.servers.running import own_hub
 
     from greenserve import Config, Server
 

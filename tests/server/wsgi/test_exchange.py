@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from tests.support.links import DATE, FakeLink, body, exchange, fields, sent
+from tests.support.servers.links import DATE, FakeLink, body, exchange, fields, sent
 
 from greenserve.errors import AppError
 from greenserve.http1 import chunk
@@ -392,7 +392,7 @@ class TestTheBody:
 
         x = exchange(app, "POST / HTTP/1.1", "Content-Length: 5", link=FakeLink(b"hel", b"lo"))
         assert body(x) == chunk(b"hel") + chunk(b"lo") + b"0\r\n\r\n"
-        assert (x.bytes_received, x.keep_alive) == (5, True)
+        assert (x.input.received, x.keep_alive) == (5, True)
 
     def test_100_continue_then_the_answer(self) -> None:
         def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

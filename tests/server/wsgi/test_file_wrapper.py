@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.links import FakeLink, body, exchange, fields
+from tests.support.servers.links import FakeLink, body, exchange, fields
 
 from greenserve.errors import PeerGone
 from greenserve.wsgi import FileWrapper

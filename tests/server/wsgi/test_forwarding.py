@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.heads import head
+from tests.support.protocols.heads import head
 
 from greenserve.config import Config
 from greenserve.proxies import ProxyHeader, Trust

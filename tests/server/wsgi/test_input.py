@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
-from tests.support.heads import split
-from tests.support.links import FakeLink
+from tests.support.protocols.heads import split
+from tests.support.servers.links import FakeLink
 
 from greenserve.errors import AppError, BodyError, PeerGone
 from greenserve.http1 import ChunkedFraming, LengthFraming, chunk

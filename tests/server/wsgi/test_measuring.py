@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from tests.support.links import FakeLink, body, exchange, fields
+from tests.support.servers.links import FakeLink, body, exchange, fields
 
 from greenserve.http1 import chunk
 from greenserve.wsgi import with_lengths
@@ -33,7 +33,7 @@ def test_a_body_in_chunks_has_its_length(size: int) -> None:
         validated=False,
     )
     assert body(x) == content
-    assert (x.bytes_received, x.keep_alive) == (size, True)
+    assert (x.input.received, x.keep_alive) == (size, True)
     assert x.environ["CONTENT_LENGTH"] == str(size)
     assert list(x.environ["greenserve.trailers"]) == [("A", "b")]
     assert x.environ["wsgi.input"].closed

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from tests.support.links import FakeLink, exchange
+from tests.support.servers.links import FakeLink, exchange
 
 _PLAIN = [("Content-Type", "text/plain")]
 

@@ -1,1 +1,1 @@
-"""What stands in the place of a module of the standard library, one file for each."""
+"""The green replacements for modules of the standard library, one file per module."""

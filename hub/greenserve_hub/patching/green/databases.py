@@ -1,7 +1,7 @@
-"""Database drivers in C that must be told to let other green threads run.
+"""Database drivers in C that must be configured to let other green threads run.
 
-psycopg2 asks a callback to wait (psycopg2.extensions.set_wait_callback). psycopg 3 waits in C unless it is given one of
-its own functions that wait through `selectors`. MySQLdb can't be told: its calls go to OS threads. Drivers in Python
+psycopg2 calls a callback to wait (psycopg2.extensions.set_wait_callback). psycopg 3 waits in C unless it gets one of
+its own functions that wait with `selectors`. MySQLdb has no such option: its calls run in OS threads. Drivers in Python
 (PyMySQL, pg8000, redis-py) need nothing.
 """
 
@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from greenserve_hub.greenio.selecting import wait_any
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.osthreads.proxies import Proxy
 from greenserve_hub.osthreads.threads import execute
 from greenserve_hub.patching.stdlib.import_hooks import when_imported
@@ -19,7 +19,7 @@ from greenserve_hub.unpatched import select
 
 
 def patch_psycopg() -> None:
-    """psycopg 3 and psycopg2, when they are imported. Switches: never."""
+    """Configure psycopg 3 and psycopg2 when they are imported. Switches: never."""
     when_imported("psycopg.waiting", _psycopg3)
     when_imported("psycopg2.extensions", _psycopg2)
 
@@ -35,7 +35,7 @@ def _psycopg2(extensions: Any) -> None:
             if state == extensions.POLL_OK:
                 return
             if state not in (extensions.POLL_READ, extensions.POLL_WRITE):
-                raise extensions.OperationalError(f"poll() gave {state!r}")
+                raise extensions.OperationalError(f"poll() returned {state!r}")
             mask = select.POLLIN if state == extensions.POLL_READ else select.POLLOUT
             hub = find_hub()
             if hub is None:
@@ -49,7 +49,7 @@ def _psycopg2(extensions: Any) -> None:
 
 
 def patch_mysqldb() -> None:
-    """MySQLdb, when it is imported. Switches: never."""
+    """Run the calls of MySQLdb in OS threads, when it is imported. Switches: never."""
     when_imported("MySQLdb", _mysqldb)
 
 

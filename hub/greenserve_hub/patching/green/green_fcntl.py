@@ -1,4 +1,4 @@
-"""fcntl and termios for a patched program: locks on files, and waiting until a terminal has put all out."""
+"""fcntl and termios for a patched program: file locks, and waits until a terminal has sent its output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from greenserve_hub.greenio import file_locks
 from greenserve_hub.greenio.green_numbers import green_socket
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.osthreads.thread_pools import waiting
 from greenserve_hub.patching.green.green_select import fileno_of
 from greenserve_hub.unpatched import fcntl as native
@@ -14,9 +14,9 @@ from greenserve_hub.unpatched import os, termios
 
 
 def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
-    """As fcntl.fcntl; O_NONBLOCK of a green socket is what its settimeout() says.
+    """Like fcntl.fcntl; O_NONBLOCK of a green socket is the mode of its settimeout().
 
-    Switches: while somebody else has the lock that it asks for.
+    Switches: while another holds the lock that it asks for.
     """
     sock = green_socket(fileno_of(fd)) if cmd in (native.F_GETFL, native.F_SETFL) else None
     if sock is None:
@@ -31,7 +31,7 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
 
 
 def tcdrain(fd: Any, /) -> None:
-    """As termios.tcdrain. Switches: until all is out."""
+    """Like termios.tcdrain. Switches: until the output is sent."""
     if find_hub() is None:
         termios.tcdrain(fd)
     else:
@@ -39,7 +39,7 @@ def tcdrain(fd: Any, /) -> None:
 
 
 def tcsendbreak(fd: Any, duration: int, /) -> None:
-    """As termios.tcsendbreak. Switches: until it is sent."""
+    """Like termios.tcsendbreak. Switches: until it is sent."""
     if find_hub() is None:
         termios.tcsendbreak(fd, duration)
     else:
@@ -47,7 +47,7 @@ def tcsendbreak(fd: Any, duration: int, /) -> None:
 
 
 def tcsetattr(fd: Any, when: int, attributes: list[Any], /) -> None:
-    """As termios.tcsetattr. Switches: until all is out, where `when` asks for that."""
+    """Like termios.tcsetattr. Switches: until the output is sent, if `when` asks for that."""
     if find_hub() is None or when == termios.TCSANOW:
         termios.tcsetattr(fd, when, attributes)
     else:

@@ -1,6 +1,6 @@
-"""io.FileIO, and open(), for a patched program: pipes, FIFOs, terminals and devices are read and written green.
+"""io.FileIO and open() for a patched program: pipes, FIFOs, terminals and devices are read and written green.
 
-Everything else is opened as ever: open() of a file gives what it gave, with an io.FileIO in C below it.
+Everything else is opened as usual: open() of a regular file uses the io.FileIO in C.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _native: type = io.FileIO
 
 
 class _AsNative(type):
-    """The files that open() makes in C are instances of FileIO too, as they were."""
+    """Makes the files that open() creates in C instances of FileIO too."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, _native) if cls is FileIO else super().__instancecheck__(instance)
@@ -24,7 +24,7 @@ class _AsNative(type):
 
 
 class FileIO(GreenFileIO, metaclass=_AsNative):  # type: ignore[metaclass]  # the one in C has none
-    """As io.FileIO."""
+    """Like io.FileIO."""
 
 
 FileIO.__module__ = "io"  # where pickle and users find it

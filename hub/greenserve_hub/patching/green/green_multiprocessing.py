@@ -1,8 +1,8 @@
-"""multiprocessing for a patched program: what waits in C there waits green.
+"""multiprocessing for a patched program: its waits in C become green.
 
-Its semaphores are in process_locks.py; its pipes, children and sentinels are os's and select's. Here is what these do
-not reach: functions that keep a native one as a default argument, and open() of the pipe through which a new process is
-told what to do, which holds its caller until that process has read it.
+Its semaphores are in process_locks.py, and its pipes, children and sentinels use os and select. Here are the rest:
+functions that keep a native one as a default argument, and open() of the pipe with the instructions for a new process,
+which blocks its caller until that process has read it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from greenserve_hub.patching.stdlib.import_hooks import when_imported
 from greenserve_hub.patching.stdlib.versions import OPENS_PIPES_OF_CHILDREN, registries_of, use_in_connections
 
 REPLACED: dict[str, dict[str, Any]] = {}
-EXISTING: dict[type, Any] = {}  # by what each kind is replaced that was made before
+EXISTING: dict[type, Any] = {}  # type of an existing object: what replaces it
 if hasattr(import_module("_multiprocessing"), "SemLock"):  # not where the system has no named semaphores
     from greenserve_hub.patching.locks.process_locks import NativeSemLock, SemLock
 
@@ -27,9 +27,9 @@ if hasattr(import_module("_multiprocessing"), "SemLock"):  # not where the syste
 
 
 def follow_imports(twin_of: Callable[[Any], Any]) -> None:
-    """Have the package's modules changed, now or when they are imported. Switches: never.
+    """Change the package's modules, now or when they are imported. Switches: never.
 
-    `twin_of` gives the green one for what was patched before.
+    `twin_of` returns the green replacement of a patched object.
     """
     when_imported("multiprocessing.connection", _read_and_write_green)
     when_imported("multiprocessing.managers", lambda managers: _make_green(managers, twin_of))

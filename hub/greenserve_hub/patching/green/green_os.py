@@ -1,4 +1,4 @@
-"""os for a patched program: descriptors by number, and waiting for children and for locks on files."""
+"""os for a patched program: descriptors by number, and waits for children and for file locks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from greenserve_hub.greenio import children, file_locks, files, transfers
 from greenserve_hub.greenio.green_numbers import green_socket
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.osthreads.thread_pools import waiting
 from greenserve_hub.unpatched import os
 
@@ -14,25 +14,25 @@ from greenserve_hub.unpatched import os
 def fdopen(
     fd: int, mode: str = "r", buffering: int = -1, encoding: str | None = None, *args: Any, **kwargs: Any
 ) -> Any:
-    """As os.fdopen. Switches: never."""
+    """Like os.fdopen. Switches: never."""
     if not isinstance(fd, int):
         raise TypeError(f"invalid fd type ({type(fd)}, expected integer)")
     return files.open_pipe(fd, mode, buffering, encoding, *args, **kwargs)
 
 
 def system(command: Any) -> int:
-    """As os.system. Switches: until the command has ended."""
+    """Like os.system. Switches: until the command has ended."""
     return waiting.execute(os.system, command)
 
 
 def get_blocking(fd: int, /) -> bool:
-    """As os.get_blocking; of a green socket what its settimeout() says. Switches: never."""
+    """Like os.get_blocking; for a green socket the mode of its settimeout(). Switches: never."""
     sock = green_socket(fd)
     return os.get_blocking(fd) if sock is None else sock.gettimeout() is None
 
 
 def set_blocking(fd: int, blocking: bool, /) -> None:
-    """As os.set_blocking; of a green socket as its setblocking(). Switches: never."""
+    """Like os.set_blocking; for a green socket like its setblocking(). Switches: never."""
     sock = green_socket(fd)
     if sock is None:
         os.set_blocking(fd, blocking)
@@ -41,7 +41,7 @@ def set_blocking(fd: int, blocking: bool, /) -> None:
 
 
 def dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
-    """As os.dup2. Who waits on what had the number goes on with what has it now. Switches: never."""
+    """Like os.dup2. A green thread that waits on `fd2` then waits on its new file. Switches: never."""
     hub = find_hub()
     descriptor = None if hub is None or fd == fd2 else hub.descriptors.get(fd2)
     if descriptor is None:

@@ -1,7 +1,7 @@
 """select and selectors for a patched program: select, poll and epoll that let other green threads run.
 
-The kernel is asked first without waiting, then greenio/selecting.py waits, then the kernel is asked again. What was
-made before patching stays as it was.
+The kernel is asked first without waiting, then greenio/selecting.py waits, then the kernel is asked again. Objects that
+were made before patching stay native.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Any
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenio.selecting import HAS_EPOLL, wait_any, wait_on
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.loop.descriptors import Descriptor
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.patching.stdlib.versions import SELECTORS
 from greenserve_hub.unpatched import select as native
 from greenserve_hub.unpatched import time
 
 
 def _number(timeout: float | None) -> float | None:
-    """A timeout as a float: from Python 3.15 on any real number will do. TypeError for what is none, ValueError."""
+    """Return a timeout as a float. From Python 3.15 on any real number is allowed. TypeError; ValueError for NaN."""
     if timeout is None:
         return None
     number = math.fsum((timeout,))
@@ -32,8 +33,8 @@ def _number(timeout: float | None) -> float | None:
 
 
 def _repeated(ask: Callable[[], Any], wait: Callable[[float | None], bool], timeout: float | None) -> Any:
-    """What `ask` has to tell once it is not nothing, or after `timeout` seconds."""
-    # Gives way once also where it need not wait: a loop around a socket that is always ready is all that some do.
+    """Return the result of `ask` as soon as it is not empty, or after `timeout` seconds."""
+    # Switches once even if it need not wait: some programs are one loop around a socket that is always ready.
     sleep(0)
     found = ask()
     if found or timeout == 0:
@@ -50,7 +51,7 @@ def _repeated(ask: Callable[[], Any], wait: Callable[[float | None], bool], time
 def select(
     rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None, /
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """As select.select. Switches: always."""
+    """Like select.select. Switches: always."""
     hub = find_hub()
     try:
         timeout = _number(timeout)
@@ -58,7 +59,7 @@ def select(
         raise TypeError("timeout must be a float or None") from None
     if hub is None or (timeout is not None and timeout < 0):
         return native.select(rlist, wlist, xlist, timeout)
-    # Lists stay the caller's own: one may be changed by a fileno() that is called while it is read.
+    # The caller's own lists are used: a fileno() that is called while a list is read may change it.
     asked: Any = [one if isinstance(one, (list, tuple)) else list(one) for one in (rlist, wlist, xlist)]
     masks: dict[int, int] = {}
     empty: tuple[list[Any], list[Any], list[Any]] | None = None
@@ -73,7 +74,7 @@ def select(
 
     def wait(left: float | None) -> bool:
         if not masks:
-            # After the kernel has accepted them all.
+            # Only now, after the kernel has accepted all of them.
             for objects, mask in zip(asked, (native.POLLIN, native.POLLOUT, native.POLLPRI), strict=True):
                 for one in objects:
                     fd = fileno_of(one)
@@ -84,15 +85,15 @@ def select(
 
 
 def fileno_of(one: Any) -> int:
-    """The descriptor of what select and poll take: a number, or an object that has one."""
+    """Return the descriptor of an argument of select or poll: a number, or an object with fileno()."""
     return one if isinstance(one, int) else int(one.fileno())
 
 
 class Poll:
-    """As the object that select.poll() gives."""
+    """Like the objects of select.poll()."""
 
     def __new__(cls) -> Poll:
-        """TypeError: poll() makes them."""
+        """Raise TypeError: only poll() makes them."""
         raise TypeError(f"cannot create '{cls.__module__}.{cls.__name__}' instances")
 
     _native: native.poll
@@ -100,29 +101,29 @@ class Poll:
     _polling = False
 
     def register(self, fd: Any, eventmask: int = native.POLLIN | native.POLLPRI | native.POLLOUT, /) -> None:
-        """As poll.register. Switches: never."""
+        """Like poll.register. Switches: never."""
         self._native.register(fd, eventmask)
         self._masks[fileno_of(fd)] = eventmask
 
     def modify(self, fd: Any, eventmask: int, /) -> None:
-        """As poll.modify. Switches: never."""
+        """Like poll.modify. Switches: never."""
         self._native.modify(fd, eventmask)
         self._masks[fileno_of(fd)] = eventmask
 
     def unregister(self, fd: Any, /) -> None:
-        """As poll.unregister. Switches: never."""
+        """Like poll.unregister. Switches: never."""
         self._native.unregister(fd)
         del self._masks[fileno_of(fd)]
 
     def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
-        """As poll.poll; milliseconds. Switches: always."""
+        """Like poll.poll; milliseconds. Switches: always."""
         hub = find_hub()
         if hub is None:
             return self._native.poll(timeout)
         number = _number(timeout)
         if number is not None:
             if abs(number) > 2**31 - 1:
-                return self._native.poll(timeout)  # which raises what there is to raise
+                return self._native.poll(timeout)  # raises the standard error
             number = None if number < 0 else number / 1000
 
         def wait(left: float | None) -> bool:
@@ -139,7 +140,7 @@ class Poll:
 
 
 def poll() -> Poll:
-    """As select.poll. Switches: never."""
+    """Like select.poll. Switches: never."""
     self = object.__new__(Poll)
     self._native = native.poll()
     self._masks = {}
@@ -147,15 +148,15 @@ def poll() -> Poll:
 
 
 class Epoll:
-    """As select.epoll."""
+    """Like select.epoll."""
 
     def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
-        """Watches nothing."""
+        """Watches nothing yet."""
         self._take(native.epoll(sizehint, flags))
 
     @classmethod
     def fromfd(cls, fd: int, /) -> Epoll:
-        """As epoll.fromfd."""
+        """Like epoll.fromfd."""
         self = cls.__new__(cls)
         self._take(native.epoll.fromfd(fd))
         return self
@@ -170,22 +171,22 @@ class Epoll:
 
     @property
     def closed(self) -> bool:
-        """Whether close() was called."""
+        """True after close()."""
         return self._native.closed
 
     def close(self) -> None:
-        """As epoll.close. Switches: never."""
+        """Like epoll.close. Switches: never."""
         if self._descriptor is not None:
             self._descriptor.close()
         self._native.close()
 
     def __del__(self) -> None:
-        """Closed, so that the hub forgets the number before the kernel gives it to another."""
+        """Close it, so that the hub forgets the number before the kernel gives it out again."""
         if hasattr(self, "_native"):
             self.close()
 
     def __enter__(self) -> Epoll:
-        """Itself; ValueError when it is closed."""
+        """Return itself; ValueError if it is closed."""
         self.fileno()
         return self
 
@@ -194,7 +195,7 @@ class Epoll:
         self.close()
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
-        """As epoll.poll; seconds. Switches: always."""
+        """Like epoll.poll; seconds. Switches: always."""
         hub = find_hub()
         if hub is None:
             return self._native.poll(timeout, maxevents)
@@ -211,13 +212,13 @@ class Epoll:
     def _wait(self, hub: Hub, left: float | None) -> bool:
         descriptor = self._descriptor
         if descriptor is not None and descriptor.hub is hub and descriptor.reader is not None:
-            return wait_any(hub, {self.fileno(): native.POLLIN}, left)  # two wait for one epoll
+            return wait_any(hub, {self.fileno(): native.POLLIN}, left)  # two green threads wait for one epoll
         if descriptor is None or descriptor.hub is not hub or descriptor.closed:
             descriptor = self._descriptor = hub.open_descriptor(self.fileno())
         try:
             return wait_on(descriptor, left)
         except IOClosed:
-            return False  # and asking once more says so in the standard's words
+            return False  # asking the kernel again then raises the standard error
 
 
 REPLACED: dict[str, dict[str, Any]] = {"select": {"select": select}}
@@ -229,5 +230,5 @@ if HAS_EPOLL:
     REPLACED["select"]["epoll"] = Epoll
     ON_CLASSES.append((*SELECTORS["epoll"], Epoll))
 elif hasattr(selectors, "KqueueSelector"):
-    # A kqueue can't be asked by a poller of another kind on every system: selectors poll instead.
+    # Not every system can watch a kqueue with another kind of poller, so selectors use poll instead.
     REPLACED["selectors"] = {"DefaultSelector": selectors.PollSelector}

@@ -1,12 +1,12 @@
 """signal for a patched program: handlers belong to the main green thread, as they belong to the main thread.
 
-Facts: Python calls a handler between two bytecodes of the main OS thread, whoever runs there: the main green thread,
-another one, or the hub while it waits. Decision: interrupting the main green thread it is a plain call, as ever.
-Interrupting any other it runs at once too, in a green thread of its own, so that it may wait; what it raises is raised
-in the main green thread, in the hub's next turn. Ctrl-C, while the last one could not be delivered yet (somebody holds
-the hub), is raised in whoever runs.
+Facts: Python calls a handler between two bytecodes of the main OS thread, where the main green thread may run, another
+one, or the waiting hub. Decision: if the handler interrupts the main green thread, it is a plain call, as usual. If it
+interrupts another one, it also runs at once, but in its own green thread, so that it may wait; an exception that it
+raises is raised in the main green thread in the hub's next turn. If a Ctrl-C is still undelivered because a green
+thread blocks the hub, the next Ctrl-C is raised in that green thread.
 
-sigwait and its kin stop the OS thread, as they are made to.
+sigwait and similar functions block the OS thread, as designed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub.forks import end_child, is_last
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.current import find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter, WaitQueue
 from greenserve_hub.loop.signals import wake_on_signals
 from greenserve_hub.patching.green.green_thread import SignalBody
@@ -30,7 +31,7 @@ _paused = WaitQueue()
 
 
 class _Handler:
-    """What C calls in place of a user's handler."""
+    """Called by C instead of a user's handler."""
 
     __slots__ = ("_late", "handler")
 
@@ -53,11 +54,10 @@ class _Handler:
             try:
                 body.switch(hub, number, frame)
             finally:
-                hub.call_from_thread(
-                    _ring
-                )  # the kernel's wait is resumed after this: end it, for what we have woken
+                # The kernel's wait is resumed after this: end it, for the green threads that we have woken.
+                hub.call_from_thread(_ring)
             return
-        # If the handler waits, who was interrupted goes on in the next turn.
+        # If the handler waits, the interrupted green thread continues in the next turn.
         waiter = Waiter(hub, "a signal handler")
         waiter.woken = True
         waiter.park(switch=partial(_lend, waiter, body, hub, number, frame))
@@ -69,9 +69,8 @@ class _Handler:
             if is_last():
                 end_child(error)
             self._late = True
-            hub.ready.appendleft(
-                (self._deliver, (hub, error))
-            )  # before anything that it may be meant to interrupt
+            # First in the next turn, before green threads that it may be meant to interrupt.
+            hub.ready.appendleft((self._deliver, (hub, error)))
 
     def _deliver(self, hub: Hub, error: BaseException) -> None:
         self._late = False
@@ -101,17 +100,17 @@ def _ours(handler: Any) -> Any:
 
 
 def set_handler(signalnum: int, handler: Any) -> Any:
-    """As signal.signal. Switches: never."""
+    """Like signal.signal. Switches: never."""
     return _theirs(signal.signal(signalnum, _ours(handler)))
 
 
 def getsignal(signalnum: int) -> Any:
-    """As signal.getsignal. Switches: never."""
+    """Like signal.getsignal. Switches: never."""
     return _theirs(signal.getsignal(signalnum))
 
 
 def pause() -> None:
-    """As signal.pause: wait until a handler was called. Switches: always."""
+    """Like signal.pause: wait until a handler was called. Switches: always."""
     hub = find_hub()
     if hub is None:
         signal.pause()
@@ -121,33 +120,32 @@ def pause() -> None:
 
 
 def pthread_kill(thread_id: int, signalnum: int, /) -> None:
-    """As signal.pthread_kill; a green thread stands for its OS thread. Switches: never."""
+    """Like signal.pthread_kill; for a green thread the signal goes to its OS thread. Switches: never."""
     import sys
 
     hub = find_hub()
     if hub is not None and thread_id not in sys._current_frames():
-        thread_id = hub.thread_id  # the C library would take a number that is no OS thread's for an address
+        thread_id = hub.thread_id  # the C library would use the number of a green thread as an address
     signal.pthread_kill(thread_id, signalnum)
 
 
-_masks_of_main: dict[
-    Hub, set[Any]
-] = {}  # of OS threads that have the mask of another green thread at this moment
-_forked: greenlet | None = None  # in a child: whom it has instead of the main green thread
+# The main green thread's mask, while the OS thread has that of another green thread.
+_masks_of_main: dict[Hub, set[Any]] = {}
+_forked: greenlet | None = None  # in a child: the green thread that forked, which is its main one
 
 
 def pthread_sigmask(how: int, mask: Iterable[int]) -> set[Any]:
-    """As signal.pthread_sigmask. Switches: never.
+    """Like signal.pthread_sigmask. Switches: never.
 
-    The OS thread has the mask of its main green thread. That of another, which may block all signals for itself, holds
-    until it gives way: for what it starts up to then.
+    The OS thread has the mask of its main green thread. The mask of another one, which may block all signals for
+    itself, is valid until it switches: for the threads and processes that it starts until then.
     """
     hub = find_hub()
     green = getcurrent()
     if hub is None or green in (hub.main, hub.greenlet, _forked) or type(green) is SignalBody:
         return signal.pthread_sigmask(how, mask)
     numbers = set(mask)
-    real = signal.pthread_sigmask(how, numbers)  # which raises what there is to raise
+    real = signal.pthread_sigmask(how, numbers)  # raises the standard errors
     if hub not in _masks_of_main:
         _masks_of_main[hub] = real
         hub.call_soon(_unmask, hub)
@@ -168,7 +166,7 @@ _user_fd = -1
 
 
 def set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
-    """As signal.set_wakeup_fd; without one of the program's, the hub's own is in place. Switches: never."""
+    """Like signal.set_wakeup_fd; while the program has none, the hub's is set. Switches: never."""
     global _user_fd
     ours = signal.set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
     if _user_fd == -1:
@@ -186,9 +184,9 @@ class _Wakeup:
 
 
 def take_over() -> None:
-    """Wrap the handlers that are set already, and have signals end the hub's wait. Switches: never.
+    """Wrap the handlers that are set already, and make signals end the hub's wait. Switches: never.
 
-    In the main OS thread; elsewhere signals are not ours to take.
+    Only in the main OS thread: Python allows it nowhere else.
     """
     hub = find_hub()
     with suppress(ValueError):
@@ -201,7 +199,7 @@ def take_over() -> None:
 
 
 def after_fork() -> None:
-    """Take a wake-up descriptor of its own in the child of a fork: the parent reads the other."""
+    """Make a new wakeup descriptor in the child of a fork: the parent reads the old one."""
     global _forked
     _forked = getcurrent()
     _masks_of_main.clear()
@@ -214,12 +212,12 @@ def after_fork() -> None:
 
 
 def _give_back_wakeup() -> None:
-    """In a child that has the hub's wake-up descriptor again: the program has its own still, if it had one."""
+    """In a child, set the program's own wakeup descriptor again, if it had one."""
     global _user_fd
     if _user_fd != -1:
         try:
             _Wakeup.hub_fd = signal.set_wakeup_fd(_user_fd, warn_on_full_buffer=_Wakeup.user_warns)
-        except OSError:  # closed since
+        except OSError:  # it was closed
             _user_fd = -1
 
 

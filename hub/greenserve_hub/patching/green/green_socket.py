@@ -1,8 +1,8 @@
 """socket and ssl for a patched program.
 
 The functions of socket.py (create_connection, socketpair, create_server, …) look up `socket` and `getaddrinfo` in their
-module, so replacing these makes them green. ssl makes its sockets by SSLContext.sslsocket_class, so contexts that exist
-already make green ones from then on; the names in ssl stay what they were, and nothing can recurse into itself.
+module, so replacing these two makes all of them green. ssl makes its sockets by SSLContext.sslsocket_class, so existing
+contexts also make green ones from then on. The names in ssl stay the same, so nothing can recurse into itself.
 """
 
 from __future__ import annotations

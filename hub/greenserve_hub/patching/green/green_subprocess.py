@@ -1,7 +1,7 @@
 """subprocess for a patched program: its pipes are green, and it waits for a child's end without polling.
 
-Popen itself stays. The parent's ends of the pipes are opened by `io.open` in subprocess.py, so that module gets an `io`
-of its own; what waits is Popen._wait, which takes the lock and the exit status as it always did, once there is one.
+Popen itself stays. subprocess.py opens the parent's ends of the pipes by `io.open`, so that module gets its own `io`.
+Popen._wait is replaced: it waits green for the exit, and then calls the original for the lock and the exit status.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from greenserve_hub.greenio import files
 from greenserve_hub.greenio.children import wait_for_exit
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.patching.stdlib.versions import POPEN_WAIT, popen_wait
 
 
@@ -25,7 +25,7 @@ def _wait(self: subprocess.Popen[Any], timeout: float | None) -> int:
                 assert timeout is not None
                 raise subprocess.TimeoutExpired(self.args, timeout)
         except (ProcessLookupError, ChildProcessError):
-            pass  # another has taken its status, which Popen knows how to deal with
+            pass  # other code has taken its status, a case that Popen handles
         else:
             timeout = None
     returncode: int = popen_wait(self, timeout)

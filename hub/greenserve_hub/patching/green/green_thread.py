@@ -1,10 +1,10 @@
 """_thread and threading for a patched program: threads are green threads of the hub that starts them.
 
-What threading.py itself is made of is replaced (starting, identifiers, locks, locals), and the classes of threading.py
-stay, so that they are what the installed Python says. An OS thread without a hub (a pool's, a C library's) is left as
-it was: what it starts is an OS thread. What differs between Python versions is in versions.py.
+The parts that threading.py uses are replaced (starting, identifiers, locks, locals). Its classes stay, so they are
+those of the installed Python. Nothing changes for an OS thread without a hub (of a pool, of a C library): it starts OS
+threads. Differences between Python versions are in versions.py.
 
-Invariant: get_ident() is the OS thread's own for its main green thread, and the greenlet's id() for every other.
+Invariant: get_ident() is the OS thread's identifier for its main green thread, and the greenlet's id() for all others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.greenthreads.greenthreads import GreenThread
 from greenserve_hub.greenthreads.locals import forget_locals, local
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.current import find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.osthreads.native_waits import take
 from greenserve_hub.osthreads.thread_pools import threads_of_pools
 from greenserve_hub.patching.locks.thread_locks import ThreadLock, ThreadRLock
@@ -34,13 +35,13 @@ _running = 0
 
 
 class SignalBody(greenlet):
-    """What a signal handler runs in that must not run in whom it interrupts. It is the main thread, as ever."""
+    """Runs a signal handler that interrupted another green thread. For threading it is the main thread."""
 
 
 class ThreadBody(GreenThread[object]):
-    """What runs as a thread. Its errors are told as those of threads are; it begins with an empty context."""
+    """Runs as a thread. Its errors are reported like those of threads; it begins with an empty context."""
 
-    # For tracing.py: threading.Thread sets what threading.settrace() was given itself.
+    # For tracing.py: threading.Thread itself sets the function of threading.settrace().
     begins_untraced = True
 
     def __init__(
@@ -52,13 +53,13 @@ class ThreadBody(GreenThread[object]):
         self.at_end: list[Callable[[], object]] = []
 
     @property
-    def name(self) -> str:  # type: ignore[override]  # threading has it
+    def name(self) -> str:  # type: ignore[override]  # threading stores it
         """The thread's name, for dumps."""
         thread = versions.active_threads().get(id(self))
         return "" if thread is None else thread.name
 
     def run(self) -> None:
-        """The body; for the hub only."""
+        """Run the thread; for the hub only."""
         if self._ended:
             return
         fn, args, kwargs = self._call
@@ -70,11 +71,7 @@ class ThreadBody(GreenThread[object]):
         except BaseException as error:
             _tell_unraisable(error, fn)
         finally:
-            del (
-                fn,
-                args,
-                kwargs,
-            )  # what they hold may have something to say when it goes, and then as a thread
+            del fn, args, kwargs  # finalizers of their objects must still run in this thread
             self._over()
         self._value = None
         self._tell()
@@ -101,20 +98,20 @@ def _tell_unraisable(error: BaseException, fn: Callable[..., object]) -> None:
         object=subject,
     )
     if sys.unraisablehook is not sys.__unraisablehook__:
-        sys.unraisablehook(told)  # its own type can't be made from Python
+        sys.unraisablehook(told)  # Python code cannot create its argument type
     elif sys.stderr is not None:
         sys.stderr.write(f"{message}{'' if subject is None else f': {subject!r}'}\n")
         sys.__excepthook__(told.exc_type, error, told.exc_traceback)
 
 
 def get_ident() -> int:
-    """As threading.get_ident. Switches: never."""
+    """Like threading.get_ident. Switches: never."""
     green = getcurrent()
     return _thread.get_ident() if green.parent is None or type(green) is SignalBody else id(green)
 
 
 def set_name(name: str) -> None:
-    """As _thread.set_name of Python 3.14; a green thread does not name the OS thread of all. Switches: never."""
+    """Like _thread.set_name of Python 3.14, but a green thread does not rename its OS thread. Switches: never."""
     if get_ident() == _thread.get_ident():
         _thread.set_name(name)  # type: ignore[attr-defined]
 
@@ -122,7 +119,7 @@ def set_name(name: str) -> None:
 def start_new_thread(
     function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, /
 ) -> int:
-    """As _thread.start_new_thread. Switches: never."""
+    """Like _thread.start_new_thread. Switches: never."""
     if kwargs is None:
         kwargs = {}
     hub = find_hub()
@@ -143,7 +140,7 @@ def start_body(
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
 ) -> ThreadBody:
-    """Have a thread run in `hub` from the next turn on. Switches: never."""
+    """Start a thread in `hub`, which runs from the next turn on. Switches: never."""
     global _running
     sys.audit("_thread.start_new_thread", function, args, kwargs)
     body = ThreadBody(hub, function, args, kwargs or {})
@@ -153,17 +150,17 @@ def start_body(
 
 
 def count() -> int:
-    """As _thread._count: threads of both kinds that run, without the main one and those that are ours."""
+    """Like _thread._count: running threads of both kinds, without the main one and those of our pools."""
     return _thread._count() - threads_of_pools() + _running
 
 
 class EndLock(ThreadLock):
-    """Python 3.11 and 3.12: held while the main thread runs, then free for all: threading.py asserts that it is."""
+    """Python 3.11 and 3.12: held while the main thread runs, then free for all, which threading.py asserts."""
 
     __slots__ = ()
 
     def release(self) -> None:
-        """Let all go on. Repeatable. Switches: never."""
+        """Wake all waiters. Repeatable. Switches: never."""
         if self._held.locked():
             self._held.release()
         while hand_off(self._line):
@@ -171,17 +168,17 @@ class EndLock(ThreadLock):
 
 
 class End:
-    """Python 3.11 and 3.12: a lock that is held until a thread is over, and waited for green."""
+    """Python 3.11 and 3.12: a lock that is held until a thread ends, with a green wait."""
 
     __slots__ = ("__weakref__", "_interrupted", "_lock")
 
     def __init__(self, lock: Any) -> None:
-        """Over one of ours, or the native one that C lets go at the end of an OS thread."""
+        """Wrap one of our locks, or the native lock that C releases at the end of an OS thread."""
         self._lock = lock
         self._interrupted: greenlet | None = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As Lock.acquire. Switches: when it is held."""
+        """Like Lock.acquire. Switches: when it is held."""
         lock = self._lock
         hub = find_hub()
         if lock.acquire(False):
@@ -198,13 +195,14 @@ class End:
             raise
 
     def release(self) -> None:
-        """As Lock.release. Switches: never."""
+        """Like Lock.release. Switches: never."""
         self._lock.release()
 
     def locked(self) -> bool:
         """Return True if the thread runs. Switches: never."""
         if self._interrupted is not None and self._interrupted is getcurrent():
-            # Asked by threading.py, which would take it for acquired, let it go, and say that the thread has stopped.
+            # Called by threading.py, which would assume that it was acquired, release it, and mark the thread as
+            # stopped.
             self._interrupted = None
             return False
         return bool(self._lock.locked())
@@ -214,10 +212,10 @@ class End:
 
 
 class Sentinel:
-    """Python 3.11 and 3.12: a lock that is let go when the thread which asked for it is over."""
+    """Python 3.11 and 3.12: a lock that is released when the thread that created it ends."""
 
     def __new__(cls) -> Any:
-        """Of the current thread."""
+        """For the current thread."""
         body = getcurrent()
         if not isinstance(body, ThreadBody):
             return End(versions.native_sentinel())
@@ -232,34 +230,34 @@ class Sentinel:
 
 
 class ThreadHandle:
-    """From Python 3.13 on: what threading.Thread knows of its thread."""
+    """From Python 3.13 on: the handle of threading.Thread."""
 
     __slots__ = ("__weakref__", "_done", "_native", "ident")
 
     def __init__(self) -> None:
-        """Of a thread that does not run yet."""
+        """For a thread that does not run yet."""
         self.ident: int | None = None
         self._done = Event()
         self._native: Any = None
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"<{type(self).__name__} object: ident={self.ident}>"
 
     @classmethod
     def over(cls, native: Any) -> ThreadHandle:
-        """The one that stands for a native one, of an OS thread that runs."""
+        """Wrap the native handle of a running OS thread."""
         self = cls()
         self._native = native
         self.ident = native.ident
         return self
 
     def is_done(self) -> bool:
-        """Whether the thread is over. Switches: never."""
+        """Return True if the thread has ended. Switches: never."""
         return bool(self._native.is_done()) if self._native is not None else self._done.is_set()
 
     def join(self, timeout: float | None = None, /) -> None:
-        """Wait for its end, at most `timeout` seconds. Switches: unless it is over."""
+        """Wait for its end, at most `timeout` seconds. Switches: unless it has ended."""
         if self._native is not None:
             _join_native(self, self._native, timeout)
             return
@@ -267,9 +265,8 @@ class ThreadHandle:
             raise RuntimeError("thread not started")
         if self.ident == get_ident() and not self._done.is_set():
             raise RuntimeError("Cannot join current thread")
-        self._done.wait(
-            None if timeout is None or timeout < 0 else math.fsum((timeout,))
-        )  # a float of any number
+        # fsum() converts any real number to a float.
+        self._done.wait(None if timeout is None or timeout < 0 else math.fsum((timeout,)))
 
     def _set_done(self) -> None:
         if self.ident is None:
@@ -277,7 +274,7 @@ class ThreadHandle:
         self._done.set()
 
     def start(self, function: Callable[..., object], daemon: bool) -> None:
-        """Run `function`, as a green thread where there is a hub. Switches: never."""
+        """Run `function`, as a green thread if this OS thread has a hub. Switches: never."""
         if self.ident is not None:
             raise RuntimeError("thread already started")
         hub = find_hub()
@@ -291,13 +288,13 @@ class ThreadHandle:
         body.at_end.append(self.end)
 
     def end(self) -> None:
-        """The thread is over. Switches: never."""
+        """Mark the thread as ended. Switches: never."""
         self._done.set()
         _alive.pop(self, None)
 
 
 class _Join:
-    """The end of an OS thread, as a lock that is to be had from then on."""
+    """The end of an OS thread, as a lock that can be acquired from then on."""
 
     def __init__(self, native: Any) -> None:
         self._native = native
@@ -318,11 +315,11 @@ def _join_native(handle: ThreadHandle, native: Any, timeout: float | None) -> No
         take(_Join(native), handle, None if timeout is None or timeout < 0 else timeout)
 
 
-_alive: dict[ThreadHandle, bool] = {}  # and whether it is a daemon's, for which the program does not wait
+_alive: dict[ThreadHandle, bool] = {}  # True for a daemon, for which the program does not wait
 
 
 def make_thread_handle(ident: int, /) -> ThreadHandle:
-    """As _thread._make_thread_handle: that of a thread which runs. Switches: never."""
+    """Like _thread._make_thread_handle: the handle of a running thread. Switches: never."""
     handle = ThreadHandle()
     handle.ident = ident
     return handle
@@ -331,7 +328,7 @@ def make_thread_handle(ident: int, /) -> ThreadHandle:
 def start_joinable_thread(
     function: Callable[..., object], handle: ThreadHandle | None = None, daemon: bool = True
 ) -> ThreadHandle:
-    """As _thread.start_joinable_thread. Switches: never."""
+    """Like _thread.start_joinable_thread. Switches: never."""
     if not callable(function):
         raise TypeError("thread function must be callable")
     if handle is None:
@@ -343,8 +340,8 @@ def start_joinable_thread(
 
 
 def wait_for_threads() -> None:
-    """As _thread._shutdown. Switches: until all but the daemons and this one are over."""
-    # Asked by a thread that has forked, in the child.
+    """Like _thread._shutdown. Switches: until all threads have ended, except daemons and this one."""
+    # In the child of a fork, the thread that forked calls this.
     me = get_ident()
     while awaited := [handle for handle, daemon in _alive.items() if not daemon and handle.ident != me]:
         awaited[0].join()
@@ -355,7 +352,7 @@ def wait_for_threads() -> None:
 
 
 def after_fork() -> None:
-    """Say in the child of a fork that all threads but the current one are over."""
+    """In the child of a fork, mark all threads except the current one as ended."""
     global _running
     body = getcurrent()
     for handle in tuple(_alive):

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 
 from greenserve_hub.greenthreads import greenthreads
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.unpatched import time
 
 
 def sleep(seconds: float, /) -> None:
-    """As time.sleep. Switches: always, where there is a hub; elsewhere the OS thread sleeps."""
+    """Like time.sleep. Switches: always; in an OS thread without a hub the OS thread sleeps."""
     if find_hub() is None:
         time.sleep(seconds)
         return
     try:
-        length = math.fsum((seconds,))  # a float of any number, and a TypeError for the rest
+        length = math.fsum((seconds,))  # converts any real number to a float, else TypeError
     except TypeError:
-        time.sleep(seconds)  # which says what is wrong
+        time.sleep(seconds)  # raises the standard error
         return
-    if not length >= 0:  # NaN too
+    if not length >= 0:  # also true for NaN
         raise ValueError("sleep length must be non-negative")
     greenthreads.sleep(length)
 

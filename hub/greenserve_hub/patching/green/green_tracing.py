@@ -1,10 +1,10 @@
-"""sys.settrace and its kin for a patched program: each green thread has its own (see tracing.py).
+"""sys.settrace, sys.setprofile and similar for a patched program: each green thread has its own (see tracing.py).
 
-A debugger that attaches to the process (`python -m pdb -p PID`) runs a script in whatever green thread it finds, or in
-the hub. What it sets there is everybody's, or its breakpoints would not be met.
+A debugger that attaches to the process (`python -m pdb -p PID`) runs a script in the current green thread, or in the
+hub. A trace function that it sets applies to all green threads, because otherwise its breakpoints would not be met.
 
-Invariant: no Python code of ours runs once a function is set, nor is called and does not return while one is: a profile
-function would see that.
+Invariant: after a function is set, no Python code of ours is called, or returns, on the way back to the user: a profile
+function would see it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from greenserve_hub import tracing
-from greenserve_hub.loop.hub import Hub, find_hub
+from greenserve_hub.loop.current import find_hub
+from greenserve_hub.loop.hub import Hub
 from greenserve_hub.patching.stdlib.import_hooks import when_imported
 
 
 class _Setter:
-    """A function of sys that is preceded by a call of trace_apart(), which is over when C goes on."""
+    """A function of sys, preceded by a call of trace_apart(), which has returned when the C function runs."""
 
     def __init__(self, native: Callable[[Any], None]) -> None:
         self._native = native
@@ -33,18 +34,18 @@ class _Setter:
 
     @property
     def __call__(self) -> Callable[[Any], None]:
-        """The native function: Python looks `__call__` up, and then calls what it got."""
+        """Return the native function: Python looks `__call__` up, and then calls the result."""
         if find_hub() is not None:
             tracing.trace_apart()
         return self._native
 
 
 class _TraceSetter(_Setter):
-    """sys.settrace: everybody's, where a script that was sent here calls it, until one of them ends it."""
+    """sys.settrace. Called by a script that was sent to this process, it applies to all green threads."""
 
     @property
     def __call__(self) -> Callable[[Any], None]:
-        """As _Setter has it, or _set_for_everybody()."""
+        """Return the native function, or _set_for_everybody()."""
         hub = find_hub()
         if hub is None:
             return self._native
@@ -62,7 +63,7 @@ class _TraceSetter(_Setter):
 
 
 def _is_sent() -> bool:
-    # What sys.remote_exec() runs is the body of a module that has no name.
+    # sys.remote_exec() runs the body of a module without a name.
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "<module>" and "__name__" not in frame.f_globals:
@@ -74,7 +75,7 @@ def _is_sent() -> bool:
 def _set_hook(set_native: Callable[[Any], None]) -> Callable[[Any], None]:
     def set_hook(func: Any) -> None:
         if find_hub() is not None:
-            tracing.trace_apart()  # a new green thread of ours begins with it too
+            tracing.trace_apart()  # because new green threads begin with it too
         set_native(func)
 
     set_hook.__name__ = set_hook.__qualname__ = set_native.__name__
@@ -95,9 +96,9 @@ def _set_for_all(set_native: Callable[[Any], None], which: int) -> Callable[[Any
 
 
 def follow_profilers() -> None:
-    """Do the same for cProfile, when it is imported. Switches: never.
+    """Do the same for cProfile when it is imported, before Python 3.12. Switches: never.
 
-    Before Python 3.12, where it is one for the whole process and all its threads.
+    From 3.12 on there is one cProfile for the whole process.
     """
     if sys.version_info < (3, 12):
         when_imported("cProfile", _profile_apart)
@@ -111,11 +112,11 @@ def _profile_apart(module: Any) -> None:
             tracing.trace_apart()
         return enable.__get__(profiler)
 
-    module.Profile.enable = property(enabling)  # as _Setter: called is what C has
+    module.Profile.enable = property(enabling)  # like _Setter: the C function is called
 
 
 def _others(hub: Hub) -> list[greenlet]:
-    """All of the hub's OS thread that have begun, but the current one."""
+    """Return all green threads of the hub's OS thread that have begun, except the current one."""
     found = [one for one in gc.get_objects() if issubclass(type(one), greenlet)]
     return [one for one in found if one and one is not getcurrent() and _root(one) is hub.main]
 

@@ -1,1 +1,1 @@
-"""Locks and queues of the standard library, those that exist already among them."""
+"""Green locks and queues of the standard library, and the replacement of existing ones."""

@@ -1,18 +1,18 @@
-"""Locks, locals and queues that were made before the patch, replaced where they are kept.
+"""Replaces locks, locals and queues that were made before the patch.
 
-A native lock that a green thread waits for stops all of its OS thread. So every one that nobody holds is replaced, in
-the modules and objects that keep it, or a method of it, by one of ours; a threading.Condition, which keeps its lock's
-methods, is built anew. One that is held belongs to a `with` that is under way and stays, and so does a queue beside
-which OS threads run, any of which may wait for it: these are told by name.
+A green thread that waits for a native lock blocks its whole OS thread. So each native lock that is not held is replaced
+by one of ours, in the modules and objects that hold it or a method of it. A threading.Condition, which holds the
+methods of its lock, is initialized again. A held lock belongs to a `with` block in progress and stays. A queue also
+stays if other OS threads run, because any of them may wait for it. What stays is reported by name.
 
-Facts: an OS thread that waits in a condition has let its lock go, and will take that very one again; and several
-conditions may share a lock, as those of a queue.Queue do. Consequence: one that is waited in stays, and with it its
-lock and all that share it. Green threads that wait there hold nobody: Condition.wait() makes a lock for each wait, one
-of ours by now, and has the shared one for a moment only.
+Facts: an OS thread that waits in a condition has released its lock, and will acquire the same lock again. Several
+conditions may share a lock, as in queue.Queue. Consequence: a condition with waiters stays, and with it its lock and
+all conditions that share the lock. Green threads that wait there block nobody: Condition.wait() makes a lock for each
+wait, a green one by now, and holds the shared one only for a moment.
 
-Only type() is asked what an object is: isinstance() would ask a lazy proxy, which sets something up or raises.
+Objects are tested by type() only: isinstance() would ask a lazy proxy, which does work or raises.
 
-Nothing of greenserve is touched: what its OS threads meet at must stay native.
+Nothing of greenserve is replaced: the locks of its OS threads must stay native.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from _queue import SimpleQueue  # `queue` is patched by the time that this is imported
+from _queue import SimpleQueue  # `queue` is patched when this module is imported
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import BuiltinMethodType, MemberDescriptorType, ModuleType
@@ -51,25 +51,25 @@ _OURS = (
 )
 
 
-# What a kind is replaced by: called with a native one, gives ours for it, or the native one itself where it must stay.
+# By type: a function from a native object to ours, or to the native object itself if it must stay.
 Makers = Mapping[type, Callable[[Any], Any]]
 
 
 @dataclass
 class ExistingLocks:
-    """What was found: the places where something was replaced, and those that were left as they are."""
+    """The places where an object was replaced, and those where it was left."""
 
     replaced: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
 
 def green_existing(makers: Makers) -> ExistingLocks:
-    """Replace all of these kinds that can be. Walks all objects of the process. Switches: never."""
+    """Replace all objects of these types where possible. Visits all objects of the process. Switches: never."""
     found = ExistingLocks()
-    owners = _owners(makers)  # before there is a dictionary of ours
+    owners = _owners(makers)  # before the dictionaries below exist
     conditions = _conditions(makers)
     twins: dict[int, Any] = {}
-    kept: list[object] = []  # what stands in `twins` by its id() must not go before
+    kept: list[object] = []  # keeps objects alive whose id() is in `twins`
     for condition in conditions:
         lock, waiters = condition_parts(condition)
         if waiters:
@@ -102,12 +102,12 @@ def _conditions(makers: Makers) -> list[threading.Condition]:
 
 
 def _native_of(value: Any) -> Any:
-    """What it is, or is a method of."""
+    """Return the object itself; for a method its object."""
     return value.__self__ if type(value) is BuiltinMethodType else value
 
 
 def _owners(makers: Makers) -> list[tuple[str, Any]]:
-    """Modules (their dictionaries) and objects that keep something of ours to replace, and what to call them."""
+    """Return the modules (their dictionaries) and objects that hold an object to replace, with their names."""
     names = {id(vars(one)): name for name, one in tuple(sys.modules.items()) if isinstance(one, ModuleType)}
     owners: list[tuple[str, Any]] = []
     for owner in gc.get_objects():
@@ -142,7 +142,7 @@ def _attributes(owner: Any) -> list[tuple[Any, Any]]:
                 try:
                     found.append((name, member.__get__(owner)))
                 except AttributeError:
-                    continue  # a slot that is empty
+                    continue  # an empty slot
     return found
 
 

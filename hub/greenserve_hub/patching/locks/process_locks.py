@@ -1,13 +1,13 @@
-"""SemLock: what multiprocessing's locks, semaphores, conditions, events, barriers and queues stand on, when patched.
+"""SemLock: the base of multiprocessing's locks, semaphores, conditions, events, barriers and queues, when patched.
 
 Facts: a SemLock is a POSIX semaphore in shared memory, which other processes use too, patched or not. No poller can
-watch it: waiting for it is a call in C that stops an OS thread (sem_wait(3)). Consequence: the semaphore stays what it
-is, and an OS thread waits in the place of the green one (osthreads/native_waits.py). One OS thread for each semaphore
-is enough: one green thread of a process waits for the semaphore, first come, first served, and the others wait for
-their turn. An OS thread without a hub waits itself, as ever.
+watch it: a wait is a C call that blocks an OS thread (sem_wait(3)). Consequence: the semaphore stays the same, and an
+OS thread waits instead of the green one (osthreads/native_waits.py). One OS thread per semaphore is enough: one green
+thread of the process waits for the semaphore, and the others wait for their turn, first come, first served. An OS
+thread without a hub waits itself, as usual.
 
-Invariant of the recursive kind: a thread takes a lock within the process first and then the semaphore, and the level
-that has taken the semaphore gives it back. So a finalizer or a signal handler may come in anywhere.
+Invariant of the recursive kind: a thread first takes a lock within the process and then the semaphore, and the level
+that has taken the semaphore gives it back. So a finalizer or a signal handler may interrupt at any point.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any, ClassVar, Final, Self
 
 from greenlet import getcurrent, greenlet
 
-from greenserve_hub.loop.hub import find_hub
+from greenserve_hub.loop.current import find_hub
 from greenserve_hub.osthreads.native_waits import take
 from greenserve_hub.patching.locks.thread_locks import ThreadLock, ThreadRLock
 from greenserve_hub.unpatched import _thread, os, time
 
-NativeSemLock: Final[Any] = import_module("_multiprocessing").SemLock  # this comes before it is patched
+NativeSemLock: Final[Any] = import_module("_multiprocessing").SemLock  # not patched yet
 
-_RECURSIVE, _SEMAPHORE = 0, 1  # kinds, as C has them
+_RECURSIVE, _SEMAPHORE = 0, 1  # the kinds in C
 
 
 class SemLock:
@@ -36,15 +36,15 @@ class SemLock:
 
     SEM_VALUE_MAX: ClassVar[int] = NativeSemLock.SEM_VALUE_MAX
 
-    _native: Any  # of the kind of a semaphore, whatever we are
+    _native: Any  # always of the kind semaphore
     _inner: ThreadRLock | None  # of the recursive kind: the lock within the process
-    _taken_at: int  # how often `_inner` was acquired when the kernel's was taken; 0: it is not
-    _owner: object  # of the other kind: who acquired it last
-    _turn: ThreadLock | None  # held by the green thread that asks the kernel
-    _pid: int  # the process in which `_inner` and `_turn` mean something
+    _taken_at: int  # the count of `_inner` when the semaphore was taken; 0: it is not taken
+    _owner: object  # of the other kind: the green thread that acquired it last
+    _turn: ThreadLock | None  # held by the green thread that waits for the semaphore
+    _pid: int  # the process in which `_inner` and `_turn` are valid
 
     def __new__(cls, kind: int, value: int, maxvalue: int, name: str, unlink: bool) -> Self:
-        """A new one of this `name`, which the system forgets at once if `unlink`. FileExistsError."""
+        """Create one with this `name`, which is removed at once if `unlink`. FileExistsError if the name exists."""
         recursive = kind == _RECURSIVE
         return cls._of(
             NativeSemLock(_SEMAPHORE if recursive else kind, value, maxvalue, name, unlink), recursive
@@ -67,9 +67,9 @@ class SemLock:
 
     @classmethod
     def over(cls, native: Any) -> Any:
-        """Ours for a native one made before; that itself where it must stay: it is recursive and held.
+        """Return ours for an existing native one; the native one itself if it is recursive and held.
 
-        It is the same semaphore, so that whoever waits for it in C goes on waiting for the right thing.
+        It is the same semaphore, so waits in C stay valid.
         """
         if native.kind == _RECURSIVE:
             return native if native._count() else cls._of(_as_semaphore(native), recursive=True)
@@ -79,14 +79,14 @@ class SemLock:
         return self
 
     def __repr__(self) -> str:
-        """As that of the native one."""
+        """Return the text of the native one."""
         return f"<{type(self).__module__}.{type(self).__name__} object at {id(self):#x}>"
 
-    # What it is
+    # Attributes
 
     @property
     def handle(self) -> int:
-        """The semaphore's address."""
+        """The address of the semaphore."""
         found: int = self._native.handle
         return found
 
@@ -97,13 +97,13 @@ class SemLock:
 
     @property
     def maxvalue(self) -> int:
-        """The most tokens that it may have."""
+        """The maximum number of tokens."""
         found: int = self._native.maxvalue
         return found
 
     @property
     def name(self) -> str | None:
-        """What other processes open it by; None when the system has forgotten it."""
+        """The name by which other processes open it; None after it was removed."""
         found: str | None = self._native.name
         return found
 
@@ -114,7 +114,7 @@ class SemLock:
         return self._native._is_zero()
 
     def _count(self) -> Any:
-        # How many more times it was acquired than released in this process.
+        # Acquires minus releases in this process.
         inner = self._inner
         return (0 if inner is None else inner._recursion_count()) or self._native._count()
 
@@ -126,7 +126,7 @@ class SemLock:
     # Acquire and release
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Take a token; False when there is none and not `block`, or none within `timeout` seconds.
+        """Take a token; False if there is none and not `block`, or none within `timeout` seconds.
 
         Switches: when there is none.
         """
@@ -148,7 +148,7 @@ class SemLock:
         if not _acquire_within(inner, seconds):
             return False
         depth = inner._recursion_count()
-        # The count: whom we have interrupted may have taken the kernel's in this very moment.
+        # _count(), because code that we interrupt may have taken the semaphore in this moment.
         if depth > 1 and (self._taken_at or self._native._count()):
             return True
         taken = False
@@ -162,9 +162,9 @@ class SemLock:
         return taken
 
     def release(self) -> None:
-        """Give a token. ValueError: there are `maxvalue`. AssertionError: another owns the recursive one.
+        """Give a token back. Switches: never.
 
-        Switches: never.
+        ValueError above `maxvalue`. AssertionError if another thread owns the recursive one.
         """
         inner = self._inner
         if inner is None:
@@ -196,14 +196,14 @@ class SemLock:
     # In the child of a fork
 
     def _after_fork(self) -> None:
-        # For multiprocessing, in a process that it has started: this has acquired nothing.
+        # Called by multiprocessing in a process that it has started, which has acquired nothing.
         self._native._after_fork()
         self._inner = None if self._inner is None else ThreadRLock()
         self._taken_at = 0
         self._owner = self._turn = None
 
     def _come_home(self) -> None:
-        # Whoever holds these in the parent, other than the one that forked, has not come along.
+        # Their owners in the parent do not exist here, except the thread that forked.
         pid = os.getpid()
         if self._pid != pid:
             self._pid = pid
@@ -218,7 +218,7 @@ class SemLock:
         native = self._native
         if seconds == 0:
             return bool(native.acquire(False))
-        # Who waits already comes first, as far as it is ours to say.
+        # Waiters of this process come first.
         if (self._turn is None or not self._turn.locked()) and native.acquire(False):
             return True
         if find_hub() is None or _me() is None:
@@ -240,18 +240,18 @@ def _me() -> greenlet | None:
     try:
         return getcurrent()
     except RuntimeError:
-        return None  # the interpreter is at its end, and nobody else runs
+        return None  # at the end of the interpreter nothing else runs
 
 
 _opened_twice: list[Any] = []
 
 
 def _as_semaphore(native: Any) -> Any:
-    """The semaphore of a recursive one, for who keeps its owner by himself."""
+    """Return the semaphore of a recursive one, without its owner."""
     if native.name is not None:
         with suppress(FileNotFoundError):
             return NativeSemLock._rebuild(native.handle, _SEMAPHORE, native.maxvalue, native.name)
-    # One address, which the first to go would close for the other: so both stay.
+    # Both have one address, and the first that is freed would close it for the other. So both are kept.
     twin = NativeSemLock._rebuild(native.handle, _SEMAPHORE, native.maxvalue, None)
     _opened_twice.extend((native, twin))
     return twin

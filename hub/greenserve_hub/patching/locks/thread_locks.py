@@ -1,18 +1,17 @@
-"""ThreadLock and ThreadRLock: what threading.Lock and RLock are in a patched program.
+"""ThreadLock and ThreadRLock: threading.Lock and RLock in a patched program.
 
-Facts: a patched program has green threads and OS threads (the pools of osthreads/thread_pools.py, a C library's own),
-and logging, queue and the import system use one lock from both. CPython's are one call of C each, so that a finalizer
-or a signal handler may take a lock in the midst of whatever else happens to it. Consequence: whether a lock is held,
-and by whom, is kept in a native lock or a dictionary, which the C interpreter makes atomic; who waits stands in a line
-(sync/handoffs.py), so that a green thread lets its hub go on and an OS thread simply blocks. The hub's own Lock
-(sync/locks.py) is cheaper and stays within one hub.
+Facts: a patched program has green threads and OS threads (the pools of osthreads/thread_pools.py, those of a C
+library), and logging, queue and the import system use one lock from both. CPython's lock operations are single C calls,
+so a finalizer or a signal handler may take a lock at any point. Consequence: the owner is kept in a native lock or in a
+dictionary, whose operations are atomic. Waiters stand in a line (sync/handoffs.py), where a green thread lets its hub
+run and an OS thread blocks. The hub's own Lock (sync/locks.py) is cheaper, and for one hub only.
 
-Invariants: first come, first served: a lock that is let go while somebody waits passes on without becoming free, so
-that one who takes it again at once starves nobody. Whoever steps into the line looks at the lock once more, and whoever
-sets the lock free looks at the line once more: neither can miss the other. No state needs a second step to be true: an
-RLock is owned from the call that takes it, and counts only how often it was taken again. At the interpreter's end, when
-greenlet knows no current green thread any more, nobody else can run, so that every lock is to be had: finalizers go
-through.
+Invariants: first come, first served. A lock that is released while there are waiters goes to the first of them without
+becoming free, so a thread that acquires it again at once starves nobody. A thread that enters the line checks the lock
+again, and a thread that frees the lock checks the line again, so neither misses the other. No state needs two steps: an
+RLock is owned from the single call that takes it, and counts only further acquires. At the end of the interpreter, when
+greenlet knows no current green thread any more, nothing else can run. So every lock can then be acquired, and
+finalizers get through.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ from greenserve_hub.sync.handoffs import Line, hand_off, nudge, wait_in_line
 from greenserve_hub.unpatched import _thread
 
 _MOST: float = _thread.TIMEOUT_MAX
-_LAST: Any = object()  # who runs when the interpreter ends
+_LAST: Any = object()  # the owner at the end of the interpreter
 _WAITS: Final = threading.Condition.wait.__code__
 
 
 class ThreadLock:
-    """threading.Lock: held or not, released by anybody."""
+    """threading.Lock. Any thread may release it."""
 
     __slots__ = ("__weakref__", "_held", "_line")
 
@@ -44,17 +43,17 @@ class ThreadLock:
         self._line: Line = []
 
     def __init_subclass__(cls) -> None:
-        """TypeError, as the native one's, but for ours."""
+        """Raise TypeError, like the native class; our own subclasses are allowed."""
         if not cls.__module__.startswith("greenserve_hub."):
             raise TypeError("type '_thread.lock' is not an acceptable base type")
 
     def __repr__(self) -> str:
-        """As that of the native one."""
+        """Return the text of the native one."""
         state = "locked" if self._held.locked() else "unlocked"
         return f"<{state} {type(self).__module__}.{type(self).__name__} object at {id(self):#x}>"
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As threading.Lock.acquire. Switches: when it is held."""
+        """Like threading.Lock.acquire. Switches: when it is held."""
         if timeout != -1 or not blocking:
             seconds = _checked(blocking, timeout)
             return self._held.acquire(False) or (seconds != 0 and self._stand_in_line(seconds))
@@ -69,19 +68,19 @@ class ThreadLock:
         return self._held.acquire(False)
 
     def release(self) -> None:
-        """As threading.Lock.release. From any OS thread. Switches: never."""
+        """Like threading.Lock.release. From any OS thread. Switches: never."""
         held, line = self._held, self._line
         if line:
             if not held.locked():
                 raise RuntimeError("release unlocked lock")
             if hand_off(line):
                 return
-        held.release()  # RuntimeError when it is not held
+        held.release()  # RuntimeError if it is not held
         if line:
             nudge(line)
 
     def locked(self) -> bool:
-        """Whether it is held. Switches: never."""
+        """Return True if it is held. Switches: never."""
         return self._held.locked()
 
     def __enter__(self) -> bool:
@@ -103,7 +102,7 @@ class ThreadLock:
         self._held = _thread.allocate_lock()
         self._line = []
 
-    # _thread's older names, which some still use
+    # _thread's older names, still in use
     acquire_lock = acquire
     release_lock = release
     locked_lock = locked
@@ -115,15 +114,15 @@ class ThreadRLock:
     __slots__ = ("__weakref__", "_again", "_line", "_owner")
 
     def __init__(self, *ignored: object, **named: object) -> None:
-        """Not held. Arguments are ignored, as by the native one; from Python 3.15 on a TypeError."""
+        """Not held. Arguments are ignored, as in the native one; TypeError from Python 3.15 on."""
         if (ignored or named) and sys.version_info >= (3, 15):
             raise TypeError("RLock() takes no arguments")
-        self._owner: dict[int, greenlet] = {}  # 0: who holds it
-        self._again = 0  # how often that one has taken it besides
+        self._owner: dict[int, greenlet] = {}  # the owner, under the key 0
+        self._again = 0  # further acquires by the owner
         self._line: Line = []
 
     def __repr__(self) -> str:
-        """As that of the native one."""
+        """Return the text of the native one."""
         owner = self._owner.get(0)
         state = "unlocked" if owner is None else "locked"
         count = 0 if owner is None else self._again + 1
@@ -131,7 +130,7 @@ class ThreadRLock:
         return f"<{state} {name} object owner={0 if owner is None else id(owner)} count={count} at {id(self):#x}>"
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As threading.RLock.acquire. Switches: when another holds it."""
+        """Like threading.RLock.acquire. Switches: when another holds it."""
         seconds = None if blocking and timeout == -1 else _checked(blocking, timeout)
         owner, current = self._owner, _me()
         if owner.get(0) is current:
@@ -148,10 +147,11 @@ class ThreadRLock:
 
     def _take(self) -> bool:
         owner, current = self._owner, _me()
-        return 0 not in owner and owner.setdefault(0, current) is current  # else it may be this one's already
+        # The first test, because this thread may own it already.
+        return 0 not in owner and owner.setdefault(0, current) is current
 
     def release(self) -> None:
-        """As threading.RLock.release. Switches: never."""
+        """Like threading.RLock.release. Switches: never."""
         owner = self._owner
         try:
             current = getcurrent()
@@ -196,10 +196,10 @@ class ThreadRLock:
         self.release()
 
     def locked(self) -> bool:
-        """Whether anybody holds it. Switches: never."""
+        """Return True if it is held. Switches: never."""
         return bool(self._owner)
 
-    # What threading.Condition asks of a lock
+    # For threading.Condition
 
     def _is_owned(self) -> bool:
         return self._owner.get(0) is _me()
@@ -227,9 +227,9 @@ class ThreadRLock:
 
 
 def _is_left(timeout: float | None) -> bool:
-    """Return True if the interpreter's end leaves a lock that is held to who comes, as its owner goes on no more."""
+    """Return True if a held lock can be taken at the end of the interpreter, where its owner never runs again."""
     if timeout is None and sys._getframe(3).f_code is _WAITS:
-        raise deadlock()  # what it waits for is to be let go by another
+        raise deadlock()  # Condition.wait() needs another thread to release its lock
     return timeout is None
 
 
@@ -238,11 +238,11 @@ def _me() -> Any:
         current: greenlet | None = getcurrent()
     except RuntimeError:
         return _LAST
-    return _LAST if current is None else current  # as older greenlets say it
+    return _LAST if current is None else current  # None from older versions of greenlet
 
 
 def _checked(blocking: bool, timeout: float) -> float | None:
-    """Seconds to wait, None for ever; the native lock's errors."""
+    """Return the seconds to wait, None for no timeout. Raises the native lock's errors."""
     if not blocking:
         if timeout != -1:
             raise ValueError("can't specify a timeout for a non-blocking call")

@@ -1,7 +1,8 @@
-"""SimpleQueue: what queue.SimpleQueue is in a patched program.
+"""SimpleQueue: queue.SimpleQueue in a patched program.
 
-The standard's is in C, waits on a lock of C and may be put into from a finalizer in the midst of a put or a get, when
-queue's own twin in Python would wait for itself. This one is for green threads and OS threads alike, and has no lock.
+The standard one is in C and waits on a lock in C. A finalizer may call its put() in the middle of a put() or a get(),
+where the Python version in `queue` would wait for itself. This one is for green threads and OS threads, and has no
+lock.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from greenserve_hub.sync.thread_sync import Semaphore
 
 
 class SimpleQueue:
-    """First in, first out, without a bound; put() never waits."""
+    """First in, first out, without a limit; put() never waits."""
 
     __slots__ = ("__weakref__", "_items", "_ready")
     __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
@@ -26,12 +27,12 @@ class SimpleQueue:
         self._ready = Semaphore(0)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Add an item. `block` and `timeout` are ignored, as by the native one. Switches: never."""
+        """Add an item. `block` and `timeout` are ignored, as in the native one. Switches: never."""
         self._items.append(item)
         self._ready.release()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Take the oldest item; queue.Empty when there is none in time. Switches: when empty."""
+        """Take the oldest item; queue.Empty if there is none in time. Switches: when empty."""
         if block and timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         if not self._ready.acquire(bool(block), timeout if block else None):
@@ -39,17 +40,17 @@ class SimpleQueue:
         return self._items.popleft()
 
     def put_nowait(self, item: Any) -> None:
-        """As put(). Switches: never."""
+        """Like put(). Switches: never."""
         self.put(item)
 
     def get_nowait(self) -> Any:
-        """Take the oldest item; queue.Empty when there is none. Switches: never."""
+        """Take the oldest item; queue.Empty if there is none. Switches: never."""
         return self.get(block=False)
 
     def empty(self) -> bool:
-        """Whether get() would wait. Switches: never."""
+        """Return True if get() would wait. Switches: never."""
         return not self._items
 
     def qsize(self) -> int:
-        """How many items are in it. Switches: never."""
+        """Return the number of items. Switches: never."""
         return len(self._items)

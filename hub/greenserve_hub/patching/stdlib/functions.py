@@ -1,10 +1,11 @@
-"""What stands in place of a function in C: called as one, kept as one, pickled as one.
+"""Replacements for functions in C, which behave like them as attributes and when pickled.
 
-Made by places.py and originals.py, of the functions in the green_* modules. Knows none of them.
+Made by places.py and originals.py from the functions in the green_* modules. Knows none of them.
 
-Facts: a function in C is no descriptor. As the attribute of a class (selectors' `_selector_cls = select.poll`, a test's
-`clock = time.sleep`) it is called without the instance, where one in Python gets it as its first argument. Consequence:
-ours, which are in Python, are wrapped. Cost: some 80 ns a call. What was in Python before stays a plain function.
+Facts: a function in C is not a descriptor. As a class attribute (`_selector_cls = select.poll` in selectors, `clock =
+time.sleep` in a test) it is called without the instance, but a Python function gets the instance as first argument.
+Consequence: our functions, which are in Python, are wrapped. Cost: about 80 ns per call. The replacement of a Python
+function stays a plain function.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 
 class Builtin:
-    """A function that binds to no instance. Each has a class of its own, since calls look at the class only."""
+    """A function that does not bind to an instance. Each has its own class, because calls look only at the class."""
 
     __slots__ = ("__dict__", "__weakref__")
 
@@ -26,14 +27,14 @@ class Builtin:
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call it."""
-        raise NotImplementedError  # the class of each has its function here
+        raise NotImplementedError  # each subclass has its function here
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"<green function {self.__module__}.{self.__name__}>"
 
     def __reduce__(self) -> str:
-        """By its name, as functions are pickled: elsewhere it is what that name stands for there."""
+        """Pickle it by name, like a function: another process finds its own function of that name."""
         return self.__name__
 
 
@@ -41,16 +42,16 @@ _made: dict[tuple[str, str, Callable[..., Any]], Builtin] = {}
 
 
 def in_place_of(native: object, green: Any, module: ModuleType, name: str) -> Any:
-    """Give what to put into `module` as `name` for `green`: itself unless `native` is a function in C. Switches: never.
+    """Return the object to store as `module.name` for `green`: wrapped if `native` is a function in C.
 
-    The same one each time.
+    The same object each time. Switches: never.
     """
     if not isinstance(green, FunctionType):
         return green
     if isinstance(native, Builtin):
-        return native  # it is there
+        return native  # it is in place already
     if not isinstance(native, BuiltinFunctionType):
-        # As pickle and users find it.
+        # The names by which pickle and users find it.
         green.__module__, green.__name__, green.__qualname__ = module.__name__, name, name
         return green
     key = module.__name__, name, green

@@ -1,6 +1,6 @@
-"""when_imported: do something to a module as soon as it is there, without importing it for that.
+"""when_imported: calls a function when a module is imported, without importing it.
 
-For libraries that need a word before they let other green threads run (databases.py).
+For libraries that must be configured before they let other green threads run (databases.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _wanted: dict[str, Callable[[ModuleType], object]] = {}
 
 
 def when_imported(name: str, fn: Callable[[ModuleType], object]) -> None:
-    """Call `fn(module)` once the module has been imported, now if it has. Switches: never."""
+    """Call `fn(module)` after the module is imported; now if it is already. Switches: never."""
     module = sys.modules.get(name)
     if module is not None:
         fn(module)
@@ -26,7 +26,7 @@ def when_imported(name: str, fn: Callable[[ModuleType], object]) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds what the others find, and has a wanted module's loader call back."""
+    """Finds what the other finders find, and wraps the loader of a wanted module."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -47,7 +47,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Another loader, with something to do after it."""
+    """Wraps a loader, and calls a function after it."""
 
     def __init__(self, loader: Loader, fn: Callable[[ModuleType], object]) -> None:
         self._loader = loader

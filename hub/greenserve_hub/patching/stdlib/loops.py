@@ -1,4 +1,4 @@
-"""asyncio in a patched program: each green thread may run a loop of its own."""
+"""asyncio in a patched program: each green thread may run its own loop."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from greenserve_hub.patching.stdlib.import_hooks import when_imported
 
 
 def keep_loops_apart() -> None:
-    """From the moment on when asyncio is imported. Switches: never."""
+    """Keep the running loops of green threads apart, once asyncio is imported. Switches: never."""
     when_imported("asyncio.tasks", _keep_apart)
 
 
 def _keep_apart(_: ModuleType) -> None:
-    from greenserve_hub.loop.running_loops import get_running_loop, put_aside, put_back
+    from greenserve_hub.pollers.running_loops import get_running_loop, put_aside, put_back
 
     def apart(switch: parking.Switch) -> Any:
         loop = get_running_loop()

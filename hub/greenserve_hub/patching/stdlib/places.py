@@ -1,8 +1,8 @@
-"""Putting green things in place of native ones: in the patched modules, and in all that hold the same by name.
+"""Puts green objects in place of native ones, in the patched modules and in all modules that hold the same objects.
 
-`from time import sleep` copies the function into a module; patching `time` doesn't reach it. So every module that is
-loaded is looked through, and what is the very object that was patched is replaced there too. Not looked at: greenserve
-itself, modules in C, which hold things for the interpreter, and debuggers, whose threads must be real ones.
+`from time import sleep` copies the function into another module, which patching `time` does not reach. So all loaded
+modules are searched, and names that refer to a patched object are replaced there too. Not searched: greenserve itself,
+modules in C, which hold objects for the interpreter, and debuggers, whose threads must be real OS threads.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ _UNTOUCHED = (
 
 
 class Places:
-    """What was there before each replacement."""
+    """All replacements, with the native objects that were there before."""
 
     def __init__(self) -> None:
-        """Nothing replaced."""
-        self.natives: dict[str, dict[str, Any]] = {}  # module → name → what was there
+        """Nothing is replaced yet."""
+        self.natives: dict[str, dict[str, Any]] = {}  # module → name → native object
         self._modules: dict[str, ModuleType] = {}
         self._twins: dict[int, Any] = {}
 
     def replace(self, module: ModuleType, names: dict[str, Any]) -> list[str]:
-        """Put these into a module; the dotted names that are new there."""
+        """Put `names` into a module, and return the dotted names that changed."""
         natives = self.natives.setdefault(module.__name__, {})
         self._modules[module.__name__] = module
         replaced = []
         for name, green in names.items():
             native = getattr(module, name, None)
             if native is None:
-                continue  # not on this system
-            # One object may be in several modules by name: threading.get_ident is _thread's.
+                continue  # this system does not have it
+            # One object may have names in several modules: threading.get_ident is _thread.get_ident.
             twin = self._twins.get(id(native)) or in_place_of(native, green, module, name)
             if native is twin:
-                continue  # done
+                continue  # done before
             natives.setdefault(name, native)
             self._twins[id(native)] = twin
             setattr(module, name, twin)
@@ -55,20 +55,20 @@ class Places:
         return replaced
 
     def twin_of(self, native: Any) -> Any:
-        """What was put in its place; itself where that is nothing."""
+        """Return the replacement of a native object, or the object itself if it has none."""
         return self._twins.get(id(native), native)
 
     def lost(self) -> list[str]:
-        """The patched modules that an import does not find any more, but another copy."""
+        """Return the patched modules that an import does not find any more."""
         return sorted(name for name, module in self._modules.items() if sys.modules.get(name) is not module)
 
     def replace_on_class(self, cls: type, name: str, green: Any) -> str:
-        """Set an attribute of a class; its dotted name."""
+        """Set an attribute of a class, and return its dotted name."""
         setattr(cls, name, green)
         return f"{cls.__module__}.{cls.__qualname__}.{name}"
 
     def follow(self, except_in: Iterable[str]) -> list[str]:
-        """Replace what other modules hold; the dotted names."""
+        """Replace patched objects in other modules, and return the dotted names."""
         replaced = []
         for name, module in tuple(sys.modules.items()):
             if (
@@ -88,7 +88,7 @@ class Places:
 
 
 def _is_in_python(module: ModuleType) -> bool:
-    # Whatever has loaded it: a file, with or without its source, an archive, or what a frozen program brings.
+    # From any loader: a file, with or without its source, an archive, or a frozen program.
     loader = getattr(module, "__loader__", None)
     if loader is None or loader is BuiltinImporter or loader is FrozenImporter:
         return False

@@ -1,10 +1,10 @@
-"""The private names of the standard library that monkey patching can't do without, by Python version. All of them.
+"""All private names of the standard library that monkey patching needs, by Python version.
 
-Knows nothing of what is put in place: `green` below is the module green_thread.
+Knows nothing of the replacements: `green` below is the module green_thread.
 
-3.11 and 3.12: a Thread has a lock that C lets go when its thread is over (_set_sentinel). From 3.13 on a Thread has a
-handle (_ThreadHandle), and C waits for those that are no daemons (_shutdown). From 3.14 on a thread gives its name to
-the OS thread that it runs in (set_name).
+3.11 and 3.12: a Thread has a lock that C releases when its thread ends (_set_sentinel). From 3.13 on a Thread has a
+handle (_ThreadHandle), and C waits for threads that are not daemons (_shutdown). From 3.14 on a thread gives its name
+to its OS thread (set_name).
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from greenlet import getcurrent
 from greenserve_hub.unpatched import _thread
 
 _HANDLES: Final = sys.version_info >= (3, 13)
-_HANDLE: Final = "_os_thread_handle" if sys.version_info >= (3, 14) else "_handle"  # Thread's, of its handle
+_HANDLE: Final = "_os_thread_handle" if sys.version_info >= (3, 14) else "_handle"  # Thread's attribute
 
-# Locks that the interpreter and threading.py use in their own way.
+# Locks that must stay native: the interpreter and threading.py use them in a special way.
 INTERPRETERS_LOCKS: Final = frozenset({"_tstate_lock", "_shutdown_locks_lock"})
-# Where selectors keep what they ask the kernel with, as it was at their import.
+# Where selectors keep the poll functions, from the time of their import.
 SELECTORS: Final[dict[str, tuple[type, str]]] = {
     "select": (selectors.SelectSelector, "_select"),
     "poll": (selectors.PollSelector, "_selector_cls"),
 }
 if hasattr(selectors, "EpollSelector"):
     SELECTORS["epoll"] = (selectors.EpollSelector, "_selector_cls")
-POPEN_WAIT: Final = "_wait"  # Popen's: (self, timeout) -> returncode
+POPEN_WAIT: Final = "_wait"  # of Popen: (self, timeout) -> returncode
 popen_wait: Final[Any] = getattr(subprocess.Popen, POPEN_WAIT)
-# Where multiprocessing writes to a pipe what a new process is to do, by open().
+# Modules of multiprocessing that open() the pipe of a new process, and write its instructions.
 OPENS_PIPES_OF_CHILDREN: Final = ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver")
 
 
 def active_threads() -> dict[int, threading.Thread]:
-    """The threads that threading.py knows, by their identifiers."""
+    """Return the threads that threading.py knows, by identifier."""
     found: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]
     return found
 
 
 def condition_parts(condition: threading.Condition) -> tuple[Any, Collection[object]]:
-    """A condition's lock, and who waits for it."""
+    """Return a condition's lock and its waiters."""
     inside: Any = condition
     return inside._lock, inside._waiters
 
 
 def use_in_connections(connection: Any, read: Any, write: Any) -> None:
-    """In place of the os.read and os.write that multiprocessing.connection has kept as default arguments."""
+    """Replace the os.read and os.write that multiprocessing.connection keeps as default arguments."""
     connection.Connection._recv.__defaults__ = (read,)
     connection.Connection._send.__defaults__ = (write,)
 
 
 def registries_of(managers: Any) -> list[dict[str, Any]]:
-    """By name, what each kind of a manager can make: a callable, and more."""
+    """Return the registry of each manager class: by name a callable, and more."""
     kinds = [managers.BaseManager]
     for kind in kinds:
         kinds += kind.__subclasses__()
@@ -65,36 +65,36 @@ def registries_of(managers: Any) -> list[dict[str, Any]]:
 
 
 def is_starting_a_process() -> bool:
-    """Whether this is a process that multiprocessing starts anew, and imports the program for."""
+    """Return True in a process that multiprocessing starts (spawn, forkserver), while it imports the program."""
     module: Any = sys.modules.get("multiprocessing.process")
     return module is not None and getattr(module.current_process(), "_inheriting", False)
 
 
 def told_of_thread(fn: object) -> tuple[str, object]:
-    """What sys.unraisablehook is told of an error in a thread: err_msg and object."""
+    """Return err_msg and object for sys.unraisablehook, for an error in a thread."""
     message = "Exception ignored in thread started by"
     return (f"{message} {fn!r}", None) if _HANDLES else (message, fn)
 
 
 def native_sentinel() -> Any:
-    """Python 3.11 and 3.12: the lock that C lets go at the end of the current OS thread."""
+    """Python 3.11 and 3.12: return the lock that C releases at the end of the current OS thread."""
     return _thread._set_sentinel()  # type: ignore[attr-defined]
 
 
 def start_native(function: Any, daemon: bool) -> Any:
-    """From Python 3.13 on: the handle of an OS thread that runs `function`."""
+    """From Python 3.13 on: run `function` in a new OS thread, and return its handle."""
     handle = _thread._ThreadHandle()  # type: ignore[attr-defined]
     _thread.start_joinable_thread(function, handle=handle, daemon=daemon)  # type: ignore[attr-defined]
     return handle
 
 
 def wait_for_native_threads() -> None:
-    """From Python 3.13 on: wait for all OS threads but the daemons."""
+    """From Python 3.13 on: wait for all OS threads that are not daemons."""
     _thread._shutdown()  # type: ignore[attr-defined]
 
 
 def thread_names(green: Any) -> dict[str, dict[str, Any]]:
-    """What is replaced in _thread, threading and queue."""
+    """Return the replacements for _thread, threading and queue."""
     both: dict[str, Any] = {"get_ident": green.get_ident}
     c_module: dict[str, Any] = {
         "LockType": green.ThreadLock,
@@ -103,7 +103,7 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
         "_local": green.local,
         "allocate": green.ThreadLock,
         "allocate_lock": green.ThreadLock,
-        "start_new_thread": green.start_new_thread,  # before its older name: see Places.replace
+        "start_new_thread": green.start_new_thread,  # before its older name, which then refers to the same object
         "start_new": green.start_new_thread,
     }
     module: dict[str, Any] = {
@@ -124,7 +124,7 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
         module |= {
             "_LockType": green.ThreadLock,
             "_ThreadHandle": green.ThreadHandle,
-            # Of the Thread that is made up, in the child of a fork, for a green thread that is none.
+            # For the Thread that is made up in the child of a fork, if a green thread without a Thread has forked.
             "_get_main_thread_ident": green.get_ident,
             "_make_thread_handle": green.make_thread_handle,
             "_set_name": green.set_name,
@@ -142,8 +142,8 @@ def thread_names(green: Any) -> dict[str, dict[str, Any]]:
 
 
 def settle_threading(green: Any) -> None:
-    """What threading.py has made at its import: the main thread, and how it follows threads that others started."""
-    # Where users find them from now on, and pickle: multiprocessing's managers send Lock and RLock to other processes.
+    """Replace what threading.py made at its import: the main thread, and the class for threads of others."""
+    # The names by which users and pickle find them: multiprocessing's managers send Lock and RLock to other processes.
     for one, name in (
         (green.ThreadLock, "lock" if _HANDLES else "allocate_lock"),
         (green.ThreadRLock, "RLock"),
@@ -169,7 +169,7 @@ def settle_threading(green: Any) -> None:
 
 
 def _settle_end(thread: Any, green: Any) -> None:
-    """What is waited for at the end of a thread that was made before the patch, and may run by now."""
+    """Replace the lock or handle that join() waits for, of a thread that was made before the patch and may run."""
     if _HANDLES:
         native = getattr(thread, _HANDLE)
         handle = green.ThreadHandle.over(native) if thread._started.is_set() else green.ThreadHandle()
@@ -185,10 +185,10 @@ def _settle_end(thread: Any, green: Any) -> None:
 
 
 class _Forgetting:
-    """Ends with the green thread that threading.py has made up a Thread for, and takes that off its list.
+    """Removes the Thread that threading.py has made up for a green thread, when that green thread ends.
 
-    Identifiers of green threads are soon given to others. Python 3.11 and the first of 3.12 never forget one; the
-    later ones' class of this kind takes a lock, in a finaliser.
+    Identifiers of green threads are soon used again. Python 3.11 and the first releases of 3.12 never remove such a
+    Thread; later ones have a class like this, which takes a lock in a finalizer.
     """
 
     def __init__(self, dummy: threading.Thread) -> None:

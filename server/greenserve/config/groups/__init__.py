@@ -1,1 +1,1 @@
-"""The settings themselves, by what they are about."""
+"""The settings themselves, one module for each subject."""

@@ -1,4 +1,4 @@
-"""The settings of the registry that say how a server speaks TLS. Part of Config: see settings.py."""
+"""Settings: TLS. Part of Config, in settings.py."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ TLS = "TLS"
 
 @dataclass(frozen=True, kw_only=True)
 class TLSSettings:
-    """Certificates, who may come, and what is offered to them."""
+    """The server's certificates, the clients' certificates, versions and ciphers."""
 
     certfile: tuple[str, ...] = setting(
         (),
         kinds.files(),
         group=TLS,
-        help="PEM file with a certificate and the chain behind it: every --bind then speaks TLS; several times for "
-        "several names, the first for clients that ask for no name or another",
+        help="PEM file with a certificate and its chain; every --bind then speaks TLS; give several for several "
+        "names: the first serves clients that send no name or an unknown one",
         flags=("--ssl-certfile",),
     )
     keyfile: tuple[str, ...] = setting(
         (),
         kinds.files(),
         group=TLS,
-        help="PEM file with the private key, one for each certfile in their order; none where the certfiles hold them",
+        help="PEM file with the private key, one for each certfile, in the same order; none if the certfiles "
+        "hold their keys",
         flags=("--ssl-keyfile",),
     )
     keyfile_password_file: str = setting(
@@ -41,30 +42,30 @@ class TLSSettings:
         "",
         kinds.file(),
         group=TLS,
-        help="PEM file, or folder of them, with the authorities that client certificates are checked against",
+        help="PEM file, or folder of PEM files, with the authorities whose client certificates are accepted",
         flags=("--ssl-ca-certs",),
     )
     client_cert: str = setting(
         "none",
         kinds.client_cert(),
         group=TLS,
-        help="whether clients are asked for a certificate, and have to have one",
+        help="client certificates: none (not asked for), optional or required",
         flags=("--cert-reqs", "--ssl-cert-reqs"),
     )
     tls_min_version: str = setting(
         "1.2",
         kinds.tls_version(),
         group=TLS,
-        help="the oldest version of TLS that is spoken",
-        protects="clients that are talked into TLS 1.0 and 1.1, which are broken (RFC 8996)",
+        help="lowest TLS version that is accepted: 1.2 or 1.3",
+        protects="clients being downgraded to TLS 1.0 and 1.1, which are broken (RFC 8996)",
         precedent="gunicorn 1.2, granian 1.3",
     )
     ciphers: str = setting(
         "ECDHE+AESGCM:ECDHE+CHACHA20",
         kinds.text(),
         group=TLS,
-        help="what TLS 1.2 may use, in OpenSSL's words; TLS 1.3 has no weak ones",
-        protects="recorded traffic that is read when the key leaks later: each of these has forward secrecy",
+        help="cipher suites of TLS 1.2, as an OpenSSL cipher list; TLS 1.3 has no weak ones",
+        protects="recorded traffic being decrypted when the key leaks later: each of these has forward secrecy",
         precedent="hypercorn ECDHE+AESGCM",
         flags=("--ssl-ciphers",),
     )
@@ -72,5 +73,5 @@ class TLSSettings:
         (),
         kinds.binds(least=0),
         group=TLS,
-        help="address that answers every request in plain HTTP with a redirect to https, may be given several times",
+        help="plain HTTP address that redirects every request to https; may be given several times",
     )

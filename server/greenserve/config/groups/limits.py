@@ -1,6 +1,6 @@
-"""The settings of the registry that stop something: how much at once, for how long, how large.
+"""Settings: limits on numbers, times and sizes.
 
-Part of Config: see settings.py. Each says what it protects against, for the limits table in server/README.md.
+Part of Config, in settings.py. Each says what it protects against, for the limits table in server/README.md.
 """
 
 from __future__ import annotations
@@ -12,70 +12,71 @@ from greenserve.config.values.registry import setting
 
 __all__ = ["LimitSettings"]
 
-AT_ONCE = "How much at once"
+CONCURRENCY = "Concurrency"
 TIMEOUTS = "Timeouts"
-LIMITS = "Limits of a request"
+REQUESTS = "Request limits"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LimitSettings:
-    """How much of anything a server allows."""
+    """The limits of a server."""
 
     pool: int = setting(
         1000,
         kinds.count(),
-        group=AT_ONCE,
-        help="requests that run at once; one that waits for its own client does not count",
-        protects="more requests at once than the app and its database can hold",
+        group=CONCURRENCY,
+        help="maximum number of requests that run at the same time; one that waits for its own client does not "
+        "count",
+        protects="more requests at the same time than the app and its database can serve",
         precedent="gunicorn, eventlet 1000",
         flags=("--worker-connections",),
     )
-    # Four times the pool: what 5,000 slow clients make an app hold is still less than what the process can.
+    # Four times the pool: what an app holds for 5,000 slow clients still fits into the process.
     pool_overflow: int = setting(
         4000,
         kinds.count(least=0),
-        group=AT_ONCE,
-        help="requests beyond the pool that may begin while as many wait for their own clients; "
-        "0: a slow client keeps its slot",
-        protects="clients that send or read slowly taking all slots of the pool",
+        group=CONCURRENCY,
+        help="maximum number of requests that may start beyond the pool, while as many others wait for their "
+        "clients; 0: a slow client keeps its slot",
+        protects="slow clients taking all slots of the pool while they send or read",
         precedent="SQLAlchemy max_overflow 10",
     )
-    # Half of limit_connections. A burst of 4,000 still stands in line; if a request takes 2s, the last of 5,000 before
-    # a pool of 1,000 has its turn just before queue_timeout.
+    # Half of limit_connections: a burst of 4,000 is queued, not refused. If a request takes 2s, a pool of 1,000 reaches
+    # the last of 5,000 just before queue_timeout.
     limit_queue: int = setting(
         5000,
         kinds.count(least=0),
-        group=AT_ONCE,
-        help="requests that wait in line when all slots are taken; more is 503 with Retry-After at once",
-        protects="a line so long that its end is answered too late for anybody",
+        group=CONCURRENCY,
+        help="maximum number of requests queued while the pool is full; further ones get 503 with Retry-After",
+        protects="a queue so long that its last requests are answered after their clients gave up",
         precedent="mod_wsgi 100, Puma 1024",
     )
     limit_connections: int = setting(
         10_000,
         kinds.count(),
-        group=AT_ONCE,
-        help="sockets open at once; the next takes the place of the one that is idle for longest, "
-        "or is answered 503 with Retry-After",
+        group=CONCURRENCY,
+        help="maximum number of open connections; a further one replaces the longest idle connection, or gets "
+        "503 with Retry-After if none is idle",
         protects="running out of descriptors and memory",
         precedent="waitress 100, nginx 512 a worker",
     )
-    # A tenth of limit_connections: ten addresses have to conspire, and a carrier's NAT seldom has more behind one.
+    # A tenth of limit_connections: an attack needs ten addresses, and few NATs have more clients behind one address.
     limit_connections_per_ip: int = setting(
         1000,
         kinds.count(least=0),
-        group=AT_ONCE,
-        help="of these from one IPv4 address or IPv6 /64, this machine and trusted proxies apart; "
-        "more is 503 with Retry-After; 0: no limit",
-        protects="one client that takes all connections",
+        group=CONCURRENCY,
+        help="maximum number of open connections from one IPv4 address or IPv6 /64, except this machine and "
+        "trusted proxies; further ones get 503 with Retry-After; 0: unlimited",
+        protects="one client taking all connections",
         precedent="nginx limit_conn (its examples 1 to 10), mod_qos 50",
     )
     limit_unsent: int = setting(
         512 << 20,
-        kinds.size(off="as much as their apps made"),
-        group=AT_ONCE,
-        help="of whole answers, and WebSockets' messages, that wait in memory for their clients; beyond it those that "
-        "have taken nothing for longest are reset",
-        protects="clients that ask for large answers, or to hear much, and don't read, until memory is used up",
+        kinds.size(off="unlimited"),
+        group=CONCURRENCY,
+        help="memory for buffered responses and WebSocket messages; beyond it the longest-stalled connections "
+        "are reset",
+        protects="clients that request much, or listen to much, and don't read it, until memory runs out",
         precedent="lighttpd, Envoy: per connection",
     )
 
@@ -83,7 +84,7 @@ class LimitSettings:
         10.0,
         kinds.duration(off="no deadline"),
         group=TIMEOUTS,
-        help="from a connection's begin until both sides have agreed on TLS",
+        help="time for the TLS handshake, from the connection's first moment",
         protects="clients that connect to a TLS port and never finish the handshake",
         precedent="hypercorn 60s, nginx 60s",
     )
@@ -91,17 +92,17 @@ class LimitSettings:
         10.0,
         kinds.duration(off="no deadline"),
         group=TIMEOUTS,
-        help="for the whole head of a request, from its first byte; then 408",
+        help="time for the whole head of a request, from its first byte; then 408",
         protects="slow-header clients (slowloris)",
         precedent="granian 30s, Apache 20s",
     )
     keep_alive: float = setting(
         75.0,
-        kinds.duration(off="each connection closes after its answer"),
+        kinds.duration(off="each connection closes after its response"),
         group=TIMEOUTS,
-        help="an idle connection stays open",
-        protects="idle connections kept for ever; longer than the 60s of common load balancers, so "
-        "that the balancer closes first",
+        help="how long an idle connection is kept open",
+        protects="idle connections kept forever; longer than the 60s of common load balancers, so that the "
+        "balancer closes first",
         precedent="nginx 75s, gunicorn 2s, uvicorn 5s",
         flags=("--timeout-keep-alive",),
     )
@@ -109,158 +110,161 @@ class LimitSettings:
         30.0,
         kinds.duration(off="no deadline"),
         group=TIMEOUTS,
-        help="between two pieces of a request's body; then 408",
+        help="longest pause between two pieces of a request body; then 408",
         protects="slow-body clients that hold a slot of the pool",
         precedent="nginx 60s, Unit 30s",
     )
     body_min_rate: int = setting(
         500,
-        kinds.rate(off="only body_timeout holds"),
+        kinds.rate(off="only body_timeout applies"),
         group=TIMEOUTS,
-        help="of a request's body, while the server waits for it; slower is 408",
-        protects="bodies that drip, each byte just before body_timeout",
+        help="minimum rate at which a request body must arrive while the server waits for it; slower gets 408",
+        protects="bodies sent a byte at a time, each just before body_timeout",
         precedent="Apache mod_reqtimeout 500, Kestrel 240",
     )
     send_timeout: float = setting(
         30.0,
         kinds.duration(off="no deadline"),
         group=TIMEOUTS,
-        help="a send that makes no progress; then the connection is reset",
-        protects="clients that ask and don't read",
+        help="longest pause in which a client takes nothing of a response; then the connection is reset",
+        protects="clients that send requests and don't read the responses",
         precedent="nginx 60s, Unit 30s",
     )
     send_min_rate: int = setting(
         500,
-        kinds.rate(off="only send_timeout holds"),
+        kinds.rate(off="only send_timeout applies"),
         group=TIMEOUTS,
-        help="at which a client takes an answer, while the server waits for it; slower is reset",
-        protects="clients that read a byte now and then, each just before send_timeout",
+        help="minimum rate at which a client must take a response while the server waits for it; slower "
+        "connections are reset",
+        protects="responses read a byte at a time, each just before send_timeout",
         precedent="Kestrel 240",
     )
     min_rate_grace: float = setting(
         10.0,
         kinds.duration(off="as long as body_timeout and send_timeout"),
         group=TIMEOUTS,
-        help="of waiting before body_min_rate and send_min_rate hold; one that is fast earns more, up to the timeout",
+        help="waiting time before body_min_rate and send_min_rate apply; a fast client earns more, up to the "
+        "timeout",
         protects="phones in a tunnel being cut off by the two minimum rates",
         precedent="Kestrel 5s, Apache 20s",
     )
     queue_timeout: float = setting(
         10.0,
-        kinds.duration(off="requests wait without end"),
+        kinds.duration(off="requests wait forever"),
         group=TIMEOUTS,
-        help="a request waits for a slot of the pool; then 503 with Retry-After",
-        protects="work for clients that have given up, when the pool is full",
+        help="longest wait of a request for a slot of the pool; then 503 with Retry-After",
+        protects="work for clients that have given up, while the pool is full",
         precedent="mod_wsgi 45s",
     )
     event_stream_retry: float = setting(
         0.0,
-        kinds.duration(off="503, after which an EventSource never asks again"),
+        kinds.duration(off="503, after which an EventSource never reconnects"),
         group=TIMEOUTS,
-        help="time after which an EventSource that found no slot asks again: it gets 200 and an empty stream in "
-        "place of 503",
-        protects="event streams that end for good when the server was full, or restarting, once",
-        precedent="none: HTML's EventSource takes any status but 200 for its end",
+        help="time until an EventSource that found no slot reconnects: it gets 200 and an empty stream instead "
+        "of 503",
+        protects="event streams that end for good because the server was once full or restarting",
+        precedent="none: in HTML any status but 200 ends an EventSource",
     )
     request_timeout: float = setting(
         300.0,
         kinds.duration(off="no deadline"),
         group=TIMEOUTS,
-        help="until the app's answer begins; then 504, and only this request ends",
-        protects="an app that hangs and holds its slot",
+        help="time for the app to begin its response; then 504, and only this request ends",
+        protects="an app that hangs and keeps its slot",
         precedent="mod_wsgi 60s",
     )
     graceful_timeout: float = setting(
         30.0,
         kinds.duration(off="running requests are ended at once"),
         group=TIMEOUTS,
-        help="running requests may finish after SIGTERM; then they are ended",
+        help="time for running requests to finish after SIGTERM; then they are ended",
         protects="a stop or deploy that never ends",
         precedent="gunicorn 30s",
         flags=("--timeout-graceful-shutdown",),
     )
-    # nginx takes the connection that it has used last, so a few requests use up what it keeps.
+    # nginx reuses its last connection first, so a few requests are enough to close all that it keeps.
     drain_delay: float = setting(
         3.0,
         kinds.duration(off="idle connections are closed at once"),
         group=TIMEOUTS,
-        help="how long kept connections may still ask after SIGTERM, to be answered with Connection: close; "
-        "within graceful_timeout",
-        protects="requests that a proxy sends in the moment in which its connection is closed",
+        help="time after SIGTERM in which idle connections may send one more request, answered with Connection: "
+        "close; part of graceful_timeout",
+        protects="requests lost because a proxy sends them while their connection is being closed",
         precedent="Envoy --drain-time-s 600",
     )
     drain_accept: bool = setting(
         False,
         kinds.boolean(),
         group=TIMEOUTS,
-        help="accept new connections too for all of drain_delay, since a load balancer such as that of Kubernetes "
-        "learns late that this server stops",
+        help="accepting of new connections during drain_delay, for load balancers such as Kubernetes's, which "
+        "learn late that this server stops",
     )
 
     limit_request_line: int = setting(
         8190,
         kinds.size(least=16),
-        group=LIMITS,
-        help="the request line; more is 414",
-        protects="endless request lines",
+        group=REQUESTS,
+        help="maximum size of the request line; a larger one gets 414",
+        protects="request lines that never end",
         precedent="Apache 8190, gunicorn 4094",
     )
     limit_request_field_size: int = setting(
         8190,
         kinds.size(least=16),
-        group=LIMITS,
-        help="one header field; more is 431",
-        protects="endless header fields",
+        group=REQUESTS,
+        help="maximum size of a header field; a larger one gets 431",
+        protects="header fields that never end",
         precedent="Apache, gunicorn 8190",
         flags=("--limit-request-field_size",),
     )
     limit_request_fields: int = setting(
         100,
         kinds.count(),
-        group=LIMITS,
-        help="header fields of one request; more is 431",
+        group=REQUESTS,
+        help="maximum number of header fields in a request; more get 431",
         protects="floods of small fields, each an entry of environ",
         precedent="Apache, gunicorn 100",
     )
     limit_request_head: int = setting(
         64 << 10,
         kinds.size(least=16),
-        group=LIMITS,
-        help="the whole head of a request; more is 431",
+        group=REQUESTS,
+        help="maximum size of the whole head of a request; a larger one gets 431",
         protects="memory per connection: no head takes more than this",
         precedent="http.client, eventlet 64K",
     )
     limit_request_body: int = setting(
         16 << 20,
-        kinds.size(off="bodies of any length"),
-        group=LIMITS,
-        help="the body of a request; more is 413",
+        kinds.size(off="unlimited"),
+        group=REQUESTS,
+        help="maximum size of a request body; a larger one gets 413",
         protects="uploads that fill memory or disk",
         precedent="hypercorn 16M, Unit 8M, nginx 1M",
     )
     limit_request_discard: int = setting(
         64 << 10,
-        kinds.size(off="nothing is read, the connection closes"),
-        group=LIMITS,
-        help="body that the app left unread, thrown away to keep the connection",
-        protects="reading a long upload that nobody wants",
+        kinds.size(off="the connection closes at once"),
+        group=REQUESTS,
+        help="maximum size of an unread body that is read and discarded to keep the connection open",
+        protects="reading a long upload that the app does not want",
         precedent="Go net/http 256K",
     )
     chunked_bodies: str = setting(
         "auto",
         kinds.choice("auto", "stream", "buffer"),
-        group=LIMITS,
-        help="way of bodies that come in chunks: stream gives them to the app as they come, buffer reads them first "
-        "and gives CONTENT_LENGTH, auto buffers for apps of Django, Bottle, CherryPy and web.py, which would read "
-        "nothing",
-        protects="apps that read by CONTENT_LENGTH alone taking a body in chunks for an empty one",
+        group=REQUESTS,
+        help="handling of chunked bodies: stream passes each chunk to the app as it arrives, buffer reads the "
+        "whole body first and sets CONTENT_LENGTH, auto buffers for apps of Django, Bottle, CherryPy and web.py, "
+        "which would read nothing otherwise",
+        protects="apps that read CONTENT_LENGTH bytes mistaking a chunked body for an empty one",
         precedent="waitress, nginx buffer",
     )
     header_map: str = setting(
         "drop",
         kinds.choice("drop", "refuse"),
-        group=LIMITS,
-        help="what becomes of a field whose name has an underscore: it is dropped, or the request refused with 400",
-        protects="`X_Forwarded_For` passing for `X-Forwarded-For`: in environ both are one key",
+        group=REQUESTS,
+        help="handling of header fields with an underscore in the name: drop the field, or refuse the request "
+        "with 400",
+        protects="`X_Forwarded_For` passing for `X-Forwarded-For`: in environ both have the same key",
         precedent="gunicorn, nginx drop",
     )

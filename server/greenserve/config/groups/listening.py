@@ -1,4 +1,4 @@
-"""The settings of the registry that say where a server listens. Part of Config: see settings.py."""
+"""Settings: the addresses and sockets that a server listens on. Part of Config, in settings.py."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from greenserve.config.values.registry import setting
 
 __all__ = ["ListeningSettings"]
 
-LISTEN = "Where it listens"
+LISTEN = "Listening"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningSettings:
-    """Where a server listens."""
+    """The addresses and sockets that a server listens on."""
 
     bind: tuple[str, ...] = setting(
         ("127.0.0.1:8000",),
         kinds.binds(),
         group=LISTEN,
-        help="address to listen at, may be given several times; port 0 takes a free port",
+        help="address to listen on; may be given several times; port 0 takes a free port",
         flags=("-b",),
     )
     backlog: int = setting(
         2048,
         kinds.count(),
         group=LISTEN,
-        help="connections that the kernel holds before they are accepted",
-        protects="a burst of new connections being refused; the kernel caps it at net.core.somaxconn",
+        help="maximum number of connections that the kernel queues until they are accepted",
+        protects="a burst of new connections being refused; the kernel caps the queue at net.core.somaxconn",
         precedent="gunicorn, uvicorn 2048",
     )
     reuse_port: bool = setting(
         False,
         kinds.boolean(),
         group=LISTEN,
-        help="let several processes listen at one port (SO_REUSEPORT)",
+        help="sharing of one port by several processes (SO_REUSEPORT)",
     )
     socket_mode: int = setting(
         0o660,
         kinds.mode(),
         group=LISTEN,
-        help="mode of a unix socket's file; the umask is left alone",
-        protects="other users of the machine talking to a unix socket past the proxy",
+        help="file mode of a unix socket; the umask is not changed",
+        protects="other users of the machine reaching a unix socket without the proxy",
         precedent="php-fpm 0660, uvicorn 0666",
     )

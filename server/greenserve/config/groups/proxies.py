@@ -1,6 +1,6 @@
-"""The settings of the registry that say whose word is taken for others': what stands between clients and the server.
+"""Settings: the proxies between clients and the server, and what they are trusted with.
 
-Part of Config: see settings.py. What they mean for a request is told in server/README.md, "Behind a proxy".
+Part of Config, in settings.py. server/README.md, "Behind a proxy", says what they mean for a request.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ PROXIES = "Proxies"
 
 @dataclass(frozen=True, kw_only=True)
 class ProxySettings:
-    """Which proxies are trusted, and with what."""
+    """The proxies that are trusted, and what they are trusted with."""
 
     forwarded_allow_ips: tuple[str, ...] = setting(
         ("127.0.0.1", "::1", "unix"),
         peers(),
         group=PROXIES,
-        help="proxies that may say for whom they ask; from all others such fields are removed",
+        help="proxies whose forwarding fields are believed; from all other peers these fields are removed",
         protects="clients that forge their address, scheme or path with X-Forwarded-*",
         precedent="gunicorn, uvicorn 127.0.0.1,::1",
     )
@@ -32,9 +32,9 @@ class ProxySettings:
         ("x-forwarded-for", "x-forwarded-proto"),
         field_names(),
         group=PROXIES,
-        help="the fields that these proxies set themselves, whatever their client sent; all others of "
-        "the kind are removed",
-        protects="a client's own field that passes through a proxy which knows nothing of it",
+        help="forwarding fields that your proxy sets itself, whatever its client sent; all other forwarding "
+        "fields are removed",
+        protects="a client's own field passing through a proxy that does not set it",
         precedent="waitress proto, Werkzeug's ProxyFix for and proto",
         flags=("--trusted-proxy-headers",),
     )
@@ -42,8 +42,9 @@ class ProxySettings:
         0,
         kinds.count(least=0),
         group=PROXIES,
-        help="how many proxies have added to the fields, where their addresses aren't known; 0 goes by addresses",
-        protects="addresses that a client has written before the proxies' own",
+        help="number of proxies that append to the fields, for proxies of unknown address; 0: recognise proxies "
+        "by address",
+        protects="addresses that a client has put in front of those that proxies append",
         precedent="waitress, Werkzeug's ProxyFix 1",
         flags=("--trusted-proxy-count",),
     )
@@ -51,13 +52,13 @@ class ProxySettings:
         "off",
         kinds.choice("off", "v1", "v2", "auto"),
         group=PROXIES,
-        help="every connection begins with a PROXY header of this version; auto: of either",
+        help="version of the PROXY header that begins every connection: off (none), v1, v2 or auto (v1 or v2)",
     )
     proxy_allow_from: tuple[str, ...] = setting(
         ("127.0.0.1", "::1", "unix"),
         peers(),
         group=PROXIES,
-        help="proxies that may send a PROXY header; connections of all others are closed",
+        help="proxies that may send a PROXY header; connections from all other peers are closed",
         protects="clients that forge their address with a PROXY header",
         precedent="gunicorn 127.0.0.1,::1",
     )

@@ -1,7 +1,4 @@
-"""The settings of the registry that say how a server runs: answers, logs, looking inside, the process.
-
-Part of Config: see settings.py.
-"""
+"""Settings: responses, logs, debugging and the process. Part of Config, in settings.py."""
 
 from __future__ import annotations
 
@@ -13,24 +10,28 @@ from greenserve_hub.osthreads.threads import DEFAULT_SIZE
 
 __all__ = ["RunningSettings"]
 
-ANSWERS = "Answers"
+RESPONSES = "Responses"
 LOGS = "Logs"
-DEBUGGING = "Looking inside"
+DEBUGGING = "Debugging"
 PROCESS = "Process"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunningSettings:
-    """How a server runs and what it tells."""
+    """The responses, the logs, debugging and the process."""
 
     server_header: bool = setting(
-        True, kinds.boolean(), group=ANSWERS, help="send `Server: greenserve`", precedent="uvicorn"
+        True,
+        kinds.boolean(),
+        group=RESPONSES,
+        help="the field `Server: greenserve` in every response",
+        precedent="uvicorn",
     )
     sendfile: bool = setting(
         True,
         kinds.boolean(),
-        group=ANSWERS,
-        help="let the kernel send the files that an app hands to wsgi.file_wrapper",
+        group=RESPONSES,
+        help="sending of wsgi.file_wrapper files by the kernel (sendfile)",
     )
 
     access_logfile: str = setting(
@@ -38,83 +39,86 @@ class RunningSettings:
         kinds.log_file("stdout", off=True),
         embedded="off",
         group=LOGS,
-        help="one line for each request: a path, - for stdout, off",
+        help="file of the access log, one line for each request: a path, - for stdout, or off",
     )
     access_log_format: str = setting(
         "combined",
         kinds.log_format(),
         group=LOGS,
-        help="combined, json, or Apache's atoms",
+        help="format of the access log: combined, json, or Apache's atoms",
         flags=("--access-logformat",),
     )
     error_logfile: str = setting(
         "-",
         kinds.log_file("stderr", off=False),
         group=LOGS,
-        help="what the server says: a path, - for stderr",
+        help="file of the server's own messages: a path, or - for stderr",
         flags=("--log-file",),
     )
     log_level: str = setting(
         "info",
         kinds.choice("debug", "info", "warning", "error", "critical"),
         group=LOGS,
-        help="the least important message that is logged",
+        help="lowest level of messages that are logged: debug, info, warning, error or critical",
     )
 
     block_threshold: float = setting(
         0.1,
-        kinds.duration(off="nobody watches"),
+        kinds.duration(off="no watching"),
         group=DEBUGGING,
-        help="a green thread that holds the hub for longer is told of in the log, with its stack",
-        protects="code that computes or blocks, and stops all other requests unnoticed",
+        help="time for which code may block the hub before it is logged, with its stack",
+        protects="code that computes or blocks, and delays all other requests unnoticed",
         precedent="gevent, asyncio 100ms",
     )
     dump_signal: str = setting(
         "quit",
         kinds.choice("quit", "usr1", "usr2", "off"),
         group=DEBUGGING,
-        help="the signal that writes to the log what every green thread is doing",
+        help="signal that writes the stack of every green thread to the log: quit, usr1, usr2 or off",
         precedent="Go, Java QUIT",
     )
     backdoor: str = setting(
         "off",
         kinds.backdoor(),
         group=DEBUGGING,
-        help="address of an interpreter inside the process, for nc or telnet: who connects can do anything; "
-        "a unix socket has mode 0600",
+        help="address of a Python interpreter inside the process, for nc or telnet; anyone who connects can do "
+        "anything; a unix socket gets mode 0600",
     )
     backdoor_allow_remote: bool = setting(
         False,
         kinds.boolean(),
         group=DEBUGGING,
-        help="let a backdoor listen where other machines can reach it",
+        help="permission for a backdoor address that other machines can reach",
     )
 
     chdir: str = setting(
         "",
         kinds.folder(),
         group=PROCESS,
-        help="folder to go to before the app is imported; relative paths start there",
+        help="folder to change to before the app is imported; relative paths start there",
         flags=("--app-dir",),
     )
     hub: str = setting(
         "auto",
         kinds.choice("auto", "epoll", "kqueue", "poll", "select", "asyncio", "asyncio-plain"),
         group=PROCESS,
-        help="how the kernel is asked which sockets are ready",
+        help="kernel interface that reports which sockets are ready: auto, epoll, kqueue, poll, select, asyncio "
+        "(on uvloop if installed) or asyncio-plain",
     )
     monkey_patch: bool = setting(
         True,
         kinds.boolean(),
         group=PROCESS,
-        help="the command makes the standard library's blocking calls green before it imports the app",
+        help="patching of the standard library's blocking calls, to make them green, before the command imports "
+        "the app",
         precedent="gunicorn's gevent and eventlet workers",
     )
     threadpool_size: int = setting(
         DEFAULT_SIZE,
         kinds.count(least=0),
         group=PROCESS,
-        help="OS threads that threads.execute() may use at once; 0 calls on the spot",
-        protects="a thread for each of many calls that block",
+        help="maximum number of OS threads that threads.execute() uses at the same time; 0: run the call on the "
+        "spot",
+        protects="one OS thread for each of many blocking calls",
         precedent="eventlet 20",
     )

@@ -1,6 +1,6 @@
-"""The settings of the registry that are about WebSockets.
+"""Settings: WebSockets. Part of Config, in settings.py.
 
-Part of Config: see settings.py. An app may give its own values for each handler, where WebSocketWSGI takes them.
+WebSocketWSGI takes other values for a single handler.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ WEBSOCKETS = "WebSockets"
 
 @dataclass(frozen=True, kw_only=True)
 class WebSocketSettings:
-    """What a WebSocket may cost, and how long it may be silent."""
+    """The limits and times of a WebSocket."""
 
-    # A tenth of limit_connections stays for requests.
+    # A tenth of limit_connections is left for requests.
     limit_websockets: int = setting(
         9000,
         kinds.count(least=0),
         group=WEBSOCKETS,
-        help="WebSockets open at once; the next is answered 503 with Retry-After; 0: none is let in",
-        protects="WebSockets that leave no connection for requests",
+        help="maximum number of open WebSockets; further ones get 503 with Retry-After; 0: none is accepted",
+        protects="WebSockets that leave no connections for requests",
         precedent="waitress 100 connections, nginx 512 a worker",
     )
     ws_max_size: int = setting(
         16 << 20,
-        kinds.size(off="messages of any length"),
+        kinds.size(off="unlimited"),
         group=WEBSOCKETS,
-        help="a message, all its fragments together and after inflation; more is 1009",
+        help="maximum size of a message, all fragments together and decompressed; a larger one closes with 1009",
         protects="messages that fill memory, deflate bombs",
         precedent="uvicorn, hypercorn 16M, eventlet 8M",
         flags=("--websocket-max-message-size",),
@@ -42,15 +42,16 @@ class WebSocketSettings:
         131_072,
         kinds.count(),
         group=WEBSOCKETS,
-        help="fragments of a message; more is 1008",
-        protects="messages in fragments of a byte, each of which costs as much as a message",
+        help="maximum number of fragments of a message; more close with 1008",
+        protects="messages in fragments of one byte, each as expensive as a message",
         precedent="ws (Node) 131072",
     )
     ws_max_ratio: int = setting(
         200,
         kinds.count(least=0),
         group=WEBSOCKETS,
-        help="what a message may grow by inflation, where it is longer than 4 MiB; more is 1009; 0: anything",
+        help="maximum ratio of a message's decompressed to its compressed size, from 4 MiB on; more closes with "
+        "1009; 0: unlimited",
         protects="deflate bombs: a thousand times the memory that was sent",
         precedent="Apache DeflateInflateRatioLimit 200",
     )
@@ -58,15 +59,15 @@ class WebSocketSettings:
         32,
         kinds.count(),
         group=WEBSOCKETS,
-        help="messages that wait for the app; then no more is read until it takes one",
-        protects="clients that send faster than the app takes, until memory is used up",
+        help="maximum number of messages queued for the app; while the queue is full nothing more is read",
+        protects="clients that send faster than the app reads, until memory runs out",
         precedent="uvicorn, websockets 32",
     )
     ws_max_unsent: int = setting(
         1 << 20,
         kinds.size(least=1),
         group=WEBSOCKETS,
-        help="that waits for a client which reads slowly; beyond it ws_when_slow says what happens",
+        help="maximum number of bytes buffered for a client that reads slowly; beyond it ws_when_slow applies",
         protects="clients that don't read what is sent to them",
         precedent="Socket.IO 100M, websockets 32K",
     )
@@ -74,46 +75,46 @@ class WebSocketSettings:
         "wait",
         kinds.choice("wait", "drop", "close"),
         group=WEBSOCKETS,
-        help="send() to such a client waits, drops the message, or closes the connection; what a Room sends is never "
-        "waited with: wait counts as close there",
+        help="action of send() when ws_max_unsent is reached: wait, drop the message, or close the connection; "
+        "a Room never waits: for it wait means close",
     )
     ws_ping_interval: float = setting(
         20.0,
         kinds.duration(off="no pings"),
         group=WEBSOCKETS,
-        help="of silence after which a client is pinged",
-        protects="clients that have gone without a word, and proxies that cut silent connections after a minute",
+        help="silence after which a client is pinged",
+        protects="clients that vanish without closing, and proxies that cut silent connections after a minute",
         precedent="uvicorn, websockets 20s",
     )
     ws_ping_timeout: float = setting(
         20.0,
-        kinds.duration(off="for ever"),
+        kinds.duration(off="wait forever"),
         group=WEBSOCKETS,
-        help="until something must have come after a ping; then 1011",
+        help="time after a ping in which anything must arrive; then closed with 1011",
         protects="half-open connections that keep their place",
         precedent="uvicorn, websockets 20s",
     )
     ws_idle_timeout: float = setting(
         0.0,
-        kinds.duration(off="as long as it answers pings"),
+        kinds.duration(off="open while it answers pings"),
         group=WEBSOCKETS,
-        help="without a message in either direction; then it is closed with 1000",
+        help="time without a message in either direction; then closed with 1000",
         protects="clients that answer pings and do nothing else",
         precedent="Jetty 30s, Tomcat off",
     )
     ws_close_timeout: float = setting(
         10.0,
-        kinds.duration(off="for ever"),
+        kinds.duration(off="wait forever"),
         group=WEBSOCKETS,
-        help="for the client to agree to a close; then the connection is cut",
-        protects="clients that never agree to the end",
+        help="time for the client to answer a Close; then the connection is cut",
+        protects="clients that never complete the closing handshake",
         precedent="websockets 10s",
     )
     ws_compression: bool = setting(
         True,
         kinds.boolean(),
         group=WEBSOCKETS,
-        help="agree to permessage-deflate where a client offers it",
+        help="acceptance of permessage-deflate, if a client offers it",
         precedent="uvicorn",
         flags=("--ws-per-message-deflate",),
     )
@@ -121,8 +122,8 @@ class WebSocketSettings:
         ("same",),
         origins(),
         group=WEBSOCKETS,
-        help="pages of which sites may connect: same (the one that they connect to), *, or https://app.example, … ; "
-        "others are answered 403",
-        protects="pages of strangers that connect in the name of whoever looks at them",
+        help="sites whose pages may connect: same (the site that they connect to), *, or origins such as "
+        "https://app.example; others get 403",
+        protects="pages of foreign sites connecting as the user who has them open",
         precedent="Django Channels ALLOWED_HOSTS, Rails same",
     )

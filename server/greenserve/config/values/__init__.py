@@ -1,1 +1,1 @@
-"""How the value of a setting is read and printed."""
+"""How the value of a setting is chosen, parsed and printed."""

@@ -1,7 +1,7 @@
 """The addresses of `--bind`: `HOST:PORT`, `[::1]:PORT`, `:PORT`, `unix:PATH`, `fd://N`.
 
-Pure text work: nothing is resolved or opened here, so `--check-config` can judge an address that
-only another machine has. Called by the settings registry and by the listeners.
+Works on text: nothing is resolved or opened here, so `--check-config` can check an address that only another machine
+has. Called by kinds.py, settings.py and the listeners.
 
 Invariant: parse_bind(str(address)) == address.
 """
@@ -16,8 +16,8 @@ from typing import Literal
 
 __all__ = ["BindAddress", "parse_bind"]
 
-# sun_path is 108 bytes on Linux with its NUL, 104 on macOS and BSD; the shorter would refuse paths
-# that work here, the longer is refused by bind() itself over there.
+# sun_path has 108 bytes on Linux, with its NUL, and 104 on macOS and BSD. The lower limit would refuse paths that work
+# on Linux; bind() itself refuses longer ones on macOS and BSD.
 LONGEST_PATH = 107
 
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?", re.ASCII)
@@ -26,7 +26,7 @@ _DOTTED = re.compile(r"[0-9.]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class BindAddress:
-    """One place to listen at; `str()` gives its canonical form."""
+    """One address to listen on; `str()` returns its canonical form."""
 
     kind: Literal["tcp", "unix", "fd"]
     host: str = ""
@@ -35,7 +35,7 @@ class BindAddress:
     fd: int = -1
 
     def __str__(self) -> str:
-        """Give the form that `--bind` takes."""
+        """Return the form that `--bind` takes."""
         if self.kind == "unix":
             return f"unix:{self.path}"
         if self.kind == "fd":
@@ -44,17 +44,17 @@ class BindAddress:
 
     @property
     def ipv6(self) -> bool:
-        """Whether the host is an IPv6 literal (a name may still resolve to one)."""
+        """True if the host is an IPv6 literal (a name may still resolve to one)."""
         return ":" in self.host
 
     @property
     def abstract(self) -> bool:
-        """Whether this is a unix socket without a file (Linux), written `unix:@NAME`."""
+        """True for a unix socket without a file (Linux), written `unix:@NAME`."""
         return self.kind == "unix" and self.path.startswith("@")
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can connect, as far as the text tells; a descriptor's socket may yet differ."""
+        """True if only this machine can connect, by the text alone; a descriptor's socket may differ."""
         if self.kind != "tcp" or self.host == "localhost":
             return True
         try:
@@ -64,14 +64,14 @@ class BindAddress:
 
     @property
     def sockaddr(self) -> tuple[str, int] | str:
-        """What `socket.bind` takes: (host, port), or a path ("\\0name" where it is abstract)."""
+        """The argument of `socket.bind`: (host, port), or a path ("\\0name" for an abstract socket)."""
         if self.kind == "unix":
             return "\0" + self.path[1:] if self.abstract else self.path
         return (self.host, self.port)
 
 
 def parse_bind(text: str) -> BindAddress:
-    """Read one address; raise ValueError with what is wrong with it."""
+    """Parse one address. Raises ValueError with the reason."""
     text = text.strip()
     if text.startswith("unix:"):
         return _parse_unix(text[5:])
@@ -97,15 +97,17 @@ def _parse_unix(path: str) -> BindAddress:
 
 def _parse_tcp(text: str) -> BindAddress:
     if "://" in text:
-        raise ValueError("not an address but a URL")
+        raise ValueError("this is a URL, not an address")
     if not text or ":" not in text:
-        hint = f"did you mean 127.0.0.1:{text}?" if re.fullmatch(r"[0-9]{1,5}", text) else "a port is missing"
+        hint = (
+            f"did you mean 127.0.0.1:{text}?" if re.fullmatch(r"[0-9]{1,5}", text) else "the port is missing"
+        )
         raise ValueError(hint)
     host, _, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
         try:
-            host = str(ipaddress.IPv6Address(host))  # one spelling, so that doubles are seen
+            host = str(ipaddress.IPv6Address(host))  # one spelling, so that duplicates are found
         except ValueError:
             raise ValueError(f"{host!r} is not an IPv6 address") from None
     elif ":" in host:

@@ -1,10 +1,10 @@
-"""The kinds of values that a setting can have: how each is read, printed and explained.
+"""The kinds of values that a setting can have: how each is parsed, printed and explained.
 
-A Kind turns what a flag, variable, file or keyword gives into the value that the server works with,
-or raises ValueError with the reason; `allowed` is the phrase that an error and `--help` show. It
-knows nothing of any single setting. Called by the registry in settings.py.
+A Kind turns the raw value of a flag, variable, file or keyword into the value that the server uses, or raises
+ValueError with the reason; an error shows its phrase `allowed`. It knows no single setting. Called by the modules of
+groups/.
 
-Invariant: parse(value) == value for every value that parse gave, so Config can check itself.
+Invariant: parse(parse(x)) == parse(x), so a Config can be made of another's values.
 """
 
 from __future__ import annotations
@@ -42,25 +42,25 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How values of one kind are read (`parse`), printed (`format`) and described."""
+    """How values of one kind are parsed, printed (`format`) and described."""
 
     parse: Callable[[object], Any]
     format: Callable[[Any], str]
     metavar: str
     allowed: str
     unit: str = ""
-    off: str = ""  # what `off` or 0 does; empty where it is refused
-    toml: bool = False  # whether `format` gives what TOML reads unquoted
+    off: str = ""  # what `off` or 0 means; empty if it is refused
+    toml: bool = False  # True if TOML reads the output of `format` unquoted
 
 
 def duration(off: str) -> Kind:
-    """Seconds; `off` says what switching it off means."""
+    """Return the kind of a time in seconds; `off` says what switching it off means."""
     allowed = f"a duration such as 30, 30s, 500ms, 5m or 1h; off: {off}"
     return Kind(values.parse_duration, values.format_duration, "TIME", allowed, "seconds", off)
 
 
 def size(*, least: int = 0, off: str = "") -> Kind:
-    """Bytes, at least `least`; `off` says what 0 means, or leaves 0 refused."""
+    """Return the kind of a size in bytes, at least `least`; `off` says what 0 means, and without it 0 is refused."""
 
     def parse(value: object) -> int:
         number = values.parse_size(value)
@@ -76,13 +76,13 @@ def size(*, least: int = 0, off: str = "") -> Kind:
 
 
 def rate(off: str) -> Kind:
-    """Bytes a second; `off` says what switching it off means."""
+    """Return the kind of a rate in bytes a second; `off` says what switching it off means."""
     allowed = f"bytes a second such as 500 or 1K; off: {off}"
     return Kind(values.parse_size, values.format_size, "RATE", allowed, "bytes a second", off)
 
 
 def count(*, least: int = 1) -> Kind:
-    """Give the kind of a whole number, at least `least`."""
+    """Return the kind of a whole number, at least `least`."""
 
     def parse(value: object) -> int:
         number = values.parse_count(value)
@@ -94,17 +94,17 @@ def count(*, least: int = 1) -> Kind:
 
 
 def boolean() -> Kind:
-    """Give the kind of a switch: `--x` and `--no-x`."""
+    """Return the kind of a switch: `--x` and `--no-x`."""
     return Kind(values.parse_bool, values.format_bool, "", "true or false", toml=True)
 
 
 def mode() -> Kind:
-    """Give the kind of a file mode, written in octal."""
+    """Return the kind of a file mode, in octal."""
     return Kind(values.parse_mode, values.format_mode, "MODE", "an octal mode such as 660")
 
 
 def choice(*names: str) -> Kind:
-    """Give the kind of one word out of `names`."""
+    """Return the kind of one word out of `names`."""
 
     def parse(value: object) -> str:
         word = value.strip().lower() if isinstance(value, str) else ""
@@ -116,7 +116,7 @@ def choice(*names: str) -> Kind:
 
 
 def client_cert() -> Kind:
-    """Give the kind of what clients have to show; also in the numbers of the ssl module, which gunicorn takes."""
+    """Return the kind of the policy for client certificates; it takes the numbers of the ssl module, too."""
     words = choice("none", "optional", "required")
     numbers = {"0": "none", "1": "optional", "2": "required"}
 
@@ -128,7 +128,7 @@ def client_cert() -> Kind:
 
 
 def tls_version() -> Kind:
-    """Give the kind of a version of TLS; a file or a program may write it as a number."""
+    """Return the kind of a TLS version; a file or a program may write it as a number."""
     words = choice("1.2", "1.3")
 
     def parse(value: object) -> str:
@@ -138,7 +138,7 @@ def tls_version() -> Kind:
 
 
 def binds(*, least: int = 1) -> Kind:
-    """Give the kind of a tuple of at least so many listening addresses, each in its canonical form."""
+    """Return the kind of a tuple of listening addresses, at least `least`, each in its canonical form."""
 
     def parse(value: object) -> tuple[str, ...]:
         items = _items(value) if value or least else []
@@ -152,7 +152,7 @@ def binds(*, least: int = 1) -> Kind:
                 address = parse_bind(item)
             except ValueError as error:
                 raise ValueError(f"{item!r}: {error}") from None
-            # Port 0 asks for any free port, so asking twice is no contradiction.
+            # Port 0 takes any free port, so it may be given twice.
             if str(address) in addresses and not (address.kind == "tcp" and address.port == 0):
                 raise ValueError(f"{address} is given twice")
             addresses.append(str(address))
@@ -169,7 +169,7 @@ def binds(*, least: int = 1) -> Kind:
 
 
 def backdoor() -> Kind:
-    """Give the kind of one listening address, or `off`."""
+    """Return the kind of one listening address, or `off`."""
 
     def parse(value: object) -> str:
         if value is None or value is False or value == "off":
@@ -182,17 +182,17 @@ def backdoor() -> Kind:
 
 
 def folder() -> Kind:
-    """Give the kind of a folder's path; empty stays where the program is."""
+    """Return the kind of a folder's path; empty for the current folder."""
     return Kind(_path, str, "FOLDER", "the path of a folder")
 
 
 def file() -> Kind:
-    """Give the kind of a path; empty for none."""
+    """Return the kind of a file's path; empty for none."""
     return Kind(_path, str, "FILE", "the path of a file")
 
 
 def files() -> Kind:
-    """Give the kind of a tuple of paths."""
+    """Return the kind of a tuple of paths."""
 
     def parse(value: object) -> tuple[str, ...]:
         items = [value] if isinstance(value, os.PathLike) else _items(value or ())
@@ -207,7 +207,7 @@ def files() -> Kind:
 
 
 def text() -> Kind:
-    """Give the kind of a line of text that is not empty."""
+    """Return the kind of a line of text that is not empty."""
 
     def parse(value: object) -> str:
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
@@ -218,7 +218,7 @@ def text() -> Kind:
 
 
 def log_file(stream: str, *, off: bool) -> Kind:
-    """Give the kind of a log's place: a path, `-` for `stream`, and `off` where the log can be left out."""
+    """Return the kind of a log's file: a path, `-` for `stream`, and `off` if the log can be switched off."""
 
     def parse(value: object) -> str:
         if value is None or value is False:
@@ -236,7 +236,7 @@ def log_file(stream: str, *, off: bool) -> Kind:
 
 
 def log_format() -> Kind:
-    """Give the kind of an access log format: `combined`, `json` or Apache's atoms."""
+    """Return the kind of an access log format: `combined`, `json` or Apache's atoms."""
 
     def parse(value: object) -> str:
         if not isinstance(value, str):
@@ -248,7 +248,7 @@ def log_format() -> Kind:
 
 
 def _items(value: object) -> list[Any] | None:
-    """The elements of a list, or of a text with commas; None for what is neither."""
+    """The elements of a list, or of a text with commas; None for anything else."""
     if isinstance(value, str):
         return value.split(",")
     return list(value) if isinstance(value, Iterable) and not isinstance(value, bytes) else None

@@ -1,28 +1,26 @@
-"""What a setting is, and how the value of each is chosen out of several sources.
+"""What a setting is, and how its value is chosen from several sources.
 
-A setting is a dataclass field whose metadata says all that flags, variables, files, `--help` and the
-limits table need. A Layer is one source: raw values, each with the words that say where it stands.
-Nothing here knows which settings exist, opens a file, or reads the environment by itself.
+A setting is a dataclass field whose metadata holds everything that flags, variables, files, `--help` and the limits
+table need. A Layer is one source: raw values, each with the name of its origin. This module does not know which
+settings exist, opens no file and does not read the environment itself.
 
-Invariant: a raw value never leaves this module unparsed, and every error names setting, value,
-source and what is allowed, on one line.
+Invariant: no raw value leaves this module unparsed, and every error names setting, value, origin and the allowed values
+on one line.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from greenserve.config.foreign import advice
 from greenserve.config.values.kinds import Kind
 from greenserve.errors import ConfigError
 
-__all__ = ["Given", "Setting", "choose", "closest", "environment", "refuse_unknown", "setting", "settings_of"]
+__all__ = ["Given", "Layer", "Setting", "choose", "environment", "setting", "settings_of"]
 
 ENV_PREFIX = "GREENSERVE_"
-_SHOWN = 100  # characters of a bad value that an error repeats
+_SHOWN = 100  # characters of a bad value in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +30,10 @@ class Setting:
     name: str
     kind: Kind
     default: Any
-    embedded: Any  # the default of greenserve.serve(...), mostly the same
+    embedded: Any  # the default in greenserve.serve(...), usually the same
     group: str
     help: str
-    protects: str  # what it stops, for the limits table; empty for what is no limit
+    protects: str  # what it stops, for the limits table; empty if it is no limit
     precedent: str
     aliases: tuple[str, ...]
 
@@ -50,7 +48,7 @@ class Setting:
         return ENV_PREFIX + self.name.upper()
 
     def parse(self, value: object, origin: str) -> Any:
-        """Read a raw value; raise ConfigError with the one line that says what is wrong."""
+        """Parse a raw value. Raises ConfigError with one line that says what is wrong."""
         try:
             return self.kind.parse(value)
         except ValueError as error:
@@ -61,7 +59,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A raw value and where it stands: `flag --pool`, `env GREENSERVE_POOL`, `greenserve.toml: pool`."""
+    """A raw value and its origin: `flag --pool`, `env GREENSERVE_POOL`, `greenserve.toml: pool`."""
 
     value: object
     origin: str
@@ -83,7 +81,7 @@ def setting(
     embedded: Any = _SAME,
     flags: tuple[str, ...] = (),
 ) -> Any:
-    """Declare a field of the registry: its default (parsed), kind, explanation and other flags."""
+    """Declare a field of the registry: its default (a parsed value), kind, texts and further flags."""
     facts = {
         "kind": kind,
         "embedded": default if embedded is _SAME else embedded,
@@ -97,7 +95,7 @@ def setting(
 
 
 def settings_of(config: type[Any]) -> dict[str, Setting]:
-    """Collect the settings that a dataclass declares, by name, in their order."""
+    """Return the settings that a dataclass declares, by name, in their order."""
 
     def read(one: Field[Any]) -> Setting:
         return Setting(name=one.name, default=one.default, **one.metadata)
@@ -106,31 +104,12 @@ def settings_of(config: type[Any]) -> dict[str, Setting]:
 
 
 def environment(settings: Iterable[Setting], environ: Mapping[str, str]) -> dict[str, Given]:
-    """Make a layer of the `GREENSERVE_…` variables; an empty one counts as not set."""
+    """Return the layer of the `GREENSERVE_…` variables; an empty variable counts as not set."""
     return {s.name: Given(environ[s.env], f"env {s.env}") for s in settings if environ.get(s.env)}
 
 
-def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Raise ConfigError for the first name that is no setting, with the closest that is."""
-    known = list(known)
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"unknown setting {name} ({where}){closest(name.replace('-', '_'), known)}")
-
-
-def closest(name: str, known: Iterable[str], spell: Callable[[str], str] = str, prefix: str = "") -> str:
-    """Give the end of an "unknown …" line: what to do where another server calls a setting so, else the closest name.
-
-    `known` are the names as the reader would write them, but for `prefix`; `spell` writes that of a setting so.
-    """
-    if helpful := advice(name.lstrip("-"), spell):
-        return f": {helpful}"
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {prefix}{close[0]}?" if close else "; greenserve --help lists all"
-
-
 def choose(settings: Mapping[str, Setting], layers: Iterable[Layer]) -> Iterator[tuple[str, Any, str]]:
-    """Give (name, value, origin) of each setting: the first layer that has it wins."""
+    """Yield (name, value, origin) of each setting; the first layer that has the name wins."""
     layers = list(layers)
     for name, entry in settings.items():
         given = next((layer[name] for layer in layers if name in layer), Given(entry.default, "default"))

@@ -1,8 +1,7 @@
-"""Durations, sizes and the other plain values: text to Python and back.
+"""Durations, sizes and other plain values: from text to Python and back.
 
-Every `parse_` takes what a flag or variable gives (text) or what a file or keyword gives (a number,
-a bool) and raises ValueError with the reason; every `format_` prints a form that parses to the same
-value. They know nothing of settings or of where a value came from.
+Every `parse_` takes text, from a flag or variable, or a number or bool, from a file or keyword, and raises ValueError
+with the reason; every `format_` prints text that parses to the same value. They know no settings and no sources.
 
 Invariant: parse(format(x)) == x, and parse(parse(x)) == parse(x).
 """
@@ -26,9 +25,9 @@ __all__ = [
     "parse_size",
 ]
 
-# A year is longer than any deadline means, and short enough for every poller's timeout.
+# A year is longer than any useful deadline, and short enough for every poller's timeout.
 LONGEST = 365 * 86400.0
-# The pollers count in milliseconds: less would be a deadline that is always over.
+# The pollers count in milliseconds: a shorter deadline would pass at once.
 SHORTEST = 0.001
 LARGEST = 1 << 40  # 1 TiB
 
@@ -49,14 +48,14 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 
 def is_off(value: object) -> bool:
-    """Tell whether a value says "disabled": off, 0, False or None."""
+    """Return True if a value means disabled: off, 0, False or None."""
     if isinstance(value, str):
         return value.strip().lower() == "off"
     return value is None or value is False or (isinstance(value, (int, float)) and value == 0)
 
 
 def parse_duration(value: object) -> float:
-    """Give seconds for `30`, `30s`, `500ms`, `5m`, `1h`, `1d`; 0.0 for `off` or 0."""
+    """Return seconds for `30`, `30s`, `500ms`, `5m`, `1h`, `1d`; 0.0 for `off` or 0."""
     if is_off(value):
         return 0.0
     if isinstance(value, str):
@@ -68,7 +67,7 @@ def parse_duration(value: object) -> float:
             return 0.0
         seconds = float(number * _SECONDS[match[2] or "s"])
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(min(value, 2 * LONGEST))  # a huge int has no float
+        seconds = float(min(value, 2 * LONGEST))  # a huge int can't become a float
     else:
         raise ValueError("not a duration")
     if math.isnan(seconds) or not SHORTEST <= seconds <= LONGEST:
@@ -89,7 +88,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_size(value: object) -> int:
-    """Give bytes for `8190`, `16K`, `16MiB`, `1G` (powers of 1024); 0 for `off`."""
+    """Return bytes for `8190`, `16K`, `16MiB`, `1G` (powers of 1024); 0 for `off`."""
     if is_off(value):
         return 0
     if isinstance(value, str):
@@ -117,7 +116,7 @@ def format_size(size: int) -> str:
 
 
 def parse_count(value: object) -> int:
-    """Give a whole number that is not negative and fits a C int."""
+    """Return a whole number that is not negative and fits a C int."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}", value.strip(), re.ASCII):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -128,7 +127,7 @@ def parse_count(value: object) -> int:
 
 
 def parse_bool(value: object) -> bool:
-    """Give True for true, yes, on, 1 and False for false, no, off, 0."""
+    """Return True for true, yes, on, 1 and False for false, no, off, 0."""
     if isinstance(value, bool):
         return value
     text = str(value).strip().lower() if isinstance(value, (str, int)) else ""
@@ -140,12 +139,12 @@ def parse_bool(value: object) -> bool:
 
 
 def format_bool(value: bool) -> str:
-    """Print a bool as TOML writes it."""
+    """Print a bool in TOML's form."""
     return "true" if value else "false"
 
 
 def parse_mode(value: object) -> int:
-    """Give a file mode for octal text (`660`, `0660`, `0o660`) or an int between 0 and 0o777."""
+    """Return a file mode for octal text (`660`, `0660`, `0o660`) or an int between 0 and 0o777."""
     if isinstance(value, str):
         match = re.fullmatch(r"(?:0o)?([0-7]{1,4})", value.strip(), re.ASCII)
         if match is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Any, Final
+from typing import Any
 
 from greenserve.errors import AppError
 from greenserve.net.hijacked.receiving import SocketReceiver
@@ -19,10 +19,9 @@ from greenserve.net.http.activity import Carrier, UpgradeRecord
 from greenserve.net.sockets.stream import Stream
 from greenserve.websocket import encode_close
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.hub import MAX_TURN
 from greenserve_hub.patching import is_monkey_patched
 from greenserve_hub.unpatched import _thread
-
-_TURN: Final = 0.01  # seconds that may be sent or received without giving way to the others
 
 
 class HijackedSocket:
@@ -132,7 +131,7 @@ class HijackedSocket:
         if not self._is_begun:
             self._hijack()
         hub = self._carrier.services.hub
-        if hub.clock() - hub.now > _TURN and self._limit.seconds != 0:
+        if hub.clock() - hub.now > MAX_TURN and self._limit.seconds != 0:
             sleep(0)
 
     def _must_be_here(self) -> None:

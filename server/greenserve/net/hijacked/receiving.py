@@ -68,8 +68,7 @@ class SocketReceiver:
         """Nothing more is received: receive() finds the end, now and later. Switches: never."""
         self._is_at_end = True
         self._ahead = b""
-        descriptor = self._stream.descriptor
-        reader, descriptor.reader = descriptor.reader, None
+        reader = self._stream.descriptor.stop_waiting_to_read()
         if reader is not None and reader != self._on_readable:
             reader()
         if self._alarm is not None:
@@ -128,7 +127,7 @@ class SocketReceiver:
     def _receive(self, size: int) -> bytes:
         stream = self._stream
         if stream.descriptor.reader == self._on_readable:
-            stream.descriptor.reader = None
+            stream.descriptor.stop_waiting_to_read()
         self._is_receiving = True
         try:
             may_wait = self._limit.seconds != 0

@@ -1,33 +1,61 @@
-"""What a connection is busy with, one thing at a time, and what an upgraded connection offers its second life.
+"""What a connection is busy with, one thing at a time, and what it offers to that: the seams of this folder.
 
-The seams of a connection. It keeps the descriptor, the deadline and its place among those that the server knows, and
-hands the rest to an Activity: a request, say, or a WebSocket. The invariant: `closed` is called once, when the
-connection is closed, whoever closed it, and nothing is sent or received after it.
+A connection keeps the descriptor, the deadline and its place among those that the server knows, and hands the rest to
+an Activity: an opening, a request, a WebSocket. The invariant: `closed` is called once, when the connection is closed,
+whoever closed it, and nothing is sent or received after it.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+from greenserve.errors import ProtocolError
+from greenserve.http1 import RequestHead
+from greenserve.logs.record import Record
 from greenserve.net.http.services import Services
+from greenserve.net.http.states import State
+from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.sockets.stream import Stream
 from greenserve_hub.deadlines import Deadline
 
 
 class Activity(Protocol):
-    """What a connection is busy with. Every method is called from the hub or a green thread, and never switches."""
+    """What a connection is busy with. Every method is called from the hub or a green thread, and never switches.
+
+    What an activity does not define means nothing to it.
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """For the connection's repr: the request, with a space before it, or nothing."""
+
+    @property
+    def may_ask(self) -> bool:
+        """Return True if the client may send a request: it was not told that the connection ends."""
+        return False
 
     def expired(self) -> None:
         """The connection's deadline has passed."""
 
     def drain(self) -> None:
         """The server stops: end soon, in the way that the protocol has for that."""
+        return
 
     def end(self) -> str | None:
         """The time to stop gracefully is over: end now. Return what it was, for the log; None if nothing is lost."""
 
+    def sent(self) -> None:
+        """The whole response that was given to flush() is out."""
+        return
+
     def closed(self) -> None:
         """The connection is closed: wake whatever waits for it."""
+        return
+
+    def leave_behind(self) -> None:
+        """In the child of a fork: the connection is the parent's, and here it is as closed. Calls nothing."""
+        return
 
 
 class Upgraded(Protocol):
@@ -98,24 +126,45 @@ class Carrier(Protocol):
         """Log the exception being handled as the server's own error, and close."""
 
 
+class Host(Carrier, Protocol):
+    """A connection as its activities see it. No method switches."""
+
+    ahead: bytes  # what has come and is not read yet
+    activity: Activity | None
+
+    @property
+    def state(self) -> State:
+        """What it is doing; changed by the methods below alone."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The address at which the client has connected."""
+
+    def enter(self, state: State, activity: Activity | None) -> None:
+        """Go on with this activity."""
+
+    def flush(self, first: bytes | memoryview, second: bytes | memoryview) -> None:
+        """Send a whole response now, and the rest when the kernel takes more; then the activity's sent() is called."""
+
+    def refuse(self, error: ProtocolError, request: Refused | None, *extra: tuple[str, str]) -> None:
+        """Answer a request with an error of the server's own, and close. `extra`: fields of the response."""
+
+    def next(self, rest: bytes) -> None:
+        """The request is over: read another one, which `rest` is the beginning of."""
+
+
+class Refused(Activity, Protocol):
+    """A request that the server itself may answer."""
+
+    @property
+    def head(self) -> RequestHead:
+        """As it came."""
+
+
 class UpgradeRecord:
-    """One upgraded connection, as the access log reads it; see access_atoms.Exchange."""
+    """What an upgraded connection has done, for the access log."""
 
-    __slots__ = (
-        "began",
-        "bytes_received",
-        "bytes_sent",
-        "environ",
-        "messages",
-        "peer",
-        "peer_port",
-        "seconds",
-        "target",
-    )
-
-    method = "GET"
-    version = "HTTP/1.1"
-    status = 101
+    __slots__ = ("_bytes_received", "_bytes_sent", "_environ", "_messages")
 
     def __init__(
         self,
@@ -125,14 +174,26 @@ class UpgradeRecord:
         messages: tuple[int, int] | None,
     ) -> None:
         """`environ` of the request that began it. `messages`: received and sent, None where nobody counts them."""
+        self._environ = environ
+        self._bytes_received = bytes_received
+        self._bytes_sent = bytes_sent
+        self._messages = messages
+
+    def record(self, began: float, seconds: float) -> Record:
+        """Return the record for the access log."""
+        environ = self._environ  # the app may have removed anything from it
         peer = environ.get("greenserve.peer")
-        # The app may have taken from it what it liked.
-        self.peer: str = environ.get("REMOTE_ADDR", "") if peer is None else peer.client
-        self.peer_port: str = environ.get("REMOTE_PORT", "") if peer is None else peer.client_port
-        self.target: str = environ.get("RAW_URI", "")
-        self.environ = environ
-        self.bytes_received = bytes_received
-        self.bytes_sent = bytes_sent
-        self.messages = messages
-        self.began = 0.0
-        self.seconds = 0.0
+        return Record(
+            environ.get("REMOTE_ADDR", "") if peer is None else peer.client,
+            environ.get("REMOTE_PORT", "") if peer is None else peer.client_port,
+            "GET",
+            environ.get("RAW_URI", ""),
+            "HTTP/1.1",
+            101,
+            self._bytes_sent,
+            self._bytes_received,
+            began,
+            seconds,
+            self._messages,
+            environ,
+        )

@@ -1,56 +1,141 @@
 """What an app left unread of a body: thrown away if it is little, so that the connection can go on.
 
-Between Gathering and Upgrading. The invariant: what follows the body is read as a request only when the body has ended.
+Discarding throws away, within a bound; a connection that is to close uses it too, until its client has closed, and so
+do rejected clients. The invariant: what follows the body is read as a request only when the body has ended.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
+from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming
-from greenserve.net.http.body_prefetch import Gathering
-from greenserve.net.http.discarding import Discarding
+from greenserve.net.http.activity import Activity, Host
 from greenserve.net.http.states import State
+from greenserve.net.sockets.min_rates import Pace
+from greenserve.net.sockets.stream import READ_SIZE, Stream
+
+log = logging.getLogger("greenserve.error")
 
 
-class Leftovers(Gathering):
-    """A connection that can throw away the rest of a body."""
+class Discarding:
+    """Reads until the end of a body, or without one until the client closes. The deadline is the connection's."""
 
-    __slots__ = ("_framing",)
+    __slots__ = ("_came", "_done", "_framing", "_left", "_stream")
 
-    _framing: BodyFraming | None
+    def __init__(
+        self,
+        stream: Stream,
+        limit: int,
+        done: Callable[[bool], object],
+        framing: BodyFraming | None = None,
+        came: Callable[[int], object] | None = None,
+    ) -> None:
+        """`done(ended)` is called once: with True if the body's end was reached, within `limit` bytes and well formed.
 
-    def _next(self, rest: bytes) -> None:
-        raise NotImplementedError  # Connection's: ready for another request
+        `came(size)` is called for each piece before the next is waited for.
+        """
+        self._stream = stream
+        self._left = limit
+        self._done = done
+        self._framing = framing
+        self._came = came
 
-    def _discard(self, ahead: bytes, framing: BodyFraming) -> None:
-        """Throw away what the app left of the body, if it is little, so that the connection can go on."""
-        limit = self.services.service.discard_limit
-        if framing.wants() > limit:
-            self.linger()
+    def begin(self, ahead: bytes = b"") -> None:
+        """Start with what was received already. Switches: never."""
+        if not ahead or not self._is_done(ahead):
+            self._stream.when_readable(self._on_readable)
+
+    def _on_readable(self) -> None:
+        stream = self._stream
+        if stream.descriptor.closed:
             return
-        self.state = State.DISCARDING
-        if self._body_pace is None:
-            self._body_pace = self.services.timeouts.body_pace()
-        discarding = Discarding(self._stream, limit, self._discarded, framing, self._unread_came)
-        self._wait_to_discard()
+        try:
+            data = stream.receive_now(READ_SIZE)
+            if not data:
+                self._done(False)
+            elif not self._is_done(data):
+                if self._came is not None:
+                    self._came(len(data))
+                stream.when_readable(self._on_readable)
+        except BlockingIOError:
+            stream.descriptor.on_readable(self._on_readable)
+        except PeerGone:
+            self._done(False)
+        except Exception:
+            log.exception("an error in the server while it discarded a body; the connection is closed")
+            self._done(False)
+
+    def _is_done(self, data: bytes) -> bool:
+        framing = self._framing
+        try:
+            self._left -= len(data if framing is None else framing.feed(data))
+        except ProtocolError:
+            self._left = -1
+        if self._left < 0:
+            self._done(False)
+        elif framing is not None and framing.done:
+            self._done(True)
+        else:
+            return False
+        return True
+
+
+class Draining(Activity):
+    """Throws away the rest of the body of a request that was answered."""
+
+    __slots__ = ("_connection", "_framing", "_pace", "_request")
+
+    may_ask = True
+
+    def __init__(self, connection: Host, request: Activity, framing: BodyFraming, pace: Pace) -> None:
+        """`request` is for the repr, `pace` how patient to be."""
+        self._connection = connection
+        self._request = request
+        self._framing = framing
+        self._pace = pace
+
+    def __str__(self) -> str:
+        """See Activity."""
+        return str(self._request)
+
+    def begin(self, ahead: bytes) -> None:
+        """Start with what was received of it already; or linger, if it is too much. Switches: never."""
+        connection = self._connection
+        limit = connection.services.service.discard_limit
+        if self._framing.wants() > limit:
+            connection.linger()
+            return
+        connection.enter(State.DISCARDING, self)
+        discarding = Discarding(connection.stream, limit, self._done, self._framing, self._came)
+        self._wait()
         discarding.begin(ahead)
 
-    def _wait_to_discard(self) -> None:
-        assert self._body_pace is not None
-        now = self.services.hub.now
-        self._body_pace.begin(now)
-        self._deadline.arm(now + self._body_pace.left)
+    def _wait(self) -> None:
+        now = self._connection.services.hub.now
+        self._pace.begin(now)
+        self._connection.deadline.arm(now + self._pace.left)
 
-    def _unread_came(self, size: int) -> None:
-        assert self._body_pace is not None
-        self._body_pace.end(self.services.hub.now)
-        self._body_pace.earn(size)
-        self._wait_to_discard()
+    def _came(self, size: int) -> None:
+        self._pace.end(self._connection.services.hub.now)
+        self._pace.earn(size)
+        self._wait()
 
-    def _discarded(self, ended: bool) -> None:
-        if self.state is not State.DISCARDING:
+    def _done(self, ended: bool) -> None:
+        connection = self._connection
+        if connection.state is not State.DISCARDING:
             return
-        assert self._framing is not None
         if ended:
-            self._next(self._framing.rest)
+            connection.next(self._framing.rest)
         else:
-            self.linger()
+            connection.linger()
+
+    def expired(self) -> None:
+        """See Activity."""
+        self._connection.close()
+
+    def end(self) -> str | None:
+        """See Activity."""
+        self._connection.close()
+        return None

@@ -1,6 +1,7 @@
 """An answer of the server's own to a request that no app sees: bad framing, a limit, a full queue, a slow head.
 
-Made by a connection from a hub callback. Looks to the access log like an exchange whose head may be unknown.
+Made by a connection from a hub callback. In the access log it has no method, target and version if its head could not
+be read. A redirect to https (`redirect_bind`) is answered so too.
 
 An EventSource that is answered 503 never asks again (HTML, "Server-sent events": any status but 200 fails it for good).
 Where the setting event_stream_retry says so, it gets an empty stream instead, which says when to come back.
@@ -9,11 +10,18 @@ Where the setting event_stream_retry says so, it gets an empty stream instead, w
 from __future__ import annotations
 
 import random
-from typing import Any, Final
+import re
+from typing import Final
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, answer_head, check_head, encode_error
+from greenserve.logs.record import Record
+from greenserve.net.http.activity import Host, Refused
+from greenserve.net.http.states import State
 from greenserve.wsgi import Service
+
+_PORT: Final = re.compile(r":\d*\Z", re.ASCII)
+_AUTHORITY: Final = re.compile(r"[^/?#]*")
 
 _EVENTS: Final = "text/event-stream"
 _STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store")]
@@ -22,11 +30,7 @@ _STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store"
 class Refusal:
     """One refused request."""
 
-    __slots__ = ("_error", "_head", "_retry", "began", "bytes_sent", "peer", "peer_port", "seconds")
-
-    bytes_received = 0
-    messages = None
-    environ: dict[str, Any] | None = None
+    __slots__ = ("_error", "_head", "_retry", "bytes_sent", "peer", "peer_port")
 
     def __init__(
         self,
@@ -38,8 +42,6 @@ class Refusal:
         """`peer`: address and port. `head` is None when it was the head that went wrong."""
         self.peer, self.peer_port = peer
         self.bytes_sent = 0
-        self.began = 0.0
-        self.seconds = 0.0
         self._error = error
         self._head = head
         self._retry = 0.0  # seconds after which an EventSource is told to come back
@@ -58,7 +60,7 @@ class Refusal:
                 answer_head(given, "GET", True, False, len(content), line, service.server_line).data + content
             )
         head_only = self._head is not None and self._head.method == "HEAD"
-        data = encode_error(
+        head, content = encode_error(
             self.status,
             self._error.reason,
             service.date_line(),
@@ -66,28 +68,51 @@ class Refusal:
             head_only=head_only,
             extra=extra,
         )
-        self.bytes_sent = len(data) - data.index(b"\r\n\r\n") - 4
-        return data
+        self.bytes_sent = len(content)
+        return head + content
 
     @property
     def status(self) -> int:
         """The status code answered with."""
         return 200 if self._retry else self._error.status
 
-    @property
-    def method(self) -> str:
-        """As sent, "" if it could not be read."""
-        return self._head.method if self._head is not None else ""
+    def record(self, began: float, seconds: float) -> Record:
+        """Return the record for the access log."""
+        method = target = version = ""  # if the head could not be read
+        if self._head is not None:
+            method, target = self._head.method, self._head.target
+            version = "HTTP/1.1" if self._head.http11 else "HTTP/1.0"
+        sent = self.bytes_sent
+        return Record(
+            self.peer,
+            self.peer_port,
+            method,
+            target,
+            version,
+            self.status,
+            sent,
+            0,
+            began,
+            seconds,
+            None,
+            None,
+        )
 
-    @property
-    def target(self) -> str:
-        """As sent, "" if it could not be read."""
-        return self._head.target if self._head is not None else ""
 
-    @property
-    def version(self) -> str:
-        """As sent, "" if it could not be read."""
-        return "" if self._head is None else "HTTP/1.1" if self._head.http11 else "HTTP/1.0"
+def answer(connection: Host, error: ProtocolError, request: Refused | None, *extra: tuple[str, str]) -> None:
+    """Send the response of the server's own, in place of the activity's, and log it. Switches: never."""
+    services = connection.services
+    peer = connection.peer, connection.peer_port
+    head = None
+    if request is not None:  # else it was the head that went wrong, and proxies are not heard
+        head = request.head
+        peer = services.forwarding.client_of(connection.environ, head.fields, *peer)
+    refusal = Refusal(peer, error, head, services.event_stream_retry)
+    data = refusal.encode(services.service, extra)
+    connection.enter(State.SENDING, connection.activity if request is None else request)
+    connection.flush(data, b"")
+    if services.log_access is not None:
+        services.log_access(refusal, services.hub.now)
 
 
 def _is_an_event_source(head: RequestHead) -> bool:
@@ -95,3 +120,17 @@ def _is_an_event_source(head: RequestHead) -> bool:
     return head.method == "GET" and any(
         value.strip().lower() == _EVENTS for name, value in head.fields if name.lower() == "accept"
     )
+
+
+def https_location(head: RequestHead, port: int) -> str:
+    """Where the same resource is with TLS, at `port`. Raises ProtocolError for a request that names no host."""
+    host = _PORT.sub("", head.host or "")
+    if not host:
+        raise ProtocolError(400, "a redirect to https needs the Host field (RFC 9110 §7.2)")
+    target = head.target
+    if target[:1] != "/":
+        # RFC 9112 §3.2.2 and §3.2.4: the path behind scheme and authority, which has none in `OPTIONS *`.
+        target = _AUTHORITY.sub("", target.partition("://")[2], count=1)
+        if target[:1] != "/":
+            target = f"/{target}"
+    return f"https://{host}{'' if port == 443 else f':{port}'}{target}"

@@ -1,91 +1,276 @@
-"""A connection as its request sees it: the Link of wsgi/, on a Stream.
+"""One request of a connection: it waits for a slot, runs on a green thread, and says what becomes of the connection.
 
-The green half of a connection; connection.py is the half that needs no green thread. The invariants: after an answer
+The Link of its Exchange, and the Job that the queue runs; it lives for one request. The invariants: after a response
 was interrupted half sent, by a Timeout of the app's own say, nothing more goes out; while a request waits for its
 client, its slot is there for others.
+
+Here HTTP/2 would come in: its streams are requests of the same kind, on one connection that frames what they send.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
-from greenserve.errors import PeerGone
-from greenserve.net.http.activity import Upgraded
-from greenserve.net.http.services import Services
+from greenserve.errors import AppError, PeerGone, ProtocolError
+from greenserve.http1 import BodyFraming, RequestHead
+from greenserve.net.http.activity import Activity, Carrier, Host
+from greenserve.net.http.draining import Draining
+from greenserve.net.http.patience import Patience
+from greenserve.net.http.refusals import answer, https_location
 from greenserve.net.http.states import State
-from greenserve.net.sockets.min_rates import Pace
-from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, SEND_STEP, Side, Stream
-from greenserve_hub.deadlines import NEVER, Deadline
+from greenserve.net.http.upgrading import Life, Upgrade, must_have_room
+from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, Side
+from greenserve.wsgi import Exchange, RequestTimeout, make_environ
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.hub import MAX_TURN
 
-_WITH_A_CLIENT: Final = (State.RUNNING, State.UPGRADED)
-_TURN: Final = 0.01  # seconds that an answer may be sent without giving way to the others
+log = logging.getLogger("greenserve.error")
+
+# Seconds from a request to the end of its client's sending within which that is a half-close: `nc -N` and its like. A
+# later one comes from somebody who has waited and given up.
+_HALF_CLOSE_TIME: Final = 1.0
+
+# An enum's member is looked up by Python code, and these are asked for with every request.
+_QUEUED: Final = State.QUEUED
+_RUNNING: Final = State.RUNNING
+_CLOSED: Final = State.CLOSED
+_IN_LINE: Final = (State.HEAD, State.PARKED)
+_WITH_A_CLIENT: Final = (_RUNNING, State.UPGRADED)
+_TOLD_OF: Final = (_QUEUED, _RUNNING, State.SENDING)
 
 
-class StreamLink:
-    """What Link says, and what of it the connection has to know afterwards."""
+class Request(Activity):
+    """A request whose head has come."""
 
     __slots__ = (
-        "_body_pace",
-        "_deadline",
+        "_exchange",
         "_is_broken",
-        "_send_pace",
-        "_stream",
-        "_unsent",
-        "_upgraded",
+        "_patience",
+        "_queued_at",
+        "_response",
+        "_upgrade",
         "_worker",
-        "peer",
-        "peer_port",
-        "services",
-        "state",
+        "connection",
+        "framing",
+        "head",
     )
 
-    state: State
-    _deadline: Deadline
+    def __init__(self, connection: Host, head: RequestHead) -> None:
+        """`framing` is set behind it, of a request with a body."""
+        self.connection = connection
+        self.head = head
+        self.framing: BodyFraming | None = None
+        self._exchange: Exchange | None = None
+        self._worker: greenlet | None = None  # the green thread that it runs on
+        self._response: tuple[bytes, bytes] | None = None  # a whole one, of an exchange that is not over
+        self._is_broken = False  # a response was interrupted half sent
+        self._upgrade: Upgrade | None = None
+        self._patience: Patience | None = None  # made when we first have to wait for its client
 
-    def __init__(self, services: Services, stream: Stream, peer: str, peer_port: str) -> None:
-        """For Connection."""
-        self.services = services
-        self.peer = peer
-        self.peer_port = peer_port
-        self._stream = stream
-        self._is_broken = False  # an answer was interrupted half sent
-        self._unsent: tuple[bytes | memoryview, bytes | memoryview] | None = None  # a whole answer
-        self._upgraded: Upgraded | None = None  # the connection's life after HTTP
-        self._worker: greenlet | None = None  # the green thread that the request runs on
-        # How patient we are with this request's client; made when we first have to wait for it.
-        self._body_pace: Pace | None = None
-        self._send_pace: Pace | None = None
+    def __str__(self) -> str:
+        """See Activity."""
+        return f" {self.head.method} {self.head.target}"
+
+    # In line: see Job --------------------------------------------------------------------------------------
+
+    def queue(self) -> bool:
+        """See Job."""
+        connection = self.connection
+        if connection.state is _QUEUED:
+            return False
+        if connection.state is not _CLOSED:
+            services = connection.services
+            connection.enter(_QUEUED, self)
+            self._queued_at = services.hub.now
+            connection.deadline.arm(services.hub.now + services.timeouts.queue_timeout)
+        return True
+
+    def refuse_stopping(self) -> None:
+        """See Job."""
+        self.refuse_busy("the server is stopping")
+
+    def refuse_busy(self, reason: str) -> None:
+        """See Job."""
+        if self.connection.state is not _CLOSED:
+            self.connection.refuse(ProtocolError(503, reason), self, ("Retry-After", "1"))
+
+    def redirect(self, port: int) -> None:
+        """Say where the same is to be had with TLS, in place of running. Switches: never."""
+        try:
+            location = https_location(self.head, port)
+        except ProtocolError as error:
+            self.connection.refuse(error, self)
+        else:
+            moved = ProtocolError(308, f"This is served at {location}")
+            answer(self.connection, moved, self, ("Location", location))
+
+    def _has_given_up(self) -> bool:
+        """Return True if its client has left while it waited: nobody can read the response, or probably nobody will."""
+        stream = self.connection.stream
+        return stream.is_reset() or stream.descriptor.hung_up_at > self._queued_at + _HALF_CLOSE_TIME
+
+    def broke(self) -> None:
+        """See Job."""
+        self.connection.broke()
+
+    def close(self) -> None:
+        """See Job."""
+        self.connection.close()
+
+    # Running -----------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """See Job. Switches: as the app does."""
+        connection = self.connection
+        state = connection.state
+        if state is _CLOSED:
+            return
+        if state is _QUEUED and self._has_given_up():
+            connection.close()
+            return
+        services = connection.services
+        self._worker = getcurrent()
+        began = services.hub.now
+        connection.enter(_RUNNING, self)
+        connection.deadline.arm(began + services.timeouts.request_timeout)
+        head = self.head
+        framing = self.framing
+        ahead = b""
+        if framing is not None:
+            ahead, connection.ahead = connection.ahead, b""
+        try:
+            environ = make_environ(
+                connection.environ, head, connection.peer, connection.peer_port, services.forwarding
+            )
+            self._exchange = exchange = Exchange(services.service, self, head, environ, framing, ahead)
+        except ProtocolError as error:
+            self._worker = None
+            connection.refuse(error, self, *error.headers)
+            return
+        try:
+            services.context.copy().run(exchange.run)
+        except BaseException as error:  # killed while it dealt with the app's own error
+            if self._upgrade is not None:
+                self._leave(self._upgrade, exchange, error)
+            raise
+        self._worker = None
+        if self._upgrade is not None:
+            self._leave(self._upgrade, exchange, exchange.failure)
+            return
+        if services.log_access is not None:
+            services.log_access(exchange, began)
+        if connection.state is not _CLOSED:
+            response = self._response
+            if response is None:
+                self.sent()
+            else:
+                self._response = None
+                services.batch.add(connection, *response)
+
+    def _leave(self, upgrade: Upgrade, exchange: Exchange, error: BaseException | None) -> None:
+        self._worker = None
+        self._exchange = None
+        exchange.failure = None  # its traceback holds the exchange
+        upgrade.app_left(error)
+
+    def sent(self) -> None:
+        """See Activity: see to what is left of this request, or has come of the next."""
+        connection = self.connection
+        exchange = self._exchange
+        if exchange is None:
+            connection.linger()  # it was refused
+            return
+        self._exchange = None
+        framing = self.framing
+        if self._is_broken or exchange.is_cut_off:
+            connection.reset()  # or the client might take it for the whole
+        elif not exchange.keep_alive:
+            unread = connection.ahead or (framing is not None and not framing.done)
+            if exchange.status and (unread or connection.stream.has_unread()):
+                connection.linger()  # closing over unread bytes would reset the connection and lose the response
+            else:
+                connection.close()
+        elif framing is None:
+            connection.next(connection.ahead)
+        elif framing.done:
+            connection.next(framing.rest)
+        else:
+            Draining(connection, self, framing, self.patience.body).begin(exchange.input.take_ahead())
+
+    # The activity ------------------------------------------------------------------------------------------
+
+    @property
+    def may_ask(self) -> bool:
+        """See Activity."""
+        exchange = self._exchange
+        if exchange is None:
+            return self.connection.state in _IN_LINE
+        return exchange.has_begun and exchange.keep_alive
+
+    def expired(self) -> None:
+        """See Activity."""
+        connection = self.connection
+        services = connection.services
+        if connection.state is _QUEUED:
+            services.queue.unqueue(self)
+            self.refuse_busy("the server is busy (queue_timeout)")
+        elif self._worker is not None:
+            # Again until it ends: an app may have caught the first.
+            connection.deadline.arm(services.hub.now + 1.0)
+            self._worker.throw(RequestTimeout())
+
+    def end(self) -> str | None:
+        """See Activity."""
+        connection = self.connection
+        told = repr(connection) if connection.state in _TOLD_OF else None
+        if self._worker is not None:
+            self._worker.throw(GreenletExit())
+        connection.close()
+        return told
+
+    # The Link ----------------------------------------------------------------------------------------------
+
+    @property
+    def peer(self) -> str:
+        """See Link."""
+        return self.connection.peer
+
+    @property
+    def peer_port(self) -> str:
+        """See Link."""
+        return self.connection.peer_port
 
     def send(self, data: bytes) -> None:
         """See Link."""
-        hub = self.services.hub
-        if hub.clock() - hub.now > _TURN:
+        connection = self.connection
+        hub = connection.services.hub
+        if hub.clock() - hub.now > MAX_TURN:
             sleep(0)
-        self._deadline.disarm()  # request_timeout: the answer has begun
-        self._sending(self._stream.send, data)
+        connection.deadline.disarm()  # request_timeout: the response has begun
+        self._sending(connection.stream.send, data)
 
     def send_interim(self, data: bytes) -> None:
         """See Link."""
-        self._sending(self._stream.send, data)
+        self._sending(self.connection.stream.send, data)
 
     def send_pieces(self, first: bytes, second: bytes) -> None:
         """See Link."""
-        self._deadline.disarm()
-        self._sending(self._stream.send_pieces, first, second)
+        self.connection.deadline.disarm()
+        self._sending(self.connection.stream.send_pieces, first, second)
 
     def send_last(self, head: bytes, body: bytes) -> None:
         """See Link."""
         if self._is_broken:
             raise PeerGone("an earlier part of the answer was interrupted: nothing can follow it")
-        self._unsent = (head + body, b"") if len(body) < JOIN_BELOW else (head, body)
+        self._response = (head + body, b"") if len(body) < JOIN_BELOW else (head, body)
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """See Link."""
-        sent: int = self._sending(self._stream.send_file, fd, offset, count)
+        sent: int = self._sending(self.connection.stream.send_file, fd, offset, count)
         return sent
 
     def _sending(self, send: Callable[..., Any], *args: Any) -> Any:
@@ -102,58 +287,55 @@ class StreamLink:
 
     def receive(self) -> bytes:
         """See Link."""
-        data = self._stream.receive(READ_SIZE, self._wait_to_receive)
-        if self._body_pace is not None:
-            self._body_pace.earn(len(data))
+        data = self.connection.stream.receive(READ_SIZE, self._wait_to_receive)
+        if self._patience is not None:
+            self._patience.body.earn(len(data))
         return data
 
     def is_peer_gone(self) -> bool:
         """See Link; environ["greenserve.client_disconnected"]."""
-        return self.state not in _WITH_A_CLIENT or self._stream.is_peer_gone()
+        return self.connection.state not in _WITH_A_CLIENT or self.connection.stream.is_peer_gone()
 
-    # Waiting for the client ------------------------------------------------------------------------------
+    def offer(self, environ: dict[str, Any]) -> None:
+        """See Link. A library could make nothing of a limit but an error of its own, so it is looked at before."""
+        if environ["HTTP_UPGRADE"].lower() == "websocket":
+            services = self.connection.services
+            must_have_room(services)
+            if environ["REQUEST_METHOD"] == "GET" and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
+                services.offer_upgrade(self.connection, environ)
+
+    def upgrade(self, head: bytes, make: Callable[[Carrier, bytes], Life]) -> Life:
+        """See Link."""
+        connection = self.connection
+        members = connection.services.members
+        if connection.state is not _RUNNING:
+            raise AppError("a connection is upgraded once, and while its request runs")
+        if self.framing is not None:
+            # What of it has not come yet would be taken for the new protocol's.
+            raise ProtocolError(400, "a request with a body asks for an upgrade (RFC 9110 §7.8)")
+        must_have_room(connection.services)
+        members.begin_upgrade()  # already, or others would come in while this one waits for its client
+        try:
+            self.send_interim(head)
+        except BaseException:
+            members.end_upgrade()
+            raise
+        self.head.fields = []  # they are in environ; the green thread may last for days, and holds the head
+        self._upgrade = upgrade = Upgrade(connection, self._worker)
+        return upgrade.begin(make)
+
+    # Waiting for the client --------------------------------------------------------------------------------
+
+    @property
+    def patience(self) -> Patience:
+        """With its client, from the first wait on."""
+        patience = self._patience
+        if patience is None:
+            patience = self._patience = Patience(self.connection)
+        return patience
 
     def _wait_to_receive(self, side: Side) -> None:
-        pace = self._body_pace
-        if pace is None:
-            pace = self._body_pace = self.services.timeouts.body_pace()
-        # When time is over, the stream looks once more: an app may have held the hub while something came.
-        self._wait(side, pace)
+        self.patience.wait_to_receive(side, self._worker)
 
     def _wait_to_send(self, side: Side) -> None:
-        pace = self._send_pace
-        if pace is None:
-            pace = self._send_pace = self.services.timeouts.send_pace()
-        if self._wait(side, pace, self._stream.untaken):
-            pace.earn(SEND_STEP)
-
-    def _wait(self, side: Side, pace: Pace, level: Callable[[], int] = int) -> bool:
-        """Wait for as long as the pace allows; whether the wait came to its end.
-
-        It is asked for again after a try of the call in question: TimeoutError then, when no time is left.
-        """
-        if pace.is_over:
-            raise TimeoutError
-        hub = self.services.hub
-        slots = self.services.slots
-        # Another green thread of the app's has no slot to lend.
-        lent = getcurrent() is self._worker and slots.lend()
-        pace.begin(hub.clock(), level())
-        try:
-            self._stream.wait(side, None if pace.left == NEVER else pace.left)
-            moved = True
-        except TimeoutError:
-            moved = False
-        except PeerGone:
-            if lent:
-                slots.take_back()
-            raise
-        except BaseException:
-            # Thrown at the request: its end, or a time limit of the app's own, which can't be kept waiting.
-            if lent:
-                slots.take_back_now()
-            raise
-        pace.end(hub.now, level())  # not clock(): what ran before us in this turn is not the client's
-        if lent:
-            slots.take_back()
-        return moved
+        self.patience.wait_to_send(side, self._worker)

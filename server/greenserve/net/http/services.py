@@ -12,22 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from greenserve.http1 import HeadLimits
-from greenserve.logs.access_log import Exchange
-from greenserve.net.opening.handshake_queue import Handshakes
-from greenserve.net.opening.proxy_header import Prefaces
+from greenserve.logs.record import Finished
+from greenserve.net.opening.opening import Entrance
 from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.send_budget import Unsent
 from greenserve.net.sockets.timeouts import Timeouts
 from greenserve.wsgi import Forwarding, Service
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.loop.hub import Hub
-
-
-class Record(Exchange, Protocol):
-    """What the access log reads; the server sets the times."""
-
-    began: float  # as time.time()
-    seconds: float
 
 
 class Queue(Protocol):
@@ -66,8 +58,6 @@ class Slots(Protocol):
 class Members(Protocol):
     """The open connections of the server, and those whose apps outlive them."""
 
-    upgraded: int  # open connections that have left HTTP
-
     @property
     def beyond_http(self) -> int:
         """Connections that have left HTTP and are open, or are closed while their apps still run."""
@@ -75,8 +65,17 @@ class Members(Protocol):
     def remove(self, connection: Any) -> None:
         """The connection is closed. Switches: never."""
 
-    def finish(self, connection: Any) -> None:
-        """The app that outlived the connection is through. Switches: never."""
+    def begin_upgrade(self) -> None:
+        """Count a connection that leaves HTTP. Switches: never."""
+
+    def end_upgrade(self) -> None:
+        """That connection could not leave HTTP, or is closed. Switches: never."""
+
+    def outlive(self, call: Any) -> None:
+        """It is closed, while the app's call runs on: `call.end()` ends that at the end of a stop. Switches: never."""
+
+    def finish(self, call: Any) -> None:
+        """That call is over. Switches: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +97,8 @@ class Services:
     forwarding: Forwarding
     budget: Unsent
     counts: Counts
-    handshakes: Handshakes
-    proxy_headers: Prefaces | None  # where connections begin with PROXY headers
-    recount: Callable[[str, str], bool]  # see Admission.recount
-    log_access: Callable[[Record, float], None] | None  # of a request, and when it began by the hub's clock
+    entrance: Entrance
+    log_access: Callable[[Finished, float], None] | None  # of a request, and when it began by the hub's clock
     is_stopping: Callable[[], bool]
     restarts: Callable[[], bool]  # True if another server follows the one that stops
     # Puts into environ a socket that takes over the connection when it is first used.

@@ -1,122 +1,109 @@
 """How a connection leaves HTTP: its slot goes back to the pool, its deadlines end, and a second life begins.
 
-Between Leftovers and Connection. The invariants: nothing of HTTP is sent or read after the head that says so, and the
-connection is among the upgraded ones that the server counts until it is closed.
+The invariants: nothing of HTTP is sent or read after the head that says so, and the connection is among the upgraded
+ones that the server counts until it is closed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Final, TypeVar
 
-from greenserve.errors import AppError, ProtocolError
-from greenserve.net.http.activity import Carrier, Upgraded
-from greenserve.net.http.draining import Leftovers
+from greenlet import GreenletExit, greenlet
+
+from greenserve.errors import ProtocolError
+from greenserve.net.http.activity import Activity, Carrier, Host, Upgraded
+from greenserve.net.http.services import Services
 from greenserve.net.http.states import State
-from greenserve.net.sockets.stream import Stream
-from greenserve_hub.deadlines import Deadline
 
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
-
-_UPGRADED: Final = State.UPGRADED  # an enum's member is looked up by Python code
 _AGAIN: Final = ("Retry-After", "1")
 
-_Life = TypeVar("_Life", bound=Upgraded)
+Life = TypeVar("Life", bound=Upgraded)
 
 
-class Upgrading(Leftovers):
-    """A connection that can leave HTTP."""
+def must_have_room(services: Services) -> None:
+    """Raise ProtocolError where no more upgraded connections are allowed. Switches: never."""
+    if services.is_stopping():
+        raise ProtocolError(503, "the server is stopping", _AGAIN)
+    # A client that leaves while its app is busy has an app there still; what is called for it, likewise.
+    running = max(services.members.beyond_http, services.callbacks.running())
+    if running >= services.limit_websockets:
+        raise ProtocolError(503, "too many WebSockets (limit_websockets)", _AGAIN)
 
-    __slots__ = ("_upgraded_at",)
 
-    _upgraded_at: float  # by the hub's clock; 0.0: it speaks HTTP
+class Upgrade(Activity):
+    """A connection after HTTP, around the life that it has there, and the call of the app that began it."""
 
-    @property
-    def stream(self) -> Stream:
-        """See Carrier."""
-        return self._stream
+    __slots__ = ("_began", "_connection", "_life", "_worker")
 
-    @property
-    def deadline(self) -> Deadline:
-        """See Carrier."""
-        return self._deadline
+    def __init__(self, connection: Host, worker: greenlet | None) -> None:
+        """The response that says so is out. `worker` is the green thread that the app is called on."""
+        self._connection = connection
+        self._worker = worker
+        self._life: Upgraded | None = None
+        self._began = connection.services.hub.clock()
 
-    @property
-    def is_open(self) -> bool:
-        """See Carrier."""
-        return self.state is _UPGRADED
+    def __str__(self) -> str:
+        """See Activity."""
+        return "" if self._life is None else f" {self._life.path}"
 
-    def offer(self, environ: dict[str, Any]) -> None:
-        """See Link. A library could make nothing of a limit but an error of its own, so it is looked at before."""
-        if environ["HTTP_UPGRADE"].lower() == "websocket":
-            self._must_have_room()
-            if environ["REQUEST_METHOD"] == "GET" and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
-                self.services.offer_upgrade(self, environ)
-
-    def _must_have_room(self) -> None:
-        services = self.services
-        if services.is_stopping():
-            raise ProtocolError(503, "the server is stopping", _AGAIN)
-        # A client that leaves while its app is busy has an app there still; what is called for it, likewise.
-        running = max(services.members.beyond_http, services.callbacks.running())
-        if running >= services.limit_websockets:
-            raise ProtocolError(503, "too many WebSockets (limit_websockets)", _AGAIN)
-
-    def upgrade(self, head: bytes, make: Callable[[Carrier, bytes], _Life]) -> _Life:
-        """See Link."""
-        services = self.services
-        connections = services.members
-        if self.state is not State.RUNNING:
-            raise AppError("a connection is upgraded once, and while its request runs")
-        if self._framing is not None:
-            # What of it has not come yet would be taken for the new protocol's.
-            raise ProtocolError(400, "a request with a body asks for an upgrade (RFC 9110 §7.8)")
-        self._must_have_room()
-        connections.upgraded += 1  # already, or others would come in while this one waits for its client
-        try:
-            self.send_interim(head)
-        except BaseException:
-            connections.upgraded -= 1
-            raise
-        self.state = State.UPGRADED
-        self._deadline.disarm()
-        self._upgraded_at = services.hub.clock()
-        assert self._head is not None
-        self._head.fields = []  # they are in environ; the green thread may last for days, and holds the head
-        self._head = None
+    def begin(self, make: Callable[[Carrier, bytes], Life]) -> Life:
+        """Give the connection, and what has come behind the request, to what `make` makes. Switches: never."""
+        connection = self._connection
+        services = connection.services
+        connection.enter(State.UPGRADED, self)
+        connection.deadline.disarm()
         services.slots.give_up()
-        rest, self._rest = self._rest, b""
-        life = make(self, rest)
-        self._upgraded = life
+        ahead, connection.ahead = connection.ahead, b""
+        self._life = life = make(connection, ahead)
         if not services.service.parks:  # since its head was sent, which may have had to wait
             services.hub.call_soon(life.drain)
         return life
 
-    @property
-    def is_upgraded(self) -> bool:
-        """Whether it has left HTTP, also when it is closed by now."""
-        return self._upgraded_at != 0.0
-
-    @property
-    def is_with_app(self) -> bool:
-        """Whether the app's call still runs."""
-        return self._worker is not None
-
-    def log_upgraded(self) -> None:
-        """Write the access log's line. For the server, when it is closed. Switches: never."""
-        services = self.services
-        if services.log_access is not None and self._upgraded is not None:
-            services.log_access(self._upgraded.record(), self._upgraded_at)
-
-    def _app_left(self, error: BaseException | None) -> None:
-        """The app that has upgraded it is through; the connection may have gone long before."""
-        services = self.services
+    def app_left(self, error: BaseException | None) -> None:
+        """The call of the app is over, by `error`; the connection may have gone long before."""
+        self._worker = None
+        connection = self._connection
+        services = connection.services
         services.slots.take_last()
-        upgraded = self._upgraded
-        if self.state is State.CLOSED:
-            services.members.finish(cast("Connection", self))
-        elif upgraded is None:
-            self.close()
+        if connection.state is State.CLOSED:
+            services.members.finish(self)
+        elif self._life is None:
+            connection.close()
         else:
-            upgraded.app_left(error)
+            self._life.app_left(error)
+
+    def expired(self) -> None:
+        """See Activity."""
+        assert self._life is not None
+        self._life.expired()
+
+    def drain(self) -> None:
+        """See Activity."""
+        if self._life is not None:
+            self._life.drain()
+
+    def end(self) -> str | None:
+        """See Activity. Called again for as long as the app's call is not over."""
+        told = repr(self._connection) if self._connection.is_open else None
+        if self._worker is not None:
+            self._worker.throw(GreenletExit())
+        self._connection.close()
+        return told
+
+    def closed(self) -> None:
+        """See Activity."""
+        services = self._connection.services
+        members = services.members
+        members.end_upgrade()
+        if self._worker is not None:
+            members.outlive(self)
+        if self._life is not None:
+            self._life.lost()
+            if services.log_access is not None:
+                services.log_access(self._life.record(), self._began)
+
+    def leave_behind(self) -> None:
+        """See Activity."""
+        if self._life is not None:
+            self._life.leave_behind()

@@ -15,7 +15,7 @@ from typing import Any
 
 from greenserve.config import Config
 from greenserve.errors import PeerGone, ProtocolError
-from greenserve.logs.throttled import Complaints
+from greenserve.logs.throttled import ThrottledLog
 from greenserve.net.sockets.stream import HEAD_SIZE, Stream
 from greenserve.proxies import ProxyHeader, ProxyReader, Trust
 from greenserve.wsgi import Peer
@@ -31,14 +31,14 @@ class Prefaces:
         """As configured."""
         self.versions = config.proxy_protocol
         self._trust = Trust(config.proxy_allow_from)
-        self._strangers = Complaints(hub.clock, logging.INFO)
-        self._errors = Complaints(hub.clock, logging.WARNING)
+        self._strangers = ThrottledLog(hub.clock, logging.INFO)
+        self._errors = ThrottledLog(hub.clock, logging.WARNING)
 
     def admits(self, peer: str) -> bool:
         """Whether a peer may send a header; if not, the log is told."""
         if self._trust.trusts(peer):
             return True
-        self._strangers.tell(
+        self._strangers.log(
             "%s closed: it may send no PROXY header; if it is your proxy, add it to --proxy-allow-from",
             peer or "unix",
         )
@@ -46,7 +46,7 @@ class Prefaces:
 
     def complain(self, peer: str, error: ProtocolError) -> None:
         """Tell the log of a proxy that sent something else."""
-        self._errors.tell("%s closed: %s", peer or "unix", error.reason)
+        self._errors.log("%s closed: %s", peer or "unix", error.reason)
 
     def environ_of(
         self, header: ProxyHeader, base: dict[str, Any], peer: str, peer_port: str
@@ -87,7 +87,7 @@ class Preface:
 
     def read_late(self) -> None:
         """Take what lies in the socket still, since an app held the hub. Switches: never."""
-        self._stream.descriptor.reader = None
+        self._stream.descriptor.stop_waiting_to_read()
         self._on_readable()
 
     def _on_readable(self) -> None:

@@ -1,7 +1,7 @@
-"""From an accepted socket to a connection: who may connect at all, and for whom there is room.
+"""Accepting: makes a connection of an accepted socket, if it may connect and there is room.
 
-One for each listener, which knows no HTTP and asks this. The invariant: a socket that was let in becomes a connection
-that the server knows, or is closed.
+One for each listener, which knows no HTTP and hands its sockets on to this. The invariant: a socket that was let in
+becomes a connection that the server knows, or is closed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from greenserve.net.http.connection import Connection
-from greenserve.net.http.endpoint import Endpoint
 from greenserve.net.http.services import Services
+from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.serving.admission import Admission
 from greenserve.net.serving.connections import Connections
 from greenserve.net.sockets.stream import Stream, close_connection
@@ -42,7 +42,7 @@ class Accepting:
         sock.setblocking(False)
         peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
         services = self._services
-        proxy_headers = services.proxy_headers
+        proxy_headers = services.entrance.proxy_headers
         if proxy_headers is not None and not proxy_headers.admits(peer):
             services.counts.refused += 1
             close_connection(sock)

@@ -1,13 +1,13 @@
-"""Who is let in: the limits on connections, and room made for a newcomer when they are reached.
+"""Admission: the limits on connections, and how a full server makes room for a new one.
 
-Asked by a listener for each accepted socket, told by the server of each connection that opens and closes. In this
-order: an address that has `limit_connections_per_ip` open is turned away; with `limit_connections` open the connection
-that is idle for longest makes way; when none is idle, the newcomer is turned away. Invariants: no more than
-`limit_connections` are open; the tables hold no address without an open connection, but for a few that were told of.
+Asked by a listener about each accepted socket; Connections tells PeerCounts of each connection that opens and closes.
+In this order: an address that has `limit_connections_per_ip` open is rejected; with `limit_connections` open the
+connection that has been idle for longest is closed; when none is idle, the new one is rejected. Invariants: no more
+than `limit_connections` are open; PeerCounts holds no address without an open connection.
 
-Facts: who is idle changes with every request. Decision: no list of the idle is kept, since that would be paid for by
-each request; when the server is full the oldest are searched out, some hundred at once, and asked again when their turn
-comes. A search that finds none is not repeated for a while, or a flood would have us search for ever.
+Facts: which connections are idle changes with every request. Decision: no list of the idle ones is kept, since each
+request would pay for it; when the server is full the oldest are searched out, some hundred at once, and asked again
+when their turn comes. A search that finds none is not repeated for a while, or a flood would keep the server searching.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ import socket
 from collections import deque
 from collections.abc import Collection
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from greenserve.config import Config
-from greenserve.net.serving.rejected import TurnedAway
+from greenserve.logs.throttled import Throttle
+from greenserve.net.serving.rejected import Rejected
 from greenserve.proxies import Trust
 from greenserve_hub.loop.hub import Hub
-
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
 
 log = logging.getLogger("greenserve.error")
 
@@ -36,31 +34,74 @@ _TOLD_OF: Final = 1000  # addresses; more are a botnet, whose single ones tell n
 _ALL: Final = ""  # in the table of what was told: the server as a whole
 
 
-class Admission:
-    """The door of one server."""
+class Idle(Protocol):
+    """A connection, as far as a full server asks whether it can be closed. Nothing switches."""
 
-    def __init__(self, hub: Hub, config: Config, connections: Collection[Connection]) -> None:
-        """`connections`: those that are open, kept by the server."""
-        self.turned_away = TurnedAway(hub)
-        self._hub = hub
-        self._connections = connections
-        self._limit = config.limit_connections
-        self._limit_per_ip = config.limit_connections_per_ip
+    @property
+    def idle_until(self) -> float | None:
+        """When keep_alive ends, by the hub's clock; None unless it is idle between requests."""
+
+    def make_way(self, until: float) -> bool:
+        """Close it if it is still idle since `idle_until` was `until`. Return True if it was closed."""
+
+
+class PeerCounts:
+    """The number of open connections of each address. Nothing switches.
+
+    A trusted proxy stands for many clients, and so may a unix socket: neither is counted.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """No connection is open."""
+        self.limit = config.limit_connections_per_ip  # 0: none
         senders = config.proxy_allow_from if config.proxy_protocol != "off" else ()
         self._proxies = Trust(config.forwarded_allow_ips + senders)
         self._counts: dict[str | bytes, int] = {}
-        self._idle: deque[tuple[float, Connection]] = deque()
-        self._search_from = 0.0
-        self._told: dict[str, tuple[float, int]] = {}  # when, and how many were turned away since
 
-    # For listeners -----------------------------------------------------------------------------------------
+    def is_greedy(self, peer: str) -> bool:
+        """Return True if the address has as many connections open as it may."""
+        return bool(self.limit) and self._counts.get(_key(peer), 0) >= self.limit
+
+    def add(self, peer: str) -> None:
+        """One more is open."""
+        if not self._is_exempt(peer):
+            key = _key(peer)
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def remove(self, peer: str) -> None:
+        """One was closed."""
+        if not self._is_exempt(peer):
+            key = _key(peer)
+            left = self._counts.get(key, 0) - 1
+            if left > 0:
+                self._counts[key] = left
+            else:
+                self._counts.pop(key, None)
+
+    def _is_exempt(self, peer: str) -> bool:
+        return not peer or self._proxies.trusts(peer)
+
+
+class Admission:
+    """Decides which accepted sockets one server keeps."""
+
+    def __init__(self, hub: Hub, config: Config, peers: PeerCounts, connections: Collection[Idle]) -> None:
+        """`connections` are the open ones, which `peers` counts by address."""
+        self.rejected = Rejected(hub)
+        self._hub = hub
+        self._peers = peers
+        self._connections = connections
+        self._limit = config.limit_connections
+        self._idle: deque[tuple[float, Idle]] = deque()
+        self._search_from = 0.0
+        self._throttle = Throttle(hub.clock, _TOLD_AGAIN, _TOLD_OF)
 
     def lets_in(self, sock: socket.socket, peer: str, speaks_http: bool = True) -> bool:
-        """Whether an accepted socket may become a connection; else it is answered 503 and closed. Switches: never.
+        """Return True if an accepted socket may become a connection; else answer 503 and close it. Switches: never.
 
-        `speaks_http`: False where an answer in plain text would not be understood (TLS): it is only closed then.
+        `speaks_http`: False where the client would not understand plain text (TLS): the socket is only closed then.
         """
-        if self.is_greedy(peer):
+        if self._peers.is_greedy(peer):
             self._tell_greedy(peer)
         elif len(self._connections) < self._limit or self._make_room():
             return True
@@ -69,51 +110,23 @@ class Admission:
                 _ALL,
                 f"{self._limit} connections are open, none is idle (raise limit_connections if there is memory)",
             )
-        self.turned_away.add(sock, speaks_http)
+        self.rejected.add(sock, speaks_http)
         return False
 
-    def is_exempt(self, peer: str) -> bool:
-        """Whether an address is not counted: a trusted proxy stands for many clients, and so may a unix socket."""
-        return not peer or self._proxies.trusts(peer)
-
-    # Counting by address -----------------------------------------------------------------------------------
-
-    def is_greedy(self, peer: str) -> bool:
-        """Whether an address has as many connections open as it may. Switches: never."""
-        return bool(self._limit_per_ip) and self._counts.get(_key(peer), 0) >= self._limit_per_ip
-
-    def count_in(self, peer: str) -> None:
-        """One more is open from this address. Switches: never."""
-        if not self.is_exempt(peer):
-            key = _key(peer)
-            self._counts[key] = self._counts.get(key, 0) + 1
-
-    def count_out(self, peer: str) -> None:
-        """One fewer. Switches: never."""
-        if not self.is_exempt(peer):
-            key = _key(peer)
-            left = self._counts.get(key, 0) - 1
-            if left > 0:
-                self._counts[key] = left
-            else:
-                self._counts.pop(key, None)
-
     def recount(self, before: str, peer: str) -> bool:
-        """A connection counted under `before`, a proxy's address, is its client's `peer`; False where it has too many.
+        """Count a connection of `before`, a proxy, under `peer`, its client, from now on. Switches: never.
 
-        Then nothing has changed, and the connection is to be refused. Switches: never.
+        Return False if the client has too many: nothing has changed then, and the connection is to be refused.
         """
-        if self.is_greedy(peer):
+        if self._peers.is_greedy(peer):
             self._tell_greedy(peer)
             return False
-        self.count_out(before)
-        self.count_in(peer)
+        self._peers.remove(before)
+        self._peers.add(peer)
         return True
 
-    # Room ------------------------------------------------------------------------------------------------
-
     def _make_room(self) -> bool:
-        """Close the connection that is idle for longest; whether there was one."""
+        """Close the connection that has been idle for longest. Return False if none is idle."""
         while True:
             while self._idle:
                 until, connection = self._idle.popleft()
@@ -131,26 +144,20 @@ class Admission:
     def _tell_greedy(self, peer: str) -> None:
         self._tell(
             peer,
-            f"{peer} has {self._limit_per_ip} connections open (limit_connections_per_ip; a proxy that stands for "
-            "many clients belongs into forwarded_allow_ips)",
+            f"{peer} has {self._peers.limit} connections open (limit_connections_per_ip; if it is a proxy of many "
+            "clients, add it to forwarded_allow_ips)",
         )
 
     def _tell(self, address: str, what: str) -> None:
-        """Log a line, if this was not told a moment ago."""
-        now = self._hub.now
-        since, count = self._told.get(address, (-_TOLD_AGAIN, 0))
-        if now - since < _TOLD_AGAIN:
-            self._told[address] = since, count + 1
-            return
-        if len(self._told) >= _TOLD_OF:
-            self._told.clear()
-        self._told[address] = now, 0
-        before = f", and so were {count} others in the last minutes" if count else ""
-        log.warning("%s: the next is turned away with 503%s", what, before)
+        """Log a line, unless the same was logged a moment ago."""
+        count = self._throttle.admit(address)
+        if count is not None:
+            before = f"; {count} others were rejected since this was last logged" if count else ""
+            log.warning("%s: rejecting further connections with 503%s", what, before)
 
 
 def _key(peer: str) -> str | bytes:
-    """What stands for one client: an IPv4 address, or the /64 that an IPv6 host can take any address of."""
+    """Return the part of an address that one client cannot change: all of IPv4's; of IPv6's the first 64 bits."""
     if ":" not in peer:
         return peer
     if peer.startswith("::ffff:") and "." in peer:
@@ -158,5 +165,5 @@ def _key(peer: str) -> str | bytes:
     return socket.inet_pton(socket.AF_INET6, peer.partition("%")[0])[:8]
 
 
-def _by_moment(found: tuple[float, Connection]) -> float:
+def _by_moment(found: tuple[float, Idle]) -> float:
     return found[0]

@@ -1,103 +1,132 @@
-"""The connections of one server, and the upgraded ones whose apps outlive them: who is there, and who waits for an end.
+"""The connections of one server, and the upgraded ones whose apps outlive them; both are waited for here.
 
-Knows connections by a few of their methods. The invariant: a connection is here from its accept to its close; one that
-has left HTTP is counted as such as long, and finishing after it until its app is through.
+Knows connections as Members. The invariant: a connection is here from its accept to its close; one that has left HTTP
+counts as upgraded until then, and as finishing from then until its app has returned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
+from greenserve.net.serving.admission import Idle
 from greenserve_hub.loop.parking import WaitQueue
 
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
-    from greenserve.net.serving.admission import Admission
+
+class Ending(Protocol):
+    """What the end of a stop ends: a connection, or the app's call that outlives an upgraded one. Nothing switches."""
+
+    def end(self) -> str | None:
+        """The time to stop is over: end what runs and close. Return what it was, for the log; None if nothing."""
+
+    def leave_behind(self) -> None:
+        """Close the child's copy, after a fork, and leave the client to the parent."""
+
+
+class Member(Idle, Ending, Protocol):
+    """A connection. Nothing switches."""
+
+    peer: str  # the client's address, "" on a unix socket
+
+    @property
+    def may_ask(self) -> bool:
+        """Return True if its client may send another request: nothing told it that the connection ends."""
+
+    def drain(self) -> None:
+        """The server stops: close, unless a request is under way or about to come."""
+
+    def close(self) -> None:
+        """Close now; repeatable."""
 
 
 class Connections:
-    """Open connections of one server."""
+    """The open connections of one server."""
 
-    def __init__(self, name: object) -> None:
-        """None; `name` is told in dumps."""
+    def __init__(self, name: object, opened: Callable[[str], None], closed: Callable[[str], None]) -> None:
+        """`name` stands in dumps. `opened` and `closed` are called with the peer's address of each connection."""
         self._name = name
-        self._open: set[Connection] = set()
-        self._finishing: set[Connection] = set()  # closed, while the app that has upgraded them still runs
-        self.upgraded = 0  # of those that are open
-        self._closes = WaitQueue()  # who waits for any connection to close
-        self._quiet = WaitQueue()  # who waits for the last connection to close
-        self.admission: Admission | None = None  # is told of each that comes and goes
+        self._opened = opened
+        self._closed = closed
+        self._open: set[Member] = set()
+        self._finishing: set[Ending] = set()  # calls of apps whose upgraded connections are closed
+        self.upgraded = 0  # open connections that have left HTTP
+        self._closes = WaitQueue()  # for any connection to close
+        self._quiet = WaitQueue()  # for the last connection to close
 
     def __len__(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return len(self._open)
 
-    def __iter__(self) -> Iterator[Connection]:
-        """Those that are open, and may close meanwhile."""
+    def __iter__(self) -> Iterator[Member]:
+        """The open connections; some may be closed meanwhile."""
         return iter(tuple(self._open))
 
     def __contains__(self, connection: object) -> bool:
-        """Whether it is open."""
+        """Return True if it is open."""
         return connection in self._open
 
     @property
     def beyond_http(self) -> int:
-        """How many have left HTTP and are open, or closed while their apps still run."""
+        """The number of connections that have left HTTP and are open, or are closed while their apps still run."""
         return self.upgraded + len(self._finishing)
 
     @property
-    def all(self) -> list[Connection]:
-        """The open ones and those whose apps are not through."""
+    def all(self) -> list[Ending]:
+        """The open connections, and the closed ones whose apps still run."""
         return [*self._open, *self._finishing]
 
-    def add(self, connection: Connection) -> None:
-        """It was opened. Switches: never."""
+    def add(self, connection: Member) -> None:
+        """Count a connection that was opened. Switches: never."""
         self._open.add(connection)
-        if self.admission is not None:
-            self.admission.count_in(connection.peer)
+        self._opened(connection.peer)
 
-    def remove(self, connection: Connection) -> None:
-        """It was closed. Switches: never."""
+    def remove(self, connection: Member) -> None:
+        """Count out a connection that was closed. Switches: never."""
         if connection in self._open:
             self._open.remove(connection)
-            if self.admission is not None:
-                self.admission.count_out(connection.peer)
-            if connection.is_upgraded:
-                self.upgraded -= 1
-                connection.log_upgraded()
-                if connection.is_with_app:
-                    self._finishing.add(connection)
+            self._closed(connection.peer)
         if self._closes.waiting:
             self._closes.wake_all()
         if not self._open:
             self._quiet.wake_all()
 
-    def finish(self, connection: Connection) -> None:
-        """The app that had upgraded it is through, some time after it was closed. Switches: never."""
-        self._finishing.discard(connection)
+    def begin_upgrade(self) -> None:
+        """Count an open connection that leaves HTTP. Switches: never."""
+        self.upgraded += 1
+
+    def end_upgrade(self) -> None:
+        """That connection could not leave HTTP, or is closed. Switches: never."""
+        self.upgraded -= 1
+
+    def outlive(self, call: Ending) -> None:
+        """It is closed, while the call of the app that has upgraded it still runs. Switches: never."""
+        self._finishing.add(call)
+
+    def finish(self, call: Ending) -> None:
+        """That call is over. Switches: never."""
+        self._finishing.discard(call)
         if not self._finishing:
             self._quiet.wake_all()
 
     def wait_for_a_close(self, seconds: float) -> None:
-        """Wait until one closes, which gives back a descriptor and memory, or so long. Switches: always."""
+        """Wait until a connection closes and so frees a descriptor and memory, or `seconds`. Switches: always."""
         self._closes.park("descriptors and memory for", self._name, seconds)
 
     def leave_behind(self) -> None:
-        """For the child of a fork. Switches: never."""
+        """Forget all connections, in the child of a fork. Switches: never."""
         for connection in self.all:
             connection.leave_behind()
         self._open.clear()
         self._finishing.clear()
 
     def stop_waiting(self) -> None:
-        """Wake who waits for one to close. Switches: never."""
+        """Wake what waits for a connection to close. Switches: never."""
         self._closes.wake_all()
 
     def hurry(self) -> None:
-        """Wake who waits for the last one, to look at its time again. Switches: never."""
+        """Wake what waits for the last connection: its time has become shorter. Switches: never."""
         self._quiet.wake_all()
 
     def wait_for_last(self, seconds: float) -> None:
-        """Wait until the last one may have closed and all apps are through, or so long. Switches: always."""
+        """Wait until the last connection may have closed and all apps returned, at most `seconds`. Switches: always."""
         self._quiet.park("the last connections of", self._name, seconds)

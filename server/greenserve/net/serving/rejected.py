@@ -1,10 +1,10 @@
-"""Clients that are not let in: told 503 with Retry-After, at once and for next to nothing.
+"""Rejected: clients for whom there is no room get 503 with Retry-After, at once and for next to nothing.
 
-No request is read, so there is no parser, no Connection and no line in the access log. RFC 9112 §9.6: closing over
-bytes that have come, or come later, resets the connection, and the answer may be lost. So we say that no more will
-come, take what is there, and a few may linger until the client has closed too. The invariant: at most _LINGERING
-descriptors, for _LINGER_TIME each; those beyond are closed at once, which the kernel does in order for a client that
-has sent nothing yet.
+No request is read, so there is no parser, no Connection and no line in the access log. RFC 9112 §9.6: to close a socket
+with unread bytes, or to which more bytes come, resets the connection, and the client may lose the answer. So the
+sending side is shut, what is there is read, and some sockets linger until their clients have closed too. The invariant:
+at most _LINGERING descriptors, for _LINGER_TIME each; any more are closed at once, which the kernel does in order for a
+client that has sent nothing yet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 from typing import Final
 
 from greenserve.http1 import encode_error
-from greenserve.net.http.discarding import Discarding
+from greenserve.net.http.draining import Discarding
 from greenserve.net.sockets.stream import HEAD_SIZE, Stream, close_connection
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.loop.hub import Hub
@@ -22,23 +22,21 @@ from greenserve_hub.loop.hub import Hub
 _LINGERING: Final = 100  # at once; config leaves that many descriptors and more beside limit_connections
 _LINGER_TIME: Final = 1.0  # seconds: a request that was on its way has come by then
 _LINGER_BYTES: Final = 64 * 1024
-# No Date: it is asked of what is no 5xx (RFC 9110 §6.6.1), and so the bytes are made once.
-_ANSWER: Final = encode_error(
-    503, "too many connections", "", "", head_only=False, extra=(("Retry-After", "1"),)
-)
+# Without Date, which a 5xx need not have (RFC 9110 §6.6.1): so the bytes are made once.
+_ANSWER: Final = b"".join(encode_error(503, "too many connections", "", "", extra=(("Retry-After", "1"),)))
 
 
-class TurnedAway:
-    """Those of one server."""
+class Rejected:
+    """The rejected clients of one server."""
 
     def __init__(self, hub: Hub) -> None:
-        """Nobody yet."""
+        """None yet."""
         self.count = 0  # so far
         self._hub = hub
         self._lingering: dict[Stream, Deadline] = {}
 
     def add(self, sock: socket.socket, speaks_http: bool) -> None:
-        """Answer, if that will be understood, and close. Switches: never."""
+        """Answer, if the client understands it, and close. Switches: never."""
         self.count += 1
         if not speaks_http:
             close_connection(sock)
@@ -64,12 +62,12 @@ class TurnedAway:
             stream.close()
 
     def leave_behind(self) -> None:
-        """For the child of a fork. Switches: never."""
+        """Forget them, in the child of a fork. Switches: never."""
         for stream in self._lingering:
             stream.leave_behind()
         self._lingering.clear()
 
     def close(self) -> None:
-        """Close those that linger. Switches: never."""
+        """Close the sockets that linger. Switches: never."""
         for stream in list(self._lingering):
             self._end(stream)

@@ -8,17 +8,14 @@ and no request is queued while a slot is free.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, Protocol
+from typing import Protocol
 
 from greenlet import getcurrent
 
 from greenserve.net.serving.batching import HOLDS, Batch
 from greenserve.net.serving.slots import Slots
 from greenserve_hub.greenthreads.workers import PoolWorker
-from greenserve_hub.loop.hub import Hub
-
-# Seconds after which queued requests wait for the next turn, so that sockets are looked at.
-_TURN: Final = 0.01
+from greenserve_hub.loop.hub import MAX_TURN, Hub
 
 
 class Job(Protocol):
@@ -150,6 +147,6 @@ class RequestQueue:
             if now - before > HOLDS and hub.now == turn:
                 self.batch.pause(now)
             before = now
-            if slots.is_wanted() or (queue and now - hub.now > _TURN):
+            if slots.is_wanted() or (queue and now - hub.now > MAX_TURN):
                 self._dispatch_soon()
                 return

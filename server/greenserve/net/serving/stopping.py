@@ -1,11 +1,11 @@
-"""How a server stops: it drains, lets what runs finish, ends what takes too long.
+"""Stop and End: how a server drains, lets what runs finish, ends what takes too long; and how its end is waited for.
 
-Facts: a proxy keeps connections open, and sends its next request on one of them at any moment. One that meets the
-closing of its connection is lost: a client may repeat only what is idempotent (RFC 9110 §9.2.2), so that a proxy
-answers 502 to a POST. Consequence: a client has to be told before, by `Connection: close` in an answer (RFC 9112 §9.6).
-Decision: for `drain_delay` the connections that were not told stay open, and what comes on them is answered so. When
-none is left, or the time is over, those that are idle are closed. Cost: a stop takes as long as that while clients keep
-connections that they do not use, and a request that comes in the moment of the end is lost still.
+Facts: a proxy keeps connections open, and sends its next request on one of them at any moment. A request that meets the
+closing of its connection is lost: a client may repeat only an idempotent one (RFC 9110 §9.2.2), so that a proxy answers
+502 to a POST. Consequence: a client has to be told before, by `Connection: close` in a response (RFC 9112 §9.6).
+Decision: for `drain_delay` the connections whose clients were not told stay open, and their requests are answered with
+it. When none is left, or the time is over, the idle ones are closed. Cost: a stop takes as long as that while clients
+keep connections that they do not use, and a request that comes in the moment of the end is still lost.
 
 The invariant: a request that came whole is answered, or told that it was not run.
 """
@@ -13,42 +13,65 @@ The invariant: a request that came whole is answered, or told that it was not ru
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from greenserve.config import Config
+from greenserve.net.serving.connections import Connections, Ending
+from greenserve.net.serving.listeners import Listeners
+from greenserve.net.serving.request_queue import RequestQueue
+from greenserve.wsgi import Service
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn_n
+from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.parking import WaitQueue
-
-if TYPE_CHECKING:
-    from greenserve.net.http.connection import Connection
-    from greenserve.net.serving.server import Server
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.loop.parking import TIMED_OUT, WaitQueue
+from greenserve_hub.osthreads import threads
+from greenserve_hub.unpatched import _thread
 
 log = logging.getLogger("greenserve.error")
 
-_LOOK: Final = 0.1  # seconds between two looks at who may still ask
+_LOOK: Final = 0.1  # seconds between two looks whether a client may still ask
+
+
+class Stoppable(Protocol):
+    """A started server, as its stop sees it."""
+
+    hub: Hub
+    config: Config
+    service: Service
+    listening: Listeners
+    queue: RequestQueue
+    connections: Connections
+    callbacks: GreenPool
+
+    def has_stopped(self) -> None:
+        """All is closed. Switches: never."""
 
 
 class Stop:
-    """The stop of one server. From the hub of it."""
+    """The stop of one server, in the hub of it."""
 
-    def __init__(self, server: Server) -> None:
-        """Not asked for."""
+    def __init__(self, server: Stoppable) -> None:
+        """Not asked for yet."""
         self._server = server
         self._by = NEVER  # the moment, by the hub's clock, at which what still runs is ended
         self._drain_until = NEVER
         self._why = "ended after graceful_timeout"  # what runs
         self._hurried = WaitQueue()
-        self.restarts = False  # whether another server follows
+        self.restarts = False  # True if another server follows
         self.has_begun = False
 
     def __repr__(self) -> str:
         """For dumps."""
         return f"the stop of {self._server!r}"
 
-    def begin(self, graceful: float | None, drain_delay: float, restarts: bool) -> None:
-        """Stop, or stop sooner. Switches: never."""
+    def begin(self, graceful: float | None = None, drain_delay: float = 0.0, restarts: bool = False) -> None:
+        """Stop, or stop sooner than asked for before; see Server.stop(). From any OS thread. Switches: never."""
         server = self._server
+        if server.hub.thread_id != _thread.get_ident():
+            server.hub.call_from_thread(self.begin, graceful, drain_delay, restarts)
+            return
         now = server.hub.clock()
         by = now + (server.config.graceful_timeout if graceful is None else graceful)
         drain_until = min(now + drain_delay, by)
@@ -59,7 +82,7 @@ class Stop:
             self._drain_until = drain_until
             if graceful is not None:
                 self._why = f"ended after the {graceful:g} s that the stop gave it"
-            # A green thread of its own: who asks for the stop may be one of those that it ends.
+            # A green thread of its own: the caller may be one of those that the stop ends.
             spawn_n(self._run)
             return
         self._drain_until = min(self._drain_until, drain_until)
@@ -71,16 +94,15 @@ class Stop:
 
     def _run(self) -> None:
         server = self._server
-        service = server.service
-        service.keep_alive = False
+        server.service.end_keep_alive()
         accepts = server.config.drain_accept and self._left(self._drain_until) > 0
         if not accepts:
-            server.close_listeners()
+            server.listening.finish()
         while (left := self._left(self._drain_until)) > 0 and (accepts or self._some_may_ask()):
             self._hurried.park("what clients still ask, in", self, min(left, _LOOK))
-        service.parks = False
+        server.service.end_parking()
         if accepts:
-            server.close_listeners()
+            server.listening.finish()
         connections = server.connections
         connections.stop_waiting()
         for connection in connections:
@@ -110,7 +132,42 @@ class Stop:
                 return
             sleep(0)
 
-    def _end_one(self, connection: Connection) -> None:
-        told = connection.end()
-        if told is not None:
-            log.warning("%s: %s", self._why, told)
+    def _end_one(self, connection: Ending) -> None:
+        ended = connection.end()
+        if ended is not None:
+            log.warning("%s: %s", self._why, ended)
+
+
+class End:
+    """The end of one server, for which any thread can wait."""
+
+    def __init__(self, name: object) -> None:
+        """It has not come. `name` stands in dumps."""
+        self._name = name
+        self._event = threads.Event()  # for OS threads
+        self._waiters = WaitQueue()  # for green threads of the server's hub
+
+    def has_come(self) -> bool:
+        """Return True if the server has stopped. From any thread."""
+        return self._event.is_set()
+
+    def come(self) -> None:
+        """Wake all waiters, in the server's OS thread. Switches: never."""
+        self._event.set()
+        self._waiters.wake_all()
+
+    def leave_behind(self) -> None:
+        """For the child of a fork: it has come, and wakes nothing. Switches: never."""
+        self._event = threads.Event()  # the lock of the other may be held by an OS thread that was not copied
+        self._event.set()
+
+    def wait(self, hub: Hub | None, timeout: float | None) -> bool:
+        """Return True when it has come, False after `timeout` seconds. `hub`: the server's; None: it was not started.
+
+        Switches: in the hub's thread; in another one it blocks.
+        """
+        if self._event.is_set():
+            return True
+        if hub is None or hub.thread_id != _thread.get_ident():
+            return self._event.wait(timeout)
+        return self._waiters.park("the end of", self._name, timeout) is not TIMED_OUT

@@ -97,7 +97,7 @@ class Listener:
             self._descriptor = hub.open_descriptor(sock.fileno(), sock)
         else:
             self._descriptor = register()
-            self._descriptor.sock = sock
+            self._descriptor.guard_socket(sock)
 
     def accept_forever(self) -> None:
         """Accept until close(), or until the socket fails for good; then the server is told. Switches: always."""

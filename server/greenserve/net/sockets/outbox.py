@@ -1,7 +1,8 @@
-"""Frames that wait for a client which reads slowly, in their order, and who waits until they are out.
+"""What waits for a client which reads slowly, in its order, and who waits until it is out.
 
-Made by a WebSocket when the kernel does not take all of a frame, and let go when the last byte is out: the socket of a
-client that keeps up has none. It is what the server's Unsent counts, and resets when all hold too much together.
+Frames of a WebSocket, or the two pieces of a whole HTTP response. Made when the kernel does not take all of one, and
+let go when the last byte is out: the connection of a client that keeps up has none. It is what the server's Unsent
+counts, and resets when all hold too much together.
 
 Invariants: a frame whose beginning is out goes out to its end before any other. What the stream was offered and has not
 taken is offered again as it was, longer at most, for TLS may have encrypted it already. No more than one pong waits,
@@ -25,7 +26,7 @@ Frame = bytes | memoryview
 
 
 class Outbox:
-    """What one WebSocket has to send."""
+    """What one connection has to send."""
 
     __slots__ = ("_frames", "_offered", "_pace", "_stream", "_unsent", "behind", "bytes", "pong", "reset")
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from typing import Final, Protocol, cast
 
+from greenserve.logs.throttled import Throttle
 from greenserve_hub.loop.hub import Hub
 
 log = logging.getLogger("greenserve.error")
@@ -27,7 +28,7 @@ _TOLD_AGAIN: Final = 60.0  # seconds between two lines in the log
 
 
 class Waiting(Protocol):
-    """A connection, or a part of it, that waits for its client."""
+    """An outbox that waits for its client."""
 
     def reset(self) -> None:
         """Reset the connection, and let go of all that it holds. Switches: never."""
@@ -39,32 +40,21 @@ class Unsent:
     def __init__(self, hub: Hub, limit: int) -> None:
         """`limit` in bytes, 0 for none."""
         self.bytes = 0
-        self._hub = hub
         self._limit = limit
-        # In the order in which they last moved; with the answer of those that have no more than one.
-        self._waiting: dict[Waiting, bytes | memoryview | None] = {}
+        self._waiting: dict[Waiting, None] = {}  # in the order in which they last moved
         # An app may give the same page to all, and a Room the same message: it is held once.
         self._holders: dict[int, int] = {}
-        self._tell_from = 0.0
-        self._untold = 0
-
-    def put(self, connection: Waiting, first: bytes | memoryview, second: bytes | memoryview) -> None:
-        """An answer, of two pieces, begins to wait. May reset other connections. Switches: never."""
-        held = second or first
-        self._waiting[connection] = held
-        self.hold(held)
+        self._throttle = Throttle(hub.clock, _TOLD_AGAIN)
 
     def wait(self, outbox: Waiting) -> None:
-        """It begins to wait with pieces that it holds itself, or has moved. Switches: never."""
+        """It begins to wait with pieces that it holds, or has moved. Switches: never."""
         waiting = self._waiting
         waiting.pop(outbox, None)
         waiting[outbox] = None
 
-    def take(self, one: Waiting) -> None:
-        """It waits no longer, or begins anew. Switches: never."""
-        held = self._waiting.pop(one, None)
-        if held is not None:
-            self.let_go(held)
+    def take(self, outbox: Waiting) -> None:
+        """It waits no longer. Switches: never."""
+        self._waiting.pop(outbox, None)
 
     def hold(self, piece: bytes | memoryview) -> None:
         """One more waits with this piece; a part of it holds all of it. May reset connections. Switches: never."""
@@ -99,14 +89,11 @@ class Unsent:
             self._tell()
 
     def _tell(self) -> None:
-        now = self._hub.now
-        self._untold += 1
-        if now >= self._tell_from:
+        before = self._throttle.admit()
+        if before is not None:
             log.warning(
                 "what slow clients have not taken is more than %d MiB (limit_unsent): %d connections were reset; "
                 "stream large answers, or raise --limit-unsent",
                 self._limit >> 20,
-                self._untold,
+                before + 1,
             )
-            self._tell_from = now + _TOLD_AGAIN
-            self._untold = 0

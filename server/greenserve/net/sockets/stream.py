@@ -21,7 +21,6 @@ from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.loop.descriptors import Descriptor
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.readiness import wait_for_more, wait_writable
-from greenserve_hub.pollers.edge import WRITE
 from greenserve_hub.unpatched import fcntl, os, select, termios
 
 READ_SIZE: Final = 64 * 1024  # bytes asked of the kernel for a body
@@ -70,8 +69,8 @@ class Stream:
             raise
         except OSError as error:
             raise self._gone(error) from None
-        if 0 < len(data) < size and self._short_is_all and descriptor.readable is edge:
-            descriptor.readable = descriptor.hangup  # drained(), without the call
+        if 0 < len(data) < size and self._short_is_all:
+            descriptor.drained(edge)
         return data
 
     def when_readable(self, callback: Callable[[], object]) -> None:
@@ -79,19 +78,11 @@ class Stream:
 
         Switches: never.
         """
-        descriptor = self.descriptor
-        if descriptor.readable:
-            descriptor.hub.call_soon(callback)
-        else:
-            descriptor.reader = callback  # on_readable(), without the call: no edge may come in between
-            if not descriptor.hub.edge:
-                descriptor.on_readable(callback)
+        self.descriptor.when_readable(callback)
 
     def when_writable(self, callback: Callable[[], object]) -> None:
         """Call back once, from the hub, when what send_now has left can go on. Switches: never."""
-        descriptor = self.descriptor
-        descriptor.writer = callback
-        descriptor.hub.poller.arm(descriptor.fd, WRITE)  # there may be room since a moment ago
+        self.descriptor.on_writable(callback)
 
     def send_now(self, first: bytes | memoryview, second: bytes | memoryview = b"") -> int:
         """Send what the kernel takes at once of two pieces; how many bytes. Switches: never. Raises PeerGone."""
@@ -179,10 +170,9 @@ class Stream:
     # Both ------------------------------------------------------------------------------------------------
 
     def _gone(self, error: OSError) -> PeerGone:
-        sock = self.descriptor.sock
+        sock = self.descriptor.unguard_socket()
         if sock is None:
             return PeerGone(str(error))  # closed by us, or told already
-        self.descriptor.sock = None
         if error.errno in NOT_OURS:
             sock.detach()  # close() would close what has the number now
         return gone(error)
@@ -242,21 +232,20 @@ class Stream:
 
         Where the child of a fork holds the socket too, the kernel does so when that has closed it.
         """
-        self.descriptor.sock = None
+        self.descriptor.unguard_socket()
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     def leave_behind(self) -> None:
         """For the child of a fork: the connection is the parent's. Switches: never."""
-        self.descriptor.sock = None
+        self.descriptor.unguard_socket()
         close_inherited(self.sock)
 
     def close(self) -> None:
         """Close; repeatable. The peer is told, also where the child of a fork holds the socket. Switches: never."""
         descriptor = self.descriptor
         # Else it is reset, or broken; and a descriptor that is closed is the parent's, in the child of a fork.
-        is_open = descriptor.sock is not None and not descriptor.closed
-        descriptor.sock = None
+        is_open = descriptor.unguard_socket() is not None and not descriptor.closed
         if not descriptor.close():
             self.sock.detach()
         elif is_open:

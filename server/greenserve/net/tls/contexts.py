@@ -11,7 +11,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
@@ -32,28 +32,23 @@ _RENEW_BEFORE: Final = 3.0  # days; ACME clients renew a month ahead, so by then
 _Look = tuple[tuple[str, int, int, int, int] | tuple[str], ...]
 
 
-class TLS:
+class TLS(Protocol):
     """One server's TLS."""
 
     def context_for(self, name: str) -> ssl.SSLContext:
-        """What a client is met with that asks for `name`, "" for none."""
-        raise NotImplementedError
+        """The context for a client that asks for `name`, "" for none."""
 
     def reload(self) -> None:
-        """Read the certificates anew. Blocks. Raises ConfigError, with everything as it was."""
-        raise NotImplementedError
+        """Read the certificates again. Blocks. Raises ConfigError, with everything as it was."""
 
     def watch(self, hub: Hub, changed: Callable[[], object]) -> None:
-        """Look after the files from now on, and run `changed` in a green thread when they are others.
-
-        Switches: never.
-        """
+        """Watch the files from now on, and run `changed` in a green thread when they have changed. Switches: never."""
 
     def close(self) -> None:
-        """Look no more. Switches: never."""
+        """Stop watching. Switches: never."""
 
 
-class ContextTLS(TLS):
+class ContextTLS:
     """TLS with a context of the embedding program's own."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
@@ -70,8 +65,14 @@ class ContextTLS(TLS):
             "this server was given an ssl_context: load certificates into that, new connections show them"
         )
 
+    def watch(self, hub: Hub, changed: Callable[[], object]) -> None:
+        """There are no files."""
 
-class FileTLS(TLS):
+    def close(self) -> None:
+        """There are no files."""
+
+
+class FileTLS:
     """TLS with the certificates that the settings name."""
 
     def __init__(self, config: Config) -> None:

@@ -91,7 +91,7 @@ def _accept(
         if (
             error.status == 403
         ):  # its Origin may be a page of our own, which whoever runs the server has to know
-            options.refusals.tell(
+            options.refusals.log(
                 "rejected a WebSocket at %.100a of %.100a: %s",
                 environ["PATH_INFO"],
                 environ.get("HTTP_HOST", ""),

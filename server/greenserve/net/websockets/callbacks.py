@@ -12,13 +12,14 @@ from collections.abc import Callable
 from greenlet import getcurrent
 
 from greenserve.errors import PeerGone
-from greenserve.net.websockets.frame_writer import MAX_TURN, FrameWriter
+from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.net.websockets.receiver import Receiver
 from greenserve.websocket import OPEN, Message, Phase
 from greenserve.wsgi import end_if_forked
 from greenserve_hub import forks
 from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.greenthreads.workers import PoolWorker
+from greenserve_hub.loop.hub import MAX_TURN
 
 log = logging.getLogger("greenserve.error")
 

@@ -7,7 +7,7 @@ waits for it is cut off, by its rate or by `limit_unsent`.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from greenserve.errors import PeerGone, WebSocketClosed
 from greenserve.net.http.activity import Carrier
@@ -17,8 +17,6 @@ from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.websocket import OPEN, Closing, Phase, encode_pong
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter
-
-MAX_TURN: Final = 0.01  # seconds that messages may go in or out before other green threads have their turn
 
 
 class Owner(Protocol):

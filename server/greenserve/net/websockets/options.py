@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from greenserve.config import SETTINGS, Config
 from greenserve.errors import ConfigError
-from greenserve.logs.throttled import Complaints
+from greenserve.logs.throttled import ThrottledLog
 from greenserve.websocket import Compression, Origins, ReadLimits
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.unpatched import time
@@ -33,7 +33,7 @@ class WebSocketOptions:
     close_timeout: float
     compression: Compression | None
     origins: Origins
-    refusals: Complaints  # the log's lines about Origins, of all handlers of a server
+    refusals: ThrottledLog  # the log's lines about Origins, of all handlers of a server
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -49,7 +49,7 @@ class WebSocketOptions:
             config.ws_close_timeout or NEVER,
             Compression() if config.ws_compression else None,
             config.ws_origins,
-            Complaints(time.monotonic, logging.WARNING),
+            ThrottledLog(time.monotonic, logging.WARNING),
         )
 
     def but(self, own: Mapping[str, Any]) -> Self:

@@ -21,10 +21,11 @@ from typing import Final, Protocol
 
 from greenserve.errors import PeerGone
 from greenserve.net.sockets.stream import Stream
-from greenserve.net.websockets.frame_writer import MAX_TURN, FrameWriter
+from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.websocket import OPEN, Close, Deflate, Event, Failure, Message, MessageReader, Phase, Ping
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.hub import MAX_TURN
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter
 from greenserve_hub.unpatched import _thread
 

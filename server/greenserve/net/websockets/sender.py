@@ -17,7 +17,7 @@ from greenlet import getcurrent, greenlet
 
 from greenserve.net.sockets.outbox import Frame
 from greenserve.net.sockets.send_budget import PIECE
-from greenserve.net.websockets.frame_writer import MAX_TURN, FrameWriter
+from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.websocket import (
     BINARY,
     CONTINUATION,
@@ -31,6 +31,7 @@ from greenserve.websocket import (
 )
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.loop.hub import MAX_TURN
 from greenserve_hub.loop.parking import Waiter
 
 

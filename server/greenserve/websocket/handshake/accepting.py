@@ -15,9 +15,10 @@ from hashlib import sha1
 from typing import Any, Final
 
 from greenserve.errors import AppError
+from greenserve.grammar import is_token
 from greenserve.websocket.framing.deflate import Deflate
 from greenserve.websocket.handshake.compression import Compression
-from greenserve.websocket.handshake.offers import is_token, parse_offers, parse_tokens
+from greenserve.websocket.handshake.offers import parse_offers, parse_tokens
 from greenserve.websocket.handshake.origins import Origins, check_origin
 from greenserve.websocket.handshake.refusals import HandshakeError
 

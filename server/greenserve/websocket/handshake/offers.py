@@ -9,20 +9,16 @@ from __future__ import annotations
 import re
 from typing import Final, TypeAlias
 
+from greenserve.grammar import QUOTED_TEXT, TOKEN, is_token, unescape
 from greenserve.websocket.handshake.refusals import HandshakeError
 
 # An extension's name, and its parameters in their order, None for one without a value. Repeated ones are kept.
 Offer: TypeAlias = tuple[str, list[tuple[str, str | None]]]
 
-# Possessive, all of these: there is one way to match, so that none is tried twice.
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # RFC 9110 §5.6.2
-_QUOTED: Final = r'"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+)"'  # RFC 9110 §5.6.4
 _BLANKS: Final = r"[ \t]*+"
 _PART: Final = re.compile(
-    rf"{_BLANKS}(?:({_TOKEN})(?:{_BLANKS}={_BLANKS}(?:({_TOKEN})|{_QUOTED}))?+)?+{_BLANKS}([;,]|\Z)"
+    rf'{_BLANKS}(?:({TOKEN})(?:{_BLANKS}={_BLANKS}(?:({TOKEN})|"({QUOTED_TEXT})"))?+)?+{_BLANKS}([;,]|\Z)'
 )
-_ESCAPED: Final = re.compile(r"\\(.)")
-_is_token: Final = re.compile(_TOKEN).fullmatch
 
 
 def parse_offers(field: str) -> list[Offer]:
@@ -60,17 +56,12 @@ def parse_tokens(field: str) -> list[str] | None:
     """Return the elements of a list of tokens, None if one of them is not a token. Empty ones are skipped."""
     elements = [element.strip(" \t") for element in field.split(",")]
     tokens = [element for element in elements if element]
-    return tokens if all(map(_is_token, tokens)) else None
-
-
-def is_token(text: str) -> bool:
-    """Return True if `text` is a token (RFC 9110 §5.6.2)."""
-    return _is_token(text) is not None
+    return tokens if all(map(is_token, tokens)) else None
 
 
 def _unquoted(text: str) -> str:
-    text = _ESCAPED.sub(r"\1", text)
-    if not _is_token(text):
+    text = unescape(text)
+    if not is_token(text):
         raise _malformed()  # a quoted value is a token too, once it is unquoted (RFC 6455 §9.1)
     return text
 

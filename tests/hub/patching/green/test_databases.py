@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 
 def test_psycopg_is_told_whenever_it_is_imported():

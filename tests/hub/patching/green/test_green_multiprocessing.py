@@ -6,7 +6,7 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from tests.support.patched import run, run_file
+from tests.support.programs.patched import run, run_file
 from tests.support.times import MS
 
 METHODS = multiprocessing.get_all_start_methods()

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
-from greenserve_hub.pollers.edge import available_pollers
+from greenserve_hub.pollers.choosing import available_pollers
 
 # Runs `call` in a green thread while others run, and `wake` once that waits.
 WAITING = """
@@ -247,18 +247,27 @@ def test_terminals_and_locks():
     assert said.splitlines() == ["0", "locked", r"b'Word: \r\nsecret True\r\n'"]
 
 
-def test_commands_and_children_wait_beyond_the_pool_of_threads():
+def test_commands_and_children_wait_beyond_the_pool_of_threads(tmp_path: Path):
     said = run(
         """
-        import os, time
+        import os, sys
         from greenserve import spawn, threads
         threads.set_size(1)
-        began = time.monotonic()
-        commands = [spawn(os.system, "sleep 0.3") for _ in range(5)]
-        print([one.wait() for one in commands], time.monotonic() - began < 1.4, threads.execute(lambda: 5))
-        """
+        os.chdir(sys.argv[1])
+        os.mkfifo("begun")
+        os.mkfifo("go")
+        begun, go = (os.open(name, os.O_RDWR) for name in ("begun", "go"))
+        commands = [spawn(os.system, "echo >begun; read line <go") for _ in range(5)]
+        lines = b""
+        while len(lines) < 5:
+            lines += os.read(begun, 5)
+        print(threads.execute(lambda: "all wait"))
+        os.write(go, lines)
+        print([one.wait() for one in commands])
+        """,
+        str(tmp_path),
     )
-    assert said == "[0, 0, 0, 0, 0] True 5\n"
+    assert said == "all wait\n[0, 0, 0, 0, 0]\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "timerfd_create"), reason="CPython 3.13 has it")

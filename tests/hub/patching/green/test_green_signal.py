@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 
 def test_a_handler_runs_at_once_whoever_is_interrupted():

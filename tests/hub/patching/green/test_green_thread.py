@@ -6,27 +6,31 @@ import json
 import sys
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 
 def test_threads_run_side_by_side_and_are_joined():
     said = run(
         """
         import json, threading, time
-        began = time.monotonic()
-        threads = [threading.Thread(target=time.sleep, args=(0.1,), name=f"t{n}") for n in range(100)]
+        def work():
+            while not all_seen:
+                time.sleep(0.001)
+        all_seen = []
+        threads = [threading.Thread(target=work, name=f"t{n}") for n in range(100)]
         for thread in threads:
             thread.start()
         alive = sum(thread.is_alive() for thread in threads)
         counted = threading.active_count()
         idents = {thread.ident for thread in threads} | {threading.get_ident()}
+        all_seen.append(True)
         for thread in threads:
             thread.join()
         print(json.dumps([alive, counted, len(idents), any(thread.is_alive() for thread in threads),
-                          threading.active_count(), time.monotonic() - began < 5]))
+                          threading.active_count()]))
         """
     )
-    assert json.loads(said) == [100, 101, 101, False, 1, True]
+    assert json.loads(said) == [100, 101, 101, False, 1]
 
 
 def test_the_program_waits_for_all_but_daemons():
@@ -232,11 +236,11 @@ def test_os_threads_without_a_hub_are_as_they_were():
 def test_executors_timers_barriers_and_queues():
     said = run(
         """
-        import json, queue, threading, time
+        import json, queue, threading
         from concurrent.futures import ThreadPoolExecutor, as_completed
-        began = time.monotonic()
         with ThreadPoolExecutor(50) as pool:
-            futures = [pool.submit(lambda n: (time.sleep(0.2), n)[1], n) for n in range(50)]
+            meeting = threading.Barrier(50)
+            futures = [pool.submit(lambda n: (meeting.wait(30), n)[1], n) for n in range(50)]
             total = sum(future.result() for future in as_completed(futures))
         fired = threading.Event()
         threading.Timer(0.01, fired.set).start()
@@ -249,10 +253,10 @@ def test_executors_timers_barriers_and_queues():
             box.get(timeout=0.01)
         except queue.Empty:
             got.append("empty")
-        print(json.dumps([total, fired.wait(5), got, time.monotonic() - began < 5]))
+        print(json.dumps([total, fired.wait(5), got]))
         """
     )
-    assert json.loads(said) == [1225, True, ["x", "x", "empty"], True]
+    assert json.loads(said) == [1225, True, ["x", "x", "empty"]]
 
 
 def test_a_program_that_forks_goes_on_in_both():

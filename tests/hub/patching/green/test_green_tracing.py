@@ -6,7 +6,7 @@ import json
 import sys
 
 import pytest
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 # `seen`: by the name of a tracer, the names of the functions that it was told of; others' and the library's left out.
 TRACERS = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from tests.support.patched import run
+from tests.support.programs.patched import run
 
 # Whatever an OS thread waits in when the patch comes: how it waits, in which condition, and what ends that.
 _WAITS = """

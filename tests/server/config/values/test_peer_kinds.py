@@ -37,7 +37,7 @@ def test_a_list_is_read_and_reads_to_itself(kind: Kind, given: object, value: ob
         (peers(), "10.0.0.1/8", "did you mean 10.0.0.0/8"),
         (peers(), 5, "not a list"),
         (peers(), b"127.0.0.1", "not a list"),
-        (peers(), [5], "5 is not a text"),
+        (peers(), [5], "5 is not text"),
         (field_names(), "", "'' is not the name of a field"),
         (field_names(), "x" * 65, "is not the name of a field"),
         (field_names(), "x forwarded for", "is not the name of a field"),

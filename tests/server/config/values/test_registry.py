@@ -1,19 +1,11 @@
-"""config.registry: settings, layers, and the one line that an error is."""
+"""config.values.registry: settings, layers, and the one line that an error is."""
 
 from dataclasses import dataclass
 
 import pytest
 
 from greenserve.config.values import kinds
-from greenserve.config.values.registry import (
-    Given,
-    choose,
-    closest,
-    environment,
-    refuse_unknown,
-    setting,
-    settings_of,
-)
+from greenserve.config.values.registry import Given, choose, environment, setting, settings_of
 from greenserve.errors import ConfigError
 
 
@@ -70,12 +62,3 @@ def test_variables_with_the_prefix_make_a_layer_and_empty_ones_count_as_unset() 
     assert environment(SETTINGS.values(), environ) == {
         "head_timeout": Given("3s", "env GREENSERVE_HEAD_TIMEOUT")
     }
-
-
-def test_an_unknown_name_is_refused_with_the_closest() -> None:
-    refuse_unknown(["logfile"], SETTINGS, "x.toml")
-    with pytest.raises(
-        ConfigError, match=r"^unknown setting head-timeot \(x\.toml\); did you mean head_timeout\?$"
-    ):
-        refuse_unknown(["logfile", "head-timeot"], SETTINGS, "x.toml")
-    assert closest("zzz", SETTINGS) == "; greenserve --help lists all"

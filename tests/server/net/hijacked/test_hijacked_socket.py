@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.raw import RawClient, request
-from tests.support.running import in_one_hub
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import in_one_hub
 
 from greenserve import AppError, ConcurrentUseError, GreenThread, Server, Timeout, sleep, spawn
 from greenserve.net.hijacked import hijacked_socket
 from greenserve.net.hijacked.hijacked_socket import HijackedSocket
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, wait_all_blocked
 

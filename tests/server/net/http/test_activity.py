@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.support.running import in_one_hub
-from tests.support.ws_client import PING, WSClient, closing, frame, message
+from tests.support.clients.ws_client import PING, WSClient, closing, frame, message
+from tests.support.servers.running import in_one_hub
 
 from greenserve import WebSocket, WebSocketWSGI, sleep
 

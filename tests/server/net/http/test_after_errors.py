@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.server.net.http.test_refusals import REFUSED
-from tests.support.apps import Environ, Start, echo
+from tests.support.clients.raw import RawClient, request
 from tests.support.examples import examples
-from tests.support.heads import split
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, serving
+from tests.support.protocols.heads import split
+from tests.support.servers.apps import Environ, Start, echo
+from tests.support.servers.running import becomes_quiet, serving
 
 from greenserve import Server
 

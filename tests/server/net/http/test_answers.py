@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Routes, Start, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import Gate, becomes_quiet, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Routes, Start, path
+from tests.support.servers.running import Gate, becomes_quiet, serving
 from tests.support.times import eventually
 
 pytestmark = pytest.mark.over_tls_too

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from tests.support.apps import Environ, Start
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import sleep, threads

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start, echo, path
-from tests.support.raw import RawClient, request
-from tests.support.running import in_one_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start, echo, path
+from tests.support.servers.running import in_one_hub, serving
 
 from greenserve import sleep
 

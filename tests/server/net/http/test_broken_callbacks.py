@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.certificates import client_context
-from tests.support.lives import LARGE, App, Client, ProxiedClient, TLSClient, open_connection
-from tests.support.raw import request
-from tests.support.running import in_one_hub
+from tests.support.clients.lives import LARGE, App, Client, ProxiedClient, TLSClient, open_connection
+from tests.support.clients.raw import request
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Server
 from greenserve.http1 import LengthFraming
@@ -110,7 +110,7 @@ def test_reading_a_head(
 def test_running_a_request(
     step: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import greenserve.net.http.connection as module
+    import greenserve.net.http.request as module
 
     breaks = _failing(
         getattr(module, step), lambda *args: any(getattr(arg, "target", "") == "/breaks" for arg in args)
@@ -130,7 +130,7 @@ def test_sending_an_answer(
 ) -> None:
     with _scene(tmp_path) as scene:
         client, connection = scene.client()
-        mine, calls = connection._stream, []
+        mine, calls = connection.stream, []
 
         def broken(self: Stream, *args: Any) -> int:
             if self is mine:
@@ -209,7 +209,7 @@ def test_a_handshake(
         client, connection = scene.client()
         owner, name = (TLSStream, "shake_hands") if step == "shake" else (Opening, step)
         breaks = _failing(
-            getattr(owner, name), lambda one, *_: one is connection or one is connection._stream
+            getattr(owner, name), lambda one, *_: one is connection.activity or one is connection.stream
         )
         monkeypatch.setattr(owner, name, breaks)
         client.begin()
@@ -234,7 +234,7 @@ def test_closing_the_socket(
 ) -> None:
     with _scene(tmp_path) as scene:
         client, connection = scene.client()
-        mine = connection._stream
+        mine = connection.stream
 
         def broken(self: Stream) -> None:
             close(self)

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Start, echo, mirror, path
-from tests.support.raw import RawClient, request
-from tests.support.running import Gate, becomes_quiet, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start, echo, mirror, path
+from tests.support.servers.running import Gate, becomes_quiet, serving
 from tests.support.times import PATIENCE, eventually
 
 pytestmark = pytest.mark.over_tls_too
@@ -146,7 +146,7 @@ class TestPipelining:
             gate.reached()
             _send_until(BlockingIOError, client, request() * 1000)
             (connection,) = server.connections
-            assert len(connection._rest) <= 16 * 1024
+            assert len(connection.ahead) <= 16 * 1024
             gate.open()
 
 

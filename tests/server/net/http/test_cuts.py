@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import becomes_quiet, serving
 
 _CHUNKED = (
     b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

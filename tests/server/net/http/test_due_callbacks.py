@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.raw import RawClient, request
-from tests.support.running import in_one_hub
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import in_one_hub
 
 from greenserve import sleep
 from greenserve.errors import PeerGone
+from greenserve.net.http.request import Request
 
 
 class _App:
@@ -83,7 +84,7 @@ def test_the_middle_of_a_body_is_no_head(who: str, tmp_path: Path) -> None:
         body = (b"x" * (16384 - len(head)) + hidden).ljust(30_000, b"x")
         # As when bytes came while its app ran: no edge will tell of them, and the reader is due in the same turn as
         # something else that looks whether the connection is idle.
-        connection._stream.descriptor.reader = None
+        connection.stream.descriptor.reader = None
         hub = server.hub
         hub.call_soon(connection.drain if who == "a stop" else lambda: connection.make_way(until))
         hub.call_soon(connection._on_readable)
@@ -99,9 +100,9 @@ def test_a_body_that_is_taken_at_the_last_moment_is_run_once(tmp_path: Path) -> 
         client.send(b"POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n" + body[:100])
         sleep(1)
         (connection,) = server.connections
-        connection._stream.descriptor.reader = None
-        server.hub.call_soon(connection._body_expired)
-        server.hub.call_soon(connection._on_body)  # due since before the deadline
+        connection.stream.descriptor.reader = None
+        server.hub.call_soon(connection.activity.expired)
+        server.hub.call_soon(connection.activity._on_readable)  # due since before the deadline
         client.send(body[100:])
         assert client.answer().body == body
         assert server.stats.requests == 1
@@ -113,7 +114,7 @@ def test_nothing_follows_an_interim_answer_that_was_interrupted(tmp_path: Path) 
     with in_one_hub(app, tmp_path) as (server, app.clock), RawClient(server.address, green=True) as client:
         client.get("/first")
         (connection,) = server.connections
-        connection._is_broken = True
+        late = Request(connection, None)  # type: ignore[arg-type]
+        late._is_broken = True
         with pytest.raises(PeerGone):
-            connection.send_last(b"HTTP/1.1 200 OK\r\n\r\n", b"")
-        connection._is_broken = False
+            late.send_last(b"HTTP/1.1 200 OK\r\n\r\n", b"")

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 import requests
-from tests.support.apps import Environ, Routes, Start
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import Gate, becomes_quiet, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Routes, Start
+from tests.support.servers.running import Gate, becomes_quiet, serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Server

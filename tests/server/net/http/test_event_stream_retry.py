@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import browsers
-from tests.support.apps import Environ, Start, path
-from tests.support.raw import Answer, RawClient, request
-from tests.support.running import Gate, in_one_hub, serving
+from tests.support.clients import browsers
+from tests.support.clients.raw import Answer, RawClient, request
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.running import Gate, in_one_hub, serving
 from tests.support.times import MS
 
 from greenserve import Event, sleep, spawn

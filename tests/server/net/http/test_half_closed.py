@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.raw import RawClient, request
-from tests.support.running import Gate, in_one_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import Gate, in_one_hub, serving
 from tests.support.times import PATIENCE
 
 from greenserve import Server, sleep

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Start, echo, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Start, echo, path
+from tests.support.servers.running import serving
 
 _CHUNKED = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""redirecting: a redirect_bind answers whatever is asked for with where it is to be had with TLS."""
+"""refusals: a redirect_bind answers whatever is asked for with where it is to be had with TLS."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.support.apps import path
-from tests.support.certificates import authority_file
-from tests.support.heads import head
-from tests.support.raw import Answer, RawClient
-from tests.support.running import becomes_quiet, serving
+from tests.support.clients.raw import Answer, RawClient
+from tests.support.protocols.heads import head
+from tests.support.servers.apps import path
+from tests.support.servers.certificates import authority_file
+from tests.support.servers.running import becomes_quiet, serving
 
 from greenserve import Server
 from greenserve.errors import ConfigError, ProtocolError
-from greenserve.net.http.redirecting import https_location
+from greenserve.net.http.refusals import https_location
 
 pytestmark = pytest.mark.no_hub
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Start, echo, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import becomes_quiet, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Start, echo, path
+from tests.support.servers.running import becomes_quiet, serving
 
 pytestmark = pytest.mark.over_tls_too
 

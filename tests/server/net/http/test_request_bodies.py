@@ -7,9 +7,9 @@ import ssl
 from collections.abc import Iterable
 
 import pytest
-from tests.support.apps import Environ, Start, echo, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import Gate, becomes_quiet, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Start, echo, path
+from tests.support.servers.running import Gate, becomes_quiet, serving
 from tests.support.times import MS, PATIENCE, eventually
 
 pytestmark = pytest.mark.over_tls_too
@@ -174,7 +174,7 @@ class TestClosing:
             assert (answer.status, answer.closes, client.rest()) == (413, True, b"")
 
     def test_a_client_that_never_closes_is_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("greenserve.net.http.closing._LINGER_TIME", 50 * MS)
+        monkeypatch.setattr("greenserve.net.http.connection._LINGER_TIME", 50 * MS)
         with serving(path) as server, RawClient(server.address) as client:
             assert client.send(b"BAD\r\n\r\n").answer().status == 400
             eventually(lambda: not server.stats.connections)

@@ -8,9 +8,9 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.raw import RawClient, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import serving
 
 from greenserve import Server
 

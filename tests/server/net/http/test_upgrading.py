@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Routes, Start
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.clients.ws_client import PING, PONG, Frame, WSClient, closing, frame, handshake, message
+from tests.support.servers.apps import Environ, Routes, Start
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
 from tests.support.times import eventually
-from tests.support.ws_client import PING, PONG, Frame, WSClient, closing, frame, handshake, message
 
 from greenserve import (
     AppError,
@@ -29,8 +29,7 @@ from greenserve import (
     spawn,
 )
 from greenserve.net.http.activity import UpgradeRecord
-from greenserve.net.http.connection import Connection
-from greenserve.net.http.upgrading import Upgrading
+from greenserve.net.http.request import Request
 
 pytestmark = pytest.mark.over_tls_too
 
@@ -201,13 +200,13 @@ def _client_of_some_kind(server: Server, chance: random.Random) -> None:
 def _slow_heads(patch: pytest.MonkeyPatch) -> Event:
     """Until it is sent, answers to handshakes wait as for a client that takes none."""
     gate = Event()
-    send_interim = Upgrading.send_interim
+    send_interim = Request.send_interim
 
-    def slow(connection: Upgrading, data: bytes) -> None:
+    def slow(request: Request, data: bytes) -> None:
         gate.wait()
-        send_interim(connection, data)
+        send_interim(request, data)
 
-    patch.setattr(Connection, "send_interim", slow)
+    patch.setattr(Request, "send_interim", slow)
     return gate
 
 
@@ -316,12 +315,12 @@ class TestLimit:
     def test_one_whose_head_nobody_takes_is_forgotten(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def gone(connection: Upgrading, data: bytes) -> None:
+        def gone(request: Request, data: bytes) -> None:
             raise PeerGone("while it was sent")
 
         with in_one_hub(App(), tmp_path, pool=1) as (server, _):
             with monkeypatch.context() as patch, RawClient(server.address, green=True) as one:
-                patch.setattr(Connection, "send_interim", gone)
+                patch.setattr(Request, "send_interim", gone)
                 one.send(handshake("/ws"))
                 assert one.rest() == b""
             sleep(1)

@@ -8,7 +8,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.certificates import client_context
+from tests.support.servers.certificates import client_context
 from tests.support.times import MS
 
 from greenserve.net.opening.client_hello import server_name_of

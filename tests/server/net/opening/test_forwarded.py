@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.proxies import v1
-from tests.support.raw import RawClient, request
-from tests.support.running import Gate, becomes_quiet, in_one_hub, serving
+from tests.support.clients.proxy_headers import v1
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import Gate, becomes_quiet, in_one_hub, serving
 
 KEYS = ("REMOTE_ADDR", "wsgi.url_scheme", "SERVER_NAME", "SCRIPT_NAME")
 CLAIMS = ("X-Forwarded-For: 6.6.6.6, 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /app")

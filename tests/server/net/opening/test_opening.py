@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.apps import path
-from tests.support.certificates import client_context
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import path
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
 from tests.support.times import eventually
 
 from greenserve import Server, sleep, spawn
@@ -296,8 +296,8 @@ def test_half_a_greeting_has_no_tls(server: Server, sent: bytes) -> None:
         sock.sendall(sent)
         eventually(lambda: server.stats.connections == 1)
         (connection,) = server.connections
-        eventually(lambda: connection._rest == sent)
-        assert type(connection._stream).__name__ == "Stream"
+        eventually(lambda: connection.activity._ahead == sent)
+        assert type(connection.stream).__name__ == "Stream"
 
 
 @pytest.mark.parametrize("size", [1, 20, 400])

@@ -7,7 +7,6 @@ import logging
 import socket
 import ssl
 import struct
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support import proxies as proxy
-from tests.support.apps import Environ, Start
-from tests.support.certificates import client_context
-from tests.support.proxies import v1, v2, v2_tcp
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
-from tests.support.times import MS, PATIENCE, eventually
+from tests.support.clients import proxy_headers as proxy
+from tests.support.clients.proxy_headers import v1, v2, v2_tcp
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
+from tests.support.times import PATIENCE, eventually
 
 from greenserve import sleep, spawn
 from greenserve.config import Config
@@ -256,7 +255,7 @@ def test_a_flood_of_strangers_is_no_flood_of_lines(tmp_path: Path, caplog):
 
 
 def test_settings_that_would_let_nobody_in_are_refused():
-    with pytest.raises(ConfigError, match="nobody could connect: name your proxy's address"):
+    with pytest.raises(ConfigError, match="no peer could connect: name your proxy's address"):
         Config(proxy_protocol="v1", proxy_allow_from="off")
 
 
@@ -344,21 +343,19 @@ def test_the_head_has_a_deadline_of_its_own(tmp_path: Path):
         assert clock() - began == 1
 
 
-def test_what_came_in_time_counts_though_an_app_held_the_hub():
+def test_what_came_in_time_counts_though_an_app_held_the_hub(tmp_path: Path):
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/hold":
-            time.sleep(400 * MS)
+            client.send(FIRST + GET)
+            clock.advance(20)  # in which the hub has no turn
         return tell(environ, start_response)
 
     with (
-        serving(app, proxy_protocol="v1", head_timeout=200 * MS, block_threshold=0) as server,
-        RawClient(server.address) as holder,
-        RawClient(server.address) as client,
+        in_one_hub(app, tmp_path, proxy_protocol="v1", head_timeout=10) as (server, clock),
+        RawClient(server.address, green=True) as holder,
+        RawClient(server.address, green=True) as client,
     ):
-        eventually(lambda: server.stats.accepted == 2)
         holder.send(FIRST + request("/hold", "GET", b"", "Connection: close"))
-        eventually(lambda: server.stats.requests == 1)
-        client.send(FIRST + GET)
         assert client.answer().body.startswith(b"192.0.2.1 ")
         holder.answer()
 

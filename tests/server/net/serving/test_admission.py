@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import path
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import path
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
 from tests.support.times import eventually
 
 from greenserve import sleep
 from greenserve.config import Config
 from greenserve.net.serving import admission
-from greenserve.net.serving.admission import Admission
-from greenserve_hub.loop.hub import get_hub
+from greenserve.net.serving.admission import Admission, PeerCounts
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import fake_clock
 
 
@@ -29,7 +29,7 @@ def _clients(server: Any, count: int, green: bool = True) -> Iterator[list[RawCl
         yield [stack.enter_context(RawClient(server.address, green=green)) for _ in range(count)]
 
 
-def _is_turned_away(client: RawClient) -> bool:
+def _is_rejected(client: RawClient) -> bool:
     answer = client.answer()
     return (answer.status, answer["retry-after"], answer.closes, client.rest()) == (503, "1", True, b"")
 
@@ -107,7 +107,7 @@ class TestFull:
             with _clients(server, 5) as outside:
                 for client in outside:
                     client.send(request())
-                assert all(_is_turned_away(client) for client in outside)
+                assert all(_is_rejected(client) for client in outside)
             assert clock() == began
             assert (server.stats.connections, server.stats.turned_away) == (3, 5)
             for client in inside:
@@ -125,7 +125,7 @@ class TestFull:
                 eventually(lambda: server.stats.turned_away == 1)
                 for _ in range(3):
                     outside.send(request("/", "POST", bytes(10_000)))
-                assert _is_turned_away(outside)
+                assert _is_rejected(outside)
 
     def test_a_flood_lingers_within_a_bound(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr("greenserve.net.serving.rejected._LINGERING", 10)
@@ -139,7 +139,7 @@ class TestFull:
             with _clients(server, 50) as outside:
                 sleep(0.1)
                 assert len(server.hub.descriptors) - before == 10
-                assert all(_is_turned_away(client) for client in outside)
+                assert all(_is_rejected(client) for client in outside)
                 sleep(2)
                 assert len(server.hub.descriptors) == before
             assert server.stats.turned_away == 50
@@ -150,7 +150,7 @@ class TestFull:
             eventually(lambda: server.stats.connections == 1)
             outside = RawClient(server.address)
             eventually(lambda: server.stats.turned_away == 1)
-        assert _is_turned_away(outside)
+        assert _is_rejected(outside)
         outside.close()
 
     def test_a_burst_below_the_limit_changes_nothing(self) -> None:
@@ -200,13 +200,18 @@ class TestFull:
         assert "99 others" in told[1]
 
 
+def _admission(limit_per_ip: int) -> Admission:
+    config = Config.from_settings(limit_connections_per_ip=limit_per_ip)
+    return Admission(get_hub(), config, PeerCounts(config), set())
+
+
 @pytest.fixture
 def door() -> Iterator[Any]:
     """An Admission at which each address may have three connections; without connections."""
     with fake_clock():
-        door = Admission(get_hub(), Config.from_settings(limit_connections_per_ip=3), set())
+        door = _admission(3)
         yield door
-        door.turned_away.close()
+        door.rejected.close()
 
 
 def _fill(door: Admission, peer: str) -> int:
@@ -218,7 +223,7 @@ def _fill(door: Admission, peer: str) -> int:
         with other:
             if door.lets_in(one, peer):
                 one.close()  # else it is the door's
-                door.count_in(peer)
+                door._peers.add(peer)
                 count += 1
     return count
 
@@ -227,20 +232,20 @@ class TestPerAddress:
     """limit_connections_per_ip."""
 
     @pytest.mark.parametrize("peer", ["192.0.2.1", "2001:db8::1", "fe80::1%eth0", "::ffff:192.0.2.9"])
-    def test_beyond_it_an_address_is_turned_away(self, door: Admission, peer: str) -> None:
+    def test_beyond_it_an_address_is_rejected(self, door: Admission, peer: str) -> None:
         assert _fill(door, peer) == 3
-        assert door.turned_away.count == 7
+        assert door.rejected.count == 7
         assert _fill(door, "192.0.2.77") == 3  # nobody else is
         for left in (2, 1, 0):
-            door.count_out(peer)
-            assert not door.is_greedy(peer)
-            assert sum(door._counts.values()) == left + 3
-        assert len(door._counts) == 1  # who has none open is forgotten
+            door._peers.remove(peer)
+            assert not door._peers.is_greedy(peer)
+            assert sum(door._peers._counts.values()) == left + 3
+        assert len(door._peers._counts) == 1  # who has none open is forgotten
 
     @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""])
     def test_trusted_proxies_and_unix_sockets_are_not_counted(self, door: Admission, peer: str) -> None:
         assert _fill(door, peer) == 10
-        assert not door._counts
+        assert not door._peers._counts
 
     def test_an_ipv6_host_has_a_64_and_not_an_address(self, door: Admission) -> None:
         assert [_fill(door, f"2001:db8:1:2:{n}::{n}") for n in range(1, 4)] == [3, 0, 0]
@@ -251,14 +256,14 @@ class TestPerAddress:
 
     def test_switched_off(self, tmp_path: Path) -> None:
         with fake_clock():
-            door = Admission(get_hub(), Config.from_settings(limit_connections_per_ip=0), set())
+            door = _admission(0)
             assert _fill(door, "192.0.2.1") == 10
 
     def test_a_proxy_may_say_whose_connection_it_is(self, door: Admission) -> None:
         for _ in range(3):
             assert door.recount("127.0.0.1", "192.0.2.1")
         assert not door.recount("127.0.0.1", "192.0.2.1")
-        door.count_out("192.0.2.1")
+        door._peers.remove("192.0.2.1")
         assert door.recount("127.0.0.1", "192.0.2.1")
 
     def test_one_whose_proxy_names_it_is_told_too(self) -> None:
@@ -268,10 +273,10 @@ class TestPerAddress:
                 for client in inside:
                     assert client.send(preface).get().status == 200
                 with _clients(server, 2, green=False) as (outside, other):
-                    assert _is_turned_away(outside.send(preface + request()))
+                    assert _is_rejected(outside.send(preface + request()))
                     assert other.send(preface.replace(b"2.1 ", b"2.2 ")).get().status == 200
             becomes_quiet(server)
-            assert not server.admission._counts
+            assert not server.admission._peers._counts
 
     def test_it_is_told_now_and_then(self, door: Admission, caplog: pytest.LogCaptureFixture) -> None:
         for _ in range(3):
@@ -280,7 +285,7 @@ class TestPerAddress:
         assert [record.getMessage().split()[0] for record in caplog.records] == ["192.0.2.1", "192.0.2.2"]
         sleep(61)
         _fill(door, "192.0.2.1")
-        assert "and so were 26 others" in caplog.records[2].getMessage()
+        assert "26 others" in caplog.records[2].getMessage()
         assert "limit_connections_per_ip" in caplog.records[2].getMessage()
 
     def test_and_of_many_addresses_no_more_than_some_are_remembered(self, door: Admission) -> None:
@@ -290,7 +295,7 @@ class TestPerAddress:
                 door._tell_greedy(f"192.0.2.{number}")
         finally:
             logging.getLogger("greenserve.error").disabled = False
-        assert len(door._told) <= admission._TOLD_OF
+        assert len(door._throttle._seen) <= admission._TOLD_OF
 
     def test_over_a_real_socket(self) -> None:
         with serving(path, limit_connections_per_ip=2, forwarded_allow_ips=[]) as server:
@@ -298,17 +303,17 @@ class TestPerAddress:
                 for client in inside:
                     client.get()
                 with RawClient(server.address) as outside:
-                    assert _is_turned_away(outside.send(request()))
+                    assert _is_rejected(outside.send(request()))
             becomes_quiet(server)
-            assert not server.admission._counts
+            assert not server.admission._peers._counts
             with RawClient(server.address) as client:
                 assert client.get().status == 200
 
 
 def test_a_tls_client_is_only_closed(tmp_path: Path) -> None:
     with fake_clock():
-        door = Admission(get_hub(), Config.from_settings(limit_connections_per_ip=1), set())
-        door.count_in("192.0.2.1")
+        door = _admission(1)
+        door._peers.add("192.0.2.1")
         one, other = socket.socketpair()
         with other:
             assert not door.lets_in(one, "192.0.2.1", speaks_http=False)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.certificates import client_context, issue
-from tests.support.commands import Command, command
-from tests.support.raw import RawClient, ask, request
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.clients.ws_client import WSClient
+from tests.support.programs.commands import Command, command
+from tests.support.servers.certificates import client_context, issue
 from tests.support.times import eventually
-from tests.support.ws_client import WSClient
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.running import in_one_hub, serving
 from tests.support.times import MS, eventually
 
 from greenserve import Timeout, sleep, spawn
@@ -148,28 +148,23 @@ def test_a_hard_stop_answers_those_in_line() -> None:
     assert len(started) == 1
 
 
-def test_a_request_that_came_while_an_app_held_the_hub_is_no_late_one() -> None:
-    begun = threading.Event()
-    go_on = threading.Event()
-
+def test_a_request_that_came_while_an_app_held_the_hub_is_no_late_one(tmp_path: Path) -> None:
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/holds-the-hub":
-            begun.set()
-            go_on.wait(5)
+            parked.send(request("/1"))
+            fresh.send(request("/2"))
+            clock.advance(30)
         return path(environ, start_response)
 
-    with serving(app, head_timeout=100 * MS, keep_alive=100 * MS) as server:
-        parked, fresh = RawClient(server.address), RawClient(server.address)
+    with (
+        in_one_hub(app, tmp_path, head_timeout=10, keep_alive=10) as (server, clock),
+        RawClient(server.address, green=True) as parked,
+        RawClient(server.address, green=True) as fresh,
+        RawClient(server.address, green=True) as holding,
+    ):
         parked.get("/")
-        holding = RawClient(server.address).send(request("/holds-the-hub"))
-        begun.wait(5)
-        parked.send(request("/1"))
-        fresh.send(request("/2"))
-        threading.Event().wait(300 * MS)
-        go_on.set()
+        holding.send(request("/holds-the-hub"))
         assert [parked.answer().body, fresh.answer().body] == [b"/1", b"/2"]
-        for client in (parked, fresh, holding):
-            client.close()
 
 
 def test_an_unread_body_that_costs_the_connection_is_told() -> None:

@@ -1,4 +1,4 @@
-"""What one connection can have the server hold, whatever its client sends or does not read.
+"""The memory that one connection can take, whatever its client sends or does not read.
 
 Each limit is measured: by what Python has allocated for twenty such clients, or by how soon the kernel's buffers are
 full since nobody reads. The formula is in server/README.md.
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Routes, Start, echo, path
-from tests.support.raw import request
-from tests.support.running import in_one_hub
+from tests.support.clients.raw import request
+from tests.support.servers.apps import Environ, Routes, Start, echo, path
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Event, sleep
 from greenserve.net.sockets.stream import HEAD_SIZE, READ_SIZE
@@ -80,7 +80,7 @@ def _held(clients: list[socket.socket], *pieces: bytes) -> float:
 
 
 def _send_until_full(client: socket.socket, data: bytes) -> int:
-    """Bytes that a client can send while nobody takes any more of them."""
+    """The bytes that a client can send to a server that reads no more of them."""
     sent = 0
     for _ in range(1000):
         with suppress(BlockingIOError):
@@ -190,8 +190,8 @@ def test_an_idle_connection_holds_next_to_nothing(tmp_path: Path) -> None:
         assert held < 1000
 
 
-def test_who_was_turned_away_is_forgotten(tmp_path: Path) -> None:
+def test_a_rejected_client_is_forgotten(tmp_path: Path) -> None:
     with in_one_hub(path, tmp_path, limit_connections=1) as (server, _), _twenty(server):
         sleep(5)
-        turned_away = server.admission.turned_away
-        assert (turned_away.count, len(turned_away._lingering)) == (_CLIENTS - 1, 0)
+        rejected = server.admission.rejected
+        assert (rejected.count, len(rejected._lingering)) == (_CLIENTS - 1, 0)

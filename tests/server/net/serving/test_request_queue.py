@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.apps import Environ, Routes, Start, echo, path
-from tests.support.raw import RawClient, request
-from tests.support.running import in_one_hub
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Routes, Start, echo, path
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Event, Timeout, sleep, spawn
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve_hub.greenthreads.greenthreads import kill
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import fake_clock
 
 _CHUNKED = b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na"
@@ -71,13 +71,13 @@ def _clients(server: Any, count: int) -> Iterator[list[RawClient]]:
 
 
 def _is_whole(server: Any) -> bool:
-    """Whether every slot is where it belongs."""
+    """Return True if no slot is lent or held."""
     pool = server.queue.pool
     return (pool.free(), pool.running(), server.stats.waiting_for_client) == (pool.size, 0, 0)
 
 
 class TestLending:
-    """Who waits for its own client holds no slot."""
+    """A request that waits for its own client holds no slot."""
 
     @pytest.mark.parametrize("kind", ["body", "pieces", "write", "file", "100-continue"])
     def test_slow_clients_keep_nobody_out(self, kind: str, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ class _Request:
             self.test.leave(interrupted=self.interrupted)
 
     def _wait_for_client(self) -> None:
-        """As StreamLink does it."""
+        """As Request does it."""
         test = self.test
         slots = test.queue.slots
         lent = slots.lend()

@@ -1,4 +1,4 @@
-"""server: who runs when, in what context, and how it starts. How it stops: test_stopping.py."""
+"""server: when and in what context requests run, and how it starts. test_stopping.py has how it stops."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Routes, Start, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import Gate, becomes_quiet, in_one_hub, own_hub, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Routes, Start, path
+from tests.support.servers.running import Gate, becomes_quiet, in_one_hub, own_hub, serving
 from tests.support.times import eventually
 
 from greenserve import Config, ConfigError, Event, Server, getcurrent, sleep, spawn

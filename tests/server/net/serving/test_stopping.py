@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start, path
-from tests.support.raw import RawClient, request
-from tests.support.running import Gate, in_one_hub, own_hub, serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.running import Gate, in_one_hub, own_hub, serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Config, ConfigError, GreenletExit, Server, sleep, spawn
@@ -29,7 +29,7 @@ def _clients(server: Server) -> Iterator[tuple[RawClient, RawClient]]:
 
 
 class TestStop:
-    """Drain: nobody new, idle ones closed, `Connection: close` on what still answers, and then the end."""
+    """Drain: no new connections, idle ones closed, `Connection: close` in the last responses, and then the end."""
 
     def test_what_runs_may_finish_and_says_close(self, tmp_path: Path) -> None:
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
@@ -215,7 +215,7 @@ class TestStop:
 
 
 class TestDrain:
-    """`drain_delay`: whoever was not told that the connection ends may ask once more, and is told then."""
+    """`drain_delay`: a client that was not told of the end may send one more request, and is told with its response."""
 
     def test_a_kept_connection_is_answered_and_told(self, tmp_path: Path) -> None:
         with in_one_hub(path, tmp_path) as (server, clock), _clients(server) as (one, other):

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import raw
-from tests.support.certificates import client_context
-from tests.support.faulty import (
+from tests.support.clients import raw
+from tests.support.clients.lives import LIVES, App, Client, Life, ProxiedClient, TLSClient, open_connection
+from tests.support.hubs.faulty import (
     MOVING,
     Decide,
     Fault,
@@ -32,8 +32,8 @@ from tests.support.faulty import (
     at,
     from_on,
 )
-from tests.support.lives import LIVES, App, Client, Life, ProxiedClient, TLSClient, open_connection
-from tests.support.running import in_one_hub
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Server
 from greenserve.net.http.states import State
@@ -171,7 +171,7 @@ class _Bench:
         assert number not in hub.descriptors
         assert set(hub.descriptors) <= before
         assert faulty.fileno() == -1
-        assert connection._deadline.callback is None
+        assert connection.deadline.callback is None
         assert len(hub.parked) <= 1  # the acceptor
         assert all(isinstance(error, OSError | GeneratorExit) for error in self.app.seen)
         return bytes(client.taken)

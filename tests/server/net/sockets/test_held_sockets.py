@@ -13,12 +13,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Routes, Start
-from tests.support.certificates import client_context
-from tests.support.raw import RawClient, request
-from tests.support.running import serving
+from tests.support.clients.raw import RawClient, request
+from tests.support.clients.ws_client import CLOSE, WSClient, frame
+from tests.support.servers.apps import Environ, Routes, Start
+from tests.support.servers.certificates import client_context
+from tests.support.servers.running import serving
 from tests.support.times import MS, eventually
-from tests.support.ws_client import CLOSE, WSClient, frame
 
 from greenserve import Server, accept_websocket
 from greenserve.net.hijacked import hijacked_socket
@@ -72,7 +72,7 @@ class _App(Routes):
 def hold(server: Server, held: ExitStack) -> None:
     """Have a copy of every connection's number until the end."""
     for connection in server.connections:
-        held.callback(os.close, os.dup(connection._stream.sock.fileno()))
+        held.callback(os.close, os.dup(connection.stream.sock.fileno()))
 
 
 @pytest.fixture

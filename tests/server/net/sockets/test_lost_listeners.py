@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import path
-from tests.support.commands import command
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import own_hub, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import command
+from tests.support.servers.apps import path
+from tests.support.servers.running import own_hub, serving
 from tests.support.times import PATIENCE, eventually
 
 import greenserve
@@ -147,7 +147,7 @@ def test_serve_raises_it_at_the_end() -> None:
         with serving(path) as server:
             servers.append(server)
             server.hub.call_from_thread(server.listeners[0].sock.shutdown, socket.SHUT_RDWR)
-            eventually(server._ended.is_set)
+            eventually(server._end.has_come)
 
     with pytest.raises(OSError, match="does not listen"):
         lose()

@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start, path
-from tests.support.raw import RawClient, ask, request
-from tests.support.running import Gate, becomes_quiet, serving
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.running import Gate, becomes_quiet, serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Server
@@ -30,7 +30,7 @@ def _only(server: Server) -> Connection:
 
 
 def _number(connection: Connection) -> int:
-    number: int = connection._stream.sock.fileno()
+    number: int = connection.stream.sock.fileno()
     return number
 
 
@@ -78,7 +78,7 @@ def test_an_answer_never_reaches_who_has_the_number_by_then(caplog: pytest.LogCa
 
 
 def _move(server: Server, connection: Connection, number: int) -> None:
-    stream = connection._stream
+    stream = connection.stream
     old = stream.sock
     stream.descriptor.reader = None  # it is not closed, and need not be told so
     assert stream.descriptor.close()

@@ -7,14 +7,14 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.running import own_hub
+from tests.support.servers.running import own_hub
 
 from greenserve.errors import PeerGone
 from greenserve.net.sockets.min_rates import Pace
 from greenserve.net.sockets.outbox import Outbox
 from greenserve.net.sockets.send_budget import PIECE, Unsent
 from greenserve_hub.deadlines import NEVER
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import Waiter
 
 _PONG = b"\x8a\x00"

@@ -9,16 +9,16 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.raw import RawClient, request
-from tests.support.running import in_one_hub
-from tests.support.ws_client import handshake
-from tests.support.ws_open import LARGE, shrink, sockets
+from tests.support.clients.raw import RawClient, request
+from tests.support.clients.ws_client import handshake
+from tests.support.clients.ws_open import LARGE, shrink, sockets
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import in_one_hub
 
 from greenserve import Room, Server, Timeout, WebSocketClosed, accept_websocket, sleep, spawn
 from greenserve.net.sockets.send_budget import PIECE, Unsent
 from greenserve.websocket import encode_shared
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import wait_all_blocked
 
 MIB = 1 << 20
@@ -120,11 +120,13 @@ def test_the_more_that_hold_a_piece_the_more_places_and_one_content() -> None:
     unsent.hold(piece)
     unsent.hold(memoryview(piece)[500:])
     one = One()
-    unsent.put(one, b"", memoryview(memoryview(piece)[10:])[20:])
+    unsent.wait(one)
+    unsent.hold(memoryview(memoryview(piece)[10:])[20:])
     assert unsent.bytes == 1000 + PIECE + 2 * 8
     unsent.let_go(piece)
     unsent.take(one)
     unsent.take(one)
+    unsent.let_go(memoryview(piece)[30:])
     unsent.let_go(memoryview(piece)[900:])
     assert unsent.bytes == 0
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.faulty import Fault, FaultySocket, FaultyStream, Plan, at
-from tests.support.waits import within
+from tests.support.hubs.faulty import Fault, FaultySocket, FaultyStream, Plan, at
+from tests.support.hubs.waits import within
 
 from greenserve import spawn
 from greenserve.errors import PeerGone
 from greenserve.net.sockets.stream import Stream
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import FakeClock, fake_clock, wait_all_blocked
 
 _LARGE = bytes(range(256)) * 10_000

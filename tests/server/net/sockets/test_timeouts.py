@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.apps import Environ, Routes, Start, echo, path
-from tests.support.raw import Answer, RawClient, request
-from tests.support.running import in_one_hub, serving
+from tests.support.clients.raw import Answer, RawClient, request
+from tests.support.servers.apps import Environ, Routes, Start, echo, path
+from tests.support.servers.running import in_one_hub, serving
 from tests.support.times import MS, PATIENCE
 
 from greenserve import Event, Timeout, sleep, spawn

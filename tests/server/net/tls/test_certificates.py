@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.support.certificates import authority, authority_file, client_context, issue, issue_pair
-from tests.support.services import program
+from tests.support.servers.certificates import authority, authority_file, client_context, issue, issue_pair
+from tests.support.servers.services import program
 
 from greenserve import Config
 from greenserve.errors import ConfigError

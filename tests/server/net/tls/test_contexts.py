@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.support.apps import Environ, Start, path
-from tests.support.certificates import authority_file, client_context, issue, issue_pair
-from tests.support.raw import RawClient, request
-from tests.support.running import becomes_quiet, in_one_hub, serving
-from tests.support.services import program
+from tests.support.clients.raw import RawClient, request
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.certificates import authority_file, client_context, issue, issue_pair
+from tests.support.servers.running import becomes_quiet, in_one_hub, serving
+from tests.support.servers.services import program
 from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve import Config, Server, serve, sleep, threads
@@ -94,7 +94,8 @@ class TestEnviron:
                 name = f"{number}.example"
                 with RawClient(server.address, tls=context, server_name=name) as client:
                     assert f"SSL_TLS_SNI='{name}'" in client.get().body.decode()
-            assert len(server.listeners[0]._tls_environs) <= 64
+            taker: Any = server.listeners[0]._taker
+            assert len(taker._endpoint._tls_environs) <= 64
 
     def test_a_unix_socket_speaks_it_too(self, certificate: Path, tmp_path: Path) -> None:
         with serving(tells, bind=f"unix:{tmp_path}/s", certfile=str(certificate)) as server:
@@ -402,7 +403,7 @@ class TestWatching:
         file.write_text("nothing")
         sleep(60)
         (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-        assert "those of before stay: certfile: " in line
+        assert "keeping the current ones: certfile: " in line
         assert "first.example" in self.shown(server)
         issue(file, "localhost", "mended.example")
         sleep(LOOK_EVERY * 2 + 1)

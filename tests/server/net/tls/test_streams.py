@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.certificates import client_context
+from tests.support.hubs.waits import all_within, within
+from tests.support.servers.certificates import client_context
 from tests.support.times import MS
-from tests.support.waits import all_within, within
 
 from greenserve import sleep, spawn
 from greenserve.errors import PeerGone
 from greenserve.net.sockets.stream import Stream
 from greenserve.net.tls.streams import TLSStream
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import FakeClock, fake_clock, wait_all_blocked
 
 _LARGE = bytes(range(256)) * 10_000

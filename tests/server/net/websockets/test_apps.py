@@ -12,10 +12,10 @@ from wsgiref.validate import validator
 import flask
 import pytest
 import webob
-from tests.support.apps import Environ, Start, path
-from tests.support.raw import Answer, RawClient
-from tests.support.running import in_one_hub, serving
-from tests.support.ws_client import WSClient, handshake
+from tests.support.clients.raw import Answer, RawClient
+from tests.support.clients.ws_client import WSClient, handshake
+from tests.support.servers.apps import Environ, Start, path
+from tests.support.servers.running import in_one_hub, serving
 
 from greenserve import (
     AppError,
@@ -96,7 +96,7 @@ class TestWebSocketWSGI:
             ({"limit": 1}, ConfigError, "no option limit; it has subprotocols, headers, "),
             ({"compression": "maybe"}, ConfigError, "keyword compression"),
             ({"max_size": Compression()}, ConfigError, "keyword max_size"),
-            ({"origins": ["example.com"]}, ConfigError, "'example.com' is no origin"),
+            ({"origins": ["example.com"]}, ConfigError, "'example.com' is not an origin"),
             ({"subprotocols": "chat"}, ValueError, "a list of tokens"),
             ({"headers": {"X-A": "1"}}, ValueError, "a list of pairs"),
             ({"headers": [("X-A", "1\n")]}, AppError, "header X-A has"),
@@ -259,7 +259,7 @@ class TestRefused:
         seen: list[HandshakeError] = []
 
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            connections = environ["greenserve.upgrade"].__self__.link.services.members
+            connections = environ["greenserve.upgrade"].__self__.link.connection.services.members
             connections.upgraded += 1  # as if one had been
             try:
                 accept_websocket(environ)

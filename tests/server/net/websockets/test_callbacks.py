@@ -8,14 +8,14 @@ from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
-from tests.support.running import in_one_hub
-from tests.support.ws_client import (
+from tests.support.clients.ws_client import (
     Open,
     WSClient,
     closing,
     message,
     one_websocket,
 )
+from tests.support.servers.running import in_one_hub
 
 from greenserve import (
     Timeout,
@@ -25,7 +25,7 @@ from greenserve import (
     sleep,
     spawn,
 )
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 
 pytestmark = pytest.mark.over_tls_too
 

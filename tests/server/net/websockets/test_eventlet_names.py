@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import websocket
-from tests.support.running import serving
+from tests.support.servers.running import serving
 from tests.support.times import PATIENCE
 
 import greenserve

@@ -8,14 +8,14 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.websockets import TEXT, fragments
-from tests.support.ws_client import PING, PONG, Frame, Open, closing, frame, message, one_websocket
+from tests.support.clients.ws_client import PING, PONG, Frame, Open, closing, frame, message, one_websocket
+from tests.support.protocols.frames import TEXT, fragments
 
 from greenserve import Event, Timeout, WebSocket, sleep, spawn, spawn_n
 from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.websocket import MessageReader
 from greenserve_hub.errors import ConcurrentUseError
-from greenserve_hub.loop.hub import get_hub
+from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import FakeClock
 
 pytestmark = pytest.mark.over_tls_too

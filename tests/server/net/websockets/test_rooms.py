@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.ws_client import WSClient, closing
-from tests.support.ws_open import LARGE, Sockets, sockets
+from tests.support.clients.ws_client import WSClient, closing
+from tests.support.clients.ws_open import LARGE, Sockets, sockets
 
 from greenserve import Room, WebSocket, sleep
 from greenserve.net.websockets import broadcasts, rooms

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.ws_client import (
+from tests.support.clients.ws_client import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -22,7 +22,7 @@ from tests.support.ws_client import (
     closing,
     frame,
 )
-from tests.support.ws_open import LARGE, Sockets, shrink, sockets
+from tests.support.clients.ws_open import LARGE, Sockets, shrink, sockets
 
 from greenserve import Event, Room, Timeout, WebSocketClosed, kill, sleep, spawn
 from greenserve.net.websockets import rooms

@@ -8,11 +8,11 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from tests.support.apps import Environ, Start
-from tests.support.commands import command
-from tests.support.raw import RawClient
-from tests.support.running import in_one_hub, serving
-from tests.support.ws_client import PING, WSClient, closing, frame, handshake, message, one_websocket
+from tests.support.clients.raw import RawClient
+from tests.support.clients.ws_client import PING, WSClient, closing, frame, handshake, message, one_websocket
+from tests.support.programs.commands import command
+from tests.support.servers.apps import Environ, Start
+from tests.support.servers.running import in_one_hub, serving
 
 from greenserve import (
     Event,

@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.running import in_one_hub
-from tests.support.ws_client import PING, PONG, Frame, Open, WSClient, closing, frame, message, one_websocket
+from tests.support.clients.ws_client import (
+    PING,
+    PONG,
+    Frame,
+    Open,
+    WSClient,
+    closing,
+    frame,
+    message,
+    one_websocket,
+)
+from tests.support.servers.running import in_one_hub
 
 from greenserve import WebSocket, WebSocketWSGI, sleep, spawn
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support import flavours
-from tests.support.running import in_one_hub
-from tests.support.times import PATIENCE
-from tests.support.ws_client import (
+from tests.support.clients.ws_client import (
     BINARY,
     CLOSE,
     PING,
@@ -24,6 +22,8 @@ from tests.support.ws_client import (
     message,
     one_websocket,
 )
+from tests.support.servers.running import in_one_hub
+from tests.support.times import PATIENCE
 
 from greenserve import (
     Config,

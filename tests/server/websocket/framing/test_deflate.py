@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
-from tests.support.websockets import (
+from tests.support.protocols.frames import (
     BINARY,
     NO_LIMITS,
     PING,

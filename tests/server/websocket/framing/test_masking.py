@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
-from tests.support.websockets import masked
+from tests.support.protocols.frames import masked
 
 from greenserve.websocket.framing import masking
 from greenserve.websocket.framing.masking import SHORT_IN_PYTHON, in_c, in_python

@@ -11,8 +11,7 @@ from time import process_time
 from typing import Any
 
 import pytest
-from tests.support.times import MS
-from tests.support.websockets import (
+from tests.support.protocols.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -29,6 +28,7 @@ from tests.support.websockets import (
     masked,
     read,
 )
+from tests.support.times import MS
 
 from greenserve.websocket import Close, Deflate, Failure, MessageReader, Ping, Pong, ReadLimits
 from greenserve.websocket.framing.events import FRAGMENT

@@ -1,0 +1,34 @@
+"""One finished exchange, as the access log reads it.
+
+An app's exchange, a refusal and an upgraded connection can make one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["Finished", "Record"]
+
+
+class Record(NamedTuple):
+    """The facts of one line. Sizes are bytes of body; method, target and version are "" if the head was not read."""
+
+    peer: str  # the client's address, empty for a unix socket
+    peer_port: int | str
+    method: str
+    target: str  # as received
+    version: str  # `HTTP/1.1`
+    status: int
+    bytes_sent: int
+    bytes_received: int
+    began: float  # as of time.time()
+    seconds: float
+    messages: tuple[int, int] | None  # received and sent, of a WebSocket
+    environ: dict[str, Any] | None  # None if no app was called
+
+
+class Finished(Protocol):
+    """Something that was answered."""
+
+    def record(self, began: float, seconds: float) -> Record:
+        """Return its record: `began` as of time.time(), and how long it took. An app's environ can make it fail."""

@@ -1,0 +1,98 @@
+"""Listeners: the listening sockets of one server, which are opened together, accept, and are closed together.
+
+Made by the Server, whose urls are told here. Knows no HTTP: the server makes a Listener of each socket.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from greenserve.config import BindAddress, Config
+from greenserve.net.sockets.binding import open_listener, prepare
+from greenserve.net.sockets.listener import Listener
+from greenserve_hub.greenthreads.greenthreads import GreenThread, spawn
+
+Make = Callable[[socket.socket], Listener]
+
+
+class Listeners:
+    """Where one server serves (`bind`), and where it redirects to there (`redirect_bind`)."""
+
+    def __init__(self, config: Config, sockets: Sequence[socket.socket]) -> None:
+        """Nothing is open yet. `sockets` that listen already take the place of `bind`."""
+        self.serving: list[Listener] = []
+        self.redirecting: list[Listener] = []
+        self._config = config
+        self._sockets = tuple(sockets)
+        self._acceptors: list[GreenThread[None]] = []
+
+    @property
+    def all(self) -> list[Listener]:
+        """Both."""
+        return self.serving + self.redirecting
+
+    def open(self, serve: Make, redirect: Make) -> None:
+        """Open all. Switches: never.
+
+        Raises ConfigError for an address that is not to be had; close() is left to the caller then.
+        """
+        config = self._config
+        sockets = [prepare(sock) for sock in self._sockets] or self._open_all(config.addresses)
+        for sock in sockets:
+            self.serving.append(serve(sock))
+            if self._sockets:
+                self.serving[-1].watch()
+        for sock in self._open_all(config.redirect_addresses):
+            self.redirecting.append(redirect(sock))
+
+    def _open_all(self, addresses: Sequence[BindAddress]) -> list[socket.socket]:
+        config = self._config
+        opened: list[socket.socket] = []
+        try:
+            for address in addresses:
+                sock = open_listener(address, config.backlog, config.reuse_port, config.socket_mode)
+                opened.append(sock)  # one by one, so that those before a bad one can be closed
+        except BaseException:
+            for sock in opened:
+                sock.close()
+            raise
+        return opened
+
+    def accept(self) -> None:
+        """Begin to accept. Switches: never."""
+        self._acceptors = [spawn(listener.accept_forever) for listener in self.all]
+
+    def finish(self) -> None:
+        """Accept the connections that the kernel has made already, and no more. Switches: never."""
+        for listener in self.all:
+            listener.accept_rest()
+            listener.close()
+
+    def close(self) -> None:
+        """Close all; repeatable. Switches: never."""
+        for listener in self.all:
+            listener.close()
+
+    def leave_behind(self) -> None:
+        """Close the child's copies, after a fork. Switches: never."""
+        given = self._config.addresses + self._config.redirect_addresses
+        for listener in self.all:
+            listener.leave_behind(given)
+
+    @property
+    def are_lost(self) -> bool:
+        """Return True if every socket that the server serves at has failed for good."""
+        return all(listener.is_lost for listener in self.serving)
+
+    @property
+    def address(self) -> Any:
+        """The first listening socket's own address: (host, port) or a path."""
+        name = self.serving[0].name
+        return name[:2] if isinstance(name, tuple) else name
+
+    @property
+    def port(self) -> int:
+        """The first address's port; 0 for a unix socket."""
+        return self.address[1] if isinstance(self.address, tuple) else 0

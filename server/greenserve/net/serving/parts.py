@@ -1,0 +1,39 @@
+"""The parts of a server that follow from its settings alone."""
+
+from __future__ import annotations
+
+from greenserve.config import Config
+from greenserve.http1 import HeadLimits
+from greenserve.net.websockets.options import WebSocketOptions
+from greenserve.proxies import Trust
+from greenserve.wsgi import Forwarding, Service, WSGIApplication
+from greenserve.wsgi.service import DateLine
+
+
+def make_service(config: Config, app: WSGIApplication, has_tls: bool) -> Service:
+    """What all its exchanges share."""
+    return Service(
+        app,
+        DateLine(),
+        "Server: greenserve\r\n" if config.server_header else "",
+        config.sendfile and not has_tls,
+        bool(config.keep_alive),
+        config.limit_request_discard,
+        WebSocketOptions.of(config),
+    )
+
+
+def make_head_limits(config: Config) -> HeadLimits:
+    """The limits of a request's head."""
+    return HeadLimits(
+        config.limit_request_line,
+        config.limit_request_field_size,
+        config.limit_request_fields,
+        config.limit_request_head,
+        config.header_map == "refuse",
+    )
+
+
+def make_forwarding(config: Config) -> Forwarding:
+    """Which proxies are trusted with what."""
+    return Forwarding(Trust(config.forwarded_allow_ips), config.forwarded_headers, config.forwarded_hops)

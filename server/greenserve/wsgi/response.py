@@ -1,0 +1,338 @@
+"""The response to one request on its way out: the head with the first bytes, pieces, files, the end; or an error.
+
+The HTTP/1 half of a request: an Exchange calls the app and says what to send, this puts it into bytes for a Link. The
+invariants: one head goes out and no second, its length is kept or the connection closes, and nothing follows the end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from greenserve.errors import AppError, PeerGone
+from greenserve.http1 import (
+    AnswerHead,
+    AppHead,
+    RequestHead,
+    answer_head,
+    check_head,
+    chunk,
+    encode_error,
+    hints_head,
+)
+from greenserve.wsgi.file_wrapper import FileWrapper
+from greenserve.wsgi.forwarding import is_of_proxies
+from greenserve.wsgi.input import NO_BODY, RequestInput
+from greenserve.wsgi.link import Link
+from greenserve.wsgi.service import Service
+
+log = logging.getLogger("greenserve.error")
+
+_JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a second send
+
+
+class Response:
+    """The response to one request. Its methods raise AppError where the app breaks PEP 3333, and what a Link raises."""
+
+    __slots__ = (
+        "_given",
+        "_input",
+        "_is_full",
+        "_link",
+        "_may_cut",
+        "_request",
+        "_service",
+        "bytes_sent",
+        "head",
+        "is_cut_off",
+        "is_over",
+        "is_upgraded",
+        "keep_alive",
+        "late_error",
+        "status",
+    )
+
+    def __init__(self, service: Service, link: Link, request: RequestHead, body: RequestInput) -> None:
+        """`body` is the request's: a body that the app leaves unread may cost the connection."""
+        self._service = service
+        self._link = link
+        self._request = request
+        self._input = body
+        self._is_full = False  # the client takes no more content: the length is reached, or none is due
+        self._may_cut = False  # a file's end is its end or that of the length, whichever comes first
+        self._given: AppHead | None = None  # by start_response
+        self.head: AnswerHead | None = None  # made of it; it goes out with the first bytes of content
+        self.status = 0  # as it went out; 0 while nothing has
+        self.bytes_sent = 0  # content, without heads and chunk sizes
+        self.is_over = False  # it has its end, or never will
+        self.is_upgraded = False  # the connection has left HTTP: whatever the app answers goes nowhere
+        self.late_error: AppError | None = None  # that the app has answered then
+        self.is_cut_off = False  # part of it is out, and the client cannot tell its end from its middle
+        self.keep_alive = request.keep_alive
+
+    # What the app calls ----------------------------------------------------------------------------------
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333, "The start_response() Callable". Switches: never.
+
+        The status and the headers are checked and copied here, so that the error of one which cannot be sent comes
+        from the app's own line, and what is sent is what was checked.
+        """
+        if self.is_upgraded:
+            if status.startswith("5"):  # a framework has caught what its view has raised
+                self.late_error = AppError(f"the app answered {status} after the upgrade")
+            return self.write
+        if exc_info is not None:
+            try:
+                if self.head is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # the traceback holds this frame
+        elif self._given is not None:
+            raise AppError("start_response() called a second time without exc_info (PEP 3333)")
+        self._given = check_head(status, headers)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The imperative way to send (PEP 3333, "The write() Callable").
+
+        Switches: when the client reads slowly.
+        """
+        if type(data) is not bytes:
+            data = exact_bytes(data)
+        if self.is_over:
+            if self.is_upgraded:
+                return
+            raise AppError("write() was called after the answer's end (PEP 3333)")
+        if data:
+            self._send(data)
+
+    def early_hints(self, headers: list[tuple[str, str]]) -> None:
+        """Send a 103 with these fields at once (RFC 8297); environ["wsgi.early_hints"]. As often as the app likes.
+
+        Nothing is sent to HTTP/1.0, which knows no interim responses, nor once the response has begun: hints help, and
+        an app is not made to fail for help that comes too late. gunicorn has it so. A client that takes a 103 for the
+        response would take each response behind it for the next one's: the connection closes after this one, unless a
+        browser is at its other end.
+
+        Switches: when the client reads slowly. Raises AppError for fields that cannot be sent, PeerGone.
+        """
+        head = hints_head(headers)
+        if self._request.http11 and self.head is None and not self.is_over:
+            self.keep_alive = self.keep_alive and self._is_from_a_browser()
+            self._link.send_interim(head)
+
+    def _is_from_a_browser(self) -> bool:
+        """Return True if a browser asks for a page, with no proxy in between that could be told from it."""
+        fields = [(name.lower(), value) for name, value in self._request.fields]
+        modes = [value for name, value in fields if name == "sec-fetch-mode"]
+        return (
+            modes == ["navigate"]  # no script can set it
+            and self._link.peer != ""  # a unix socket's other end is a proxy
+            and not any(name == "via" or is_of_proxies(name) for name, _ in fields)
+        )
+
+    # What the Exchange calls -----------------------------------------------------------------------------
+
+    def send_whole(self, content: bytes, at_once: object) -> None:
+        """Send a response that is all here, or leave it to the link until the exchange is over, unless `at_once`."""
+        if type(content) is not bytes:
+            content = exact_bytes(content)
+        size = len(content)
+        head = self._begin(size)
+        self.status = head.status
+        length = head.length
+        if head.bodyless:
+            content = b""
+        elif length != size:
+            assert length is not None
+            content = self._cut(content, length)
+            self.bytes_sent = len(content)
+            self._check_length(length)
+        else:
+            self.bytes_sent = size
+        if not at_once:
+            self._link.send_last(head.data, content)  # one send, which need not wait for a green thread
+        elif content:
+            self._link.send_pieces(head.data, content)
+        else:
+            self._link.send(head.data)
+
+    def send_each(self, pieces: Iterable[bytes]) -> None:
+        """Send each piece of content as it comes."""
+        sized = getattr(pieces, "__len__", None)
+        known = sized is not None and sized() == 1
+        for piece in pieces:
+            if self.is_over:
+                continue  # upgraded by the iterable itself, which runs on to its end: what it yields goes nowhere
+            if type(piece) is not bytes:
+                piece = exact_bytes(piece)
+            if piece:
+                if known and self.head is None:
+                    self._begin(len(piece))
+                self._send(piece)
+                if self._is_full:
+                    return  # an endless iterable would go on for ever, with nothing that waits for the client
+
+    def send_file(self, wrapper: FileWrapper) -> None:
+        """Send a file, to its end or that of the length: by sendfile(2) where possible, else block by block."""
+        self._may_cut = True  # PEP 3333, "File Handling"
+        region = wrapper.region() if self._service.sendfile and self.head is None else None
+        # Without a size: empty, or one of those in /proc, which don't know theirs.
+        if region is None or not region[2]:
+            self.send_each(wrapper)
+            return
+        fd, offset, count = region
+        head = self._begin(count)
+        if head.bodyless:
+            return
+        assert head.length is not None
+        self.status = head.status
+        self._link.send(head.data)
+        try:
+            self.bytes_sent = self._link.send_file(fd, offset, min(count, head.length))
+        except OSError as error:
+            if isinstance(error, PeerGone):
+                raise
+            # The head is out with its length; the file's blocks follow in the ordinary way.
+            self.send_each(wrapper)
+
+    def end(self, at_once: object) -> None:
+        """Send what is still owed. `at_once` as in send_whole."""
+        if self.is_over:
+            return
+        head = self.head
+        if head is None:
+            self.send_whole(b"", at_once)
+        elif not self.status:
+            self.status = head.status
+            self._link.send(head.data)
+        elif head.chunked:
+            self._link.send(b"0\r\n\r\n")
+        if head is not None and head.length is not None:
+            self._check_length(head.length)
+        self.is_over = True  # what the iterable's close() might write would be read as the next response
+
+    def leave(self) -> None:
+        """Note that the connection has left HTTP, with a 101."""
+        self.is_upgraded = True
+        self.is_over = True
+        self.status = 101
+        self.keep_alive = False
+
+    def fail(self) -> None:
+        """Note that nothing more comes of the response, and whether that leaves it cut off."""
+        self.keep_alive = False
+        head = self.head
+        if self.status and head is not None and not head.bodyless and not self.is_over:
+            self.is_cut_off = head.length is None and not head.chunked
+
+    def send_error(self, status: int, reason: str, *extra: tuple[str, str]) -> None:
+        """Send an error in place of the response, unless part of that is out. Raises nothing."""
+        if self.status:
+            return  # the client sees it end too early
+        self.status = status
+        service = self._service
+        head_only = self._request.method == "HEAD"
+        head, content = encode_error(
+            status, reason, service.date_line(), service.server_line, head_only=head_only, extra=extra
+        )
+        self.bytes_sent = len(content)
+        try:
+            self._link.send(head + content)
+        except BaseException as error:  # client gone, or time run out a second time
+            log.debug("%s %s: not answered %d: %r", self._request.method, self._request.target, status, error)
+
+    # Below ------------------------------------------------------------------------------------------------
+
+    def _send(self, data: bytes) -> None:
+        """Send a piece of content at once, with the head if it is the first."""
+        head = self.head
+        start = b""
+        if head is None:
+            head = self._begin(None)
+        if not self.status:
+            self.status = head.status
+            start = head.data
+        if head.bodyless or self._is_full:
+            self._is_full = True
+            self._link.send(start)  # of nothing too: write() in a loop has to give way now and then
+            return
+        if head.length is not None and self.bytes_sent + len(data) > head.length:
+            data = self._cut(data, head.length - self.bytes_sent)
+        self.bytes_sent += len(data)
+        if head.chunked and data:
+            data = chunk(data)
+        if len(data) < _JOIN_BELOW:
+            if start or data:
+                self._link.send(start + data)
+        elif start:
+            self._link.send_pieces(start, data)
+        else:
+            self._link.send(data)
+
+    def _begin(self, length: int | None) -> AnswerHead:
+        """Make the head. `length` is that of the content, where it is known."""
+        given = self._given
+        if given is None:
+            raise AppError("the app sent content before it called start_response() (PEP 3333)")
+        service = self._service
+        date_line = service.date_line
+        request = self._request
+        body = self._input
+        keep_alive = self.keep_alive and service.keep_alive
+        if body is not NO_BODY:
+            keep_alive = keep_alive and not body.is_unusable and not body.has_more_than(service.discard_limit)
+            body.answer_begun()
+        self.head = head = answer_head(
+            given, request.method, request.http11, keep_alive, length, date_line(), service.server_line
+        )
+        self.keep_alive = head.keep_alive
+        return head
+
+    def _cut(self, data: bytes, room: int) -> bytes:
+        if len(data) > room:
+            # More would be read as the next response.
+            self._is_full = True
+            if not self._may_cut:
+                log.error(
+                    "%s %s: the app sent more than its Content-Length of %d; cut, and the connection closed",
+                    self._request.method,
+                    self._request.target,
+                    self.bytes_sent + room,
+                )
+                self.keep_alive = False
+        return data[:room]
+
+    def _check_length(self, length: int) -> None:
+        if self.bytes_sent < length:
+            log.error(
+                "%s %s: the app sent %d bytes, less than its Content-Length of %d; connection closed",
+                self._request.method,
+                self._request.target,
+                self.bytes_sent,
+                length,
+            )
+            self.keep_alive = False
+
+
+def join(pieces: list[bytes]) -> bytes:
+    """Join the pieces of a list. Raises AppError for one that is not bytes."""
+    if {*map(type, pieces)} <= {bytes}:
+        return b"".join(pieces)
+    return b"".join(map(exact_bytes, pieces))  # join itself takes any buffer
+
+
+def exact_bytes(piece: object) -> bytes:
+    """The bytes of an object that is bytes, without what a class of its own makes of them. Raises AppError."""
+    if not issubclass(type(piece), bytes):
+        raise AppError(f"the app gave {type(piece).__name__} {_short(piece)} where PEP 3333 wants bytes")
+    return bytes.__bytes__(piece)  # type: ignore[arg-type]  # seen above
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
