@@ -4,7 +4,7 @@ Imports no socket, clock, hub or os; time and limits are arguments. net/ feeds i
 ProtocolError nothing more may be fed: it is unknown where the next request begins.
 
 `__all__` is the whole surface that net/ and wsgi/ call, so that C can stand behind it. Every request calls three of the
-functions: read_whole_head, check_head and answer_head.
+functions: read_whole_head, check_head and response_head.
 """
 
 from greenserve.http1.app_heads import AppHead, check_head
@@ -12,11 +12,10 @@ from greenserve.http1.bodies import BodyFraming, ChunkedFraming, LengthFraming, 
 from greenserve.http1.head_reader import HeadReader, read_whole_head
 from greenserve.http1.heads import HeadLimits, RequestHead
 from greenserve.http1.interim import CONTINUE, continue_head, hints_head
-from greenserve.http1.responses import AnswerHead, answer_head, encode_error
+from greenserve.http1.responses import ResponseHead, encode_error, response_head
 
 __all__ = [
     "CONTINUE",
-    "AnswerHead",
     "AppHead",
     "BodyFraming",
     "ChunkedFraming",
@@ -24,11 +23,12 @@ __all__ = [
     "HeadReader",
     "LengthFraming",
     "RequestHead",
-    "answer_head",
+    "ResponseHead",
     "check_head",
     "chunk",
     "continue_head",
     "encode_error",
     "hints_head",
     "read_whole_head",
+    "response_head",
 ]

@@ -23,7 +23,7 @@ _PHRASES: Final = {413: "Content Too Large"}  # RFC 9110 §15.5.14; Python has t
 
 
 @dataclass(frozen=True, slots=True)  # a NamedTuple's attributes are slower to read
-class AnswerHead:
+class ResponseHead:
     """A head ready to be sent, and the framing of its content."""
 
     data: bytes
@@ -34,9 +34,9 @@ class AnswerHead:
     keep_alive: bool
 
 
-def answer_head(
+def response_head(
     given: AppHead, method: str, http11: bool, keep_alive: bool, length: int | None, date: str, server: str
-) -> AnswerHead:
+) -> ResponseHead:
     """Complete a head for the response to one request.
 
     `length` is that of the content in bytes, if it is known. `date` and `server` are whole lines, used unless the app
@@ -44,17 +44,17 @@ def answer_head(
     """
     # Most requests need the same as the one before.
     wanted = date, length, method, http11, keep_alive, server
-    answer: AnswerHead
-    last_wanted, answer = given.last
+    head: ResponseHead
+    last_wanted, head = given.last
     if wanted != last_wanted:
-        answer = _make_head(given, method, http11, keep_alive, length, date, server)
-        given.last = wanted, answer
-    return answer
+        head = _make_head(given, method, http11, keep_alive, length, date, server)
+        given.last = wanted, head
+    return head
 
 
 def _make_head(
     given: AppHead, method: str, http11: bool, keep_alive: bool, length: int | None, date: str, server: str
-) -> AnswerHead:
+) -> ResponseHead:
     code = given.status
     declared = given.length
     if given.connection is not None and "close" in given.connection:
@@ -79,7 +79,7 @@ def _make_head(
         keep_alive = False  # the end of the connection is the end of the body (RFC 9112 §6.3)
     text += ("" if given.has_date else date) + ("" if given.has_server else server)
     text += _LAST_LINES[http11, keep_alive]
-    return AnswerHead(given.data + text.encode("latin-1"), code, bodyless, declared, chunked, keep_alive)
+    return ResponseHead(given.data + text.encode("latin-1"), code, bodyless, declared, chunked, keep_alive)
 
 
 def encode_error(
@@ -96,5 +96,5 @@ def encode_error(
     body = f"{status} {phrase}\n" + (f"{reason}\n" if reason else "")
     content = body.encode()
     given = check_head(f"{status} {phrase}", [("Content-Type", "text/plain; charset=utf-8"), *extra])
-    head = answer_head(given, "GET", True, False, len(content), date, server)
+    head = response_head(given, "GET", True, False, len(content), date, server)
     return head.data, b"" if head_only else content

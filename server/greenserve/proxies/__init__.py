@@ -1,7 +1,7 @@
-"""What proxies say of those behind them: who is believed, the PROXY protocol, X-Forwarded-* and Forwarded.
+"""What proxies tell about their clients: trusted addresses, the PROXY protocol, X-Forwarded-* and Forwarded.
 
-Sans-IO: no socket, clock, hub or os; imports `greenserve.errors` and nothing else of the server. net/ feeds it what a
-connection reads first, wsgi/ the fields of a request, config/ the texts of settings.
+Sans-IO: no socket, clock, hub or os. net/ feeds it the first bytes of a connection, wsgi/ the fields of a request,
+config/ the texts of settings.
 """
 
 from greenserve.proxies.addresses import parse_address

@@ -1,7 +1,7 @@
 """Addresses as proxies write them: text in, one canonical spelling out.
 
-Knows IP addresses and nothing of fields or sockets. An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`,
-RFC 4291 §2.5.5.2) is that IPv4 address, for a list that names the one means the other too.
+Knows IP addresses, no fields and no sockets. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`, RFC 4291 §2.5.5.2)
+becomes the IPv4 address, since a list that names one of them means the other too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PORT = re.compile(r"0|[1-9][0-9]{0,4}", re.ASCII)
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """An IPv4 or IPv6 address, None for any other text: also with a zone, a port, brackets, or leading zeros."""
+    """An IPv4 or IPv6 address; None for any other text, such as one with a zone, a port, brackets or leading zeros."""
     if len(text) > _LONGEST or "%" in text:
         return None
     try:
@@ -26,14 +26,14 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def is_port(text: str) -> bool:
-    """Whether it is a number from 0 to 65535 without leading zeros."""
+    """Return True if `text` is a number from 0 to 65535 without leading zeros."""
     return _PORT.fullmatch(text) is not None and int(text) <= 65535
 
 
 def parse_node(text: str, *, bare_v6: bool) -> tuple[str, str] | None:
-    """(address, port) of `ADDRESS`, `ADDRESS:PORT`, `[ADDRESS]` or `[ADDRESS]:PORT`; the port is "" where none is told.
+    """(address, port) of `ADDRESS`, `ADDRESS:PORT`, `[ADDRESS]` or `[ADDRESS]:PORT`; the port is "" if there is none.
 
-    None for what is no such thing. `bare_v6`: IPv6 may stand without brackets, and then has no port.
+    None for any other text. `bare_v6`: an IPv6 address may have no brackets, and then no port.
     """
     if bare_v6 and text.count(":") > 1 and text[:1] != "[":
         address = parse_address(text)
@@ -47,7 +47,7 @@ def parse_node(text: str, *, bare_v6: bool) -> tuple[str, str] | None:
         return None
     port = match["port"]
     if port is not None and not is_port(port):
-        # RFC 7239 §6: a port may be hidden too; then it is not known.
+        # RFC 7239 §6: a port may be obfuscated too; then it is unknown.
         if not re.fullmatch(r"_[A-Za-z0-9._-]+", port, re.ASCII):
             return None
         port = None

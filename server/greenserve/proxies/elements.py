@@ -1,7 +1,7 @@
 """The grammar of the field `Forwarded` (RFC 7239 §4): text in, elements out.
 
-Knows nothing of trust or of what the parameters mean. A line that breaks the grammar anywhere is one malformed
-element: where a quote is open, nobody can say where the next element begins.
+Knows neither trust nor the meaning of the parameters. A line that breaks the grammar anywhere is one malformed
+element: behind an open quote it is unknown where the next element begins.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import Final
 
 from greenserve.grammar import QUOTED_TEXT, TOKEN, unescape
 
-# Blanks around ";" are not in RFC 7239's grammar, but in what many proxies write.
+# RFC 7239's grammar has no blanks around ";", but many proxies write them.
 _PAIR: Final = re.compile(rf'[ \t]*+(?:({TOKEN})=(?:({TOKEN})|"({QUOTED_TEXT})"))?+[ \t]*+([;,]|\Z)')
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """What one proxy has written."""
+    """The part of the field that one proxy has written."""
 
     text: str
     well_formed: bool = True
     _pairs: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str | None:
-        """A parameter's value, None where it is not told; `name` in small letters."""
+        """The value of a parameter, None if it is not there; `name` in lower case."""
         return self._pairs.get(name)
 
 
 def parse_elements(line: str) -> list[Element]:
-    """The elements of one field line, in their order. Empty ones count for nothing (RFC 9110 §5.6.1)."""
+    """The elements of one field line, in their order. Empty ones are skipped (RFC 9110 §5.6.1)."""
     elements: list[Element] = []
     pairs: dict[str, str] = {}
     begin = at = 0

@@ -1,14 +1,13 @@
-"""What trusted proxies say of a request: `X-Forwarded-*` or RFC 7239's `Forwarded`, from fields to one Claims.
+"""What trusted proxies tell about a request: from the fields `X-Forwarded-*` or `Forwarded` (RFC 7239) to one Claims.
 
-Sans-IO: the caller knows that the peer is trusted, which fields it sets itself, and what becomes of the answer.
+Sans-IO: the caller knows that the peer is trusted, which fields that peer sets itself, and how to use the result.
 
-A chain is read from its right end, where the nearest proxy writes: each address that is a proxy's of ours says that
-what stands left of it was written by that proxy; the first other one is the client, and what stands left of that is
-whatever the client has claimed. With a count of hops, it is so many proxies that have written, whatever their
-addresses. At an entry that is no address the chain ends: the client is then nobody, and not the last proxy, whose
-address might open doors.
+A chain is read from its right end, where the nearest proxy writes. If an address is that of a trusted proxy, this proxy
+has written the entry left of it. The first other address is the client; entries left of it are the client's own claims.
+With a count of hops, that many proxies have written, at any addresses. An entry that is not an address ends the chain:
+the client is unknown then. It must not be the last proxy, whose address may have rights.
 
-Invariant: nothing is taken that only the client can have written, and the cost is linear in the length of the fields.
+Invariant: no text that only the client can have written is believed, and the cost is linear in the fields' length.
 """
 
 from __future__ import annotations
@@ -34,28 +33,28 @@ FOR, PROTO, HOST, PORT, PREFIX = X_FIELDS = (
 
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _NOBODY: Final = ("", "")
-# RFC 3986 §3.3: segments of pchar, without the comma, which parts the members of a list.
+# RFC 3986 §3.3: segments of pchar, without the comma, which separates the members of a list.
 _PREFIX: Final = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+;=:@]|%[0-9A-Fa-f]{2})+)+/?", re.ASCII)
 _UNSAFE_IN_PATH: Final = re.compile(r"[\x00-\x1f\x7f\\]|//|/\.{1,2}(?:/|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What is believed; None where nothing is told, or nothing that is well formed."""
+    """The believed values; None for one that is missing or malformed."""
 
-    client: tuple[str, str] | None = None  # address and port, each "" where it is not known
+    client: tuple[str, str] | None = None  # address and port, each "" if it is unknown
     scheme: str | None = None  # http or https
-    host: str | None = None  # as a Host field; its grammar is the caller's to check
+    host: str | None = None  # as in a Host field; the caller checks its grammar
     port: str | None = None
     prefix: str | None = None  # percent-decoded, latin-1 as PEP 3333 has it; "" or begins with a slash
-    told: Mapping[str, str] | None = None  # by field: as much of its text as is believed
+    told: Mapping[str, str] | None = None  # by field: the believed part of its text
 
 
 def read_claims(fields: Mapping[str, str], trust: Trust, hops: int = 0) -> Claims:
-    """What fields of a trusted peer tell, `fields` being those that are believed: `forwarded`, or X_FIELDS.
+    """Read the believed `fields` of a trusted peer: `forwarded`, or X_FIELDS.
 
-    Names are in small letters; several fields of a name are joined by commas, but those of `forwarded` by newlines,
-    since one that is malformed must not swallow its neighbour. `hops` is 0 to go by addresses.
+    Names are in lower case. Repeated fields are joined by commas, but those of `forwarded` by newlines, since a
+    malformed one must not swallow the next. `hops` is the number of proxies, 0 to recognise them by their addresses.
     """
     if FORWARDED in fields:
         return _read_forwarded(fields[FORWARDED], trust, hops)
@@ -67,7 +66,7 @@ def read_claims(fields: Mapping[str, str], trust: Trust, hops: int = 0) -> Claim
         told[FOR] = ", ".join([chain[-count] if client[0] else "unknown", *chain[len(chain) - count + 1 :]])
 
     def member(name: str) -> str:
-        # That of the hop which has seen the client, or the first: not all proxies add to these lists.
+        # The member that the proxy next to the client wrote, or the first one: not all proxies add to these lists.
         members = _members(fields.get(name, ""))
         return members[-min(count, len(members))] if members else ""
 
@@ -81,12 +80,12 @@ def read_claims(fields: Mapping[str, str], trust: Trust, hops: int = 0) -> Claim
 
 
 def _members(text: str) -> list[str]:
-    """RFC 9110 §5.6.1: empty members count for nothing."""
+    """The members of a list; empty ones are skipped (RFC 9110 §5.6.1)."""
     return [member for part in text.split(",") if (member := part.strip(" \t"))]
 
 
 def _find_client(chain: list[str], trust: Trust, hops: int) -> tuple[int, tuple[str, str]]:
-    """How many members from the right are believed, and the client, which the last of these is."""
+    """Return the number of believed members, from the right, and the client, which is the last of them."""
     client = _NOBODY
     for count, text in enumerate(reversed(chain), 1):
         node = parse_node(text, bare_v6=True)
@@ -109,12 +108,12 @@ def _read_forwarded(text: str, trust: Trust, hops: int) -> Claims:
             believed.append("for=unknown")
             break
         believed.append(element.text)
-        # The hop nearest to the client knows best what the client has asked.
+        # The proxy nearest to the client knows the client's request best.
         scheme = _SCHEMES.get((element.get("proto") or "").lower()) or scheme
         host = element.get("host") or host
         node = element.get("for")
         if node is None:
-            break  # it does not tell: the client is who is known already
+            break  # it names no client: the one that is known already stays
         client = parse_node(node, bare_v6=False) or _NOBODY  # RFC 7239 §6.2, §6.3: unknown, _hidden
         if client is _NOBODY or len(believed) == hops or (not hops and not trust.is_hop(client[0])):
             break
@@ -127,11 +126,11 @@ def _is_tcp_port(text: str) -> bool:
 
 
 def _clean_prefix(text: str) -> str | None:
-    """A prefix that can stand before a path without changing what a browser makes of it; None for any other."""
+    """A prefix that is safe before a path: a browser reads the result as a path. None for any other prefix."""
     if text == "/":
         return ""
     if not _PREFIX.fullmatch(text):
         return None
     path = unquote_to_bytes(text).decode("latin-1")
-    # Looked at once more: %2F makes slashes, %5C what browsers take for one, %2e%2e the way up.
+    # Checked again: %2F becomes a slash, %5C a backslash that browsers read as a slash, %2e%2e the parent.
     return None if _UNSAFE_IN_PATH.search(path) else path.removesuffix("/")

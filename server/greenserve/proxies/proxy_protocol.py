@@ -1,10 +1,10 @@
-"""The PROXY protocol, versions 1 and 2: what a proxy that passes bytes on sends first, to say whose they are.
+"""The PROXY protocol, versions 1 and 2: the header in which a TCP proxy names its client, before all other bytes.
 
-Sans-IO. § is that of https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt. Called by net/ with what a connection
-reads first; the bytes behind the header are given back untouched: they are TLS or HTTP.
+Sans-IO. § is that of https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt. net/ feeds it the first bytes of a
+connection; the bytes behind the header are returned unchanged: they are TLS or HTTP.
 
-Invariant: whether there must be a header, and of which version, is said by the caller and never guessed from the
-bytes (§5), or any client could write one. At most 107 bytes (v1) or 4 KiB (v2) are held for one.
+Invariant: the caller says that there must be a header, and of which version. It is never guessed from the bytes (§5):
+any client could write one. At most 107 bytes (v1) or 4 KiB (v2) are kept for one.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ V2: Final = "v2"
 _BEGIN_1: Final = b"PROXY "
 _BEGIN_2: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _LONGEST_1: Final = 107  # bytes with CRLF (§2.1)
-# Bytes behind the first 16. The specification asks for less than a segment; TLVs with a client's certificate, which
-# some balancers send, need more; 64 KiB, which the length field could say, nobody needs.
+# Bytes behind the first 16. The specification asks for less than a TCP segment. Some load balancers send a client's
+# certificate in TLVs, which needs more. No header needs the 64 KiB that the length field allows.
 _LONGEST_2: Final = 4096
-_FIXED: Final = 16  # bytes of version 2 that are always there
+_FIXED: Final = 16  # bytes that every header of version 2 has
 _LOCAL, _PROXY = 0x20, 0x21
 _IPV4, _IPV6, _UNIX = 1, 2, 3
 _ADDRESS_SIZE: Final = {_IPV4: 4, _IPV6: 16, _UNIX: 108}
@@ -35,22 +35,22 @@ _NO_DETAILS: Final = Details()
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """What a header says. `source` and `destination` are (address, port), None where the proxy does not tell."""
+    """The content of a header. `source` and `destination` are (address, port), None if the proxy does not tell them."""
 
     version: int
-    local: bool = False  # the proxy speaks for itself: a health check (§2.2)
+    local: bool = False  # the proxy's own connection, such as a health check (§2.2)
     source: tuple[str, str] | None = None
     destination: tuple[str, str] | None = None
     details: Details = _NO_DETAILS
 
     @property
     def tls(self) -> ProxiedTLS | None:
-        """The client's TLS, as the proxy saw it."""
+        """The client's TLS, as the proxy reports it."""
         return self.details.tls
 
 
 class ProxyReader:
-    """Reads one header that may come in pieces."""
+    """Reads one header, which may arrive in pieces."""
 
     __slots__ = ("_begins", "_raw", "header")
 
@@ -64,13 +64,13 @@ class ProxyReader:
 
     @property
     def begun(self) -> bool:
-        """Whether any byte has come."""
+        """Return True if any byte has come."""
         return bool(self._raw)
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take what was received; give what follows the header, with `header` set, or None when more is needed.
+        """Take received bytes. Return the bytes behind the header, with `header` set, or None if more are needed.
 
-        Raises ProtocolError, after which the connection is of no more use.
+        Raises ProtocolError; the connection can't be used any more then.
         """
         raw = self._raw + data
         begin = next((one for one in self._begins if raw[: len(one)] == one[: len(raw)]), None)
@@ -102,11 +102,11 @@ def _unlike(raw: bytes, begins: list[bytes]) -> ProtocolError:
 
 
 def _end_1(raw: bytes) -> int:
-    """Where the line ends, 0 while it does not."""
+    """The position behind the line, 0 if it has not ended yet."""
     line = raw[:_LONGEST_1]
     end = line.find(b"\r\n") + 2
     stop = end - 2 if end > 1 else len(line)
-    # A CR may be the last byte that has come: its LF is on the way.
+    # A CR may be the last byte so far: its LF is on the way.
     if b"\n" in line[:stop] or b"\r" in line[: min(stop, len(line) - 1)]:
         raise _error("the line must end in CRLF (§2.1)")
     if end > 1:
@@ -120,7 +120,7 @@ def _parse_1(raw: bytes) -> ProxyHeader:
     words = raw.decode("latin-1").split(" ")[1:]
     family = words[0]
     if family == "UNKNOWN":
-        return ProxyHeader(1)  # whatever follows means nothing
+        return ProxyHeader(1)  # the rest of the line means nothing
     if family not in ("TCP4", "TCP6"):
         raise _error("the family must be TCP4, TCP6 or UNKNOWN (§2.1)")
     if len(words) != 5:
@@ -146,7 +146,7 @@ def _address_1(text: str, family: str) -> str:
 
 
 def _end_2(raw: bytes) -> int:
-    """Where the header ends, 0 while it does not. What its first bytes say is checked as they come."""
+    """The position behind the header, 0 if it has not ended yet. Its first bytes are checked as they come."""
     if len(raw) > 12 and raw[12] not in (_LOCAL, _PROXY):
         version, command = raw[12] >> 4, raw[12] & 15
         raise _error(f"version {version}, command {command} are not of version 2 (§2.2)")
@@ -166,7 +166,7 @@ def _parse_2(raw: bytes) -> ProxyHeader:
         return ProxyHeader(2, local=True)  # the block is to be discarded (§2.2)
     family, protocol = raw[13] >> 4, raw[13] & 15
     if not family or not protocol:
-        return ProxyHeader(2)  # addresses, if any, mean nothing, and where they would end is unknown
+        return ProxyHeader(2)  # addresses mean nothing here, and their length is unknown
     size = _ADDRESS_SIZE[family]
     tlvs_at = _FIXED + 2 * size + (4 if family != _UNIX else 0)
     if len(raw) < tlvs_at:
@@ -175,7 +175,7 @@ def _parse_2(raw: bytes) -> ProxyHeader:
     if details.checksum_at >= 0:
         _check_sum(raw, tlvs_at + details.checksum_at)
     if family == _UNIX:
-        return ProxyHeader(2, details=details)  # a path on another machine is nobody's address here
+        return ProxyHeader(2, details=details)  # a path on another machine is not an address here
     middle = _FIXED + size
     ports = tlvs_at - 4
     return ProxyHeader(

@@ -1,7 +1,7 @@
-"""What a PROXY header of version 2 says besides addresses: type, length, value (PROXY protocol §2.2).
+"""The TLVs (type, length, value) of a PROXY header of version 2, behind the addresses (PROXY protocol §2.2).
 
-Bytes in, what we know out. Called by proxy_protocol.py, which has bounded the bytes. Types that we don't know are
-skipped, as the specification allows; one that is cut off, or stands twice where once is meant, is an error.
+Bytes in, Details out. Called by proxy_protocol.py, which limits the bytes. Unknown types are skipped, as the
+specification allows. A TLV that is cut off, or repeated though it may come only once, is an error.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ _CLIENT_SSL, _CERT_CONN, _CERT_SESS = 0x01, 0x02, 0x04
 
 @dataclass(frozen=True, slots=True)
 class ProxiedTLS:
-    """What the proxy says of the TLS that it has ended (§2.2.6)."""
+    """The TLS connection that the proxy has terminated (§2.2.6)."""
 
-    used: bool  # the client came by TLS
-    verified: bool  # it showed a certificate, which the proxy found good
-    version: str  # "TLSv1.3", "" where not told; so the others
-    common_name: str  # the certificate's; proves something only where `verified` is set
+    used: bool  # the client used TLS
+    verified: bool  # it showed a certificate, and the proxy has verified it
+    version: str  # such as "TLSv1.3"; "" if it is not told, as the next two
+    common_name: str  # of the certificate; a proof only if `verified` is set
     cipher: str
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """All that the TLVs tell; empty where they don't."""
+    """The content of all known TLVs; empty values for those that are missing."""
 
     alpn: bytes = b""
     authority: str = ""
     unique_id: bytes = b""
     tls: ProxiedTLS | None = None
-    checksum_at: int = -1  # where in the TLVs the CRC32C stands, -1 without one
+    checksum_at: int = -1  # the position of the CRC32C in the TLVs, -1 if there is none
 
 
 def parse_tlvs(data: bytes) -> Details:
@@ -78,7 +78,7 @@ def _parse_tls(data: bytes) -> ProxiedTLS:
 
 
 def _each(data: bytes, once: frozenset[int]) -> Iterator[tuple[int, int, bytes]]:
-    """(type, where its value begins, value)."""
+    """(type, position of the value, value) of each TLV."""
     seen: set[int] = set()
     at = 0
     while at < len(data):
@@ -87,7 +87,7 @@ def _each(data: bytes, once: frozenset[int]) -> Iterator[tuple[int, int, bytes]]
         if value_at > len(data) or end > len(data):
             raise _error("a TLV is longer than the header (§2.2)")
         if kind in seen and kind in once:
-            raise _error(f"TLV {kind:#04x} stands twice")
+            raise _error(f"TLV {kind:#04x} is repeated")
         seen.add(kind)
         yield kind, value_at, data[value_at:end]
         at = end

@@ -1,10 +1,10 @@
-"""Who is trusted to speak for others: addresses, networks, `unix`, `*`.
+"""The peers that are trusted to name their clients: addresses, networks, `unix`, `*`.
 
-Made once from a setting. Knows no socket: a peer is the text of its address, "" at the far end of a unix socket.
+Made once from a setting. Knows no socket: a peer is the text of its address, "" for the other end of a unix socket.
 
-Two questions are asked, and `*` answers only the first. Whoever connects may tell for whom it does: `trusts`. An
-address in a chain that others wrote is a proxy's, so the client is further away: `is_hop`. Would `*` answer that too,
-each client could name any address as its own. The same holds for a network that is every address.
+It answers two questions, and `*` counts only for the first. `trusts`: may a connected peer name its client? `is_hop`:
+is an address in a chain that of a trusted proxy, so that the client is further left? If `*` counted for this too, each
+client could claim any address as its own. The same is true of a network that contains every address.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 class Trust:
-    """What a list of addresses says of a peer."""
+    """A list of trusted peers."""
 
     __slots__ = ("_answers", "_everyone", "_networks", "_unix")
 
     def __init__(self, items: Iterable[str]) -> None:
-        """`items` as canonical_peer gives them."""
+        """`items` as canonical_peer returns them."""
         self._networks: list[IPv4Network | IPv6Network] = []
         self._everyone = self._unix = False
         self._answers: dict[str, bool] = {}
@@ -40,7 +40,7 @@ class Trust:
                 self._networks.append(ip_network(item))
 
     def trusts(self, peer: str) -> bool:
-        """Whether a peer may speak for others."""
+        """Return True if a connected peer may name its client."""
         answer = self._answers.get(peer)
         if answer is None:
             answer = remember(self._answers, peer, self._look(peer))
@@ -53,11 +53,11 @@ class Trust:
             return self._unix
         address = parse_address(
             peer.partition("%")[0]
-        )  # the kernel tells a link-local peer's interface with it
+        )  # a link-local peer's address comes with its interface
         return address is not None and any(address in network for network in self._networks)
 
     def is_hop(self, address: str) -> bool:
-        """Whether an address that a trusted peer told is a proxy's of ours."""
+        """Return True if an address in a chain is that of a trusted proxy."""
         parsed = parse_address(address)
         return parsed is not None and any(
             parsed in network for network in self._networks if network.prefixlen
@@ -65,14 +65,14 @@ class Trust:
 
 
 def canonical_peer(text: str) -> str:
-    """The one spelling of an address, a network, `unix` or `*`. Raises ValueError, which says what to write instead."""
+    """The canonical spelling of an address, a network, `unix` or `*`. Raises ValueError, with the correct form."""
     text = text.strip()
     if text.lower() in (EVERYONE, UNIX):
         return text.lower()
     if "%" in text:
-        raise ValueError(f"{text!r}: leave the zone away: {text.partition('%')[0]}")
+        raise ValueError(f"{text!r}: omit the zone: {text.partition('%')[0]}")
     if text[:1] == "[" or ("." in text and text.count(":") == 1):
-        raise ValueError(f"{text!r}: an address alone is meant, without brackets or port")
+        raise ValueError(f"{text!r}: write the address alone, without brackets or port")
     address, slash, length = text.partition("/")
     try:
         network = ip_network(text)

@@ -1,7 +1,10 @@
-"""PEP 3333: one request in, one call of the app, one answer out.
+"""PEP 3333: one request in, one call of the app, one response out.
 
-Stands on http1/ for the bytes and on a Link (link.py) for moving them; knows no socket, listener or pool.
-net/ makes an Exchange for each request and runs it on a green thread.
+Uses http1/ for the bytes and a Link (link.py) to move them; knows no socket, listener or pool. net/ makes an Exchange
+for each request and runs it on a green thread.
+
+The wire is what stands behind Exchange and Response: the functions and framings of http1/, and the Link. HTTP/2 puts
+its own functions and a stream's Link there; the Exchange stays.
 """
 
 from greenserve.wsgi.environ import base_environ, make_environ

@@ -1,9 +1,9 @@
 """The environ of a request (PEP 3333, "environ Variables").
 
-Called by net/ for each request. Knows heads, not sockets. What is the same for all requests of a listener is
-made once and copied; field names are turned into their HTTP_ keys through a table that fills with the
-spellings that clients use, and has none for what only a proxy may say: see forwarding.py. A field that comes
-twice is judged here, where it finds its key taken: that costs requests without one nothing.
+Called by net/ for each request. Knows heads, not sockets. The part that all requests of a listener share is made once
+and copied. A table that fills with the clients' spellings turns field names into their HTTP_ keys; it has no keys for
+the fields that only a proxy may set: see forwarding.py. A repeated field is detected when its key is already there, so
+it costs other requests nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _OF_REQUEST: Final = (
     "greenserve.client_disconnected",
     "wsgi.early_hints",
 )
-# Fields that are no lists, so that two values joined would be a third that nobody sent, and either alone may be the one
-# that a proxy did not look at. Node drops the second of these; gunicorn refuses a second Content-Type.
+# Fields that are not lists: two joined values would be a third that was never sent, and either alone may be the one
+# that a proxy ignored. Node drops the second of these; gunicorn refuses a second Content-Type.
 _SINGLES: Final = frozenset(
     {"CONTENT_TYPE"}
     | {
@@ -60,7 +60,7 @@ _SINGLES: Final = frozenset(
 def base_environ(
     scheme: str, server_name: str, server_port: str, software: str, errors: TextIO
 ) -> dict[str, Any]:
-    """What all requests of one listener share, and a place for what each one sets: a copy then never grows."""
+    """The part that all requests of one listener share, with a place for each key of a request: a copy never grows."""
     return {
         **dict.fromkeys(_OF_REQUEST, ""),
         **({"HTTPS": "on"} if scheme == "https" else {}),
@@ -73,7 +73,7 @@ def base_environ(
         "wsgi.file_wrapper": FileWrapper,
         # Reading past the end of a body gives b"": frameworks may read chunked bodies to the end.
         "wsgi.input_terminated": True,
-        # What came behind a body in chunks, once that was read to its end; nothing behind any other (RFC 9110 §6.5).
+        # The fields behind a chunked body, once it was read to its end; other bodies have none (RFC 9110 §6.5).
         "greenserve.trailers": (),
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_SOFTWARE": software,
@@ -87,9 +87,9 @@ def base_environ(
 def make_environ(
     base: dict[str, Any], head: RequestHead, peer: str, peer_port: str, forwarding: Forwarding = DIRECT
 ) -> dict[str, Any]:
-    """The environ of one request, without what an Exchange adds (wsgi.input and the greenserve keys).
+    """The environ of one request, without the keys that an Exchange adds (wsgi.input and the greenserve keys).
 
-    Raises ProtocolError for fields that contradict each other, and for a target that asks for another scheme.
+    Raises ProtocolError for fields that contradict each other, and for a target with another scheme.
     """
     environ = base.copy()
     environ["REQUEST_METHOD"] = head.method
@@ -122,7 +122,7 @@ def make_environ(
 def _set_origin(
     environ: dict[str, Any], head: RequestHead, dropped: list[tuple[str, str]], forwarding: Forwarding
 ) -> None:
-    """What proxies say of the client, and a target in absolute-form of the server that is meant."""
+    """Apply what proxies tell about the client, and the authority of a target in absolute-form."""
     is_absolute = head.target[0] != "/"
     if is_absolute and head.host is not None:
         environ["HTTP_HOST"] = head.host  # RFC 9112 §3.2.2: the target's authority wins
@@ -132,7 +132,7 @@ def _set_origin(
 
 
 def _join(key: str, first: str, second: str) -> str:
-    """The value of a field that came twice."""
+    """The value of a repeated field. Raises ProtocolError if it may not differ and does."""
     if key == "HTTP_COOKIE":
         return f"{first}; {second}"  # RFC 6265 §5.4
     if key not in _SINGLES:

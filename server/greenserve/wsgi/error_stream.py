@@ -1,7 +1,7 @@
-"""wsgi.errors where the program brings none of its own: sys.stderr, as it is by the time of the call.
+"""wsgi.errors, unless the program brings its own: the sys.stderr of the moment.
 
-PEP 3333 wants a text file there. The invariant: what an app has to tell never costs it its request; a stderr that is
-closed, full, broken, or was never there, takes nothing and raises nothing.
+PEP 3333 requires a text file. The invariant: writing to it never fails a request. A stderr that is closed, full, broken
+or missing takes nothing and raises nothing.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import sys
 
 
 class ErrorStream(io.TextIOBase):
-    """A text file that can be written to whatever has become of sys.stderr."""
+    """A text file that accepts writes in any state of sys.stderr."""
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def write(self, text: str) -> int:
-        """Print to stderr. Switches: never. Raises nothing but TypeError for what is no str."""
+        """Write to stderr. Switches: never. Raises TypeError for anything but a str, and nothing else."""
         if not isinstance(text, str):
             raise TypeError(f"wsgi.errors takes str, not {type(text).__name__} (PEP 3333)")
         try:
-            if sys.stderr is not None:  # a program that was started without
+            if sys.stderr is not None:  # None if the program was started without one
                 sys.stderr.write(text)
         except (OSError, ValueError):  # ValueError: closed
             pass
         return len(text)
 
     def flush(self) -> None:
-        """Have stderr write what it has gathered. Raises nothing."""
+        """Flush stderr. Raises nothing."""
         try:
             if sys.stderr is not None:
                 sys.stderr.flush()

@@ -1,11 +1,10 @@
-"""One request and its response: calls the app, sends what it gives, and survives whatever it does.
+"""One request and its response: calls the app, has its Response send what the app gives, and survives every error.
 
-Runs on a green thread of the pool; knows PEP 3333, and neither a socket nor the bytes of a protocol: these are the
-Response's. net/ makes an Exchange for each request and reads from it, when `run` is over, whether the connection can
-serve another.
+Runs on a green thread of the pool. Knows PEP 3333, and neither a socket nor the bytes of a protocol: these are the
+Response's. net/ makes an Exchange for each request, and after `run` it reads whether the connection can serve another.
 
-Invariants: exactly one head goes out, or none and the connection closes; the iterable's close() is called on
-every path (PEP 3333); `run` raises nothing.
+Invariants: exactly one head goes out, or none and the connection closes; the iterable's close() is called on every path
+(PEP 3333); `run` raises nothing.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class Exchange:
         framing: BodyFraming | None,
         ahead: bytes,
     ) -> None:
-        """`framing` is None for a request without a body; `ahead` is what was received of the body already."""
+        """`framing` is None for a request without a body; `ahead` are the bytes of the body that came with the head."""
         body = NO_BODY
         if framing is not None:
             body = RequestInput(link, framing, ahead, head.expect_continue)
@@ -94,34 +93,34 @@ class Exchange:
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection can serve another request; final when `run` is over."""
+        """True if the connection can serve another request; final after `run`."""
         return self.response.keep_alive
 
     @property
     def has_begun(self) -> bool:
-        """Whether the response has its head, which says what becomes of the connection."""
+        """True if the response has its head, which says whether the connection closes."""
         return self.response.head is not None
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether part of a response is out whose end the client cannot tell from its middle."""
+        """True if a part of the response is sent, and the client can't see that the rest is missing."""
         return self.response.is_cut_off
 
     # What the access log reads ---------------------------------------------------------------------------
 
     @property
     def status(self) -> int:
-        """As it went out; 0 while nothing has."""
+        """The status code that was sent; 0 before that."""
         return self.response.status
 
     @property
     def bytes_sent(self) -> int:
-        """Content that was sent, without heads and chunk sizes."""
+        """Bytes of content sent, without heads and chunk sizes."""
         return self.response.bytes_sent
 
     @property
     def bytes_received(self) -> int:
-        """Content that the app has read."""
+        """Bytes of content that the app has read."""
         return self.input.received
 
     @property
@@ -158,15 +157,17 @@ class Exchange:
     def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:
         """Leave HTTP; environ["greenserve.upgrade"] of a request that asks for it. See Link.upgrade.
 
-        What the app answers after it is ignored. Raises AppError once the response has begun, ProtocolError, PeerGone.
+        The app's response is ignored then. Raises AppError after the response has begun, ProtocolError, PeerGone.
         """
         if self.response.head is not None or self.response.is_over:
-            begun = "it is upgraded already" if self.response.is_upgraded else "the answer has begun"
+            begun = "it is upgraded already" if self.response.is_upgraded else "the response has begun"
             raise AppError(f"{begun}: the connection can't be upgraded any more")
 
         def begin(connection: Any, ahead: bytes) -> Any:
             self.response.leave()
-            self.environ.pop("werkzeug.socket", None)  # who upgrades has it, or needs none
+            self.environ.pop(
+                "werkzeug.socket", None
+            )  # the library that upgrades has it already, or needs none
             return make(connection, ahead)
 
         return self.link.upgrade(head, begin)
@@ -174,7 +175,7 @@ class Exchange:
     # The run -------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Call the app, send its response, run the post-hooks. Switches: as the app does. Raises nothing."""
+        """Call the app, send its response, run the post-hooks. Switches: if the app does. Raises nothing."""
         response = self.response
         try:
             app = self.service.app
@@ -189,7 +190,7 @@ class Exchange:
                 self._send(result)
                 if forks.last is not None:  # by the iterable's close()
                     end_if_forked(self)
-        except BaseException as error:  # also what is no Exception: one request must not end the others
+        except BaseException as error:  # BaseException too: one request must not end the others
             self._failed(error)
         response.is_over = True
         if self.posthooks:
@@ -198,12 +199,12 @@ class Exchange:
             self._end_of_upgrade()
         if self.input is not NO_BODY:
             if self.input.is_unusable:
-                # Nobody can tell where the body ends, or if it comes (RFC 9110 §10.1.1).
+                # It is unknown where the body ends, or if it comes (RFC 9110 §10.1.1).
                 response.keep_alive = False
             self.input.end()
 
     def _send(self, result: Iterable[bytes]) -> None:
-        """Send what the app returned, and close it on every path."""
+        """Send what the app returned, and close that on every path."""
         try:
             if result is None:
                 raise AppError("the app returned None instead of an iterable of bytes (PEP 3333)")
@@ -239,16 +240,18 @@ class Exchange:
                 _pass_on_interrupt(error)
                 log.exception("post-hook %r of %s %s failed", hook, self.head.method, self.head.target)
 
-    # When it went wrong ------------------------------------------------------------------------------------
+    # Errors ------------------------------------------------------------------------------------------------
 
     def _is_an_end(self, error: BaseException) -> bool:
-        """Whether an app ends so what it has upgraded: told that the connection is closed, or telling us (engineio)."""
+        """Return True if this error is the normal end of an upgraded connection, and not a failure of the app."""
         is_upgraded = self.response.is_upgraded
         if not is_upgraded or isinstance(error, StopIteration):
             return is_upgraded
         if type(error) is ConnectionError and not error.args:
-            return True  # engineio's: at every end, and while its client is there too
-        return isinstance(error, ConnectionError) and self.link.is_peer_gone()  # else it is a database's, say
+            return True  # engineio raises it at every end, even if the client is still there
+        return (
+            isinstance(error, ConnectionError) and self.link.is_peer_gone()
+        )  # otherwise it may come from a database
 
     def _failed(self, error: BaseException) -> None:
         end_if_forked(self, error)
@@ -263,7 +266,7 @@ class Exchange:
             log.info("%s: %s", self, error)
             self.response.send_error(error.status, error.reason, *error.headers)
         elif isinstance(error, RequestTimeout):
-            log.error("%s: ended after request_timeout", self, exc_info=error)
+            log.error("%s: the app took longer than request_timeout and was ended", self, exc_info=error)
             self.response.send_error(504, "The request took too long.")
         elif isinstance(error, GreenletExit):
             self.response.send_error(503, "The server is stopping.")
@@ -280,8 +283,8 @@ def _close(result: object) -> None:
 
 def _pass_on_interrupt(error: BaseException) -> None:
     if isinstance(error, KeyboardInterrupt):
-        get_hub().throw_main(error)  # Ctrl-C is for the program, whoever was running
+        get_hub().throw_main(error)  # Ctrl-C is for the program, whichever green thread was running
 
 
 def _too_late(headers: list[tuple[str, str]]) -> None:
-    """What wsgi.early_hints is when the response is out."""
+    """wsgi.early_hints after an upgrade: does nothing."""

@@ -1,7 +1,7 @@
 """wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling").
 
-An iterable over a file's blocks, which an Exchange may hand to sendfile(2) instead where the file has a
-descriptor. It decides nothing itself: used by hand, or below a middleware, it is an ordinary iterable.
+An iterable over a file's blocks. A Response sends the file with sendfile(2) instead if it has a descriptor. Below a
+middleware, or called by the app itself, it is an ordinary iterable.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any
 
 
 class FileWrapper:
-    """The rest of a file, from where it stands. Closes the file with the answer."""
+    """The rest of a file, from its current position. Closes the file with the response."""
 
     def __init__(self, file: Any, block_size: int = 64 * 1024) -> None:
-        """`file` needs read(); with fileno() and tell() the kernel can send it. `block_size` in bytes."""
+        """`file` needs read(); with fileno() and tell() the kernel can send it. `block_size` is in bytes."""
         self.file = file
         self.block_size = block_size
 
     def __iter__(self) -> Iterator[bytes]:
-        """It is its own iterator: frameworks that serve a range of it keep only that, and close it."""
+        """Return itself: frameworks that serve a range keep only the iterator, and close it."""
         return self
 
     def __next__(self) -> bytes:
-        """The next block, until read() gives none."""
+        """The next block, until read() returns an empty one."""
         block: bytes = self.file.read(self.block_size)
         if not block:
             raise StopIteration
         return block
 
     def seekable(self) -> bool:
-        """Whether a range can be had without reading what is before it; Werkzeug asks."""
+        """Return True if a range can be read without the part before it; Werkzeug asks."""
         seekable = getattr(self.file, "seekable", None)
         return seekable is not None and bool(seekable())
 
@@ -54,18 +54,18 @@ class FileWrapper:
             close()
 
     def region(self) -> tuple[int, int, int] | None:
-        """(descriptor, offset, count) for sendfile, or None where this is no regular file whose size is known."""
+        """(descriptor, offset, count) in bytes for sendfile, or None if it is not a regular file with a known size."""
         try:
             fd: int = self.file.fileno()
             offset: int = self.file.tell()
             status = os.fstat(fd)
         except (AttributeError, OSError, ValueError):
             return None
-        # A text or decompressing file has a descriptor too, but its content is not the descriptor's.
+        # A text or decompressing file has a descriptor too, but other content than the descriptor's file.
         if not stat.S_ISREG(status.st_mode) or type(self.file).__module__ not in ("_io", "io"):
             return None
         if "b" not in getattr(self.file, "mode", ""):
             return None
         if not status.st_blocks and status.st_size <= mmap.PAGESIZE:
-            return None  # of sysfs, which says a page of files whose length shows when they are read
+            return None  # sysfs reports one page for files whose real length shows only when they are read
         return fd, offset, max(0, status.st_size - offset)

@@ -1,6 +1,6 @@
-"""What becomes of an app's code in the child of a fork that it made: the child ends where it would come back to us.
+"""An app that forks: the child process ends where the app's code would return to the server.
 
-Asked by whoever calls the app, at once when the call is over and before anything is done about how it ended.
+The code that calls the app asks this as soon as the call is over, before it handles the result or the error.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ log = logging.getLogger("greenserve.error")
 
 
 def end_if_forked(subject: object, error: BaseException | None = None) -> None:
-    """End this process if it is such a child: 0, or as `error` has it. `subject`: what called the app, for the log.
+    """End this process if it is such a child, with exit code 0 or that of `error`. `subject` is named in the log.
 
-    Ask `forks.last is not None` first where it is asked for every request.
+    Code on the path of every request checks `forks.last is not None` first.
     """
     if forks.is_last():
         forks.end_child(error, partial(_tell, subject))
@@ -24,7 +24,7 @@ def end_if_forked(subject: object, error: BaseException | None = None) -> None:
 
 def _tell(subject: object, error: BaseException) -> None:
     log.error(
-        "%s: a child process that the app has forked ends by this error; its parent goes on, and alone can answer",
+        "%s: a child process that the app forked ends with this error; its parent continues, and it alone can respond",
         subject,
         exc_info=error,
     )

@@ -1,11 +1,11 @@
-"""Whose word on a request's client, scheme, host and place is taken, and what environ says then.
+"""Trusted proxy headers: which are believed, and how they change environ.
 
-One for each server. environ.py asks it for the keys of field names: it gives none for the fields that only a proxy may
-set, so that a request without them costs nothing, and one with them is looked at once more here. What the
-fields mean is proxies/' business.
+One Forwarding for each server. environ.py asks it for the keys of field names. A field that only a proxy may set has no
+key, so a request without such fields costs nothing; a request with them comes here. proxies/ knows what the fields
+mean.
 
-Invariant: such a field is in environ only if a trusted peer sent it and the settings say that the peer sets it itself;
-and then as much of it as is believed. An app that believes it is never fooled.
+Invariant: such a field is in environ only if a trusted peer sent it and the settings say that the peer sets it itself,
+and only the believed part of it. An app may rely on it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from greenserve.proxies import FORWARDED, X_FIELDS, Claims, ProxyHeader, Trust, 
 log = logging.getLogger("greenserve.error")
 
 _LONGEST_KEPT: Final = 64  # characters of a name
-_LONGEST_FIELDS: Final = 256  # characters of fields whose meaning is remembered
+_LONGEST_FIELDS: Final = 256  # characters of all fields whose change is remembered
 _MOST_COMPLAINTS: Final = 32
 _DROPPED: Final = ""
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
-# By these a proxy tells what a client could otherwise claim itself: who it is, how it came, what it asked for.
+# Fields with which a proxy tells the client's identity, its connection or its request; a client could forge them.
 _PREFIXES: Final = ("x-forwarded-", "x-ssl-client-", "ssl-client-")
 _NAMES: Final = frozenset(
     {
@@ -43,27 +43,27 @@ _NAMES: Final = frozenset(
 
 
 def is_of_proxies(name: str) -> bool:
-    """Return True for a field by which a proxy tells of its client."""
+    """Return True if proxies set the field `name` to tell about their clients."""
     lowered = name.lower()
     return lowered in _NAMES or (lowered.startswith(_PREFIXES) and "_" not in name)
 
 
 class Peer(NamedTuple):
-    """environ["greenserve.peer"]: who is connected, where REMOTE_ADDR tells of another; ("", "") at a unix socket."""
+    """environ["greenserve.peer"]: the connected peer, if REMOTE_ADDR is another; its address is "" on a unix socket."""
 
     address: str
     port: str
-    client: str  # as REMOTE_ADDR and REMOTE_PORT were set, for the access log: an app may change its environ
+    client: str  # REMOTE_ADDR as it was set, for the access log: an app may change its environ
     client_port: str
 
 
 class _Change:
-    """What a set of fields makes of environ, worked out once and applied to each request that has the same."""
+    """The change of environ for a set of fields: worked out once, applied to each request with the same fields."""
 
     __slots__ = ("client", "is_plain", "updates")
 
     def __init__(self, claims: Claims, passed: Mapping[str, str], scheme: str, authority: str | None) -> None:
-        """`passed` is handed on as it is; `scheme` and `authority` are what environ says without proxies."""
+        """`passed` goes to the app unchanged; `scheme` and `authority` are those of environ without proxies."""
         self.client = claims.client
         self.is_plain = claims.scheme == "http"
         self.updates = updates = {_key(name): text for name, text in passed.items()}
@@ -88,12 +88,12 @@ class _Change:
 
 
 class Forwarding:
-    """Says which fields are a proxy's to set, and applies those that are believed."""
+    """Knows which fields only a proxy may set, and applies the believed ones."""
 
     __slots__ = ("_believed", "_changes", "_complaints", "_hops", "_trust", "keys")
 
     def __init__(self, trust: Trust, believed: Iterable[str] = (), hops: int = 0) -> None:
-        """`believed`: the fields that trusted peers set themselves, in small letters. `hops`: see read_claims."""
+        """`believed`: the fields that trusted peers set themselves, in lower case. `hops`: see read_claims."""
         self._trust = trust
         self._believed = frozenset(believed)
         self._hops = hops
@@ -102,10 +102,10 @@ class Forwarding:
         self._complaints = Once(_MOST_COMPLAINTS)
 
     def key_of(self, name: str) -> str:
-        """The key of a field's name; "" for what has none. For names that `keys` does not know."""
+        """The key of a field's name, "" if it has none. For names that are not in `keys`."""
         lowered = name.lower()
-        # X_Forwarded_For would pass for X-Forwarded-For; HTTP_PROXY for a setting of the environment (httpoxy); and
-        # chunks are none any more where the app reads (RFC 9112 §7.1.3): it would take them apart again.
+        # X_Forwarded_For would become the key of X-Forwarded-For; HTTP_PROXY is a setting of the process environment
+        # (httpoxy); and the app reads a decoded body, which it must not decode again (RFC 9112 §7.1.3).
         is_dropped = self._is_a_proxys(name) or "_" in name or lowered in ("proxy", "transfer-encoding")
         key = _DROPPED if is_dropped else _key(lowered)
         if len(name) <= _LONGEST_KEPT:
@@ -116,7 +116,7 @@ class Forwarding:
         return is_of_proxies(name) or name.lower() in self._believed
 
     def rewrite(self, environ: dict[str, Any], fields: list[tuple[str, str]]) -> None:
-        """Have environ say what trusted proxies say. `fields` are those of the request that have no key."""
+        """Apply what trusted proxies tell to environ. `fields` are the request's fields without a key."""
         peer, port = environ["REMOTE_ADDR"], environ["REMOTE_PORT"]
         if not self._is_trusted(environ, peer):
             self._complain(False, self._told_by_proxies(fields), peer)
@@ -135,37 +135,39 @@ class Forwarding:
         if change.is_plain:
             environ.pop("HTTPS", None)
         if change.client is not None:
-            connected = environ.get("greenserve.peer", (peer, port))  # behind a PROXY header it is there
+            connected = environ.get(
+                "greenserve.peer", (peer, port)
+            )  # after a PROXY header it is there already
             environ["greenserve.peer"] = Peer(connected[0], connected[1], *change.client)
 
     def client_of(
         self, base: Mapping[str, Any], fields: list[tuple[str, str]], peer: str, port: str
     ) -> tuple[str, str]:
-        """Address and port of the client of a request that gets no environ; for the log."""
+        """The address and port of the client of a request without an environ; for the log."""
         told = self._told_by_proxies(fields)
         if not told or not self._is_trusted(base, peer):
             return peer, port
         return self._claims(told)[0].client or (peer, port)
 
     def _told_by_proxies(self, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Those of the fields that only a proxy may set."""
+        """The fields that only a proxy may set."""
         keys = self.keys
-        # A name that has a key is no proxy's; one without may be, be unknown, or be dropped for another reason.
+        # A name with a key is not a proxy's. One without may be, or is unknown, or is dropped for another reason.
         return [field for field in fields if not keys.get(field[0]) and self._is_a_proxys(field[0])]
 
     def _is_trusted(self, environ: Mapping[str, Any], peer: str) -> bool:
         header: ProxyHeader | None = environ.get("greenserve.proxy_protocol")
         if header is not None and not header.local and header.source is None:
-            return False  # relayed for somebody that we are not told of
+            return False  # relayed for an unknown client
         return self._trust.trusts(peer)
 
     def _claims(self, told: list[tuple[str, str]]) -> tuple[Claims, dict[str, str]]:
-        """What is believed of it, and what is handed on since it means nothing to the server."""
+        """The claims that are believed, and the believed fields that mean nothing to the server, for the app."""
         heard: dict[str, str] = {}
         for name, value in told:
             lowered = name.lower()
             if lowered in heard:
-                # A line of Forwarded that is malformed must not swallow the next.
+                # A malformed line of Forwarded must not swallow the next one.
                 heard[lowered] += ("\n" if lowered == FORWARDED else ",") + value
             elif lowered in self._believed:
                 heard[lowered] = value
@@ -173,21 +175,21 @@ class Forwarding:
         return read_claims(heard, self._trust, self._hops), passed
 
     def _complain(self, trusted: bool, told: list[tuple[str, str]], peer: str) -> None:
-        """Tell of what is removed, once for each name: whoever runs a proxy may have expected otherwise."""
+        """Log which fields are removed, once for each name, for an operator whose proxy sets them."""
         for name, _ in told:
             lowered = name.lower()
             if (trusted and lowered in self._believed) or not self._complaints.admit((trusted, name)):
                 continue
             if trusted:
                 log.warning(
-                    "%s from %s is removed: if your proxy sets it itself, whatever its client sent, "
-                    "add it to --forwarded-headers (told once)",
+                    "%s from %s is removed: if your proxy always sets it itself, whatever the client sent, "
+                    "add it to --forwarded-headers (logged once)",
                     lowered[:_LONGEST_KEPT],
                     peer or "unix",
                 )
             else:
                 log.info(
-                    "%s from %s is removed: if this is your proxy, add it to --forwarded-allow-ips (told once)",
+                    "%s from %s is removed: if this is your proxy, add it to --forwarded-allow-ips (logged once)",
                     lowered[:_LONGEST_KEPT],
                     peer or "unix",
                 )
@@ -196,7 +198,7 @@ class Forwarding:
 def _set_server(
     updates: dict[str, str], scheme: str, authority: str | None, host: str | None, port: str | None
 ) -> None:
-    """The place that the client asked: where no port is told, that of the Host field, or the scheme's own."""
+    """Set name and port of the server: a port that is not told is that of the Host field, or the scheme's."""
     default = _DEFAULT_PORTS[scheme]
     asked = host or authority or ""
     name, colon, at = asked.rpartition(":")
@@ -215,5 +217,5 @@ def _key(lowered: str) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
-# Trusts nobody: for servers and tests without proxies.
+# Trusts no peer: for servers and tests without proxies.
 DIRECT: Final = Forwarding(Trust(()))

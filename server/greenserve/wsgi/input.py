@@ -1,8 +1,8 @@
 """wsgi.input: the body of a request as a file that ends where the body does.
 
-Reads through a framing (http1/) from a Link, as the app asks and never ahead of it. Sends the 100 Continue
-that a client waits for at the app's first read, or when the app says so. The invariant: not a byte past the
-body is ever handed out or swallowed; what came behind it is in `rest`.
+Reads through a framing (http1/) from a Link, only as much as the app asks for. Sends the 100 Continue that a client
+waits for at the app's first read, or when the app says so. The invariant: no byte behind the body is ever returned or
+lost; the framing keeps it in `rest`.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from greenserve.wsgi.link import Link
 
 
 class RequestInput:
-    """The body of one request. Every read switches when the bytes asked for have not come yet.
+    """The body of one request. Every read switches if the requested bytes have not come yet.
 
-    Reads raise BodyError (an OSError) when the body is malformed, too long or too slow, and PeerGone (a
-    ConnectionError) when the client went away; the connection is closed after either.
+    Reads raise BodyError (an OSError) if the body is malformed, too long or too slow, and PeerGone (a ConnectionError)
+    if the client went away; the connection closes after either.
     """
 
     __slots__ = ("_ahead", "_at", "_buffer", "_continue", "_framing", "_link", "failed", "received")
 
     def __init__(self, link: Link, framing: BodyFraming, ahead: bytes, expects_continue: bool) -> None:
-        """`ahead`: what was received behind the head already."""
+        """`ahead`: the bytes of the body that came with the head."""
         self._link = link
         self._framing = framing
         self._ahead = ahead
-        self._buffer = b""  # content that came, of which the app has read up to `_at`
+        self._buffer = b""  # content that was received; the app has read it up to `_at`
         self._at = 0
-        # What to send before the first byte is waited for; None once sent, or when nobody asked.
+        # Sent before the first wait for a byte; None once it is sent, or if the client asked for none.
         self._continue: bytes | None = CONTINUE if expects_continue and not ahead else None
         self.failed: BodyError | PeerGone | None = None
         self.received = 0  # bytes of content so far
@@ -39,7 +39,7 @@ class RequestInput:
     # PEP 3333 --------------------------------------------------------------------------------------
 
     def read(self, size: int | None = -1) -> bytes:
-        """`size` bytes, fewer only at the end of the body; all of it when negative or None."""
+        """`size` bytes, fewer only at the end of the body; the whole rest if negative or None."""
         missing = -1 if size is None or size < 0 else size
         start = self._at
         if 0 <= missing <= len(self._buffer) - start:
@@ -52,11 +52,11 @@ class RequestInput:
                 pieces.append(piece)
                 missing -= len(piece)
         except BaseException:
-            self._buffer = b"".join(pieces)  # a Timeout of the app's own: it may read on
+            self._buffer = b"".join(pieces)  # the app's own Timeout: the app may read on
             raise
         if size is None or size < 0 or missing >= 0:
             return b"".join(pieces)
-        # The last piece holds more than was asked for.
+        # The last piece has more bytes than needed.
         self._buffer = pieces[-1]
         self._at = len(self._buffer) + missing
         pieces[-1] = self._buffer[: self._at]
@@ -94,7 +94,7 @@ class RequestInput:
         return rest
 
     def readlines(self, hint: int | None = None) -> list[bytes]:
-        """The lines that are left; about `hint` bytes of them if that is positive."""
+        """The remaining lines; about `hint` bytes of them if that is positive."""
         lines: list[bytes] = []
         length = 0
         try:
@@ -105,12 +105,12 @@ class RequestInput:
                     break
         except BaseException:
             lines.append(self._take_buffer())
-            self._buffer = b"".join(lines)  # a Timeout of the app's own: it may read on
+            self._buffer = b"".join(lines)  # the app's own Timeout: the app may read on
             raise
         return lines
 
     def __iter__(self) -> Iterator[bytes]:
-        """Line by line."""
+        """Iterate over the lines."""
         while line := self.readline():
             yield line
 
@@ -123,9 +123,9 @@ class RequestInput:
             self._continue = head
 
     def send_hundred_continue_response(self) -> None:
-        """Send the 100 Continue now. Nothing happens when the client waits for none or has it.
+        """Send the 100 Continue now, unless the client waits for none or has it already.
 
-        Switches: when the peer reads slowly.
+        Switches: if the peer reads slowly.
         """
         if self._continue:
             head, self._continue = self._continue, None
@@ -133,25 +133,24 @@ class RequestInput:
 
     @property
     def is_unusable(self) -> bool:
-        """Whether nobody can tell what follows: the body failed, or its client was never told to send it.
+        """Return True if the bytes that follow are unknown: the body failed, or the client was never told to send it.
 
-        RFC 9110 §10.1.1: whether it will come all the same is open.
+        RFC 9110 §10.1.1: such a client may send the body or not.
         """
         return self.failed is not None or self._continue is not None
 
     def has_more_than(self, limit: int) -> bool:
-        """Whether more than `limit` bytes of the body are still to come, as far as that is known."""
+        """Return True if more than `limit` bytes of the body are known to be still to come."""
         return self._framing.wants() - len(self._ahead) > limit
 
     def end(self) -> None:
-        """Told when the request is over: what an app still reads then would be the next request's."""
+        """The request is over: a later read must not get bytes of the next request."""
         if self.failed is None:
             self.failed = PeerGone("the request is over: its body can be read no more")
 
-    def answer_begun(self) -> None:
-        """Told when the final head goes out: an interim one can't follow it any more."""
-        # Kept apart from None: a client that was never told to go on makes the connection unusable (RFC 9110
-        # §10.1.1).
+    def response_begun(self) -> None:
+        """The final head goes out: no interim response can follow it."""
+        # b"" and not None: a client that was never told to continue makes the connection unusable (RFC 9110 §10.1.1).
         if self._continue is not None:
             self._continue = b""
 
@@ -159,11 +158,11 @@ class RequestInput:
 
     @property
     def framing(self) -> BodyFraming:
-        """Where the body ends; for whoever discards what the app left."""
+        """The framing, for discarding the part of the body that the app did not read."""
         return self._framing
 
     def take_ahead(self) -> bytes:
-        """What was received and not given to the framing yet."""
+        """Take the bytes that were received and not given to the framing yet."""
         ahead, self._ahead = self._ahead, b""
         return ahead
 
@@ -198,7 +197,7 @@ class RequestInput:
 
 
 class _EmptyInput(RequestInput):
-    """The body of a request that has none."""
+    """The body of a request without one."""
 
     __slots__ = ()
 
@@ -206,5 +205,5 @@ class _EmptyInput(RequestInput):
         return b""
 
 
-# One for all requests: it holds nothing, and never reads from its link.
+# One for all requests: it has no state, and never reads from its link.
 NO_BODY: Final[RequestInput] = _EmptyInput(None, LengthFraming(0), b"", False)  # type: ignore[arg-type]

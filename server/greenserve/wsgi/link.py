@@ -1,6 +1,6 @@
-"""What an Exchange asks of the connection it runs on, and the type of an app.
+"""Link, the connection as an Exchange and its Response use it, and the type of an app.
 
-The seam between wsgi/ and net/: a connection implements it, a test fakes it in ten lines.
+The seam between wsgi/ and net/: a connection implements it (an HTTP/2 stream will), and a test fakes it in ten lines.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 
 
 class Link(Protocol):
-    """A connection as seen from a request."""
+    """A connection, from the view of one request."""
 
     @property
     def peer(self) -> str:
@@ -23,49 +23,47 @@ class Link(Protocol):
         """The client's port."""
 
     def send(self, data: bytes) -> None:
-        """Send part of an answer, whole. Switches: when the peer reads slower than we write.
+        """Send a part of a response. Switches: if the peer reads slower than the app writes.
 
         Raises PeerGone, also after the send timeout.
         """
 
     def send_interim(self, data: bytes) -> None:
-        """Send a 1xx answer, which is not the answer's beginning. Else as send."""
+        """Send a 1xx response, which does not begin the final one. Otherwise like send."""
 
     def send_last(self, head: bytes, body: bytes) -> None:
-        """Take a whole answer, to be sent when the exchange is over. Switches: never.
+        """Take a whole response, and send it when the exchange is over. Switches: never.
 
-        Raises PeerGone when an earlier part was interrupted.
+        Raises PeerGone if an earlier part was interrupted.
         """
 
     def send_pieces(self, first: bytes, second: bytes) -> None:
-        """Send two pieces as one, without joining them first. Else as send."""
+        """Send two pieces together, without joining them first. Otherwise like send."""
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
-        """Let the kernel send part of a file; how many bytes went out, fewer only at the file's end.
+        """Let the kernel send part of a file. Return the number of bytes sent, fewer only at the file's end.
 
-        Else as send.
-
-        Raises OSError, with nothing sent, where the descriptor is of a kind that cannot be sent so.
+        Otherwise like send. Raises OSError, with nothing sent, if the kernel can't send this kind of descriptor.
         """
 
     def receive(self) -> bytes:
-        """The next bytes of the peer, b"" at their end. Switches: when none are there.
+        """The next bytes of the peer, b"" at their end. Switches: if none are there.
 
         Raises PeerGone, TimeoutError.
         """
 
     def is_peer_gone(self) -> bool:
-        """Whether the peer has closed. Switches: never."""
+        """Return True if the peer has closed. Switches: never."""
 
     def offer(self, environ: dict[str, Any]) -> None:
-        """Put into the environ of a request without a body that asks for an upgrade what else there is for it.
+        """Add the connection's own keys to the environ of a request that asks for an upgrade and has no body.
 
-        Switches: never. Raises ProtocolError where no more upgraded connections are allowed.
+        Switches: never. Raises ProtocolError if no more upgraded connections are allowed.
         """
 
     def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:
-        """Send `head`, the last of HTTP, and give the connection to what `make` makes of it.
+        """Send `head`, the last bytes of HTTP, and hand the connection over to what `make` returns.
 
-        `make` is called with the connection and what has come behind the request. Else as send. Raises ProtocolError
-        where no more upgraded connections are allowed.
+        `make` is called with the connection and the bytes received behind the request. Otherwise like send. Raises
+        ProtocolError if no more upgraded connections are allowed.
         """

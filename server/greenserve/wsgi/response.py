@@ -1,7 +1,8 @@
-"""The response to one request on its way out: the head with the first bytes, pieces, files, the end; or an error.
+"""The response to one request: the head with the first bytes, pieces, files, the end; or an error.
 
-The HTTP/1 half of a request: an Exchange calls the app and says what to send, this puts it into bytes for a Link. The
-invariants: one head goes out and no second, its length is kept or the connection closes, and nothing follows the end.
+Has the functions that the app calls (PEP 3333), and puts what they are given into bytes for a Link, with the functions
+of http1/. Made and led by an Exchange. The invariants: only one head goes out, its length is kept or the connection
+closes, and nothing follows the end.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import Any, Final
 
 from greenserve.errors import AppError, PeerGone
 from greenserve.http1 import (
-    AnswerHead,
     AppHead,
     RequestHead,
-    answer_head,
+    ResponseHead,
     check_head,
     chunk,
     encode_error,
     hints_head,
+    response_head,
 )
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forwarding import is_of_proxies
@@ -33,7 +34,7 @@ _JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a se
 
 
 class Response:
-    """The response to one request. Its methods raise AppError where the app breaks PEP 3333, and what a Link raises."""
+    """The response to one request. Its methods raise AppError if the app breaks PEP 3333, and the errors of a Link."""
 
     __slots__ = (
         "_given",
@@ -59,16 +60,16 @@ class Response:
         self._link = link
         self._request = request
         self._input = body
-        self._is_full = False  # the client takes no more content: the length is reached, or none is due
-        self._may_cut = False  # a file's end is its end or that of the length, whichever comes first
+        self._is_full = False  # no more content may be sent: the length is reached, or no content is allowed
+        self._may_cut = False  # a file is sent to its end or to the length, whichever comes first
         self._given: AppHead | None = None  # by start_response
-        self.head: AnswerHead | None = None  # made of it; it goes out with the first bytes of content
+        self.head: ResponseHead | None = None  # made of it; it goes out with the first bytes of content
         self.status = 0  # as it went out; 0 while nothing has
         self.bytes_sent = 0  # content, without heads and chunk sizes
-        self.is_over = False  # it has its end, or never will
-        self.is_upgraded = False  # the connection has left HTTP: whatever the app answers goes nowhere
-        self.late_error: AppError | None = None  # that the app has answered then
-        self.is_cut_off = False  # part of it is out, and the client cannot tell its end from its middle
+        self.is_over = False  # its end was sent, or never will be
+        self.is_upgraded = False  # the connection has left HTTP: the app's response is ignored
+        self.late_error: AppError | None = None  # the app's 5xx response after an upgrade
+        self.is_cut_off = False  # a part is sent, and the client can't see that the rest is missing
         self.keep_alive = request.keep_alive
 
     # What the app calls ----------------------------------------------------------------------------------
@@ -78,11 +79,11 @@ class Response:
     ) -> Callable[[bytes], None]:
         """PEP 3333, "The start_response() Callable". Switches: never.
 
-        The status and the headers are checked and copied here, so that the error of one which cannot be sent comes
-        from the app's own line, and what is sent is what was checked.
+        Checks and copies status and headers, so that an error points to the app's own line, and only checked values
+        are sent.
         """
         if self.is_upgraded:
-            if status.startswith("5"):  # a framework has caught what its view has raised
+            if status.startswith("5"):  # a framework has turned the view's error into this
                 self.late_error = AppError(f"the app answered {status} after the upgrade")
             return self.write
         if exc_info is not None:
@@ -99,26 +100,25 @@ class Response:
     def write(self, data: bytes) -> None:
         """The imperative way to send (PEP 3333, "The write() Callable").
 
-        Switches: when the client reads slowly.
+        Switches: if the client reads slowly.
         """
         if type(data) is not bytes:
             data = exact_bytes(data)
         if self.is_over:
             if self.is_upgraded:
                 return
-            raise AppError("write() was called after the answer's end (PEP 3333)")
+            raise AppError("write() was called after the end of the response (PEP 3333)")
         if data:
             self._send(data)
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
-        """Send a 103 with these fields at once (RFC 8297); environ["wsgi.early_hints"]. As often as the app likes.
+        """Send a 103 with these fields at once (RFC 8297); environ["wsgi.early_hints"]. May be called repeatedly.
 
-        Nothing is sent to HTTP/1.0, which knows no interim responses, nor once the response has begun: hints help, and
-        an app is not made to fail for help that comes too late. gunicorn has it so. A client that takes a 103 for the
-        response would take each response behind it for the next one's: the connection closes after this one, unless a
-        browser is at its other end.
+        Sends nothing to HTTP/1.0, which has no interim responses, nor after the response has begun: late hints are
+        useless, but no reason to fail (as in gunicorn). A client that mistakes a 103 for the response would match each
+        later response to the wrong request, so the connection closes after this one, unless a browser asked.
 
-        Switches: when the client reads slowly. Raises AppError for fields that cannot be sent, PeerGone.
+        Switches: if the client reads slowly. Raises AppError for fields that cannot be sent, PeerGone.
         """
         head = hints_head(headers)
         if self._request.http11 and self.head is None and not self.is_over:
@@ -126,7 +126,7 @@ class Response:
             self._link.send_interim(head)
 
     def _is_from_a_browser(self) -> bool:
-        """Return True if a browser asks for a page, with no proxy in between that could be told from it."""
+        """Return True if a browser asks for a page, and no proxy in between shows."""
         fields = [(name.lower(), value) for name, value in self._request.fields]
         modes = [value for name, value in fields if name == "sec-fetch-mode"]
         return (
@@ -138,7 +138,7 @@ class Response:
     # What the Exchange calls -----------------------------------------------------------------------------
 
     def send_whole(self, content: bytes, at_once: object) -> None:
-        """Send a response that is all here, or leave it to the link until the exchange is over, unless `at_once`."""
+        """Send a response with all its content: at once if `at_once` is true, else when the exchange is over."""
         if type(content) is not bytes:
             content = exact_bytes(content)
         size = len(content)
@@ -167,7 +167,7 @@ class Response:
         known = sized is not None and sized() == 1
         for piece in pieces:
             if self.is_over:
-                continue  # upgraded by the iterable itself, which runs on to its end: what it yields goes nowhere
+                continue  # the iterable has upgraded the connection: it runs to its end, but nothing more is sent
             if type(piece) is not bytes:
                 piece = exact_bytes(piece)
             if piece:
@@ -175,13 +175,13 @@ class Response:
                     self._begin(len(piece))
                 self._send(piece)
                 if self._is_full:
-                    return  # an endless iterable would go on for ever, with nothing that waits for the client
+                    return  # or an endless iterable would run for ever, without a wait for the client
 
     def send_file(self, wrapper: FileWrapper) -> None:
         """Send a file, to its end or that of the length: by sendfile(2) where possible, else block by block."""
         self._may_cut = True  # PEP 3333, "File Handling"
         region = wrapper.region() if self._service.sendfile and self.head is None else None
-        # Without a size: empty, or one of those in /proc, which don't know theirs.
+        # A size of 0: the file is empty, or one in /proc, where sizes are unknown.
         if region is None or not region[2]:
             self.send_each(wrapper)
             return
@@ -201,7 +201,7 @@ class Response:
             self.send_each(wrapper)
 
     def end(self, at_once: object) -> None:
-        """Send what is still owed. `at_once` as in send_whole."""
+        """Send the rest of the framing; the app has given all content. `at_once` as in send_whole."""
         if self.is_over:
             return
         head = self.head
@@ -214,7 +214,7 @@ class Response:
             self._link.send(b"0\r\n\r\n")
         if head is not None and head.length is not None:
             self._check_length(head.length)
-        self.is_over = True  # what the iterable's close() might write would be read as the next response
+        self.is_over = True  # bytes that the iterable's close() writes would be read as the next response
 
     def leave(self) -> None:
         """Note that the connection has left HTTP, with a 101."""
@@ -224,16 +224,16 @@ class Response:
         self.keep_alive = False
 
     def fail(self) -> None:
-        """Note that nothing more comes of the response, and whether that leaves it cut off."""
+        """Note that the app failed: no more content comes, and the response may be cut off."""
         self.keep_alive = False
         head = self.head
         if self.status and head is not None and not head.bodyless and not self.is_over:
             self.is_cut_off = head.length is None and not head.chunked
 
     def send_error(self, status: int, reason: str, *extra: tuple[str, str]) -> None:
-        """Send an error in place of the response, unless part of that is out. Raises nothing."""
+        """Send an error in place of the response, unless a part of that is sent. Raises nothing."""
         if self.status:
-            return  # the client sees it end too early
+            return  # the client sees that the response ends too early
         self.status = status
         service = self._service
         head_only = self._request.method == "HEAD"
@@ -243,8 +243,10 @@ class Response:
         self.bytes_sent = len(content)
         try:
             self._link.send(head + content)
-        except BaseException as error:  # client gone, or time run out a second time
-            log.debug("%s %s: not answered %d: %r", self._request.method, self._request.target, status, error)
+        except BaseException as error:  # the client is gone, or the time has run out a second time
+            log.debug(
+                "%s %s: could not send the %d: %r", self._request.method, self._request.target, status, error
+            )
 
     # Below ------------------------------------------------------------------------------------------------
 
@@ -259,7 +261,7 @@ class Response:
             start = head.data
         if head.bodyless or self._is_full:
             self._is_full = True
-            self._link.send(start)  # of nothing too: write() in a loop has to give way now and then
+            self._link.send(start)  # even if it is empty: write() in a loop has to let others run
             return
         if head.length is not None and self.bytes_sent + len(data) > head.length:
             data = self._cut(data, head.length - self.bytes_sent)
@@ -274,8 +276,8 @@ class Response:
         else:
             self._link.send(data)
 
-    def _begin(self, length: int | None) -> AnswerHead:
-        """Make the head. `length` is that of the content, where it is known."""
+    def _begin(self, length: int | None) -> ResponseHead:
+        """Make the head. `length` is that of the content in bytes, if it is known."""
         given = self._given
         if given is None:
             raise AppError("the app sent content before it called start_response() (PEP 3333)")
@@ -286,8 +288,8 @@ class Response:
         keep_alive = self.keep_alive and service.keep_alive
         if body is not NO_BODY:
             keep_alive = keep_alive and not body.is_unusable and not body.has_more_than(service.discard_limit)
-            body.answer_begun()
-        self.head = head = answer_head(
+            body.response_begun()
+        self.head = head = response_head(
             given, request.method, request.http11, keep_alive, length, date_line(), service.server_line
         )
         self.keep_alive = head.keep_alive
@@ -295,11 +297,11 @@ class Response:
 
     def _cut(self, data: bytes, room: int) -> bytes:
         if len(data) > room:
-            # More would be read as the next response.
+            # The client would read the excess as the next response.
             self._is_full = True
             if not self._may_cut:
                 log.error(
-                    "%s %s: the app sent more than its Content-Length of %d; cut, and the connection closed",
+                    "%s %s: the app sent more than its Content-Length of %d: cut off, the connection closes",
                     self._request.method,
                     self._request.target,
                     self.bytes_sent + room,
@@ -310,7 +312,7 @@ class Response:
     def _check_length(self, length: int) -> None:
         if self.bytes_sent < length:
             log.error(
-                "%s %s: the app sent %d bytes, less than its Content-Length of %d; connection closed",
+                "%s %s: the app sent %d bytes, less than its Content-Length of %d; the connection closes",
                 self._request.method,
                 self._request.target,
                 self.bytes_sent,
@@ -327,7 +329,7 @@ def join(pieces: list[bytes]) -> bytes:
 
 
 def exact_bytes(piece: object) -> bytes:
-    """The bytes of an object that is bytes, without what a class of its own makes of them. Raises AppError."""
+    """The content of a bytes object, as exact bytes even for a subclass. Raises AppError for another type."""
     if not issubclass(type(piece), bytes):
         raise AppError(f"the app gave {type(piece).__name__} {_short(piece)} where PEP 3333 wants bytes")
     return bytes.__bytes__(piece)  # type: ignore[arg-type]  # seen above

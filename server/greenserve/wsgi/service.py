@@ -1,4 +1,4 @@
-"""Service: what all exchanges of one server share, the line of their Date field among it. Made by the server."""
+"""The app and the settings that all exchanges of one server share, and the Date field. Made by the server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from greenserve.wsgi.link import WSGIApplication
 
 
 class Service:
-    """What all exchanges of one server share: the app, and what its answers have in common."""
+    """The app, and what its responses have in common."""
 
     __slots__ = (
         "app",
@@ -33,15 +33,15 @@ class Service:
         discard_limit: int,
         websocket_options: object = None,
     ) -> None:
-        """`date_line()` gives the Date field as a whole line, `server_line` is "" or the Server field likewise."""
+        """`date_line()` returns the Date field as a whole line; `server_line` is the Server field as one, or ""."""
         self.app = app
         self.date_line = date_line
         self.server_line = server_line
         self.sendfile = sendfile
-        self.discard_limit = discard_limit  # bytes of unread body that do not cost the connection
-        self.websocket_options = websocket_options  # what environ["greenserve.websocket"] is
-        self.keep_alive = keep_alive  # False: answers say Connection: close
-        self.parks = True  # False: not even a connection whose client was not told of its end is kept
+        self.discard_limit = discard_limit  # bytes of unread body up to which the connection is kept
+        self.websocket_options = websocket_options  # for environ["greenserve.websocket"]
+        self.keep_alive = keep_alive  # False: responses say Connection: close
+        self.parks = True  # False: a connection closes after its response, even if that did not say so
 
     def end_keep_alive(self) -> None:
         """The server stops: responses say Connection: close from now on. Switches: never."""

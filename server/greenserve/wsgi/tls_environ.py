@@ -1,8 +1,8 @@
-"""What environ tells of TLS and of the client that showed a certificate, in the names of Apache's mod_ssl.
+"""The environ keys for TLS and the client's certificate, with the names of Apache's mod_ssl.
 
 Called by net/ once for each connection. Knows a finished handshake, no socket. The invariant: every value is printable
-ASCII, and nothing that a certificate's holder chose can pass for another part of a name (RFC 4514 §2.4). What a client
-sends in header fields comes as HTTP_..., so none of these can be forged by one.
+ASCII, and no text of a certificate's holder can pass for another part of a name (RFC 4514 §2.4). A client's header
+fields become HTTP_... keys, so they can't forge any of these.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
-# RFC 4514 §3; other types go by the name that the ssl module gives them.
+# RFC 4514 §3; other types keep the ssl module's name.
 _SHORT: Final = {
     "commonName": "CN",
     "countryName": "C",
@@ -31,7 +31,7 @@ _ALTERNATIVES: Final = {"DNS": "DNS", "email": "Email", "URI": "URI"}
 
 
 def tls_environ(session: ssl.SSLObject, server_name: str) -> dict[str, str]:
-    """The SSL_ variables of a connection without a client's certificate: few different ones, for many connections."""
+    """The SSL_ variables of a connection, without a client's certificate: the same for many connections."""
     cipher = session.cipher()
     return {
         "SSL_PROTOCOL": session.version() or "",
@@ -42,7 +42,7 @@ def tls_environ(session: ssl.SSLObject, server_name: str) -> dict[str, str]:
 
 
 def client_environ(session: ssl.SSLObject) -> dict[str, str]:
-    """The SSL_CLIENT_ variables of a client whose certificate was verified; empty for any other."""
+    """The SSL_CLIENT_ variables of a client whose certificate was verified; empty for any other client."""
     certificate: Mapping[str, Any] | None = session.getpeercert()
     if not certificate:
         return {}
@@ -66,7 +66,7 @@ def client_environ(session: ssl.SSLObject) -> dict[str, str]:
 
 
 def distinguished_name(name: tuple[tuple[tuple[str, str], ...], ...]) -> str:
-    """A subject or issuer, as the ssl module gives it, in the string form of RFC 4514: the last part first."""
+    """A subject or issuer of the ssl module, in the string form of RFC 4514: the last part first."""
     return ",".join(
         "+".join(f"{_SHORT.get(kind, kind)}={_escape(value)}" for kind, value in part)
         for part in reversed(name)

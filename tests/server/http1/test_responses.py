@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 
 from greenserve.errors import AppError
-from greenserve.http1 import AnswerHead, answer_head, check_head, encode_error
+from greenserve.http1 import ResponseHead, check_head, encode_error, response_head
 
 _DATE = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 _SERVER = "Server: greenserve\r\n"
@@ -24,12 +24,12 @@ def _answer(
     http11: bool = True,
     keep_alive: bool = True,
     length: int | None = 3,
-) -> AnswerHead:
+) -> ResponseHead:
     given = check_head(status, list(fields))
-    return answer_head(given, method, http11, keep_alive, length, _DATE, _SERVER)
+    return response_head(given, method, http11, keep_alive, length, _DATE, _SERVER)
 
 
-def _lines(answer: AnswerHead) -> list[str]:
+def _lines(answer: ResponseHead) -> list[str]:
     assert answer.data.endswith(b"\r\n\r\n")
     return answer.data[:-4].decode("latin-1").split("\r\n")
 
@@ -54,7 +54,7 @@ class TestFields:
         assert {_DATE.strip(), _SERVER.strip()} < set(_lines(_answer()))
         lines = _lines(_answer("200 OK", ("date", "now"), ("SERVER", "mine")))
         assert lines[1:] == ["date: now", "SERVER: mine", "Content-Length: 3"]
-        bare = answer_head(check_head("200 OK", []), "GET", True, True, 0, _DATE, "")
+        bare = response_head(check_head("200 OK", []), "GET", True, True, 0, _DATE, "")
         assert "Server" not in bare.data.decode()
 
 
@@ -187,13 +187,13 @@ class TestMemory:
     def test_the_date_is_never_an_old_one(self) -> None:
         given = check_head("200 OK", [])
         for date in ("Date: 1\r\n", "Date: 2\r\n", "Date: 1\r\n"):
-            assert date.encode() in answer_head(given, "GET", True, True, 0, date, "").data
+            assert date.encode() in response_head(given, "GET", True, True, 0, date, "").data
 
     def test_of_one_head_the_last_is_remembered_alone(self) -> None:
         given = check_head("200 OK", [])
 
-        def answer(length: int) -> AnswerHead:
-            return answer_head(given, "GET", True, True, length, _DATE, "")
+        def answer(length: int) -> ResponseHead:
+            return response_head(given, "GET", True, True, length, _DATE, "")
 
         first = answer(1)
         assert answer(1) is first
@@ -221,7 +221,7 @@ def test_whatever_the_app_gives_it_is_one_head_or_its_error(
 ) -> None:
     try:
         given = check_head(f"200 {phrase}", fields)
-        answer = answer_head(given, "GET", http11, keep_alive, length, _DATE, _SERVER)
+        answer = response_head(given, "GET", http11, keep_alive, length, _DATE, _SERVER)
     except AppError:
         return
     client = h11.Connection(h11.CLIENT)

@@ -93,7 +93,7 @@ def test_an_item_has_one_spelling(text, canonical):
         ("10.0.0.0/x", "ADDRESS/BITS"),
         ("127.0.0.1:8000", "without brackets or port"),
         ("[::1]", "without brackets or port"),
-        ("fe80::1%eth0", "leave the zone away: fe80::1"),
+        ("fe80::1%eth0", "omit the zone: fe80::1"),
         ("10.0.0.", "not an address"),
         ("010.0.0.1", "not an address"),
     ],

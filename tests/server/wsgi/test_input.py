@@ -166,7 +166,7 @@ class TestContinue:
 
     def test_10_1_1_never_after_the_final_answer_has_begun(self) -> None:
         body = _input(b"abc", expects=True)
-        body.answer_begun()
+        body.response_begun()
         body.send_hundred_continue_response()
         assert body.read() == b"abc"  # a client that did not wait
         assert _sent(body) == b""

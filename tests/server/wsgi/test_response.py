@@ -147,7 +147,7 @@ class TestEveryWay:
         else:
             assert x.keep_alive is False
             assert caplog.messages == [
-                "GET /a: the app sent more than its Content-Length of 4; cut, and the connection closed"
+                "GET /a: the app sent more than its Content-Length of 4: cut off, the connection closes"
             ]
 
     def test_9110_8_6_too_little_closes(
@@ -195,7 +195,7 @@ class TestTheEnd:
         x = exchange(app, line, validated=False)
         assert b"late" not in sent(x)
         assert x.keep_alive is False
-        assert "write() was called after the answer's end" in caplog.text
+        assert "write() was called after the end of the response" in caplog.text
 
     @pytest.mark.parametrize("pieces", [[b"a"], iter([b"a", b"b"])])
     def test_write_in_a_posthook(self, pieces: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -206,7 +206,7 @@ class TestTheEnd:
 
         x = exchange(app, validated=False)
         assert b"late" not in sent(x)
-        assert "write() was called after the answer's end" in caplog.text
+        assert "write() was called after the end of the response" in caplog.text
 
     def test_a_whole_answer_is_not_cut_off_by_an_error_in_close(
         self, caplog: pytest.LogCaptureFixture

@@ -14,7 +14,7 @@ import re
 from typing import Final
 
 from greenserve.errors import ProtocolError
-from greenserve.http1 import RequestHead, answer_head, check_head, encode_error
+from greenserve.http1 import RequestHead, check_head, encode_error, response_head
 from greenserve.logs.record import Record
 from greenserve.net.http.activity import Host, Refused
 from greenserve.net.http.states import State
@@ -57,7 +57,8 @@ class Refusal:
             given = check_head("200 OK", _STREAM_FIELDS)
             line = service.date_line()
             return (
-                answer_head(given, "GET", True, False, len(content), line, service.server_line).data + content
+                response_head(given, "GET", True, False, len(content), line, service.server_line).data
+                + content
             )
         head_only = self._head is not None and self._head.method == "HEAD"
         head, content = encode_error(

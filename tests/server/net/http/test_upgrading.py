@@ -362,7 +362,7 @@ class TestOnce:
             accept_websocket(environ)
 
         seen, line = self._outcome(steps, tmp_path)
-        assert "the answer has begun" in str(seen)
+        assert "the response has begun" in str(seen)
         assert b" 200 " in line
 
     def test_behind_start_response_alone(self, tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ class TestOnce:
         with in_one_hub(app, tmp_path) as (server, _), RawClient(server.address, green=True) as client:
             assert client.send(handshake()).answer().body == b"answered"
             sleep(2)
-            assert "the answer has begun" in seen[0]
+            assert "the response has begun" in seen[0]
             assert client.get("/again").body == b"answered"  # the connection is none the worse
 
     def test_an_error_behind_the_head_ends_it(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -240,7 +240,7 @@ def test_a_write_after_the_end_is_the_apps_error() -> None:
         assert client.get().body == b"x"
         threading.Event().wait(200 * MS)
         assert client.get().body == b"x"
-    assert "after the answer's end" in str(late[0])
+    assert "after the end of the response" in str(late[0])
 
 
 @pytest.mark.plain_only  # of TLS: test_encryption.py
