@@ -20,7 +20,7 @@ from greenserve.websocket import (
     is_upgrade,
     shake_hands,
 )
-from greenserve.websocket.framing.failures import Broken
+from greenserve.websocket.framing.events import Broken
 
 _TIGHT: Final = ReadLimits(size=300, frames=5, ratio=20)
 _NO_KEY: Final = bytes(4)

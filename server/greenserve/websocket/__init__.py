@@ -5,6 +5,7 @@ how the pieces fit and what was measured.
 """
 
 from greenserve.websocket.framing.close_codes import CLOSE_CODES, may_be_in_a_frame
+from greenserve.websocket.framing.closing import OPEN, Closing, Phase
 from greenserve.websocket.framing.deflate import Deflate, ReadLimits, compress_alone
 from greenserve.websocket.framing.events import Close, Event, Failure, Fragment, Message, Ping, Pong
 from greenserve.websocket.framing.frames import (
@@ -34,8 +35,10 @@ __all__ = [
     "BINARY",
     "CLOSE_CODES",
     "CONTINUATION",
+    "OPEN",
     "TEXT",
     "Close",
+    "Closing",
     "Compression",
     "Deflate",
     "Event",
@@ -46,6 +49,7 @@ __all__ = [
     "Message",
     "MessageReader",
     "Origins",
+    "Phase",
     "Ping",
     "Pong",
     "ReadLimits",

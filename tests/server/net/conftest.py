@@ -5,8 +5,7 @@ And those that tell nothing of TLS but what HTTP does on a connection run twice:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from enum import Enum
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +14,49 @@ from tests.support import flavours
 from tests.support.servers.certificates import client_context, issue
 
 from greenserve.net.http.connection import Connection
-from greenserve.net.http.states import PHASES, STARTS, TRANSITIONS, Phase
-from greenserve.net.websockets.frame_writer import FramePosting
+from greenserve.net.http.states import STARTS, TRANSITIONS
+from greenserve.net.websockets.frame_writer import FrameWriter
+from greenserve.websocket.framing.closing import PHASES, Phase
 
 
 class _Checked:
     """Stands in the place of an object's slot and notes what the table does not allow."""
 
-    def __init__(self, slot: Any, starts: frozenset[Any], table: Mapping[Any, frozenset[Any]]) -> None:
+    def __init__(
+        self,
+        slot: Any,
+        starts: frozenset[Any],
+        table: Mapping[Any, frozenset[Any]],
+        state: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
         self.slot = slot
         self.starts = starts
         self.table = table
+        self.state = state  # of the slot's value
         self.wrong: list[str] = []
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else self.slot.__get__(owner, kind)
 
-    def __set__(self, owner: Any, state: Enum) -> None:
+    def __set__(self, owner: Any, value: object) -> None:
+        state = self.state(value)
         try:
-            before = self.slot.__get__(owner)
+            before = self.state(self.slot.__get__(owner))
         except AttributeError:
             before = None
         allowed = self.starts if before is None else self.table[before] | {before}
         if state not in allowed:
             self.wrong.append(f"{before} to {state}")
-        self.slot.__set__(owner, state)
+        self.slot.__set__(owner, value)
 
 
 @pytest.fixture(autouse=True)
 def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     connections = _Checked(Connection.__dict__["state"], STARTS, TRANSITIONS)
-    websockets = _Checked(FramePosting.__dict__["_phase"], frozenset({Phase.OPEN}), PHASES)
+    closing = FrameWriter.__dict__["closing"]
+    websockets = _Checked(closing, frozenset({Phase.OPEN}), PHASES, lambda value: value.phase)
     monkeypatch.setattr(Connection, "state", connections)
-    monkeypatch.setattr(FramePosting, "_phase", websockets)
+    monkeypatch.setattr(FrameWriter, "closing", websockets)
     yield
     assert not connections.wrong
     assert not websockets.wrong

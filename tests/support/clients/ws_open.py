@@ -41,7 +41,7 @@ class Sockets:
         """One more, whose client reads nothing: of LARGE zero bytes that are on their way the kernel holds a part."""
         ws, client = self.open(**options)
         assert ws.send_shared(encode_shared(bytes(LARGE), None))
-        assert ws._outbox is not None
+        assert ws._writer.outbox is not None
         return ws, client
 
 
@@ -62,4 +62,4 @@ def sockets(folder: Path, **settings: Any) -> Iterator[Sockets]:
 
 def shrink(ws: WebSocket, size: int = 4608) -> None:
     """Have the kernel take little at once."""
-    ws._stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+    ws._writer.stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)

@@ -11,7 +11,8 @@ from enum import Enum
 from pathlib import Path
 
 from greenserve.http1.bodies import CHUNK_TRANSITIONS
-from greenserve.net.http.states import PHASES, STARTS, TRANSITIONS
+from greenserve.net.http.states import STARTS, TRANSITIONS
+from greenserve.websocket.framing.closing import PHASES
 
 ROOT = Path(__file__).parents[3]
 Table = Mapping[Enum, frozenset[Enum]]

@@ -1,7 +1,7 @@
-"""A descriptor that can be read while it is told so: what select() may wait for in place of a socket.
+"""Alarm: a descriptor that is readable while it is set, to stand in for a socket in select().
 
-For what is readable without the kernel's knowing: bytes that were received ahead, or decrypted. The invariant: whoever
-watches the number finds it ready from set() to clear(), as often as he looks.
+For bytes that the kernel does not know of: received ahead, or decrypted. The invariant: every select() finds the
+descriptor ready from set() to clear().
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _HAS_EVENTFD: Final = hasattr(os, "eventfd")
 
 
 class Alarm:
-    """An eventfd where there is one, a pipe elsewhere. Closed at the latest when nobody has it any more."""
+    """An eventfd where there is one, a pipe elsewhere. Closed at the latest when it is garbage."""
 
     __slots__ = ("_is_set", "_sender", "fd")
 
@@ -28,15 +28,14 @@ class Alarm:
             self.fd, self._sender = os.pipe()
 
     def set(self) -> None:
-        """It can be read from now on; repeatable. Switches: never."""
+        """Make it readable; repeatable. Switches: never."""
         if not self._is_set and self.fd >= 0:
             self._is_set = True
-            os.write(
-                self._sender, b"\1\0\0\0\0\0\0\1"
-            )  # a number that is not 0, whatever the order of its bytes
+            # A number that is not 0, whatever the order of its bytes.
+            os.write(self._sender, b"\1\0\0\0\0\0\0\1")
 
     def clear(self) -> None:
-        """It can't be read any more; repeatable. Switches: never."""
+        """Make it unreadable; repeatable. Switches: never."""
         if self._is_set and self.fd >= 0:
             self._is_set = False
             os.read(self.fd, 8)
@@ -50,5 +49,5 @@ class Alarm:
                 os.close(sender)
 
     def __del__(self) -> None:
-        """Closed: a number is not freed by itself."""
+        """Close: the kernel does not free a number by itself."""
         self.close()

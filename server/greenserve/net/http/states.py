@@ -1,4 +1,4 @@
-"""The states of a connection, and of a WebSocket, and the ways between them. Drawn in server/README.md.
+"""The states of a connection, and the ways between them. Drawn in server/README.md.
 
 The table is not looked at while serving: the tests watch every step of every connection and hold it against this.
 """
@@ -8,23 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from typing import Final
-
-
-class Phase(Enum):
-    """What a WebSocket is doing (RFC 6455 §7)."""
-
-    OPEN = "messages go both ways"
-    CLOSING = "our Close is out or on its way"
-    ENDING = "agreed, failed or broken: what is unsent goes out if it can"
-    CLOSED = "closed"
-
-
-PHASES: Final[Mapping[Phase, frozenset[Phase]]] = {
-    Phase.OPEN: frozenset({Phase.CLOSING, Phase.ENDING}),
-    Phase.CLOSING: frozenset({Phase.ENDING}),
-    Phase.ENDING: frozenset({Phase.CLOSED}),
-    Phase.CLOSED: frozenset(),
-}
 
 
 class State(Enum):

@@ -23,7 +23,7 @@ from greenserve.loading.frameworks import reads_by_length
 from greenserve.loading.process_check import check_process
 from greenserve.logs.access_log import AccessLog, open_access_log
 from greenserve.logs.record import Finished
-from greenserve.net.hijacked.hijacked_socket import TakenSocket
+from greenserve.net.hijacked.hijacked_socket import HijackedSocket
 from greenserve.net.http.activity import Carrier
 from greenserve.net.http.request import Request
 from greenserve.net.http.services import Services
@@ -183,7 +183,9 @@ class Server:
         )
 
     def _offer_upgrade(self, connection: Carrier, environ: dict[str, Any]) -> None:
-        environ["werkzeug.socket"] = TakenSocket(connection, environ, self.config.ws_close_timeout or NEVER)
+        environ["werkzeug.socket"] = HijackedSocket(
+            connection, environ, self.config.ws_close_timeout or NEVER
+        )
 
     def _listener(
         self,

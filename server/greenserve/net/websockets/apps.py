@@ -1,7 +1,7 @@
 """WebSockets inside WSGI: accept_websocket for a view of any framework, WebSocketWSGI for an app of its own.
 
-What they know of the server they have from environ. The invariant: either the handshake is answered with 101 and a
-WebSocket lives on the connection, or the client gets a whole HTTP answer that says why not.
+They know the server by environ alone. The invariant: either the handshake is answered with 101 and a WebSocket lives on
+the connection, or the client gets a whole HTTP response that says why not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from greenserve.wsgi import WSGIApplication
 
 
 class Options(TypedDict, total=False):
-    """What a handler may have otherwise than the server: the settings ws_max_size, … by their names without `ws_`."""
+    """What a handler sets for itself, in place of the server's settings of the same names with `ws_` before them."""
 
     subprotocols: Sequence[str]
     headers: Sequence[tuple[str, str]]
@@ -50,16 +50,16 @@ def accept_websocket(
     headers: Sequence[tuple[str, str]] = (),
     **options: Any,
 ) -> WebSocket:
-    """Answer this request's handshake and give its WebSocket; in a WSGI app, before the answer has begun.
+    """Answer this request's handshake and return its WebSocket. For WSGI apps, before their response has begun.
 
-    What the app answers afterwards is for nobody: return something empty. The WebSocket is closed with 1000 when the
-    app returns, unless `on_message` is set, and with 1011 when it raises or, as frameworks do then, answers 5xx.
-    `subprotocols`: those that you speak, the one that you like best first; `headers`: more fields of the 101 answer;
+    The app's own response is thrown away: return an empty one. The WebSocket is closed with 1000 when the app returns,
+    unless `on_message` is set, and with 1011 when it raises or, as frameworks do then, answers 5xx.
+    `subprotocols`: those that you speak, the preferred one first; `headers`: more fields of the 101 response;
     `options`: see Options. Flask finds a view for it only by a route with `websocket=True`.
 
-    Raises HandshakeError, a WSGI app itself, for a request that is no handshake, a wrong one, one from the page of a
-    site that is not allowed, or one too many: answer with it (server/README.md says how in which framework). PeerGone;
-    ConfigError for an option that is wrong; AppError where the server is another one.
+    Raises HandshakeError for a request that is not a valid handshake, comes from the page of a site that is not
+    allowed, or is one too many. It is a WSGI app: answer with it (server/README.md says how in each framework). Raises
+    PeerGone, ConfigError for a wrong option, and AppError under another server.
     Switches: when the client reads slowly.
     """
     return _accept(environ, subprotocols, headers, _defaults(environ).but(parse_options(options)))
@@ -90,10 +90,12 @@ def _accept(
     except HandshakeError as error:
         if (
             error.status == 403
-        ):  # its Origin: a page of our own, maybe, and whoever runs the server has to know
-            host = environ.get("HTTP_HOST", "")
+        ):  # its Origin may be a page of our own, which whoever runs the server has to know
             options.refusals.log(
-                "no WebSocket at %.100a of %.100a: %s", environ["PATH_INFO"], host, error.reason
+                "rejected a WebSocket at %.100a of %.100a: %s",
+                environ["PATH_INFO"],
+                environ.get("HTTP_HOST", ""),
+                error.reason,
             )
         raise
 
@@ -126,12 +128,12 @@ class WebSocketWSGI:
         max_frame_length: int | None = None,
         **options: Unpack[Options],
     ) -> None:
-        """`options` as accept_websocket's. Called with no handler it is a decorator that waits for one.
+        """`options` as accept_websocket's. Without a handler this is a decorator, called with one later.
 
-        `authorize(environ)` is asked before the handshake: None lets it go on, and a WSGI app, such as a Response of
-        webob or werkzeug, is what answers the request in its place. `max_frame_length` is eventlet's name of
-        `max_size`, which is of the whole message. Raises TypeError for a handler that can't be called, ConfigError,
-        ValueError or AppError for options.
+        `authorize(environ)` is called before the handshake: it returns None to go on, or a WSGI app that answers the
+        request instead, such as a Response of webob or werkzeug. `max_frame_length` is eventlet's name of `max_size`,
+        which limits the whole message. Raises TypeError for a handler that can't be called, ConfigError, ValueError or
+        AppError for options.
         """
         if handler is not None and not callable(handler):
             raise TypeError(f"a WebSocket's handler is a function of it, and not {handler!r:.100}")
@@ -156,11 +158,11 @@ class WebSocketWSGI:
         support_legacy_versions: bool = False,
         **options: Unpack[Options],
     ) -> Self:
-        """As the class itself, by eventlet's names: a decorator with options, which may be ours besides.
+        """Make one by eventlet's names: a decorator with eventlet's options, and ours.
 
-        `origin_checker(host, origin)` says whether the Origin, "" where there is none, may connect to this Host;
-        without one ws_origins holds, where eventlet lets in any. Raises ConfigError for `support_legacy_versions`: no
-        browser of this decade speaks the drafts before RFC 6455.
+        `origin_checker(host, origin)` returns True if the Origin, "" for none, may connect to this Host; without it
+        ws_origins holds, where eventlet lets in any. Raises ConfigError for `support_legacy_versions`: no browser of
+        this decade speaks the drafts before RFC 6455.
         """
         if support_legacy_versions:
             raise ConfigError(
@@ -174,7 +176,7 @@ class WebSocketWSGI:
         return cls(handler, **options)
 
     def __call__(self, *args: Any) -> Any:
-        """PEP 3333; or, without a handler, take it."""
+        """Serve a request (PEP 3333); or, without a handler, take it."""
         if self.handler is None:
             if len(args) != 1:
                 raise TypeError(
@@ -194,14 +196,14 @@ class WebSocketWSGI:
             ws = _accept(environ, self._subprotocols, self._headers, self._choose(_defaults(environ)))
         except HandshakeError as error:
             return error(environ, start_response)
-        # For middleware: it has gone out already. wsgiref.validate wants a type of everything but 204 and 304.
+        # For middleware only, as the head is sent. wsgiref.validate wants a type of everything but 204 and 304.
         start_response("101 Switching Protocols", [("Content-Type", "application/octet-stream")])
         assert self.handler is not None
         self.handler(ws)
         return []
 
     def _choose(self, defaults: WebSocketOptions) -> WebSocketOptions:
-        """One for all sockets of a server; a request in a thousand comes from another one, if any."""
+        """Return the same for all sockets of a server; hardly a handler serves under two."""
         chosen = self._chosen
         if chosen is None or chosen[0] is not defaults:
             chosen = self._chosen = (defaults, defaults.but(self._own))

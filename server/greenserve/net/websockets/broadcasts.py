@@ -1,19 +1,17 @@
-"""Rooms with messages that have not gone out to all members yet: they take turns, a slice of each turn of the hub.
+"""Broadcasts: the rooms with messages that have not gone out to all members yet take turns, a slice of time each.
 
-Knows rooms by a few methods. The invariants: in each turn of the hub no more than one slice is taken for all rooms
-together, so that whatever is broadcast others are served; what waits in rooms is bounded by _MOST, beyond which the
-sender's own time is taken: it sends faster than this machine can, and holds the hub until there is room.
+Invariants: in each turn of the hub one slice is taken for all rooms together, so that others are served whatever is
+broadcast; what waits in rooms is bounded by _MOST. Beyond it the sender sends faster than this machine can: it holds
+the hub until there is room.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from greenserve_hub.loop.hub import Hub
-
-if TYPE_CHECKING:
-    from greenserve.net.websockets.rooms import Room
 
 log = logging.getLogger("greenserve.error")
 
@@ -21,18 +19,32 @@ _SLICE: Final = 0.005  # seconds: some hundred members, and a twentieth of block
 _MOST: Final = 16 << 20  # bytes of messages that wait in all rooms
 
 
+class Backlogged(Protocol):
+    """A room that has messages for members."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Return True while a member may not have got everything."""
+
+    def go_on(self, clock: Callable[[], float], until: float) -> int:
+        """Send until then, to one member at least. Return how many bytes no longer wait. Switches: never."""
+
+    def drop_unsent(self) -> int:
+        """Send no more of what waits. Return how many bytes that was. Switches: never."""
+
+
 class Broadcasts:
     """What the rooms of one server have to send."""
 
     def __init__(self, hub: Hub) -> None:
-        """Nothing."""
+        """Nothing waits."""
         self.bytes = 0
         self._hub = hub
-        self._rooms: dict[Room, None] = {}  # in the order of their turns
+        self._rooms: dict[Backlogged, None] = {}  # in the order of their turns
         self._runs = False
 
-    def add(self, room: Room, size: int) -> None:
-        """A message has been sent to it. Switches: never."""
+    def add(self, room: Backlogged, size: int) -> None:
+        """A message of `size` bytes has been sent to `room`. Switches: never."""
         self._rooms[room] = None
         self.bytes += size
         if not self._runs:

@@ -1,151 +1,182 @@
 """Frames on their way to one client: at once where the kernel takes them, else by an outbox, in their order.
 
-Under FrameSending, which knows messages and who may send when. The invariants: no frame overtakes another; nothing
-follows a Close; a client that takes what waits for it too slowly is cut off, by its pace or by `limit_unsent`.
+Below Sender, which knows messages and who may send when. Takes the closing handshake from step to step, since each step
+may send a Close. Invariants: no frame overtakes another; nothing follows a Close; a client that reads too slowly what
+waits for it is cut off, by its rate or by `limit_unsent`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Protocol
 
 from greenserve.errors import PeerGone, WebSocketClosed
 from greenserve.net.http.activity import Carrier
-from greenserve.net.http.states import Phase
 from greenserve.net.sockets.outbox import Frame, Outbox
 from greenserve.net.sockets.stream import Stream
-from greenserve.websocket import encode_pong
+from greenserve.net.websockets.options import WebSocketOptions
+from greenserve.websocket import OPEN, Closing, Phase, encode_pong
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter
-from greenserve_hub.unpatched import _thread
-
-_OPEN: Final = Phase.OPEN  # an enum's member is looked up by Python code
-_this_thread: Final = _thread.get_ident
 
 
-class FramePosting:
-    """A WebSocket as what sends frames."""
+class Owner(Protocol):
+    """The WebSocket, as its parts call it. No method switches. Dumps and logs show it."""
 
-    __slots__ = ("_connection", "_hub", "_outbox", "_phase", "_stream", "bytes_sent")
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin the closing handshake, behind what its rooms have for it."""
 
-    close_code: int | None
-    close_reason: str | None
+    def closing_begins(self) -> None:
+        """No message is sent any more. The Close, if there is one, follows."""
 
-    def __init__(self, connection: Carrier) -> None:
-        """For FrameSending."""
-        self._connection = connection
-        self._hub: Hub = connection.services.hub
-        self._stream: Stream = connection.stream
-        self._phase = _OPEN
-        self._outbox: Outbox | None = None  # of a client that does not keep up
+    def set_deadline(self) -> None:
+        """What is due next may have changed."""
+
+    def has_room(self) -> None:
+        """The client has taken something of what waited for it."""
+
+
+class FrameWriter:
+    """Sends frames to the client, and keeps what the kernel does not take."""
+
+    __slots__ = ("bytes_sent", "carrier", "closing", "hub", "options", "outbox", "owner", "stream")
+
+    def __init__(self, carrier: Carrier, owner: Owner, options: WebSocketOptions) -> None:
+        """Nothing is sent yet. The arguments are for the parts above, too."""
+        self.carrier = carrier
+        self.owner = owner
+        self.options = options
+        self.hub: Hub = carrier.services.hub
+        self.stream: Stream = carrier.stream
+        self.closing = OPEN  # changed here alone
+        self.outbox: Outbox | None = None  # of a client that does not keep up
         self.bytes_sent = 0  # on the wire, or on their way
 
-    def must_be_here(self) -> None:
-        """Raise RuntimeError in another OS thread than the server's, whose hub would hear nothing of what is done."""
-        if _this_thread() != self._hub.thread_id:
-            raise RuntimeError(
-                f"{self!r} is for green threads of its server. From another OS thread: "
-                "server.hub.call_from_thread(room.send, message), or (greenserve.spawn_n, ws.send, message)"
-            )
-
-    def _post(self, frame: bytes) -> None:
+    def post(self, frame: bytes) -> None:
         """Send a frame without waiting: what the kernel does not take goes to the outbox. Switches: never."""
-        outbox = self._outbox
+        outbox = self.outbox
         if outbox is None:
             try:
-                sent = self._send_now(frame)
-            except WebSocketClosed:
+                sent = self.stream.send_now(frame)
+            except PeerGone as error:
+                self.broke(str(error))
                 return
+            self.bytes_sent += sent
             if sent != len(frame):
-                self._put(memoryview(frame)[sent:])
+                self.put(memoryview(frame)[sent:])
         else:
-            if self._phase is not _OPEN:
+            if self.closing is not OPEN:
                 outbox.pong = None  # nothing follows a Close (RFC 6455 §5.5.1)
-            self.bytes_sent += len(frame)
-            outbox.put(frame)
+            self.put(frame)
 
-    def _send_now(self, frame: bytes) -> int:
-        """What the kernel takes at once; the caller puts the rest. Raises WebSocketClosed. Switches: never."""
+    def send_now(self, frame: bytes) -> int:
+        """Return how much the kernel takes now; the caller puts the rest. Raises WebSocketClosed. Switches: never."""
         try:
-            sent = self._stream.send_now(frame)
+            sent = self.stream.send_now(frame)
         except PeerGone as error:
-            self._broke(str(error))
-            raise self._closed_error() from None
-        self.bytes_sent += len(frame)
+            self.broke(str(error))
+            raise self.closed_error() from None
+        self.bytes_sent += sent
         return sent
 
-    def _pong(self, payload: bytes) -> None:
+    def pong(self, payload: bytes) -> None:
+        """Answer a ping. Of several that wait for a slow client only the last is sent (RFC 6455 §5.5.3)."""
         frame = encode_pong(payload)
-        if self._outbox is None:
-            self._post(frame)
+        if self.outbox is None:
+            self.post(frame)
         else:
-            self._outbox.pong = frame
+            self.outbox.pong = frame
 
     # A slow client ---------------------------------------------------------------------------------------
 
-    def _put(self, left: Frame, waiter: Waiter | None = None) -> None:
-        """What the kernel has not taken of a frame goes to the outbox, and others behind it."""
-        outbox = self._outbox
+    def put(self, left: Frame, waiter: Waiter | None = None) -> None:
+        """Put what the kernel has not taken of a frame into the outbox, and later frames behind it. Switches: never."""
+        outbox = self.outbox
         if outbox is None:
-            services = self._connection.services
-            outbox = Outbox(self._stream, services.timeouts.send_pace(), services.budget, self._give_up)
-            self._outbox = outbox
-            outbox.wait(self._hub.now)
-            self._stream.when_writable(self._on_writable)
-            self._set_deadline()
+            services = self.carrier.services
+            outbox = Outbox(self.stream, services.timeouts.send_pace(), services.budget, self._reset)
+            self.outbox = outbox
+            outbox.wait(self.hub.now)
+            self.stream.when_writable(self._on_writable)
+            self.owner.set_deadline()
+        self.bytes_sent += len(left)
         outbox.put(left, waiter)
 
-    def _give_up(self) -> None:
-        self._cut(1008, "of all clients that read too slowly, it took nothing for longest (limit_unsent)")
+    def _reset(self) -> None:
+        self.cut(1008, "of all clients that read too slowly, it took nothing for longest (limit_unsent)")
 
     def _on_writable(self) -> None:
-        """There is room again."""
-        outbox = self._outbox
-        if outbox is None or not self._connection.is_open:
+        outbox = self.outbox
+        if outbox is None or not self.carrier.is_open:
             return
         try:
-            outbox.waited(self._hub.now)
+            outbox.waited(self.hub.now)
             if outbox.flush():
-                self._outbox = None
-                self._all_sent()
+                self.outbox = None
+                self._linger_if_ended()
             else:
-                outbox.wait(self._hub.now)
-                self._stream.when_writable(self._on_writable)
-            self._set_deadline()
+                outbox.wait(self.hub.now)
+                self.stream.when_writable(self._on_writable)
+            self.owner.set_deadline()
         except PeerGone as error:
-            self._broke(str(error))
+            self.broke(str(error))
         except Exception:
-            self._connection.broke()
-        self._let_send()
+            self.carrier.broke()
+        self.owner.has_room()
 
-    def _drop_unsent(self) -> None:
-        """Nothing goes out any more."""
-        outbox, self._outbox = self._outbox, None
+    # The end ---------------------------------------------------------------------------------------------
+
+    def step(self, closing: Closing) -> None:
+        """Take this step of the closing handshake, and send its frame. Switches: never."""
+        if closing is self.closing:
+            return
+        self._enter(closing)
+        if closing.frame:
+            self.post(closing.frame)
+        if self.outbox is None:
+            self._linger_if_ended()
+
+    def broke(self, reason: str) -> None:
+        """End it: the connection can't be used any more. Switches: never."""
+        self._enter(self.closing.lose(reason))
+        self.carrier.close()
+
+    def cut(self, code: int, reason: str) -> None:
+        """End it without agreeing with the client. Switches: never."""
+        self._enter(self.closing.lose(reason, code))
+        self.carrier.reset()
+
+    def closed(self) -> None:
+        """The connection is closed: nothing goes out any more. Switches: never."""
+        self._enter(self.closing.lose())
+        self.closing = self.closing.closed()
+        outbox, self.outbox = self.outbox, None
         if outbox is not None:
             self.bytes_sent -= outbox.drop()
 
-    # The others' -------------------------------------------------------------------------------------------
+    def leave_behind(self, reason: str) -> None:
+        """In the child of a fork: it is closed here, and nobody is told."""
+        self.closing = self.closing.lose(reason).closed()
 
-    def _let_send(self) -> None:
-        """There may be room for more messages. From the hub. FrameSending's."""
-        raise NotImplementedError
+    def elsewhere(self) -> RuntimeError:
+        """Return what calls from another OS thread raise: the hub would hear nothing of what they do."""
+        return RuntimeError(
+            f"{self.owner!r} is for green threads of its server. From another OS thread: "
+            "server.hub.call_from_thread(room.send, message), or (greenserve.spawn_n, ws.send, message)"
+        )
 
-    def _closed_error(self) -> WebSocketClosed:
-        assert self.close_code is not None, "it is known when messages are over"
-        assert self.close_reason is not None
-        return WebSocketClosed(self.close_code, self.close_reason)
+    def closed_error(self) -> WebSocketClosed:
+        """Return what calls raise once it is not open."""
+        code, reason = self.closing.code, self.closing.reason
+        assert code is not None, "it is known when messages are over"
+        assert reason is not None
+        return WebSocketClosed(code, reason)
 
-    def _broke(self, reason: str) -> None:
-        """The connection can't be used any more. WebSocket's, as those below."""
-        raise NotImplementedError
+    def _enter(self, closing: Closing) -> None:
+        was_open = self.closing is OPEN
+        self.closing = closing
+        if was_open:
+            self.owner.closing_begins()
 
-    def _cut(self, code: int, reason: str) -> None:
-        """End it without agreeing with the client."""
-        raise NotImplementedError
-
-    def _set_deadline(self) -> None:
-        """Arm the deadline for what is due next."""
-        raise NotImplementedError
-
-    def _all_sent(self) -> None:
-        """The outbox is empty."""
-        raise NotImplementedError
+    def _linger_if_ended(self) -> None:
+        if self.closing.phase is Phase.ENDING:
+            self.carrier.linger()

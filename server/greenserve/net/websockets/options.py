@@ -1,4 +1,4 @@
-"""What one kind of WebSocket may do and cost: the server's settings, with what a handler gives in their place.
+"""WebSocketOptions: limits and times of WebSockets, from the server's settings and what a handler sets for itself.
 
 Made once for a server and once for each WebSocketWSGI that has its own; shared by their sockets.
 """
@@ -37,7 +37,7 @@ class WebSocketOptions:
 
     @classmethod
     def of(cls, config: Config) -> Self:
-        """Those of a server."""
+        """Return those of a server."""
         return cls(
             ReadLimits(config.ws_max_size, config.ws_max_frames, config.ws_max_ratio),
             config.ws_max_queue,
@@ -53,7 +53,7 @@ class WebSocketOptions:
         )
 
     def but(self, own: Mapping[str, Any]) -> Self:
-        """These with others in their place, as parse_options has made them."""
+        """Return these with a handler's own in their place, as parse_options returns them."""
         if not own:
             return self
         limits = self.limits._replace(**{_LIMITS[name]: own[name] for name in own.keys() & _LIMITS.keys()})
@@ -62,10 +62,10 @@ class WebSocketOptions:
 
 
 def parse_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Check what a handler gives for itself: each as the setting of its name with `ws_` is given; None is left out.
+    """Check what a handler sets for itself. Values use the syntax of the matching ws_* setting; None is left out.
 
-    `origins` may be a function too, of the Origin or None, and environ: whether it may connect; `compression` a
-    Compression. Raises ConfigError, for names that there are not, too.
+    `origins` may also be a function of the Origin or None, and environ, that returns True to let it connect;
+    `compression` a Compression. Raises ConfigError for bad values and unknown names.
     """
     for name in options:
         if name not in _NAMES:

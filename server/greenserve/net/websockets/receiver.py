@@ -1,183 +1,214 @@
-"""The receiving half of a WebSocket: hub callbacks that read, and who gets the messages.
+"""The receiving half of a WebSocket: hub callbacks that read, and where the messages go.
 
-Under WebSocket, over the sending half. The protocol is greenserve.websocket's, without a socket.
+Above FrameWriter, which answers pings and Closes. The protocol is greenserve.websocket's, without a socket.
 
 Facts: an app may be busy, or only ever send, while its client pings, closes or disappears; a green thread that does
-nothing but wait costs ten times what a socket does. Consequence: reading can't be left to whoever calls receive().
-Decision: the socket is read from hub callbacks, whatever the app does: pings are answered, a close is seen; messages
-go straight to the green thread that waits for one, or wait in a short queue, or are handed to `on_message` on a green
-thread that exists while there are any. When the queue is full nothing more is read, and TCP holds the client. Cost: a
-message that was received while the app was busy has been unmasked and inflated before it is known that the app wants
-it.
+nothing but wait costs ten times what a socket does. Consequence: reading can't be left to receive(). Decision: the
+socket is read from hub callbacks, whatever the app does: pings are answered, a Close is seen; messages go straight to
+the green thread that waits for one, or wait in a short queue, or go to a Consumer. When the queue is full nothing more
+is read, and TCP holds the client. Cost: a message that came while the app was busy has been unmasked and inflated
+before it is known that the app wants it.
 
 Invariants: messages reach the app in their order, each once. Callbacks switch straight into the green thread that
-waits: whatever they look at may be another one's afterwards, and is looked at again.
+waits: it may have changed everything that they look at, so they look again afterwards.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Final, cast
-
-from greenlet import getcurrent
+from typing import Final, Protocol
 
 from greenserve.errors import PeerGone
-from greenserve.net.http.activity import Carrier
-from greenserve.net.http.states import Phase
 from greenserve.net.sockets.stream import Stream
-from greenserve.net.websockets.options import WebSocketOptions
-from greenserve.net.websockets.sender import FrameSending
-from greenserve.websocket import Close, Deflate, Event, Failure, Message, MessageReader, Ping
-from greenserve.wsgi import end_if_forked
-from greenserve_hub import forks
+from greenserve.net.websockets.frame_writer import FrameWriter
+from greenserve.websocket import OPEN, Close, Deflate, Event, Failure, Message, MessageReader, Phase, Ping
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.greenthreads.greenthreads import sleep
-from greenserve_hub.greenthreads.workers import PoolWorker
 from greenserve_hub.loop.hub import MAX_TURN
 from greenserve_hub.loop.parking import TIMED_OUT, Waiter
+from greenserve_hub.unpatched import _thread
 
 log = logging.getLogger("greenserve.error")
 
-_OPEN, _CLOSING, _, _CLOSED = Phase  # an enum's member is looked up by Python code
+_this_thread: Final = _thread.get_ident
+_CLOSING: Final = Phase.CLOSING  # an enum's member is looked up by Python code
 # Bytes asked of the kernel: of small frames no more than others can wait for, of a large one that is under way more.
 _READ: Final = 16 * 1024
 _READ_MORE: Final = 120 * 1024
 _QUEUED: Final = 1 << 20  # bytes of messages in the queue from which on no more is read
 
 
-class MessageReceiving(FrameSending):
-    """A WebSocket that receives."""
+class Consumer(Protocol):
+    """Takes messages in place of receive()."""
+
+    def start(self, message: Message | None = None) -> bool:
+        """Take this message, and what is queued. Return False if it is at it already, which leaves this one here."""
+
+
+class _Queue(deque[Message]):
+    """Messages that the app has not taken."""
+
+    __slots__ = ("bytes", "is_full")
+
+    def __init__(self) -> None:
+        self.bytes = 0  # or characters
+        self.is_full = False  # no more is read until the last one is taken
+
+    def put(self, message: Message, most: int) -> None:
+        self.append(message)
+        self.bytes += len(message)
+        self.is_full = len(self) >= most or self.bytes >= _QUEUED
+
+
+class Receiver:
+    """Reads messages for one WebSocket. Called by the hub when its socket is readable: see __call__."""
 
     __slots__ = (
         "_at_once",
-        "_heard",
-        "_on_message",
         "_queue",
-        "_queued",
         "_reader",
-        "_runs",
-        "_stopped",
         "_waiter",
+        "_writer",
         "bytes_received",
+        "consumer",
+        "heard_at",
         "messages_received",
+        "moved_at",
     )
 
-    def __init__(self, connection: Carrier, deflate: Deflate | None, options: WebSocketOptions) -> None:
-        """For WebSocket, who begins to read."""
-        super().__init__(connection, deflate, options)
+    def __init__(self, writer: FrameWriter, deflate: Deflate | None) -> None:
+        """Reads nothing before begin()."""
+        self._writer = writer
+        self._reader = MessageReader(writer.options.limits, deflate)
+        self._queue: _Queue | None = None  # a thousand idle ones are many
+        self._waiter: Waiter | None = None
+        self._at_once = _READ
+        self.consumer: Consumer | None = None
         self.bytes_received = 0  # on the wire
         self.messages_received = 0
-        self._reader = MessageReader(options.limits, deflate)
-        self._queue: deque[Message] | None = None
-        self._queued = 0  # bytes in it, or characters
-        self._stopped = False  # reading, until the app takes a message
-        self._waiter: Waiter | None = None
-        self._on_message: Callable[[Message], object] | None = None
-        self._runs = False  # a green thread is calling on_message
-        self._at_once = _READ
-        self._heard = self._hub.now  # when the client last said anything
+        self.heard_at = self.moved_at = writer.hub.now  # when the client last said anything, and a message
 
-    # For apps --------------------------------------------------------------------------------------------
+    # For the app -----------------------------------------------------------------------------------------
 
     def receive(self, timeout: float | None = None) -> Message | None:
-        """The next message, str or bytes; None when the WebSocket is closed.
-
-        What had come before a close of the client's is given first; after a close of our own nothing is. Raises
-        TimeoutError after `timeout` s, ConcurrentUseError when another green thread waits here. Switches: when empty.
-        """
-        if self._on_message is not None:
+        """Return the next message, None when it is closed: see WebSocket.receive. Switches: when empty."""
+        if self.consumer is not None:
             raise RuntimeError(
                 "messages of this WebSocket go to its on_message: receive() would never get one"
             )
-        self.must_be_here()
+        writer = self._writer
+        hub = writer.hub
+        if _this_thread() != hub.thread_id:
+            raise writer.elsewhere()
         queue = self._queue
         if queue:
             return self._take_queued(queue)
-        hub = self._hub
-        if self._phase is _OPEN:
+        if writer.closing is OPEN:
             if hub.clock() - hub.now > MAX_TURN:
                 sleep(0)
                 if queue := self._queue:
                     return self._take_queued(queue)
             if self._reader.unread and (message := self._next_message()) is not None:
                 return message
-        if self._phase is not _OPEN:
+        if writer.closing is not OPEN:
             return None
         if self._waiter is not None:
-            raise ConcurrentUseError(f"{self}: another green thread receives already")
-        self._waiter = waiter = Waiter(hub, "receive from", self)
+            raise ConcurrentUseError(f"{writer.owner}: another green thread receives already")
+        self._waiter = waiter = Waiter(hub, "receive from", writer.owner)
         try:
             woken = waiter.park(timeout)
         finally:
             self._waiter = None
         if woken is not TIMED_OUT:
-            return cast("Message | None", woken)
+            received: Message | None = woken
+            return received
         if queue := self._queue:
             return self._take_queued(queue)
         raise TimeoutError("no message came in time")
 
-    def wait(self) -> Message | None:
-        """As receive() without a limit: eventlet's name."""
-        return self.receive()
-
-    def __iter__(self) -> Iterator[Message]:
-        """Message by message until it is closed."""
-        return iter(self.receive, None)  # a generator would cost a frame for each socket that waits in one
+    def consume_by(self, consumer: Consumer | None) -> None:
+        """Give messages to `consumer` from now on; None: to receive(). Raises ConcurrentUseError."""
+        if consumer is not None and self._waiter is not None:
+            raise ConcurrentUseError(
+                f"{self._writer.owner}: a green thread waits in receive() for what on_message would get"
+            )
+        self.consumer = consumer
 
     @property
-    def on_message(self) -> Callable[[Message], object] | None:
-        """What is called with each message, one at a time, in a green thread that exists while there are any.
+    def has_queued(self) -> bool:
+        """Return True if messages wait in the queue."""
+        return bool(self._queue)
 
-        With one the app may return, and the WebSocket stays open: it costs no green thread then.
-        """
-        return self._on_message
-
-    @on_message.setter
-    def on_message(self, function: Callable[[Message], object] | None) -> None:
-        self.must_be_here()
-        if function is not None and not callable(function):
-            raise TypeError(f"on_message is a function of a message, and not {function!r:.100}")
-        if function is not None and self._waiter is not None:
-            raise ConcurrentUseError(
-                f"{self}: a green thread waits in receive() for what on_message would get"
-            )
-        self._on_message = function
-        if function is not None and self._queue:
-            self._run_soon()
+    def next_queued(self) -> Message | None:
+        """Return the next message of the queue, None if it is empty. Switches: never."""
+        queue = self._queue
+        return self._take_queued(queue) if queue else None
 
     # Reading ---------------------------------------------------------------------------------------------
 
-    def _read_on(self) -> None:
-        stream = self._stream
-        if type(stream) is Stream and not stream.descriptor.readable:
-            stream.descriptor.on_readable(self._on_readable)  # when_readable(), without the call
+    def begin(self, ahead: bytes) -> None:
+        """Begin to read; `ahead` is what came behind the request. Switches: never."""
+        if ahead:
+            self._writer.hub.call_soon(self._receive, ahead)
         else:
-            stream.when_readable(self._on_readable)
+            self._read_on()
 
-    def _on_readable(self) -> None:
-        if not self._connection.is_open:
+    def stop(self) -> None:
+        """No message follows. After a close of our own none is given; reading goes on, for the client's Close."""
+        if self._writer.closing.phase is _CLOSING:
+            if self.is_stopped:
+                self._writer.hub.call_soon(self._take_rest)
+            self._queue = None
+        if self._waiter is not None:
+            self._waiter.wake(None)
+
+    def leave_behind(self) -> None:
+        """In the child of a fork: nothing is given to anybody."""
+        self._queue = self.consumer = None
+
+    def count_as_heard(self, now: float) -> None:
+        """The client may have said something that was not read yet."""
+        self.heard_at = self.moved_at = now
+
+    def fail(self, code: int, reason: str) -> None:
+        """End it, as the client has broken the protocol or a limit. Switches: never."""
+        writer = self._writer
+        log.debug("%r: closed with %d: %s", writer.owner, code, reason)
+        writer.step(writer.closing.fail(code, reason))
+
+    def _read_on(self) -> None:
+        stream = self._writer.stream
+        if type(stream) is Stream and not stream.descriptor.readable:
+            stream.descriptor.on_readable(self)  # when_readable(), without the call
+        else:
+            stream.when_readable(self)
+
+    def __call__(self) -> None:
+        """The socket is readable. Its own callback: a bound method would cost each idle WebSocket 64 bytes."""
+        writer = self._writer
+        if writer.closing is not OPEN and writer.closing.phase is not _CLOSING:
             return
         try:
-            data = self._stream.receive_now(self._at_once)
+            data = writer.stream.receive_now(self._at_once)
         except BlockingIOError:
-            self._stream.descriptor.on_readable(self._on_readable)
+            writer.stream.descriptor.on_readable(self)
         except PeerGone as error:
-            self._broke(str(error))
+            writer.broke(str(error))
         else:
             if data:
                 self._receive(data)
             else:
-                self._broke("the client closed the connection without closing the WebSocket")
+                writer.broke("the client closed the connection without closing the WebSocket")
 
     def _receive(self, data: bytes) -> None:
-        if not self._connection.is_open:
+        writer = self._writer
+        if writer.closing is not OPEN and writer.closing.phase is not _CLOSING:
             return
         try:
             size = len(data)
             self.bytes_received += size
-            self._heard = self._hub.now
+            self.heard_at = writer.hub.now
             event = self._reader.feed(data)
             if size < _READ:
                 self._at_once = _READ
@@ -185,33 +216,39 @@ class MessageReceiving(FrameSending):
                 self._at_once = _READ_MORE
             self._take(event)
         except Exception:
-            self._connection.broke()
+            writer.carrier.broke()
 
-    def _continue(self) -> None:
-        """Go on with what was left when the queue was full."""
-        if self._stopped:
-            self._stopped = False
+    @property
+    def is_stopped(self) -> bool:
+        """Return True if nothing is read until the app takes what is in the queue."""
+        return self._queue is not None and self._queue.is_full
+
+    def _go_on(self) -> None:
+        """The app has taken the last message of a full queue: take what was left."""
+        if self.is_stopped:
+            self._queue = None
             self._take_rest()
 
     def _take_rest(self) -> None:
-        if self._phase is _OPEN or self._phase is _CLOSING:
+        writer = self._writer
+        if writer.closing is OPEN or writer.closing.phase is _CLOSING:
             try:
                 self._take(self._reader.next())
             except Exception:
-                self._connection.broke()
+                writer.carrier.broke()
 
     def _take(self, event: Event | None) -> None:
         """Deal with what has come, one after another, until nothing is left or the queue is full; then read on."""
+        writer = self._writer
         while event is not None:
-            kind = type(event)
-            if kind is str or kind is bytes:
+            if type(event) is str or type(event) is bytes:  # isinstance() would make a union each time
                 self.messages_received += 1
-                self._moved_at = self._heard
+                self.moved_at = self.heard_at
                 waiter = self._waiter
                 if waiter is not None and waiter.wake_now(event):
                     pass  # it looks at the time itself
-                elif self._phase is _OPEN:
-                    if self._is_full_with(event):  # type: ignore[arg-type]  # seen above
+                elif writer.closing is OPEN:
+                    if self._is_full_with(event):
                         return
                 elif self._gives_way():
                     return
@@ -219,48 +256,48 @@ class MessageReceiving(FrameSending):
                 self._take_control(event)
                 if self._gives_way():
                     return
-            if self._phase is not _OPEN and self._phase is not _CLOSING:
+            if writer.closing is not OPEN and writer.closing.phase is not _CLOSING:
                 return
             event = self._reader.next() if self._reader.unread else None
         self._read_on()
 
     def _gives_way(self) -> bool:
-        """Whether to go on in the next turn: a read holds pings by the ten thousand, each of which is answered."""
-        hub = self._hub
+        """Return True if it goes on in the next turn: a read holds pings by the ten thousand, each to be answered."""
+        hub = self._writer.hub
         if hub.clock() - hub.now <= MAX_TURN:
             return False
         hub.call_soon(self._take_rest)
         return True
 
     def _is_full_with(self, message: Message) -> bool:
-        """Put it into the queue; whether no more is to be read."""
-        queue = self._queue
+        """Hand it to the consumer or put it into the queue. Return True if no more is to be read."""
+        queue, consumer = self._queue, self.consumer
+        if not queue and consumer is not None and consumer.start(message):
+            return False
         if queue is None:
-            queue = self._queue = deque()
-        queue.append(message)
-        self._queued += len(message)
-        if self._on_message is not None:
-            self._run_soon()
-        # Looked at now: on_message may have taken it already, or all.
-        self._stopped = len(queue) >= self._options.max_queue or self._queued >= _QUEUED
-        return self._stopped
+            queue = self._queue = _Queue()
+        queue.put(message, self._writer.options.max_queue)
+        return queue.is_full
 
-    def _take_queued(self, queue: deque[Message]) -> Message:
+    def _take_queued(self, queue: _Queue) -> Message:
         message = queue.popleft()
-        self._queued -= len(message)
-        if self._stopped and not queue:
-            self._hub.call_soon(self._continue)
+        queue.bytes -= len(message)
+        if not queue:
+            if queue.is_full:
+                self._writer.hub.call_soon(self._go_on)
+            else:
+                self._queue = None
         return message
 
     def _next_message(self) -> Message | None:
-        """The next of what is here already; for the app's green thread, so that a burst needs no switch for each."""
-        if self._stopped:
+        """Return the next of what is here already: in the app's green thread, so that a burst takes no switches."""
+        if self.is_stopped:
             return None
-        hub = self._hub
-        while self._phase is _OPEN and (event := self._reader.next()) is not None:
+        hub = self._writer.hub
+        while self._writer.closing is OPEN and (event := self._reader.next()) is not None:
             if isinstance(event, str | bytes):
                 self.messages_received += 1
-                self._moved_at = self._heard
+                self.moved_at = self.heard_at
                 return event
             self._take_control(event)
             if hub.clock() - hub.now > MAX_TURN:
@@ -268,65 +305,11 @@ class MessageReceiving(FrameSending):
         return None
 
     def _take_control(self, event: Event) -> None:
+        writer = self._writer
         if isinstance(event, Ping):
-            if self._phase is _OPEN:
-                self._pong(event.payload)
+            if writer.closing is OPEN:
+                writer.pong(event.payload)
         elif isinstance(event, Close):
-            self._agree(event)
+            writer.step(writer.closing.receive(event))
         elif isinstance(event, Failure):
-            self._fail(event.code, event.reason)
-
-    # on_message ------------------------------------------------------------------------------------------
-
-    def _run_soon(self) -> None:
-        if not self._runs:
-            self._runs = True
-            services = self._connection.services
-            services.callbacks.start_nowait(services.context.copy().run, self._run)
-
-    def _run(self) -> None:
-        """Call on_message until nothing is left. On a worker."""
-        hub = self._hub
-        worker = cast(PoolWorker, getcurrent())
-        try:
-            while (queue := self._queue) and (function := self._on_message) is not None:
-                function(self._take_queued(queue))
-                if forks.last is not None:
-                    end_if_forked(self)
-                worker.next_job()
-                if hub.clock() - hub.now > MAX_TURN:
-                    sleep(0)
-        except Exception as error:
-            end_if_forked(self, error)
-            if isinstance(error, PeerGone) and self._phase is not _OPEN:
-                log.debug("%r: %s", self, error)
-            else:
-                log.exception("%r: error in on_message; the WebSocket is closed with 1011", self)
-            self.close(1011, "error in the app")
-        except BaseException:  # a Timeout say, which the pool tells of
-            self.close(1011, "error in the app")
-            raise
-        finally:
-            self._runs = False
-            if not self._queue:
-                self._queue = None  # a thousand idle ones are many
-            if self._phase is _CLOSED:
-                self._run_on_close()
-
-    def _wake(self, message: Message | None) -> None:
-        if self._waiter is not None:
-            self._waiter.wake(message)
-
-    # The life --------------------------------------------------------------------------------------------
-
-    def _agree(self, close: Close) -> None:
-        """The client's Close has come."""
-        raise NotImplementedError
-
-    def _fail(self, code: int, reason: str) -> None:
-        """The client has broken the protocol or a limit."""
-        raise NotImplementedError
-
-    def _run_on_close(self) -> None:
-        """The last message was given, and it is closed."""
-        raise NotImplementedError
+            self.fail(event.code, event.reason)

@@ -1,36 +1,69 @@
 """Room: a message to many WebSockets at once.
 
-Knows WebSockets by a few of their methods, and no hub. A small room is sent to at once. To send to ten thousand takes a
-tenth of a second, in which nobody else would have a turn: a large one is sent to a slice at a time, as Broadcasts has
-it, and what is sent to it meanwhile waits here, once for all.
+Knows WebSockets as Members, and no hub. A small room is sent to at once. Sending to ten thousand members takes a tenth
+of a second, in which no other green thread would run: Broadcasts sends to a large room a slice at a time, and messages
+that are sent to it meanwhile wait here, once for all members.
 
-Invariants: whoever was in the room when a message was sent gets it, unless its connection is lost or too slow. Each
-gets what is sent to the room in the order in which it was sent, and before what is sent to it alone after that; what is
-sent to two rooms has no order between them. A message is encoded once, and once more for each compression that members
-have agreed on. No member is waited for.
+Invariants: a member at the time of send() gets the message, unless its connection is lost or too slow. Each gets the
+messages of the room in the order in which they were sent, and before those that are sent to it alone afterwards;
+messages of two rooms have no order between them. A message is encoded once, and once more for each compression that
+members have agreed on. No member is waited for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
 from greenserve.net.sockets.send_budget import PIECE
+from greenserve.net.websockets.broadcasts import Broadcasts
 from greenserve.websocket import Message, encode_shared
-
-if TYPE_CHECKING:
-    from greenserve.net.websockets.websocket import WebSocket
 
 _SMALL: Final = 250  # members that are sent to at once: 2 ms
 _TOGETHER: Final = 16 * 1024  # bytes up to which messages that a member has missed are joined for one send
 
 
+class Member(Protocol):
+    """A WebSocket, as a room knows it and gives it to those who go through its members."""
+
+    path: str
+    rooms: tuple[Room, ...]  # changed by rooms alone
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """The environ of its request."""
+
+    @property
+    def closed(self) -> bool:
+        """Return True if no message can be sent any more."""
+
+    @property
+    def window_bits(self) -> int | None:
+        """How far a compressed message to it may look back, as a power of two; None: it takes none."""
+
+    @property
+    def broadcasts(self) -> Broadcasts:
+        """Its server's."""
+
+    def must_be_here(self) -> None:
+        """Raise RuntimeError in another OS thread than its server's."""
+
+    def send(self, message: Message) -> bool:
+        """Send a message to this one."""
+
+    def send_shared(self, frame: bytes, messages: int = 1) -> bool:
+        """Send what encode_shared has made for `window_bits`, this many messages, without waiting."""
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin to close it."""
+
+
 class _Sent:
-    """One message, and what has been made of it so far."""
+    """One message, and the frames made of it so far."""
 
     __slots__ = ("_frames", "message", "size", "skip")
 
-    def __init__(self, message: Message, skip: WebSocket | None) -> None:
+    def __init__(self, message: Message, skip: Member | None) -> None:
         self.message = message
         self.skip = skip
         self._frames: dict[int | None, bytes] = {}  # by window bits
@@ -44,16 +77,16 @@ class _Sent:
 
 
 class Room:
-    """WebSockets of one server that hear the same. To be used in the server's OS thread."""
+    """WebSockets of one server that get the same messages. To be used in the server's OS thread."""
 
     def __init__(self, name: str = "") -> None:
-        """Empty. `name` is for you, and for dumps."""
+        """Make an empty room. `name` is for you, and for dumps."""
         self.name = name
         self.bytes_waiting = 0  # of messages that have not gone out to all
-        self._members: dict[WebSocket, int] = {}  # with the number of the message that each gets next
+        self._members: dict[Member, int] = {}  # with the number of the message that each gets next
         self._waiting: list[_Sent] = []  # for members that have not got them yet
         self._number = 0  # of the first of these
-        self._round: Iterator[WebSocket] = iter(())  # members that this round has not come to
+        self._round: Iterator[Member] = iter(())  # members that this round has not reached
         self._round_gives = 0  # the number up to which all have everything when it is over
         # What was joined for the last member, by window bits, with the number of its first: others miss the same.
         self._joined: dict[int | None, tuple[int, list[tuple[bytes, int]]]] = {}
@@ -63,37 +96,37 @@ class Room:
         return f"<Room {self.name} of {len(self)}>"
 
     def __len__(self) -> int:
-        """How many are in it."""
+        """How many members it has."""
         return len(self._members)
 
-    def __iter__(self) -> Iterator[WebSocket]:
+    def __iter__(self) -> Iterator[Member]:
         """Its members as of now, in the order in which they joined."""
         return iter(tuple(self._members))
 
     def __contains__(self, ws: object) -> bool:
-        """Whether `ws` is in it."""
+        """Return True if `ws` is a member."""
         return ws in self._members
 
-    def join(self, ws: WebSocket) -> None:
-        """Let `ws` hear what is sent from now on, until it leaves or is closed. Repeatable. Switches: never."""
+    def join(self, ws: Member) -> None:
+        """Have `ws` get what is sent from now on, until it leaves or is closed. Repeatable. Switches: never."""
         ws.must_be_here()
         if not ws.closed and ws not in self._members:
             self._members[ws] = self._number + len(self._waiting)
             ws.rooms += (self,)
 
-    def leave(self, ws: WebSocket) -> None:
-        """Let it hear no more than what was sent before. Repeatable. Switches: never."""
+    def leave(self, ws: Member) -> None:
+        """Have `ws` get nothing that is sent from now on. Repeatable. Switches: never."""
         if ws in self._members:
             ws.must_be_here()
             self.catch_up(ws)
             if self._members.pop(ws, None) is not None:
                 ws.rooms = tuple(room for room in ws.rooms if room is not self)
 
-    def send(self, message: Message, *, skip: WebSocket | None = None) -> int:
-        """Send to all, but for `skip`; how many these are. Raises TypeError for what is no message. Switches: never.
+    def send(self, message: Message, *, skip: Member | None = None) -> int:
+        """Send to all but `skip`. Return how many these are. Raises TypeError for anything but str and bytes.
 
-        A member that is too slow for it (`ws_max_unsent`) misses it where its `when_slow` is drop, and is closed else.
-        A large room is sent to little by little, while other green threads have their turns.
+        A member that is too slow for it (`ws_max_unsent`) misses it if its `when_slow` is drop, and is closed else.
+        A large room is sent to little by little, while other green threads have their turns. Switches: never.
         """
         if not isinstance(message, str | bytes):
             raise TypeError(f"a message is str or bytes, not {type(message).__name__}")
@@ -109,7 +142,7 @@ class Room:
                 if ws is not skip:
                     ws.send_shared(sent.frame(ws.window_bits))
             return count
-        sent.frame(first.window_bits)  # now, so that who sends has the error
+        sent.frame(first.window_bits)  # now, so that the sender gets the error
         self._waiting.append(sent)
         self.bytes_waiting += sent.size
         self._joined.clear()
@@ -120,10 +153,10 @@ class Room:
 
     @property
     def is_behind(self) -> bool:
-        """Whether a member may not have got everything yet."""
+        """Return True while a member may not have got everything."""
         return bool(self._waiting)
 
-    def catch_up(self, ws: WebSocket) -> None:
+    def catch_up(self, ws: Member) -> None:
         """Send this member what it has not got yet. Switches: never."""
         if not self._waiting or ws.closed:
             return
@@ -147,9 +180,9 @@ class Room:
             ws.send_shared(frames, count)
 
     def go_on(self, clock: Callable[[], float], until: float) -> int:
-        """Send to those who have not got everything, at least one of them, until then. Switches: never.
+        """Send to members that have not got everything, at least one of them, until then. Switches: never.
 
-        How many bytes wait no more, as all have them.
+        Return how many bytes no longer wait, as all have them.
         """
         for ws in self._round:
             self.catch_up(ws)
@@ -167,7 +200,7 @@ class Room:
         return size
 
     def drop_unsent(self) -> int:
-        """Who has not got everything yet will not; how many bytes waited. Switches: never."""
+        """Send no more of what waits. Return how many bytes that was. Switches: never."""
         size = self.bytes_waiting
         self._number = self._round_gives = self._number + len(self._waiting)
         self._waiting.clear()
@@ -180,7 +213,7 @@ class Room:
 
 
 def _join(frames: list[bytes]) -> list[tuple[bytes, int]]:
-    """Small ones joined, each piece with how many it is made of."""
+    """Join small frames. Return pieces, each with how many frames it is made of."""
     joined = []
     start = size = 0
     for i, frame in enumerate(frames):

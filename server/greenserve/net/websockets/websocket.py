@@ -1,35 +1,30 @@
 """A WebSocket: what an app has in its hands, from the handshake to the end.
 
-Lives on a connection after HTTP (upgraded.py). message_receiving.py is the half that receives, frame_sending.py the one
-that sends; the protocol is greenserve.websocket's. Here is what holds them together: the closing handshake, and what
-is due when, all under the one deadline of the connection: pings to a silent client, the end of one that does not
-answer.
+Lives on a connection after HTTP (net/http/activity.py). It has a FrameWriter, a Sender, a Receiver, a Keepalive and,
+once the app sets one, Callbacks. Here is what joins them: the app's calls, rooms, and what happens when it ends.
 
 Invariants: after a Close, ours or theirs, no message is sent; `lost` ends all that waits.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, Final
 
 from greenserve.net.http.activity import Carrier, UpgradeRecord
-from greenserve.net.http.states import Phase
+from greenserve.net.websockets.broadcasts import Broadcasts
+from greenserve.net.websockets.callbacks import Callbacks, OnClose, OnMessage
+from greenserve.net.websockets.frame_writer import FrameWriter
+from greenserve.net.websockets.keepalive import Keepalive
 from greenserve.net.websockets.options import WebSocketOptions
-from greenserve.net.websockets.receiver import MessageReceiving
-from greenserve.websocket import Close, Handshake, encode_close, encode_ping
-from greenserve.wsgi import end_if_forked
-from greenserve_hub.deadlines import NEVER
+from greenserve.net.websockets.receiver import Receiver
+from greenserve.net.websockets.rooms import Room
+from greenserve.net.websockets.sender import Sender
+from greenserve.websocket import OPEN, Handshake, Message, Phase
+from greenserve_hub.unpatched import _thread
 
-if TYPE_CHECKING:
-    from greenserve.net.websockets.rooms import Room
-
-log = logging.getLogger("greenserve.error")
-
-_OPEN, _CLOSING, _ENDING, _CLOSED = Phase  # an enum's member is looked up by Python code
-_UNSETTLED: Final = (_OPEN, _CLOSING)  # with what code it ends is not known yet
+_this_thread: Final = _thread.get_ident
 _absent: Final = object()
 # A quarter of what an idle socket would keep, and of no use when it is open.
 _OF_HANDSHAKE: Final = frozenset(
@@ -44,20 +39,25 @@ _OF_HANDSHAKE: Final = frozenset(
 )
 
 
-class WebSocket(MessageReceiving):
+@lru_cache(64)
+def _shared(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one tuple for all equal ones: the clients of an app send the same fields."""
+    return keys
+
+
+class WebSocket:
     """One WebSocket of a client.
 
     Made by accept_websocket and WebSocketWSGI. To be used from green threads of its server's OS thread.
     """
 
     __slots__ = (
-        "_close_by",
+        "_callbacks",
         "_environ",
-        "_on_close",
-        "_pinged_at",
-        "_untaken",
-        "close_code",
-        "close_reason",
+        "_keepalive",
+        "_receiver",
+        "_sender",
+        "_writer",
         "path",
         "rooms",
         "subprotocol",
@@ -65,73 +65,196 @@ class WebSocket(MessageReceiving):
 
     def __init__(
         self,
-        connection: Carrier,
+        carrier: Carrier,
         ahead: bytes,
         handshake: Handshake,
         environ: dict[str, Any],
         options: WebSocketOptions,
     ) -> None:
         """The handshake is done; `ahead` is what has come behind the request."""
-        super().__init__(connection, handshake.deflate, options)
         self.path: str = environ.get("PATH_INFO", "")
         self.subprotocol = handshake.subprotocol  # the one agreed on, or None
-        self.close_code: int | None = None  # RFC 6455 §7.1.5; None while it is open
-        self.close_reason: str | None = None
-        self._on_close: Callable[[], object] | None = None
         self.rooms: tuple[Room, ...] = ()  # that it has joined
-        self._environ: dict[str, Any] | tuple[str, ...] = environ  # in pairs, when the app has left it alone
-        self._pinged_at = 0.0  # unanswered where it has not been heard since
-        self._untaken = 0  # bytes that the client's machine had not taken when we last looked
-        self._close_by = NEVER
-        if ahead:
-            self._hub.call_soon(self._receive, ahead)
-        else:
-            self._read_on()
-        self._set_deadline()
+        # When the app has left it alone: its keys in a tuple that many share, and the values.
+        self._environ: dict[str, Any] | tuple[Any, ...] = environ
+        self._callbacks: Callbacks | None = None
+        self._writer = writer = FrameWriter(carrier, self, options)
+        self._sender = sender = Sender(writer, handshake.deflate)
+        self._receiver = receiver = Receiver(writer, handshake.deflate)
+        self._keepalive = Keepalive(writer, sender, receiver)
+        receiver.begin(ahead)
+        self._keepalive.arm()
 
     def __repr__(self) -> str:
         """For dumps and logs."""
-        client = f"{self._connection.peer or 'unix'}:{self._connection.peer_port}"
-        return f"<WebSocket {self.path} of {client} {self._phase.name}>"
+        carrier = self._writer.carrier
+        client = f"{carrier.peer or 'unix'}:{carrier.peer_port}"
+        return f"<WebSocket {self.path} of {client} {self._writer.closing.phase.name}>"
 
-    # For apps --------------------------------------------------------------------------------------------
+    # Messages --------------------------------------------------------------------------------------------
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Say that it ends; the client has ws_close_timeout to agree. What was sent before goes out first.
+    def send(self, message: Message) -> bool:
+        """Send a message: text for str, binary for bytes. Return False if it was dropped (`when_slow`).
 
-        Nothing happens where it is closed already. Raises ValueError for a code that can't be sent (RFC 6455 §7.4) or
-        a reason longer than 123 bytes. Switches: never.
+        Raises WebSocketClosed, TypeError, and RuntimeError in another OS thread. A Timeout that ends the wait leaves
+        open whether it is sent: whole, or not at all. A callback of the hub can't wait: HubError there, with nothing
+        sent, when the client has not taken what was sent before. Switches: where `when_slow` is wait, when the client
+        reads slowly or another message is being streamed; and to let others have their turn.
+        """
+        if _this_thread() != self._writer.hub.thread_id:
+            raise self._writer.elsewhere()
+        if self.rooms:
+            self._catch_up()
+        return self._sender.send(message)
+
+    def send_stream(self, pieces: Iterable[str] | Iterable[bytes]) -> None:
+        """Send one message piece by piece, each as soon as it is there; text if the first is str, else binary.
+
+        Other messages wait until it is over; pings go on. If the pieces end with an error the connection is closed
+        with 1011: nothing else tells the client that the message has no end. Not compressed. Waits for a slow client,
+        whatever `when_slow` says. Raises WebSocketClosed, TypeError, and ValueError for no piece at all.
+        Switches: when the client reads slowly, or another message is being streamed; and to let others have their turn.
         """
         self.must_be_here()
-        frame = encode_close(code, reason)
-        if self._phase is _OPEN and self.rooms:
+        if self.rooms:
             self._catch_up()
-        if self._phase is not _OPEN:
-            return
-        self._end(_CLOSING, code, reason)
-        self._queue = None
-        self._untaken = self._stream.untaken()
-        self._post(frame)
-        self._continue()
+        self._sender.stream(pieces)
+
+    def ping(self, data: bytes = b"") -> None:
+        """Send a Ping of up to 125 bytes. Not to a client that does not take what is sent already. Switches: never.
+
+        Raises WebSocketClosed, ValueError.
+        """
+        self.must_be_here()
+        self._sender.ping(data)
+
+    def receive(self, timeout: float | None = None) -> Message | None:
+        """Return the next message, str or bytes; None when the WebSocket is closed.
+
+        What had come before a close of the client's is given first; after a close of our own nothing is. Raises
+        TimeoutError after `timeout` s, ConcurrentUseError when another green thread waits here. Switches: when empty.
+        """
+        return self._receiver.receive(timeout)
+
+    def wait(self) -> Message | None:
+        """Receive without a time limit: eventlet's name."""
+        return self._receiver.receive()
+
+    def __iter__(self) -> Iterator[Message]:
+        """Message by message until it is closed."""
+        return iter(self._receiver.receive, None)  # a generator would cost a frame for each that waits in one
 
     @property
-    def on_close(self) -> Callable[[], object] | None:
+    def on_message(self) -> OnMessage | None:
+        """What is called with each message, one at a time, in a green thread that exists while there are any.
+
+        With one the app may return, and the WebSocket stays open: it costs no green thread then.
+        """
+        return None if self._callbacks is None else self._callbacks.on_message
+
+    @on_message.setter
+    def on_message(self, function: OnMessage | None) -> None:
+        self.must_be_here()
+        if function is not None and not callable(function):
+            raise TypeError(f"on_message is a function of a message, and not {function!r:.100}")
+        callbacks = self._have_callbacks()
+        self._receiver.consume_by(None if function is None else callbacks)
+        callbacks.on_message = function
+        if function is not None and self._receiver.has_queued:
+            callbacks.start()
+
+    @property
+    def on_close(self) -> OnClose | None:
         """What is called when it is closed, behind the last message, on a green thread; at once where it is already."""
-        return self._on_close
+        return None if self._callbacks is None else self._callbacks.on_close
 
     @on_close.setter
-    def on_close(self, function: Callable[[], object] | None) -> None:
+    def on_close(self, function: OnClose | None) -> None:
         self.must_be_here()
         if function is not None and not callable(function):
             raise TypeError(f"on_close is a function without arguments, and not {function!r:.100}")
-        self._on_close = function
-        if function is not None and self._phase is _CLOSED and not self._runs:
-            self._call_on_close()
+        callbacks = self._have_callbacks()
+        callbacks.on_close = function
+        if self._writer.closing.phase is Phase.CLOSED:
+            callbacks.closed()
+
+    def _have_callbacks(self) -> Callbacks:
+        if self._callbacks is None:
+            self._callbacks = Callbacks(self._writer, self._receiver)
+        return self._callbacks
+
+    # Rooms -----------------------------------------------------------------------------------------------
+
+    def send_shared(self, frame: bytes, messages: int = 1) -> bool:
+        """Send what encode_shared has made for `window_bits`, so many messages, without waiting. Switches: never.
+
+        Return False if it was not sent: the socket is closed, or its client is too slow.
+        """
+        return self._sender.send_shared(frame, messages)
+
+    @property
+    def window_bits(self) -> int | None:
+        """How far a compressed message to this client may look back, as a power of two; None: it takes none."""
+        deflate = self._sender.deflate
+        return None if deflate is None else deflate.server_max_window_bits
+
+    @property
+    def broadcasts(self) -> Broadcasts:
+        """Its server's."""
+        broadcasts: Broadcasts = self._writer.carrier.services.broadcasts
+        return broadcasts
+
+    def must_be_here(self) -> None:
+        """Raise RuntimeError in another OS thread than the server's."""
+        if _this_thread() != self._writer.hub.thread_id:
+            raise self._writer.elsewhere()
+
+    def _catch_up(self) -> None:
+        """Send what its rooms have for it first."""
+        for room in self.rooms:
+            room.catch_up(self)
+
+    # What it is ------------------------------------------------------------------------------------------
 
     @property
     def closed(self) -> bool:
-        """Whether no message can be sent any more."""
-        return self._phase is not _OPEN
+        """Return True if no message can be sent any more."""
+        return self._writer.closing is not OPEN
+
+    @property
+    def close_code(self) -> int | None:
+        """The code with which it is closed (RFC 6455 §7.1.5); None while it is open."""
+        return self._writer.closing.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason that came with the code; None while it is open."""
+        return self._writer.closing.reason
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of frames received."""
+        return self._receiver.bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of frames sent, or on their way."""
+        return self._writer.bytes_sent
+
+    @property
+    def messages_received(self) -> int:
+        """Messages received."""
+        return self._receiver.messages_received
+
+    @property
+    def messages_sent(self) -> int:
+        """Messages sent, or on their way."""
+        return self._sender.messages_sent
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were not sent to a slow client (`when_slow`)."""
+        return self._sender.dropped
 
     @property
     def environ(self) -> dict[str, Any]:
@@ -142,7 +265,7 @@ class WebSocket(MessageReceiving):
         environ = self._environ
         if isinstance(environ, dict):
             return environ
-        return {**self._connection.environ, **dict(zip(environ[::2], environ[1::2], strict=True))}
+        return {**self._writer.carrier.environ, **dict(zip(environ[0], environ[1:], strict=True))}
 
     @property
     def origin(self) -> str | None:
@@ -174,169 +297,76 @@ class WebSocket(MessageReceiving):
 
     # The end ---------------------------------------------------------------------------------------------
 
-    def _agree(self, close: Close) -> None:
-        """The client's Close has come (RFC 6455 §5.5.1): answer it, unless it is the answer to ours."""
-        was_open = self._phase is _OPEN
-        self._end(_ENDING, close.code, close.reason)
-        if was_open:
-            self._post(encode_close(close.code))
-        if self._outbox is None:
-            self._all_sent()
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin to close; the client has ws_close_timeout to agree. What was sent before goes out first.
 
-    def _fail(self, code: int, reason: str) -> None:
-        """The client has broken the protocol or a limit: say which, and read no more (RFC 6455 §7.1.7)."""
-        log.debug("%r: closed with %d: %s", self, code, reason)
-        was_open = self._phase is _OPEN
-        self._end(_ENDING, code, reason)
-        if was_open:
-            self._post(encode_close(code, reason))
-        if self._outbox is None:
-            self._all_sent()
+        Nothing happens where it is closed already. Raises ValueError for a code that can't be sent (RFC 6455 §7.4) or
+        a reason longer than 123 bytes. Switches: never.
+        """
+        self.must_be_here()
+        writer = self._writer
+        if self.rooms and writer.closing is OPEN:
+            self._catch_up()
+        writer.step(writer.closing.close(code, reason))
 
-    def _end(self, phase: Phase, code: int, reason: str) -> None:
-        """Messages are over; what is in the outbox goes out still."""
-        self._phase = phase
-        self.close_code = code
-        self.close_reason = reason
-        self._stop_sending()
-        self._close_by = min(self._close_by, self._hub.clock() + self._options.close_timeout)
-        self._wake(None)
-        self._set_deadline()
+    # Its parts call: see Owner ---------------------------------------------------------------------------
 
-    def _call_on_close(self) -> None:
-        # Not now: whoever closes it may be in the middle of something, a room's slice say.
-        services = self._connection.services
-        self._hub.call_soon(services.callbacks.start_nowait, services.context.copy().run, self._run_on_close)
+    def closing_begins(self) -> None:
+        """Leave rooms, and wake whatever waits."""
+        for room in self.rooms:
+            room.leave(self)
+        self._sender.stop()
+        self._receiver.stop()
+        self._keepalive.begin_to_close()
 
-    def _run_on_close(self) -> None:
-        function, self._on_close = self._on_close, None
-        try:
-            if function is not None:
-                function()
-        except Exception as error:
-            end_if_forked(self, error)
-            log.exception("%r: error in on_close", self)
+    def set_deadline(self) -> None:
+        """Have the deadline computed anew."""
+        self._keepalive.arm()
 
-    def _all_sent(self) -> None:
-        if self._phase is _ENDING:
-            self._connection.linger()
+    def has_room(self) -> None:
+        """Let senders go on."""
+        self._sender.let_send()
 
-    def _broke(self, reason: str) -> None:
-        if self._phase in _UNSETTLED:
-            self._end(_ENDING, 1006, reason)
-        self._connection.close()
+    # Its connection calls: see Upgraded ------------------------------------------------------------------
 
-    def _cut(self, code: int, reason: str) -> None:
-        if self._phase in _UNSETTLED:
-            self._end(_ENDING, code, reason)
-        self._connection.reset()
-
-    # The connection's second life: see Upgraded -----------------------------------------------------------
+    def expired(self) -> None:
+        """See what is due."""
+        self._keepalive.expired()
 
     def lost(self) -> None:
-        """See Upgraded."""
-        if self._phase in _UNSETTLED:
-            self._end(_ENDING, 1006, "")
-        self._phase = _CLOSED
-        self._drop_unsent()
-        if self._on_close is not None and not self._runs:  # else it is called behind the last message
-            self._call_on_close()
+        """End what waits; then on_close."""
+        self._writer.closed()
+        if self._callbacks is not None:
+            self._callbacks.closed()
 
     def leave_behind(self) -> None:
-        """See Upgraded."""
-        self._phase = _CLOSED
-        self.close_code = 1006
-        self.close_reason = "it belongs to the process that this one was forked from"
-        self._queue = None
-        self._on_message = self._on_close = None
+        """Become as closed, silently."""
+        self._writer.leave_behind("it belongs to the process that this one was forked from")
+        self._receiver.leave_behind()
+        self._callbacks = None
         self.rooms = ()
 
     def drain(self) -> None:
-        """See Upgraded."""
-        if self._connection.services.restarts():
+        """Close with the code that says whether another server follows."""
+        if self._writer.carrier.services.restarts():
             self.close(1012, "the server restarts")
         else:
             self.close(1001, "the server stops")
 
     def app_left(self, error: BaseException | None) -> None:
-        """See Upgraded."""
+        """Close, unless on_message goes on; then keep of environ only what is needed."""
         if error is not None:
             self.close(1011, "error in the app")
-        elif self._on_message is None:
+        elif self.on_message is None:
             self.close(1000)
         else:
-            base = self._connection.environ
+            base = self._writer.carrier.environ
             own = {k: v for k, v in self.environ.items() if type(v) is str and base.get(k, _absent) is not v}
             for key in _OF_HANDSHAKE:
                 own.pop(key, None)
-            self._environ = tuple(chain.from_iterable(own.items()))
+            self._environ = _shared(tuple(own)), *own.values()
 
     def record(self) -> UpgradeRecord:
-        """See Upgraded."""
-        return UpgradeRecord(
-            self.environ, self.bytes_received, self.bytes_sent, (self.messages_received, self.messages_sent)
-        )
-
-    # Time ------------------------------------------------------------------------------------------------
-
-    def _set_deadline(self) -> None:
-        if not self._connection.is_open:
-            return
-        now = self._hub.now
-        options = self._options
-        when = self._close_by
-        if self._outbox is not None:
-            when = min(when, now + self._outbox.left)
-        if self._phase is _OPEN:
-            if self._pinged_at > self._heard:
-                # Looked at after the interval too: when the answer has come meanwhile, the next ping is due.
-                when = min(when, self._pinged_at + options.ping_timeout, now + options.ping_interval)
-            elif self._outbox is None:
-                when = min(when, self._heard + options.ping_interval)
-            if self._outbox is None:
-                when = min(when, self._moved_at + options.idle_timeout)
-        self._connection.deadline.arm(when)
-
-    def expired(self) -> None:
-        """See Upgraded. Something that only puts the moment off has happened meanwhile, or the moment is here."""
-        now = self._hub.now
-        if now >= self._close_by and not self._may_agree_later(now):
-            self._cut(1006, "the client did not agree to the end in time (ws_close_timeout)")
-        elif self._outbox is not None and not self._outbox.waited(now):
-            self._cut(1008, "the client reads too slowly (send_timeout, send_min_rate)")
-        else:
-            if self._outbox is not None:
-                self._outbox.wait(now)
-            if self._phase is _OPEN:
-                self._look_after(now, self._options)
-            self._set_deadline()
-
-    def _look_after(self, now: float, options: WebSocketOptions) -> None:
-        is_idle = now >= self._moved_at + options.idle_timeout and self._outbox is None
-        is_pinged = self._pinged_at > self._heard
-        is_silent = is_pinged and now >= self._pinged_at + options.ping_timeout
-        if (is_idle or is_silent) and (self._stopped or self._stream.has_unread()):
-            # What is missed may lie behind what the app has not taken, or have come while an app held the hub.
-            self._heard = self._moved_at = now
-        elif is_idle:
-            self.close(1000, "no message for too long (ws_idle_timeout)")
-        elif is_silent and self._takes_what_was_sent():
-            self._pinged_at = now  # it has not come to our ping yet
-        elif is_silent:
-            self._fail(1011, "no answer to a ping (ws_ping_timeout)")
-        elif not is_pinged and now >= self._heard + options.ping_interval and self._outbox is None:
-            self._pinged_at = now
-            self._untaken = self._stream.untaken()
-            self._post(encode_ping(b""))
-
-    def _may_agree_later(self, now: float) -> bool:
-        """Whether the client is still busy with what we have sent before our Close: then its time begins anew."""
-        if self._phase is not _CLOSING or (self._outbox is None and not self._takes_what_was_sent()):
-            return False
-        self._close_by = now + self._options.close_timeout
-        return True
-
-    def _takes_what_was_sent(self) -> bool:
-        """Whether the client's machine has taken something since our ping or Close, or since this was asked last."""
-        before, self._untaken = self._untaken, self._stream.untaken()
-        return self._untaken < before
+        """Return what the access log tells of it."""
+        messages = (self.messages_received, self.messages_sent)
+        return UpgradeRecord(self.environ, self.bytes_received, self.bytes_sent, messages)

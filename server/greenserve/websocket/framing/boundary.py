@@ -1,8 +1,8 @@
-"""Where in a stream of frames what was sent so far ends: in one of them, or between two (RFC 6455 §5.2).
+"""Boundary: whether the bytes sent so far end inside a frame or between two (RFC 6455 §5.2).
 
 For a server whose app frames its messages itself: it may add a control frame only between frames. Reads the head of the
-101 answer, then the beginnings of frames; payloads are counted and not looked at. The invariant: of what is no
-WebSocket nothing is ever said to be between frames.
+101 response, then the beginnings of frames; payloads are counted and not looked at. The invariant: a stream that is no
+WebSocket is never said to be between frames.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 _STATUS: Final = b"HTTP/1.1 101 "
-_LONGEST_HEAD: Final = 64 * 1024  # bytes; a head without an end is none
+_LONGEST_HEAD: Final = 64 * 1024  # bytes; what is longer is no head
 _CLOSE: Final = 8
 
 
@@ -21,18 +21,18 @@ class Boundary:
 
     def __init__(self) -> None:
         """Nothing was sent."""
-        self.closes = False  # whether a Close was begun: nothing may follow it
+        self.closes = False  # a Close was begun: nothing may follow it
         self._head: bytes | None = b""  # as far as it is out; None behind its end
         self._partial = b""  # the beginning of a frame's beginning
         self._left = 0  # of a payload; -1: this is no WebSocket
 
     @property
     def is_between_frames(self) -> bool:
-        """Whether a control frame may follow."""
+        """Return True if a control frame may follow."""
         return self._head is None and not self._left and not self._partial
 
     def feed(self, data: bytes) -> None:
-        """`data` was sent."""
+        """Follow `data`, which was sent."""
         if self._left < 0:
             return
         if self._head is not None:

@@ -1,15 +1,14 @@
 """The codes of a close frame: which may be sent and received (RFC 6455 §7.4, and IANA's registry).
 
-The registry is at https://www.iana.org/assignments/websocket/websocket.xhtml. One rule serves both directions: a code
-that a server has no use for of its own (1010) it still has to send back to the client that closed with it (§5.5.1).
+The registry is at https://www.iana.org/assignments/websocket/websocket.xhtml. One rule serves both directions: a
+server has no use for 1010 of its own, but has to send it back to a client that closed with it (§5.5.1).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from greenserve.websocket.framing.events import Close
-from greenserve.websocket.framing.failures import NO_STATUS, PROTOCOL_ERROR, Broken, not_utf8
+from greenserve.websocket.framing.events import NO_STATUS, PROTOCOL_ERROR, Broken, Close, not_utf8
 
 # What the registry and §7.4.1 name. 1004, 1005, 1006 and 1015 are reserved: they never stand in a frame.
 CLOSE_CODES: Final = {
@@ -31,12 +30,12 @@ _PRIVATE: Final = range(4000, 5000)  # for private use (§7.4.2)
 
 
 def may_be_in_a_frame(code: int) -> bool:
-    """Whether a close frame may carry `code`. 1016 to 2999 are for later versions of the protocol (§7.4.2)."""
+    """Return True if a close frame may carry `code`. 1016 to 2999 are for later versions of the protocol (§7.4.2)."""
     return code in CLOSE_CODES or code in _LIBRARIES or code in _PRIVATE
 
 
 def read_close(payload: bytes) -> Close:
-    """What a close frame's payload says (§5.5.1). Raises Broken."""
+    """Return what a close frame's payload says (§5.5.1). Raises Broken."""
     if not payload:
         return Close(NO_STATUS, "")
     if len(payload) == 1:

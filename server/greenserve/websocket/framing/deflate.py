@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
-from greenserve.websocket.framing.failures import BAD_DATA, POLICY, TOO_BIG, Broken
+from greenserve.websocket.framing.events import BAD_DATA, POLICY, TOO_BIG, Broken
 
-SMALLEST: Final = 256  # bytes of a message that is compressed: below, what it saves is a part of one packet
+SMALLEST: Final = 256  # bytes; a shorter message is not compressed, as that saves only a part of one packet
 MEMORY_LEVEL: Final = (
     5  # with a window of 12 bits a compressor takes 32 KiB; zlib's own 8 and 15 bits take 256
 )
@@ -43,7 +43,7 @@ NO_LIMITS: Final = ReadLimits(0, 0, 0)
 
 
 class Deflate(PerMessageDeflate):
-    """What one WebSocket has agreed on, and its compressor and decompressor.
+    """The compression that one WebSocket has negotiated: its parameters, its compressor and decompressor.
 
     Public: `server_max_window_bits`, `client_max_window_bits`, `server_no_context_takeover`,
     `client_no_context_takeover` (§7.1); `limits`, which the reader sets.
@@ -57,7 +57,7 @@ class Deflate(PerMessageDeflate):
         server_max_window_bits: int = 15,
         memory_level: int = MEMORY_LEVEL,
     ) -> None:
-        """Take what was agreed on, and zlib's memLevel for the compressor."""
+        """Take the negotiated parameters, and zlib's memLevel for the compressor."""
         super().__init__(
             client_no_context_takeover,
             client_max_window_bits,
@@ -84,7 +84,7 @@ class Deflate(PerMessageDeflate):
     # Out
 
     def compress(self, data: bytes) -> bytes:
-        """One whole message, as it goes on the wire (§7.2.1)."""
+        """Compress a whole message, as it goes on the wire (§7.2.1)."""
         out = self._out
         if out is None:
             out = _compressor(self.server_max_window_bits, self._memory_level)
@@ -95,16 +95,16 @@ class Deflate(PerMessageDeflate):
     def forget(self) -> None:
         """Compress the next message without the ones before it.
 
-        After a frame that others got too: the client's window holds that message, and ours does not.
+        Needed after a frame that others got too: the client's window holds that message, and ours does not.
         """
         self._out = None
 
     # In
 
     def inflate(self, data: bytes, ended: bool) -> bytes:
-        """Some more of a message; `ended` says that it is whole with this (§7.2.2).
+        """Inflate a part of a message; `ended` says that it is the last one (§7.2.2).
 
-        Raises Broken: 1007 where it is no deflate data, 1009 where it becomes more than the limits allow.
+        Raises Broken: 1007 for what is not deflate data, 1009 for more than the limits allow.
         """
         self._received += len(data)
         try:
@@ -136,7 +136,7 @@ class Deflate(PerMessageDeflate):
             if not inflater.eof:
                 return b"".join((*pieces, piece)) if pieces else piece
             # A block with BFINAL ends zlib's stream but not the message (§7.2.3.4): what follows is another stream,
-            # which begins with an empty window. So do browsers have it; nobody's zlib can go on behind such a block.
+            # which begins with an empty window. Browsers do the same, as no zlib can go on behind such a block.
             self._in = None
             pieces.append(piece)
             data = inflater.unused_data
@@ -149,7 +149,7 @@ class Deflate(PerMessageDeflate):
                 return b"".join(pieces)
 
     def _most(self) -> int:
-        """What the message may have become by now, in bytes."""
+        """Return how many bytes the message may have become by now."""
         size, _, ratio = self.limits
         most = max(_RATIO_FROM, ratio * self._received) if ratio else _BOUNDLESS
         return min(most, size) if size else most
@@ -165,7 +165,7 @@ class Deflate(PerMessageDeflate):
     def frame_inbound_header(
         self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
     ) -> CloseReason | RsvBits:
-        """RSV1 says of a message's first frame that it is compressed, and of no other (§6)."""
+        """Look at RSV1: the first frame of a compressed message has it, and no other frame may (§6)."""
         if rsv.rsv1 and (opcode.iscontrol() or opcode is Opcode.CONTINUATION):
             return CloseReason.PROTOCOL_ERROR
         self._in_control_frame = opcode.iscontrol()
@@ -176,11 +176,11 @@ class Deflate(PerMessageDeflate):
         return _RSV1
 
     def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes:
-        """Some payload. Raises Broken, through wsproto, which has no way to say why."""
+        """Inflate payload. Raises Broken, through wsproto, which has no way to say why."""
         return self.inflate(data, ended=False) if self._is_compressed and not self._in_control_frame else data
 
     def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | None:
-        """The end of a frame, and where `fin` says so of its message."""
+        """End a frame, and with `fin` its message."""
         if not fin or self._in_control_frame:
             return None
         was_compressed, self._is_compressed = self._is_compressed, False
@@ -189,7 +189,7 @@ class Deflate(PerMessageDeflate):
 
 
 def compress_alone(data: bytes, window_bits: int) -> bytes:
-    """One whole message that refers to nothing before it: any receiver with such a window can read it."""
+    """Compress a message without those before it: every receiver with such a window can read it."""
     out = _compressor(window_bits, MEMORY_LEVEL)
     return (out.compress(data) + out.flush(zlib.Z_SYNC_FLUSH))[:-4]
 

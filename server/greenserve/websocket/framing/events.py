@@ -1,7 +1,8 @@
-"""What a WebSocket's peer has sent, as the reader gives it.
+"""What a WebSocket's peer has sent, as the reader gives it; and how the parts of the reader say that it can't be read.
 
-A message is a plain `str` or `bytes`; whatever else comes is one of these. The invariant: behind a Close or a Failure
-there is nothing more, whatever is received.
+A message is a plain `str` or `bytes`; everything else is one of these. Invariants: behind a Close or a Failure there is
+nothing more, whatever is received; a Broken leaves this package as a Failure only, so that no caller can forget to
+catch it.
 """
 
 from __future__ import annotations
@@ -9,19 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+PROTOCOL_ERROR: Final = 1002
+NO_STATUS: Final = 1005
+BAD_DATA: Final = 1007
+POLICY: Final = 1008
+TOO_BIG: Final = 1009
+
 Message: TypeAlias = str | bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """To be answered with a Pong of the same payload (RFC 6455 §5.5.2)."""
+    """A ping, to be answered with a pong of the same payload (RFC 6455 §5.5.2)."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to a Ping, or one that nobody asked for (RFC 6455 §5.5.3)."""
+    """The answer to a ping, or an unsolicited pong (RFC 6455 §5.5.3)."""
 
     payload: bytes
 
@@ -46,7 +53,7 @@ class Failure:
 
 
 class Fragment:
-    """A part of a message, which the reader keeps: there may be thousands, and time for something else between them."""
+    """A part of a message. The reader keeps it: there may be thousands, so callers do other work between them."""
 
     __slots__ = ()
 
@@ -54,3 +61,17 @@ class Fragment:
 FRAGMENT: Final = Fragment()  # the only one
 
 Event: TypeAlias = str | bytes | Ping | Pong | Close | Failure | Fragment
+
+
+class Broken(Exception):
+    """The peer's bytes can't be read any more."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        """`code`: the close code to send (RFC 6455 §7.4.1). `reason`: the rule or the setting that was broken."""
+        super().__init__(code, reason)
+        self.failure = Failure(code, reason)
+
+
+def not_utf8(what: str) -> Broken:
+    """Return the error for text that is not UTF-8; `what` says where it was, with the RFC's §."""
+    return Broken(BAD_DATA, f"not UTF-8: {what}")

@@ -1,7 +1,7 @@
-"""What a server sends, as frames: bytes that are whole and never masked (RFC 6455 §5.1, §5.2).
+"""Encodes what a server sends: whole frames, never masked (RFC 6455 §5.1, §5.2).
 
-net/ sends them as they are. The invariant: what these functions give is what any client must accept; what may not be
-sent is a ValueError before a byte of it is made.
+net/ sends them as they are. The invariant: every client must accept what these functions return; what may not be sent
+is a ValueError before a byte of it is made.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Final
 
 from greenserve.websocket.framing.close_codes import may_be_in_a_frame
 from greenserve.websocket.framing.deflate import SMALLEST, Deflate, compress_alone
-from greenserve.websocket.framing.events import Message
-from greenserve.websocket.framing.failures import NO_STATUS
+from greenserve.websocket.framing.events import NO_STATUS, Message
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
@@ -32,9 +31,9 @@ _pack_code: Final = Struct("!H").pack
 
 
 def encode_message(message: Message, deflate: Deflate | None = None) -> bytes:
-    """One message as one frame, compressed where `deflate` is given and the message is not small.
+    """Encode a message as one frame, compressed if `deflate` is given and the message is not small.
 
-    TypeError for anything but str and bytes, UnicodeEncodeError for a str with lone surrogates (§5.6).
+    Raises TypeError for anything but str and bytes, UnicodeEncodeError for a str with lone surrogates (§5.6).
     """
     if type(message) is str:
         payload = message.encode()
@@ -43,7 +42,7 @@ def encode_message(message: Message, deflate: Deflate | None = None) -> bytes:
         payload = message
         first = FIN | BINARY
     else:
-        first, payload = _taken_apart(message)
+        first, payload = _first_and_payload(message)
     if deflate is not None and len(payload) >= SMALLEST:
         payload = deflate.compress(payload)
         first |= RSV1
@@ -56,35 +55,35 @@ def encode_message(message: Message, deflate: Deflate | None = None) -> bytes:
 
 
 def encode_shared(message: Message, window_bits: int | None) -> bytes:
-    """One message as one frame for many receivers; compressed for those whose window has `window_bits`, None: not.
+    """Encode a message as one frame for many receivers: compressed for a window of `window_bits`, or not if None.
 
-    Whoever of them has a Deflate with context takeover must `forget()` then. TypeError as for encode_message.
+    A receiver whose Deflate has context takeover must `forget()` afterwards. Raises TypeError as encode_message.
     """
-    first, payload = _taken_apart(message)
+    first, payload = _first_and_payload(message)
     if window_bits is not None and len(payload) >= SMALLEST:
         return _frame(first | RSV1, compress_alone(payload, window_bits))
     return _frame(first, payload)
 
 
 def encode_fragment(payload: bytes, opcode: int, fin: bool) -> bytes:
-    """One frame of a message in several (§5.4): TEXT or BINARY first, CONTINUATION after it, `fin` with the last."""
+    """Encode a frame of a message in several (§5.4): TEXT or BINARY first, CONTINUATION after it, `fin` in the last."""
     if opcode not in (CONTINUATION, TEXT, BINARY):
         raise ValueError(f"opcode {opcode:#x} is not one of a data frame: 0, 1 or 2 (RFC 6455 §5.6)")
     return _frame((FIN if fin else 0) | opcode, payload)
 
 
 def encode_ping(payload: bytes = b"") -> bytes:
-    """A ping with up to 125 bytes (§5.5.2). Raises ValueError."""
+    """Encode a ping with up to 125 bytes (§5.5.2). Raises ValueError."""
     return _control(PING, payload)
 
 
 def encode_pong(payload: bytes = b"") -> bytes:
-    """A pong with up to 125 bytes, those of the ping that it answers (§5.5.3). Raises ValueError."""
+    """Encode a pong with up to 125 bytes, those of the ping that it answers (§5.5.3). Raises ValueError."""
     return _control(PONG, payload)
 
 
 def encode_close(code: int, reason: str = "") -> bytes:
-    """A close frame (§5.5.1). 1005 without a reason gives one without a code, which is what 1005 stands for (§7.4.1).
+    """Encode a close frame (§5.5.1). 1005 without a reason gives one without a code: 1005 stands for that (§7.4.1).
 
     Raises ValueError for a code that no frame may carry (§7.4), and for a reason above 123 bytes of UTF-8 (§5.5).
     """
@@ -115,8 +114,8 @@ def _frame(first: int, payload: bytes) -> bytes:
     return _pack_long(first, 127, length) + payload
 
 
-def _taken_apart(message: Message) -> tuple[int, bytes]:
-    """The frame's first byte and its payload; subclasses of str and bytes count as what they are."""
+def _first_and_payload(message: Message) -> tuple[int, bytes]:
+    """Return the frame's first byte and its payload. Subclasses of str and bytes count as str and bytes."""
     if isinstance(message, str):
         return FIN | TEXT, str.encode(message)
     if isinstance(message, bytes):

@@ -25,7 +25,7 @@ _number: Final = int.from_bytes
 
 
 def in_python(payload: bytes | bytearray, key: bytes) -> bytes:
-    """`payload` without the mask of `key`, 4 bytes; a long bytearray is worked on where it is. Masking is the same."""
+    """Return `payload` without the mask of `key`, 4 bytes; a long bytearray is changed in place. Also masks."""
     length = len(payload)
     if length < SHORT_IN_PYTHON:
         # The same number of bytes on both sides, as the first byte of each is the highest.

@@ -29,7 +29,7 @@ class Pieces:
             self._loose.clear()
 
     def whole(self) -> str | bytes:
-        """All of them; at least one has been added."""
+        """Join them all; at least one has been added."""
         return _join(self._joined + self._loose)
 
 

@@ -3,10 +3,10 @@
 Two ways lead through it. Frames that are whole messages, whole control frames, and messages of one frame that need not
 be looked at before they are whole are read here, in about a microsecond. Everything else, fragments, text whose end
 has not come and frames that break a rule, goes to a wsproto Connection, which is made for it and dropped at the next
-boundary between messages. Which way a message takes shows in nothing but the time: tests compare the two over any
+boundary between messages. The way that a message takes shows in nothing but the time: tests compare the two over any
 streams and splits, and name where they differ.
 
-The invariant: nothing is kept, inflated or given to wsproto before the length that its frame announces has been held
+The invariant: nothing is kept, inflated or given to wsproto before the length that its frame announces has been checked
 against the limits; and nothing beyond the event that was asked for is parsed.
 """
 
@@ -20,8 +20,19 @@ from wsproto.extensions import Extension
 
 from greenserve.websocket.framing.close_codes import read_close
 from greenserve.websocket.framing.deflate import Deflate, ReadLimits
-from greenserve.websocket.framing.events import FRAGMENT, Event, Failure, Ping, Pong
-from greenserve.websocket.framing.failures import BAD_DATA, POLICY, TOO_BIG, Broken, not_utf8
+from greenserve.websocket.framing.events import (
+    BAD_DATA,
+    FRAGMENT,
+    POLICY,
+    TOO_BIG,
+    Broken,
+    Event,
+    Failure,
+    Message,
+    Ping,
+    Pong,
+    not_utf8,
+)
 from greenserve.websocket.framing.masking import SHORT, unmask
 from greenserve.websocket.framing.pieces import Pieces
 
@@ -39,7 +50,22 @@ _MASKED: Final = 0x80
 _PLAIN: Final = frozenset({0x00, 0x01, 0x02, 0x80, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
 _WITH_DEFLATE: Final = _PLAIN | {0x41, 0x42, 0xC1, 0xC2}
 _FOR_EVER: Final = 1 << 64  # bytes: more than any frame announces
+_OVER: Final = -1  # in their place: nothing more is read
 _number: Final = int.from_bytes
+
+
+class _Fragmented:
+    """A message that goes through wsproto, as far as it has come."""
+
+    __slots__ = ("frames", "pieces", "received", "wsproto")
+
+    def __init__(self, deflate: Deflate | None, size: int) -> None:
+        """`size`: bytes that its first frame has announced."""
+        extensions: list[Extension] = [] if deflate is None else [deflate]
+        self.wsproto = Connection(ConnectionType.SERVER, extensions)
+        self.pieces = Pieces()
+        self.frames = 1
+        self.received = size  # bytes that its frames have announced
 
 
 class MessageReader:
@@ -48,16 +74,11 @@ class MessageReader:
     __slots__ = (
         "_at",
         "_deflate",
-        "_frames",
+        "_fragmented",
         "_gathered",
-        "_key",
         "_left",
         "_limits",
         "_most",
-        "_over",
-        "_pieces",
-        "_received",
-        "_wsproto",
         "unread",
     )
 
@@ -68,23 +89,14 @@ class MessageReader:
         self._deflate = deflate
         if deflate is not None:
             deflate.limits = limits
-        self.unread = b""  # nothing here: next() is None for sure. For others to look at only
+        self.unread = b""  # where it is empty next() would return None; changed here alone
         self._at = 0  # where in it the next frame begins, or the rest of this one
-        self._over = False
-        self._left = (
-            0  # bytes of the frame that is under way; what follows is for _gathered, else for wsproto
-        )
-        # Of a frame that is gathered:
-        self._gathered: bytearray | None = None
-        self._key = b""
-        # Of a message that goes through wsproto:
-        self._wsproto: Connection | None = None
-        self._pieces: Pieces | None = None
-        self._frames = 0
-        self._received = 0  # bytes that its frames have announced
+        self._left = 0  # bytes of the frame that is under way: for _gathered, else for _fragmented
+        self._gathered: bytearray | None = None  # a frame that is a whole message, behind its key
+        self._fragmented: _Fragmented | None = None
 
     def feed(self, data: bytes) -> Event | None:
-        """Take more bytes; the first event, None if nothing is whole yet. What was there before comes first."""
+        """Take more bytes. Return the next event of all that is there, None if nothing is whole yet."""
         rest = self.unread
         if rest:
             data = rest[self._at :] + data
@@ -93,9 +105,9 @@ class MessageReader:
         return self.next()
 
     def next(self) -> Event | None:
-        """The next event of what is there; None if nothing is whole, and for ever behind a Close or a Failure."""
+        """Return the next event of what is there; None if nothing is whole, and always behind a Close or a Failure."""
         data = self.unread
-        if len(data) < 2 or self._left or self._wsproto is not None:
+        if len(data) < 2 or self._left or self._fragmented is not None:
             return self._next_slowly() if data else None
         at = self._at
         try:
@@ -136,7 +148,7 @@ class MessageReader:
     # The other way: whatever is not a whole message in one uncompressed frame
 
     def _next_slowly(self) -> Event | None:
-        if self._over:
+        if self._left == _OVER:
             self.unread = b""
             return None
         try:
@@ -155,7 +167,7 @@ class MessageReader:
         return FRAGMENT if event is None and not self._left else event
 
     def _take_frame(self) -> Event | None:
-        """A whole frame's event. None and bytes _left: it goes on; None and no bytes _left: its header does."""
+        """Return a whole frame's event. None and bytes _left: it goes on; None and no bytes _left: its header does."""
         header = self._header()
         if header is None:
             return None
@@ -166,23 +178,31 @@ class MessageReader:
             return self._control(first, start, end) if is_whole else None
         if len(data) < start:
             return None
-        self._count(end - start)
-        if self._wsproto is None and first & _FIN and first & _OPCODE:
+        size = end - start
+        fragmented = self._fragmented
+        if fragmented is not None:
+            fragmented.frames += 1
+            fragmented.received += size
+            self._check(fragmented.received, fragmented.frames)
+        else:
+            self._check(size, 1)
+        if fragmented is None and first & _FIN and first & _OPCODE:
             key = data[start - 4 : start]
             if is_whole:
                 self._go_to(end)
                 return self._message(first, unmask(data[start:end], key))
             if first == _BINARY:  # of which nothing can be said before it is whole
-                self._key = key
-                self._gathered = bytearray()
-                self._left = end - start
+                self._gathered = bytearray(key)
+                self._left = size
                 self._go_to(start)
                 return None
+        if fragmented is None:
+            self._fragmented = _Fragmented(self._deflate, size)
         self._left = end - self._at
         return None
 
     def _header(self) -> tuple[int, int, int] | None:
-        """The first byte of the next frame, and where its payload begins and ends (§5.2); None: not all there.
+        """Return the next frame's first byte, and where its payload begins and ends (§5.2); None: not all is there.
 
         The key may be missing yet. A frame that breaks a rule is left to wsproto, which says which rule.
         """
@@ -208,18 +228,16 @@ class MessageReader:
             return None
         return first, start, start + length
 
-    def _count(self, length: int) -> None:
-        """Hold what a data frame announces against the limits."""
-        size, frames, _ = self._limits
-        self._received += length
-        self._frames += 1
-        if self._received > self._most:
-            raise Broken(TOO_BIG, f"message of more than {size} bytes (ws_max_size)")
-        if self._frames > frames > 0:
-            raise Broken(POLICY, f"message of more than {frames} frames (ws_max_frames)")
+    def _check(self, received: int, frames: int) -> None:
+        """Check what the frames of a message announce against the limits."""
+        limits = self._limits
+        if received > self._most:
+            raise Broken(TOO_BIG, f"message of more than {limits.size} bytes (ws_max_size)")
+        if frames > limits.frames > 0:
+            raise Broken(POLICY, f"message of more than {limits.frames} frames (ws_max_frames)")
 
     def _take_rest(self) -> Event | None:
-        """Some more of the frame that is under way, and the message that ends with it."""
+        """Take more of the frame that is under way. Return the message that ends with it."""
         data = self.unread
         at = self._at
         end = min(at + self._left, len(data))
@@ -233,33 +251,29 @@ class MessageReader:
         if self._left:
             return None
         self._gathered = None
-        return self._message(_BINARY, unmask(gathered, self._key))
+        key = bytes(gathered[:4])
+        del gathered[:4]
+        return self._message(_BINARY, unmask(gathered, key))
 
-    def _through_wsproto(self, data: bytes) -> Event | None:
-        connection = self._wsproto
-        if connection is None:
-            extensions: list[Extension] = [] if self._deflate is None else [self._deflate]
-            connection = self._wsproto = Connection(ConnectionType.SERVER, extensions)
-            self._pieces = Pieces()
-        connection.receive_data(data)
-        for event in connection.events():
+    def _through_wsproto(self, data: bytes) -> Message | None:
+        fragmented = self._fragmented
+        if fragmented is None:  # a frame that breaks a rule
+            fragmented = self._fragmented = _Fragmented(self._deflate, 0)
+        fragmented.wsproto.receive_data(data)
+        for event in fragmented.wsproto.events():
             if isinstance(event, CloseConnection):
                 if event.code == BAD_DATA:
                     raise not_utf8("a text message (RFC 6455 §8.1)")
                 raise Broken(int(event.code), f"{event.reason} (RFC 6455 §5)")
             assert isinstance(event, TextMessage | BytesMessage), "control frames don't come here"
-            assert self._pieces is not None
-            self._pieces.add(event.data if isinstance(event, TextMessage) else bytes(event.data))
+            fragmented.pieces.add(event.data if isinstance(event, TextMessage) else bytes(event.data))
             if event.message_finished:
-                message: str | bytes = self._pieces.whole()
-                self._wsproto = self._pieces = None
-                self._frames = self._received = 0
-                return message
+                self._fragmented = None
+                return fragmented.pieces.whole()
         return None
 
     def _message(self, first: int, payload: bytes) -> str | bytes:
-        """A message that came in one frame."""
-        self._frames = self._received = 0
+        """Return a message that came in one frame."""
         if first & _RSV1:
             assert self._deflate is not None, "the first byte would not be known"
             payload = self._deflate.inflate(payload, ended=True)
@@ -292,8 +306,7 @@ class MessageReader:
 
     def _end(self) -> None:
         """Read no more, and keep nothing."""
-        self._over = True
-        self._left = _FOR_EVER
+        self._left = _OVER
         self.unread = b""
         self._at = 0
-        self._wsproto = self._pieces = self._gathered = None
+        self._fragmented = self._gathered = None

@@ -1,4 +1,4 @@
-"""The server's half of the opening handshake (RFC 6455 §4.2): an environ in, the 101 answer out.
+"""The server's half of the opening handshake (RFC 6455 §4.2): an environ in, the 101 response out.
 
 Called inside a request, with the environ that the app got. It decides in the order of §4.2.1 and changes nothing: a
 HandshakeError leaves a request that can still be answered in any way. The invariant: the head is made of what was
@@ -30,7 +30,7 @@ _NEEDED: Final = (
     ("Upgrade", "websocket"),
     ("Sec-WebSocket-Version", _VERSION),
 )  # RFC 9110 §15.5.22, RFC 6455 §4.4
-# What the handshake itself says, and what frames a message or is for the next hop only.
+# Fields that the handshake itself sets, that frame a message, or that are for the next hop only.
 _OURS: Final = frozenset(
     {
         *("upgrade", "connection", "sec-websocket-accept", "sec-websocket-extensions"),
@@ -48,15 +48,15 @@ _OURS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What was agreed on, and the answer that says so."""
+    """What was agreed on, and the response that says so."""
 
     subprotocol: str | None
     deflate: Deflate | None
-    head: bytes  # the 101 answer, whole
+    head: bytes  # the 101 response, whole
 
 
 def is_upgrade(environ: Mapping[str, Any]) -> bool:
-    """Whether a request asks to become a WebSocket, however badly (RFC 9110 §7.8)."""
+    """Return True if a request asks to become a WebSocket, in whatever wrong way (RFC 9110 §7.8)."""
     return _lists(environ, "HTTP_UPGRADE", "websocket") and _lists(environ, "HTTP_CONNECTION", "upgrade")
 
 
@@ -70,11 +70,11 @@ def shake_hands(
 ) -> Handshake:
     """Accept the request to become a WebSocket.
 
-    The subprotocol is the first of `subprotocols` that the client offers, so the order is ours; where it offers none of
-    them there is none, and the client decides whether it goes on (§4.2.2). `headers` are added to the answer.
+    The subprotocol is the first of `subprotocols` that the client offers, so the order is ours; if it offers none of
+    them there is none, and the client decides whether it goes on (§4.2.2). `headers` are added to the response.
 
-    Raises HandshakeError where the request must be refused, AppError for headers that can't be sent, ValueError for
-    subprotocols or origins that are none.
+    Raises HandshakeError if the request must be refused, AppError for headers that can't be sent, ValueError for
+    invalid subprotocols.
     """
     check_request(environ)
     accept = _accept_of(environ)
@@ -99,7 +99,7 @@ def shake_hands(
 
 
 def check_request(environ: Mapping[str, Any]) -> None:
-    """Raise HandshakeError for a request that asks for no WebSocket, or not as §4.2.1 wants it."""
+    """Raise HandshakeError for a request that asks for no WebSocket, or not as §4.2.1 demands."""
     if environ["REQUEST_METHOD"] != "GET":
         raise HandshakeError(405, "a WebSocket begins with GET (RFC 6455 §4.1)", ("Allow", "GET"))
     if environ["SERVER_PROTOCOL"] != "HTTP/1.1":
@@ -118,7 +118,7 @@ def check_request(environ: Mapping[str, Any]) -> None:
 
 
 def check_answer(subprotocols: Sequence[str], headers: Sequence[tuple[str, str]]) -> None:
-    """Raise ValueError or AppError for what shake_hands() could not put into its answer."""
+    """Raise ValueError or AppError for what shake_hands() could not put into its response."""
     _check_tokens(subprotocols)
     _fields(headers)
 

@@ -1,8 +1,8 @@
-"""Which of a client's offers of permessage-deflate is taken, and with which parameters (RFC 7692 §5.1, §7.1).
+"""Compression: takes one of a client's offers of permessage-deflate, with its parameters (RFC 7692 §5.1, §7.1).
 
-Called by handshake.py. Offers are in the client's order of preference; one that asks for what can't be done, or has a
-parameter that is unknown, comes twice or has a value that is none, is passed over for the next one (§5.1, §7.1). zlib
-has no raw window of 8 bits (its own says 9 and uses 9), so an offer that insists on 8 is passed over too.
+Called by accepting.py. Offers are in the client's order of preference. One is passed over for the next if it asks for
+what can't be done, or has a parameter that is unknown, doubled or invalid (§5.1, §7.1). zlib has no raw window of 8
+bits (asked for 8 it uses 9), so an offer that insists on 8 is passed over too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Compression:
             raise ValueError(f"memory_level={self.memory_level}: zlib has the levels 1 to 9")
 
     def choose(self, offers: list[Offer]) -> tuple[Deflate, str] | None:
-        """Take the first acceptable offer: what is agreed on, and how to say so. None where there is none."""
+        """Take the first acceptable offer. Return what is agreed on and the field that says so; or None."""
         for name, parameters in offers:
             if name == _NAME and (wanted := _read(parameters)) is not None:
                 return self._accept(wanted)
@@ -67,7 +67,7 @@ class Compression:
 
 
 def _read(parameters: list[tuple[str, str | None]]) -> dict[str, int] | None:
-    """The parameters of one offer, each with its number of bits where it has one; None: it can't be accepted."""
+    """Return an offer's parameters, each with its number of bits if it has one; None if it can't be accepted."""
     wanted: dict[str, int] = {}
     for name, value in parameters:
         if name in wanted:

@@ -1,7 +1,7 @@
 """The grammar of `Sec-WebSocket-Extensions` and of the other lists in a handshake (RFC 6455 §9.1, RFC 9110 §5.6).
 
 Text in, lists out; knows nothing of what an extension means. A field that breaks the grammar fails the handshake
-(§9.1): there is no telling what the rest of it offers.
+(§9.1): nobody can tell what the rest of it offers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from greenserve.grammar import QUOTED_TEXT, TOKEN, is_token, unescape
 from greenserve.websocket.handshake.refusals import HandshakeError
 
-# An extension's name, and its parameters in their order, None where one has no value. Both come as often as they stand.
+# An extension's name, and its parameters in their order, None for one without a value. Repeated ones are kept.
 Offer: TypeAlias = tuple[str, list[tuple[str, str | None]]]
 
 _BLANKS: Final = r"[ \t]*+"
@@ -22,7 +22,7 @@ _PART: Final = re.compile(
 
 
 def parse_offers(field: str) -> list[Offer]:
-    """The extensions that a client offers, in its order. Empty elements count for nothing (RFC 9110 §5.6.1).
+    """Return the extensions that a client offers, in its order. Empty elements are skipped (RFC 9110 §5.6.1).
 
     Raises HandshakeError.
     """
@@ -53,7 +53,7 @@ def parse_offers(field: str) -> list[Offer]:
 
 
 def parse_tokens(field: str) -> list[str] | None:
-    """The elements of a list of tokens as they stand, None where one is no token. Empty ones count for nothing."""
+    """Return the elements of a list of tokens, None if one of them is not a token. Empty ones are skipped."""
     elements = [element.strip(" \t") for element in field.split(",")]
     tokens = [element for element in elements if element]
     return tokens if all(map(is_token, tokens)) else None

@@ -1,8 +1,8 @@
-"""Which pages may open a WebSocket here: the check of Origin (RFC 6455 §4.2.2, §10.2).
+"""The check of Origin: only the pages of allowed sites may open a WebSocket here (RFC 6455 §4.2.2, §10.2).
 
-A browser sends cookies with a WebSocket to any site, and asks nobody whether a page may open it: without this check any
-page that a user visits could talk to us in the user's name (cross-site WebSocket hijacking). A client that is none
-sends no Origin, and could send whichever it wants; it is let in, as it has no cookies but its own.
+A browser lets every page open a WebSocket to any site, and sends the site's cookies with it: without this check a page
+that a user visits could talk to us in the user's name (cross-site WebSocket hijacking). A client that is not a browser
+sends no Origin, and could send any; it is let in, as it has no cookies but its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from greenserve.websocket.handshake.refusals import HandshakeError
 
 # One of these, or a list: "same", the page's host and port are those of the request; "*", any; an origin; "null", of a
-# file say. Or whoever decides, by the Origin or None and the environ.
+# file say. Or a function that decides, by the Origin or None and the environ.
 Origins: TypeAlias = str | Sequence[str] | Callable[[str | None, Mapping[str, Any]], bool]
 
 _ORIGIN: Final = re.compile(
@@ -25,7 +25,7 @@ _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
 def check_origin(environ: Mapping[str, Any], origins: Origins) -> None:
-    """Raise HandshakeError (403) if the page that asks is none of `origins`."""
+    """Raise HandshakeError (403) if `origins` does not allow the page that asks."""
     origin = environ.get("HTTP_ORIGIN")
     if callable(origins):
         allowed = origins(origin, environ)

@@ -1,4 +1,4 @@
-"""How an upgrade is refused: an error that says which answer to give instead of 101 (RFC 6455 §4.2.2, §4.4)."""
+"""HandshakeError: the response that refuses an upgrade (RFC 6455 §4.2.2, §4.4)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from greenserve.errors import ProtocolError
 class HandshakeError(ProtocolError):
     """The request can't become a WebSocket: 400, 403 (its Origin), 405 (not GET), 426 (no upgrade, another version).
 
-    Or 503: there are too many, or the server stops. `headers` are those that the answer needs; `reason` tells whoever
-    may change it what to do. It is a WSGI app, the answer; server/README.md says how a view gives it.
+    Or 503: there are too many, or the server stops. `headers` are those that the response needs; `reason` says what to
+    change. It is a WSGI app, which answers so; server/README.md says how a view returns it.
     """
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""taken_socket and its halves: environ["werkzeug.socket"], what libraries with a WebSocket of their own get.
+"""HijackedSocket and its halves: environ["werkzeug.socket"], what libraries with a WebSocket of their own get.
 
 In the server's hub, on a clock that jumps, with the client's very bytes.
 """
@@ -21,8 +21,8 @@ from tests.support.servers.apps import Environ, Start
 from tests.support.servers.running import in_one_hub
 
 from greenserve import AppError, ConcurrentUseError, GreenThread, Server, Timeout, sleep, spawn
-from greenserve.net.hijacked import hijacked_socket as taken_socket
-from greenserve.net.hijacked.hijacked_socket import TakenSocket
+from greenserve.net.hijacked import hijacked_socket
+from greenserve.net.hijacked.hijacked_socket import HijackedSocket
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, wait_all_blocked
@@ -47,7 +47,7 @@ class _App:
     """Gives each socket to `use`, and answers like any app when that is over. /plain is an ordinary request."""
 
     def __init__(self) -> None:
-        self.use: Callable[[TakenSocket], object] = lambda sock: None
+        self.use: Callable[[HijackedSocket], object] = lambda sock: None
         self.environ: Environ = {}
         self.calls = 0
         self.raised: BaseException | None = None
@@ -79,11 +79,11 @@ class _Scene:
         wait_all_blocked()
         return client
 
-    def held(self, data: bytes = _ASK) -> tuple[TakenSocket, RawClient]:
-        """A taken socket, whose app waits for `done`, and its client, who has read the 101."""
-        found: list[TakenSocket] = []
+    def held(self, data: bytes = _ASK) -> tuple[HijackedSocket, RawClient]:
+        """A hijacked socket, whose app waits for `done`, and its client, who has read the 101."""
+        found: list[HijackedSocket] = []
 
-        def use(sock: TakenSocket) -> None:
+        def use(sock: HijackedSocket) -> None:
             sock.sendall(_HEAD)
             found.append(sock)
             self.done.wait()
@@ -115,7 +115,7 @@ def settings() -> dict[str, Any]:
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> Iterator[_Scene]:
-    monkeypatch.setattr(taken_socket, "is_monkey_patched", lambda module: True)
+    monkeypatch.setattr(hijacked_socket, "is_monkey_patched", lambda module: True)
     app = _App()
     with in_one_hub(app, tmp_path, **settings) as (server, clock):
         scene = _Scene(server, clock, app)
@@ -124,7 +124,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, A
             scene.end_app()
 
 
-def _offer(sock: TakenSocket, data: bytes) -> bytes:
+def _offer(sock: HijackedSocket, data: bytes) -> bytes:
     """Send what goes without waiting; the rest."""
     while data:
         try:
@@ -134,7 +134,7 @@ def _offer(sock: TakenSocket, data: bytes) -> bytes:
     return data
 
 
-def _is_readable(sock: TakenSocket) -> bool:
+def _is_readable(sock: HijackedSocket) -> bool:
     wait_all_blocked()
     return bool(select.select([sock], [], [], 0)[0])
 
@@ -171,7 +171,7 @@ class TestIsOffered:
     def test_its_names_may_be_asked_for(self, scene: _Scene) -> None:
         seen: list[Any] = []
 
-        def use(sock: TakenSocket) -> None:
+        def use(sock: HijackedSocket) -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             seen.extend([sock.getsockname(), sock.getpeername(), sock.family, sock.type, sock.proto])
             seen.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
@@ -187,7 +187,7 @@ class TestIsOffered:
             socket.SOCK_STREAM,
             0,
             1,
-            "<TakenSocket /ws>",
+            "<HijackedSocket /ws>",
         ]
 
     def test_closed_unused_it_is_of_no_use_and_the_request_is_answered(self, scene: _Scene) -> None:
@@ -196,7 +196,7 @@ class TestIsOffered:
             assert client.answer().status == 200
 
     def test_not_after_the_request(self, scene: _Scene) -> None:
-        found: list[TakenSocket] = []
+        found: list[HijackedSocket] = []
         scene.app.use = found.append
         with scene.client() as client:
             assert client.answer().status == 200
@@ -249,7 +249,7 @@ class TestLimit:
     def test_that_is_reached_while_the_app_thinks(self, scene: _Scene) -> None:
         gate = Event()
 
-        def use(sock: TakenSocket) -> None:
+        def use(sock: HijackedSocket) -> None:
             gate.wait()
             sock.send(_HEAD)
 
@@ -287,7 +287,7 @@ class TestLeavesHTTP:
     def test_what_the_app_answers_or_raises_is_for_nobody(
         self, scene: _Scene, error: Exception | None, caplog: pytest.LogCaptureFixture
     ) -> None:
-        def use(sock: TakenSocket) -> None:
+        def use(sock: HijackedSocket) -> None:
             sock.send(_HEAD + b"all")
             if error is not None:
                 raise error
@@ -306,7 +306,7 @@ class TestLeavesHTTP:
             assert sock.recv(100) == b"more"
 
     def test_the_access_log_has_one_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(taken_socket, "is_monkey_patched", lambda module: True)
+        monkeypatch.setattr(hijacked_socket, "is_monkey_patched", lambda module: True)
         app = _App()
         log = tmp_path / "log"
         with in_one_hub(app, tmp_path, access_logfile=str(log), access_log_format="%(s)s %(B)s %(U)s") as (
@@ -467,7 +467,7 @@ class TestIsWatched:
     def test_before_it_is_taken(self, scene: _Scene) -> None:
         found: list[bool] = []
 
-        def use(sock: TakenSocket) -> None:
+        def use(sock: HijackedSocket) -> None:
             found.append(bool(select.select([sock], [], [], 0)[0]))
             sock.send(_HEAD)
             found.append(bool(select.select([sock], [], [], 0)[0]))
@@ -900,7 +900,7 @@ class TestAStop:
     def test_not_to_what_is_no_websocket(self, scene: _Scene) -> None:
         gate = Event()
 
-        def use(sock: TakenSocket) -> None:
+        def use(sock: HijackedSocket) -> None:
             sock.send(b"something else")
             gate.wait()
 
@@ -954,4 +954,4 @@ def test_a_hub_is_left_without_anything(scene: _Scene) -> None:
     sock.close()
     scene.end_app()
     assert not scene.server.stats.connections
-    assert not [one for one in get_hub().parked.values() if "TakenSocket" in repr(one)]
+    assert not [one for one in get_hub().parked.values() if "HijackedSocket" in repr(one)]

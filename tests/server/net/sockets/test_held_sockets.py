@@ -21,7 +21,7 @@ from tests.support.servers.running import serving
 from tests.support.times import MS, eventually
 
 from greenserve import Server, accept_websocket
-from greenserve.net.hijacked import hijacked_socket as taken_socket
+from greenserve.net.hijacked import hijacked_socket
 
 _PLAIN = [("Content-Type", "text/plain")]
 
@@ -135,7 +135,7 @@ class TestAnswers:
     def test_a_socket_that_a_library_has_taken(
         self, held: ExitStack, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(taken_socket, "is_monkey_patched", lambda module: True)
+        monkeypatch.setattr(hijacked_socket, "is_monkey_patched", lambda module: True)
         with ExitStack() as stack:
             server = serve(stack, held)
             client = stack.enter_context(RawClient(server.address))

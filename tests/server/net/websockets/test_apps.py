@@ -1,4 +1,4 @@
-"""websocket_apps: WebSockets inside of WSGI, with what stands around an app: middleware, frameworks, validators."""
+"""apps: WebSockets inside of WSGI, with what stands around an app: middleware, frameworks, validators."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class TestWebSocketWSGI:
                     with WSClient(server.address, green=True) as client:
                         client.tell("hello")
                         assert client.message() == "hello"
-        one, two, three, four = (ws._options for ws in seen)
+        one, two, three, four = (ws._writer.options for ws in seen)
         assert one is two
         assert two is not three
         assert three is four
@@ -207,7 +207,7 @@ class TestRefused:
         (told,) = caplog.records
         assert told.levelname == "WARNING"
         message = told.getMessage()
-        assert message.startswith("no WebSocket at '/feed' of ")
+        assert message.startswith("rejected a WebSocket at '/feed' of ")
         assert "Origin 'https://evil.example'" in message
         assert ("ws_origins" in message) == (how != "authorize")
 

@@ -1,40 +1,24 @@
-"""message_receiving: each message once and in order, whoever takes them and whenever."""
+"""receiver: each message once and in order, whoever takes them and whenever."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.clients.ws_client import (
-    PING,
-    PONG,
-    Frame,
-    Open,
-    WSClient,
-    closing,
-    frame,
-    message,
-    one_websocket,
-)
+from tests.support.clients.ws_client import PING, PONG, Frame, Open, closing, frame, message, one_websocket
 from tests.support.protocols.frames import TEXT, fragments
-from tests.support.servers.running import in_one_hub
 
-from greenserve import Event, Timeout, WebSocket, WebSocketClosed, WebSocketWSGI, sleep, spawn, spawn_n
-from greenserve.net.websockets.receiver import MessageReceiving
+from greenserve import Event, Timeout, WebSocket, sleep, spawn, spawn_n
+from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.websocket import MessageReader
 from greenserve_hub.errors import ConcurrentUseError
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import FakeClock
 
 pytestmark = pytest.mark.over_tls_too
-
-Handler = Callable[[WebSocket], object]
 
 
 class Collector:
@@ -139,6 +123,16 @@ class TestReceive:
             client.tell("for the first")
             sleep(1)
             assert handler.got == ["for the first"]
+
+    def test_no_on_message_beside_one_that_waits(self, tmp_path: Path) -> None:
+        handler = Collector()
+        with one_websocket(handler, tmp_path) as (_, _, client):
+            sleep(0)
+            with pytest.raises(ConcurrentUseError, match="waits in receive"):
+                handler.ws.on_message = print
+            client.tell("one")
+            sleep(1)
+            assert handler.got == ["one"]
 
     def test_an_error_of_a_green_thread_that_received_is_its_own(self, tmp_path: Path) -> None:
         handler = Open()
@@ -264,11 +258,11 @@ class TestQueue:
         handler = Open()
         with one_websocket(handler, tmp_path) as (_, clock, client):
 
-            def slow_pong(ws: MessageReceiving, payload: bytes) -> None:
+            def slow_pong(writer: FrameWriter, payload: bytes) -> None:
                 clock.advance(0.002)
                 turns[-1] += 1
 
-            monkeypatch.setattr(MessageReceiving, "_pong", slow_pong)
+            monkeypatch.setattr(FrameWriter, "pong", slow_pong)
             client.send(frame(PING) * 100 + message("behind them"))
             got = spawn(handler.ws.receive)
             while not got.dead:
@@ -313,7 +307,7 @@ class TestQueue:
         asked = []
         handler = Open()
         with one_websocket(handler, tmp_path) as (_, _, client):
-            stream = type(handler.ws._stream)
+            stream = type(handler.ws._writer.stream)
             receive_now = stream.receive_now
 
             def noted(self: Any, most: int) -> bytes:
@@ -341,248 +335,6 @@ def _each_takes_time(patch: pytest.MonkeyPatch, clock: FakeClock, turns: list[in
         return next_event(self)
 
     patch.setattr(MessageReader, "next", slow_next)
-
-
-class TestOnMessage:
-    def test_it_is_called_in_order_and_one_at_a_time(self, tmp_path: Path) -> None:
-        seen: list[str] = []
-
-        def handler(ws: WebSocket) -> None:
-            def got(one: str | bytes) -> None:
-                seen.append(f"begin {one!r}")
-                sleep(1)
-                seen.append(f"end {one!r}")
-
-            ws.on_message = got
-
-        with one_websocket(handler, tmp_path) as (server, _, client):
-            client.tell("one", "two")
-            sleep(0)
-            client.tell("three")
-            sleep(1.5)
-            assert server.callbacks.running() == 1
-            sleep(5)
-            assert server.callbacks.running() == 0
-        assert seen == [f"{step} {one!r}" for one in ("one", "two", "three") for step in ("begin", "end")]
-
-    def test_the_app_may_return_and_no_green_thread_is_left(self, tmp_path: Path) -> None:
-        def handler(ws: WebSocket) -> None:
-            ws.on_message = ws.send
-
-        with one_websocket(handler, tmp_path) as (server, _, client):
-            for number in range(3):
-                client.tell(f"echo {number}")
-                assert client.message() == f"echo {number}"
-                assert (server.stats.active, server.stats.websockets) == (0, 1)
-                assert not server.queue.pool.running()
-                assert not server.callbacks.running()
-
-    def test_set_late_it_gets_what_has_come(self, tmp_path: Path) -> None:
-        handler = Open()
-        got: list[str | bytes] = []
-        with one_websocket(handler, tmp_path) as (_, _, client):
-            client.tell("one", "two")
-            sleep(1)
-            handler.ws.on_message = got.append
-            assert got == []  # setting it never switches
-            client.tell("three")
-            sleep(1)
-            assert got == ["one", "two", "three"]
-
-    def test_taken_away_messages_wait_for_receive(self, tmp_path: Path) -> None:
-        handler = Open()
-        got: list[str | bytes] = []
-
-        def only_one(one: str | bytes) -> None:
-            got.append(one)
-            handler.ws.on_message = None
-
-        with one_websocket(handler, tmp_path) as (_, _, client):
-            handler.ws.on_message = only_one
-            client.tell("one", "two")
-            sleep(1)
-            assert (got, handler.ws.receive()) == (["one"], "two")
-            client.tell("three")
-            assert handler.ws.receive() == "three"
-            handler.ws.on_message = only_one
-            client.tell("four")
-            sleep(1)
-            assert got == ["one", "four"]
-
-    def test_nobody_receives_beside_it(self, tmp_path: Path) -> None:
-        handler = Collector()
-        with one_websocket(handler, tmp_path) as (_, _, client):
-            sleep(0)
-            with pytest.raises(ConcurrentUseError, match="waits in receive"):
-                handler.ws.on_message = print
-            client.tell("one")
-            sleep(1)
-            assert handler.got == ["one"]
-
-    def test_and_receive_says_so(self, tmp_path: Path) -> None:
-        handler = Open()
-        with one_websocket(handler, tmp_path):
-            handler.ws.on_message = print
-            with pytest.raises(RuntimeError, match="on_message"):
-                handler.ws.receive()
-
-    def test_a_slow_one_holds_the_client(self, tmp_path: Path) -> None:
-        got: list[str | bytes] = []
-        sockets: list[WebSocket] = []
-
-        def handler(ws: WebSocket) -> None:
-            def slow(one: str | bytes) -> None:
-                sleep(0.01)
-                got.append(one)
-
-            ws.on_message = slow
-            sockets.append(ws)
-
-        sent = [f"{number} " + "x" * 1000 for number in range(2000)]
-        with one_websocket(handler, tmp_path, ws_max_queue=4) as (_, _, client):
-            sending = spawn(client.tell, *sent)
-            sleep(0.05)
-            assert not sending.dead
-            assert sockets[0].messages_received - len(got) <= 5  # in the queue, and the one in hand
-            sending.wait()
-            client.leave()
-            sleep(1)
-        assert got == sent
-
-    def test_each_socket_calls_in_a_context_of_its_own(self, tmp_path: Path) -> None:
-        name: ContextVar[str] = ContextVar("name", default="nobody")
-
-        def handler(ws: WebSocket) -> None:
-            name.set("the request")
-
-            def who(one: str | bytes) -> None:
-                ws.send(name.get())
-                name.set(str(one))
-
-            ws.on_message = who
-
-        with (
-            one_websocket(handler, tmp_path) as (server, _, client),
-            WSClient(server.address, green=True) as other,
-        ):
-            client.tell("anna")
-            assert client.message() == "nobody"
-            other.tell("berta")
-            assert other.message() == "nobody"
-
-
-class TestOnMessageFails:
-    def _closed_by(
-        self, fails: Callable[[str | bytes], object], folder: Path, caplog: pytest.LogCaptureFixture
-    ) -> str:
-        """What the log says; the client of the socket, and no other, is told 1011."""
-
-        def handler(ws: WebSocket) -> None:
-            ws.on_message = fails if ws.path == "/fails" else ws.send
-
-        with (
-            caplog.at_level(logging.DEBUG, "greenserve.error"),
-            in_one_hub(WebSocketWSGI(handler), folder) as (server, _),
-            WSClient(server.address, "/fails", green=True) as one,
-            WSClient(server.address, "/echo", green=True) as other,
-        ):
-            get_hub().on_error = lambda kind, error, trace: caplog.records.append(
-                logging.makeLogRecord({"msg": f"hub: {error!r}"})
-            )
-            one.tell("one", "two")
-            assert one.agree() == (1011, "error in the app")
-            other.tell("still here")
-            assert other.message() == "still here"
-        return "\n".join(record.getMessage() for record in caplog.records)
-
-    def test_an_error_closes_it_with_1011(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        calls = []
-
-        def fails(one: str | bytes) -> None:
-            calls.append(one)
-            raise LookupError("my own")
-
-        assert "error in on_message" in self._closed_by(fails, tmp_path, caplog)
-        assert calls == ["one"]
-
-    def test_another_sockets_end_is_an_error_too(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        def fails(one: str | bytes) -> None:
-            raise WebSocketClosed(1001, "the other one")
-
-        assert "error in on_message" in self._closed_by(fails, tmp_path, caplog)
-
-    def test_a_timeout_is_the_hubs_to_tell(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        def fails(one: str | bytes) -> None:
-            with Timeout(1):
-                sleep(2)
-
-        assert "hub: Timeout" in self._closed_by(fails, tmp_path, caplog)
-
-    def test_a_timeout_that_one_call_has_left_behind_reaches_no_other(self, tmp_path: Path) -> None:
-        got: list[str | bytes] = []
-
-        def handler(ws: WebSocket) -> None:
-            def hear(one: str | bytes) -> None:
-                if one == "one":
-                    Timeout(1.5)
-                sleep(1)
-                got.append(one)
-
-            ws.on_message = hear
-
-        with one_websocket(handler, tmp_path) as (_, _, client):
-            client.tell("one", "two", "three")
-            sleep(5)
-            assert client.leave() == (1000, "")
-        assert got == ["one", "two", "three"]
-
-    def test_its_own_sockets_end_is_none(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        def handler(ws: WebSocket) -> None:
-            def send_late(one: str | bytes) -> None:
-                sleep(5)
-                ws.send(one)
-
-            ws.on_message = send_late
-
-        with (
-            caplog.at_level(logging.INFO, "greenserve.error"),
-            one_websocket(handler, tmp_path) as (server, _, client),
-        ):
-            client.tell("one")
-            sleep(1)
-            client.close()
-            sleep(10)
-            assert not server.callbacks.running()
-        assert not caplog.records
-
-    def test_it_may_close(self, tmp_path: Path) -> None:
-        calls = []
-
-        def handler(ws: WebSocket) -> None:
-            def once(one: str | bytes) -> None:
-                calls.append(one)
-                ws.close(4000, str(one))
-
-            ws.on_message = once
-
-        with one_websocket(handler, tmp_path) as (_, _, client):
-            client.tell("one", "two", "three")
-            assert client.agree() == (4000, "one")
-        assert calls == ["one"]
-
-    def test_it_may_close_with_a_queue_of_one(self, tmp_path: Path) -> None:
-        """The very message that fills the queue is the one that closes: the client's agreement is read still."""
-
-        def handler(ws: WebSocket) -> None:
-            ws.on_message = lambda one: ws.close()
-
-        with one_websocket(handler, tmp_path, ws_max_queue=1) as (_, clock, client):
-            began = clock()
-            client.tell("one", "two")
-            assert client.agree() == (1000, "")
-            assert clock() == began
 
 
 @given(st.data())

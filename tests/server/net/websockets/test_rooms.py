@@ -13,6 +13,7 @@ from tests.support.clients.ws_open import LARGE, Sockets, sockets
 
 from greenserve import Room, WebSocket, sleep
 from greenserve.net.websockets import broadcasts, rooms
+from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.websocket import encode_shared
 from greenserve_hub.testing import wait_all_blocked
 
@@ -144,7 +145,7 @@ class TestMembers:
         room = Room()
         members = _joined(opened, room, 6)
         for (ws, _), bits in zip(members, [0, 15, 9, 0, 15, 15], strict=True):
-            ws._deflate = Deflate(bits) if bits else None  # type: ignore[assignment]
+            ws._sender.deflate = Deflate(bits) if bits else None  # type: ignore[assignment]
         room.send("x")
         for _, client in members:
             assert client.message() == "x"
@@ -357,13 +358,13 @@ class TestLittleByLittle:
         members = _joined(opened, room, 3)
         broken = members[1][0]
 
-        def post(ws: WebSocket, frame: bytes) -> None:
-            if ws is broken:
+        def post(writer: FrameWriter, frame: bytes) -> None:
+            if writer.owner is broken:
                 raise ZeroDivisionError
-            real(ws, frame)
+            real(writer, frame)
 
-        real: Any = WebSocket._post
-        monkeypatch.setattr(WebSocket, "_post", post)
+        real: Any = FrameWriter.post
+        monkeypatch.setattr(FrameWriter, "post", post)
         room.send("x")
         assert members[0][1].message() == "x"
         assert members[2][1].message() == "x"

@@ -1,4 +1,4 @@
-"""frame_sending: messages in their order, whoever sends them, whatever becomes of the senders and the client."""
+"""sender and frame_writer: messages in their order, whatever becomes of the senders and the client."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class TestSend:
 
     def test_a_callback_of_the_hub_sends_to_a_client_that_keeps_up(self, opened: Sockets) -> None:
         ws, client = opened.open()
-        hub = ws._hub
+        hub = ws._writer.hub
 
         def late_in_its_turn() -> None:
             opened.clock.advance(1)  # so that a green thread would give way
@@ -136,8 +136,8 @@ class TestSend:
                 call(message)
             raised.append(str(error.value))
 
-        ws._hub.call_soon(send, ws.send, "x")
-        ws._hub.call_soon(send, ws.send_stream, ["x"])
+        ws._writer.hub.call_soon(send, ws.send, "x")
+        ws._writer.hub.call_soon(send, ws.send_stream, ["x"])
         sleep(0)
         assert "a callback of the hub can't: spawn it, or have when_slow drop or close" in raised[0]
         assert "a callback of the hub can't: spawn it" in raised[1]
@@ -183,9 +183,9 @@ class TestWaiting:
         for _ in range(200):
             with Timeout(0.001, False):
                 ws.send(bytes(100_000))
-        assert ws._outbox is not None
-        assert ws._outbox.bytes <= 1_200_000
-        assert not ws._line
+        assert ws._writer.outbox is not None
+        assert ws._writer.outbox.bytes <= 1_200_000
+        assert not ws._sender._queue
 
     def test_one_that_is_killed_in_line_lets_the_next_go_on(self, opened: Sockets) -> None:
         ws, client = opened.stalled()
@@ -226,7 +226,7 @@ class TestWaiting:
     def test_what_was_not_sent_is_not_counted_as_bytes(self, opened: Sockets) -> None:
         ws, _ = opened.stalled()
         assert ws.bytes_sent > LARGE
-        ws._cut(1008, "")
+        ws._writer.cut(1008, "")
         assert 0 < ws.bytes_sent < LARGE
 
 
@@ -283,9 +283,9 @@ class TestClose:
         ws.send_shared(encode_shared(bytes(60_000), None))
         client.send(closing())
         wait_all_blocked()
-        assert ws._outbox is not None
+        assert ws._writer.outbox is not None
         client.sock.recv(60_000)  # this does not give way
-        ws._connection.close()  # and so the hub has not heard of the room that is there now
+        ws._writer.carrier.close()  # and so the hub has not heard of the room that is there now
         assert ws.close_code == 1000
         assert opened.server.unsent.bytes == 0
 
@@ -681,7 +681,7 @@ class TestContextTakeover:
     def test_it_forgets_what_came_before_a_message_that_it_has_not_seen(self, opened: Sockets) -> None:
         ws, _ = opened.open()
         deflate = _Deflate()
-        ws._deflate = deflate  # type: ignore[assignment]
+        ws._sender.deflate = deflate  # type: ignore[assignment]
         assert ws.send_shared(b"\x82\x01x")
         assert deflate.calls == []
         assert ws.send_shared(b"\xc2\x01x")
@@ -694,7 +694,7 @@ class TestContextTakeover:
         ws, _ = opened.stalled(when_slow="drop", max_unsent="1K")
         for _ in range(100):
             ws.send("x" * 900)
-        ws._deflate = deflate = _Deflate()  # type: ignore[assignment]
+        ws._sender.deflate = deflate = _Deflate()  # type: ignore[assignment]
         assert not ws.send_shared(b"\xc2\x01x")
         assert deflate.calls == []
 

@@ -1,4 +1,4 @@
-"""websockets: what a stop means to those that are open."""
+"""websocket: what a stop means to those that are open."""
 
 from __future__ import annotations
 

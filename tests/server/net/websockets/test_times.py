@@ -1,4 +1,4 @@
-"""websockets: every deadline of an open WebSocket to the second, and what puts it off (RFC 6455 §5.5.2, §7.1.1)."""
+"""keepalive: every deadline of an open WebSocket to the second, and what puts it off (RFC 6455 §5.5.2, §7.1.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""websockets: how a WebSocket ends, who is told what of it, and what it still is afterwards (RFC 6455 §7)."""
+"""websocket: how a WebSocket ends, what each side is told of it, and what it still is afterwards (RFC 6455 §7)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from greenserve import (
     spawn_n,
     threads,
 )
-from greenserve.net.websockets.receiver import MessageReceiving
+from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve_hub.testing import fake_clock
 
 pytestmark = pytest.mark.over_tls_too
@@ -241,7 +241,7 @@ class TestFailures:
     def test_an_error_of_the_servers_own_costs_this_one_only(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        def breaks(ws: MessageReceiving, payload: bytes) -> None:
+        def breaks(writer: FrameWriter, payload: bytes) -> None:
             raise AssertionError("ours")
 
         handler = Open()
@@ -249,7 +249,7 @@ class TestFailures:
             one_websocket(handler, tmp_path) as (server, _, client),
             WSClient(server.address, green=True) as other,
         ):
-            monkeypatch.setattr(MessageReceiving, "_pong", breaks)
+            monkeypatch.setattr(FrameWriter, "pong", breaks)
             other.send(frame(PING))
             assert client.is_silent()
             with pytest.raises((EOFError, OSError)):
@@ -461,91 +461,6 @@ class TestTheAppEnds:
             assert others[0].wait() is None
 
 
-class TestOnClose:
-    def _handler(self, calls: list[object], *, stays: bool) -> tuple[Open, Callable[[WebSocket], None]]:
-        handler = Open()
-
-        def with_on_close(ws: WebSocket) -> None:
-            ws.on_close = lambda: calls.append(_ends(ws))
-            if stays:
-                handler(ws)
-            else:
-                handler.ws = ws
-                ws.on_message = ws.send
-
-        return handler, with_on_close
-
-    @pytest.mark.parametrize("stays", [False, True])
-    @pytest.mark.parametrize("how", ["client", "server", "gone"])
-    def test_it_is_called_once_when_it_is_closed(self, tmp_path: Path, how: str, stays: bool) -> None:
-        calls: list[object] = []
-        handler, with_on_close = self._handler(calls, stays=stays)
-        with one_websocket(with_on_close, tmp_path) as (server, _, client):
-            sleep(0)
-            if how == "client":
-                client.leave(4000)
-                client.close()
-            elif how == "gone":
-                client.close()
-            else:
-                handler.ws.close(4000)
-                assert calls == []
-                client.agree()
-                client.close()
-            sleep(1)
-            assert [call[:2] for call in calls] == [(True, 1006 if how == "gone" else 4000)]  # type: ignore[index]
-            assert not server.callbacks.running()
-
-    def test_it_comes_behind_the_last_message(self, tmp_path: Path) -> None:
-        seen: list[object] = []
-
-        def handler(ws: WebSocket) -> None:
-            def slow(one: str | bytes) -> None:
-                sleep(1)
-                seen.append(one)
-
-            ws.on_message = slow
-            ws.on_close = lambda: seen.append("closed")
-
-        with one_websocket(handler, tmp_path) as (server, _, client):
-            client.send(message("one") + message("two") + closing())
-            client.close_frame()
-            client.close()
-            sleep(0.5)
-            assert (seen, server.stats.connections) == ([], 0)
-            sleep(5)
-            assert seen == ["one", "two", "closed"]
-
-    def test_set_too_late_it_is_called_at_once(self, tmp_path: Path) -> None:
-        calls: list[str] = []
-        handler = Open()
-        with one_websocket(handler, tmp_path) as (_, _, client):
-            client.close()
-            sleep(1)
-            handler.ws.on_close = lambda: calls.append("closed")
-            assert handler.ws.on_close is not None
-            sleep(0)
-            assert calls == ["closed"]
-
-    def test_it_may_wait_and_what_it_raises_is_logged(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        def handler(ws: WebSocket) -> None:
-            def fails() -> None:
-                sleep(1)
-                raise LookupError("my own")
-
-            ws.on_close = fails
-            ws.on_message = ws.send
-
-        with one_websocket(handler, tmp_path) as (server, _, client):
-            client.leave()
-            client.close()
-            sleep(5)
-            assert not server.callbacks.running()
-        assert "error in on_close" in caplog.text
-
-
 def test_another_os_thread_is_told_how(tmp_path: Path) -> None:
     """Its call would wait for a hub that hears nothing of it, or switch green threads of another thread."""
     handler, room = Open(), Room()
@@ -567,10 +482,3 @@ def test_another_os_thread_is_told_how(tmp_path: Path) -> None:
         threads.execute(server.hub.call_from_thread, room.send, "to all")
         threads.execute(server.hub.call_from_thread, spawn_n, ws.send, "to you")
         assert [client.message(), client.message()] == ["to all", "to you"]
-
-
-@pytest.mark.parametrize("name", ["on_message", "on_close"])
-def test_what_is_called_must_be_callable(tmp_path: Path, name: str) -> None:
-    handler = Open()
-    with one_websocket(handler, tmp_path), pytest.raises(TypeError, match="and not 5"):
-        setattr(handler.ws, name, 5)

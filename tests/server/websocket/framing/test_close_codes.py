@@ -6,7 +6,7 @@ import pytest
 
 from greenserve.websocket import CLOSE_CODES, Close, may_be_in_a_frame
 from greenserve.websocket.framing.close_codes import read_close
-from greenserve.websocket.framing.failures import Broken
+from greenserve.websocket.framing.events import Broken
 
 
 def test_7_4_every_code_there_is() -> None:

@@ -23,7 +23,7 @@ from tests.support.protocols.frames import (
 from wsproto.frame_protocol import CloseReason, FrameDecoder, Opcode, RsvBits
 
 from greenserve.websocket import Deflate, Failure, MessageReader, Ping, ReadLimits, compress_alone
-from greenserve.websocket.framing.failures import Broken
+from greenserve.websocket.framing.events import Broken
 
 _TEXT = "Hello, world. " * 40
 
