@@ -62,10 +62,10 @@ class Response:
         self._input = body
         self._is_full = False  # no more content may be sent: the length is reached, or no content is allowed
         self._may_cut = False  # a file is sent to its end or to the length, whichever comes first
-        self._given: AppHead | None = None  # by start_response
-        self.head: ResponseHead | None = None  # made of it; it goes out with the first bytes of content
-        self.status = 0  # as it went out; 0 while nothing has
-        self.bytes_sent = 0  # content, without heads and chunk sizes
+        self._given: AppHead | None = None  # by the app, through start_response
+        self.head: ResponseHead | None = None  # completed; sent with the first bytes of content
+        self.status = 0  # the status code that was sent; 0 before that
+        self.bytes_sent = 0  # of content, without heads and chunk sizes
         self.is_over = False  # its end was sent, or never will be
         self.is_upgraded = False  # the connection has left HTTP: the app's response is ignored
         self.late_error: AppError | None = None  # the app's 5xx response after an upgrade
