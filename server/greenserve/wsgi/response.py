@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from greenserve.errors import AppError, PeerGone
 from greenserve.http1 import (
@@ -29,8 +29,6 @@ from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
 
 log = logging.getLogger("greenserve.error")
-
-_JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a second send
 
 
 class Response:
@@ -268,12 +266,9 @@ class Response:
         self.bytes_sent += len(data)
         if head.chunked and data:
             data = chunk(data)
-        if len(data) < _JOIN_BELOW:
-            if start or data:
-                self._link.send(start + data)
-        elif start:
+        if start:
             self._link.send_pieces(start, data)
-        else:
+        elif data:
             self._link.send(data)
 
     def _begin(self, length: int | None) -> ResponseHead:

@@ -74,6 +74,9 @@ class StreamLink:
 
     def send_pieces(self, first: bytes, second: bytes) -> None:
         """See Link."""
+        if len(second) < JOIN_BELOW:
+            self.send(first + second)
+            return
         self._deadline.disarm()
         self._sending(self._stream.send_pieces, first, second)
 
