@@ -259,6 +259,9 @@ class Request(Activity):
 
     def send_pieces(self, first: bytes, second: bytes) -> None:
         """See Link."""
+        if len(second) < JOIN_BELOW:
+            self.send(first + second)
+            return
         self.connection.deadline.disarm()
         self._sending(self.connection.stream.send_pieces, first, second)
 
