@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -210,7 +211,9 @@ def test_each_call_fails_in_each_way(
 ) -> None:
     baseline = Plan()
     answer = bench.run(life, baseline)
-    for place, name in product(range(len(baseline.calls)), bench.kind.errors):
+    # What each errno means does not hang on the hub, so that another one is asked about some.
+    errors = _SOME if os.environ.get("GREENSERVE_HUB") else bench.kind.errors
+    for place, name in product(range(len(baseline.calls)), errors):
         number = getattr(errno, name)
         plan = Plan(lasting(place, Fault(number)))
         with caplog.at_level(logging.INFO):
