@@ -1,16 +1,16 @@
 """greenserve_hub: green threads for Python, a runtime that knows nothing of HTTP or of the server.
 
-The folders, each of which imports from those before it only: the files of this folder but `testing`, pollers, loop,
-sync, greenthreads, osthreads, greenio, aio, diagnostics, patching. `testing` is the kit for tests, and not in here.
-`threads`, `dns`, `hubs` and `debug` are used as modules. `from greenserve import ...` gives the same names.
+The folders, each importing only from those before it: the files of this folder except `testing`, pollers, loop, sync,
+greenthreads, osthreads, greenio, aio, diagnostics, patching. `testing`, for tests, is not imported here. `threads`,
+`dns`, `hubs` and `debug` are used as modules. `from greenserve import ...` provides the same names.
 """
-# ruff: noqa: I001  # in groups by what they are for, which the alphabet would mix up
+# ruff: noqa: I001  # grouped by purpose, not by alphabet
 
-# First: it looks what was imported before
+# First, because it looks which modules were imported before
 import greenserve_hub.unpatched as _natives  # noqa: F401
 from greenserve_hub.interpreters import warn_without_gil as _warn_without_gil
 
-# The hub, and what can go wrong
+# The hub and its errors
 from greenserve_hub.errors import ConcurrentUseError, Deadlock, HubError, IOClosed
 from greenserve_hub.loop.current import get_hub, use_hub
 from greenserve_hub.loop.hub import Hub
@@ -24,13 +24,13 @@ from greenserve_hub.greenthreads.piles import GreenPile
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.timeouts import Timeout, is_timeout, with_timeout, wrap_is_timeout
 
-# What passes between them, and what keeps them apart
+# Synchronization
 from greenserve_hub.sync.events import Event
 from greenserve_hub.sync.locks import Condition, Lock, RLock
 from greenserve_hub.sync.queues import Empty, Full, LifoQueue, LightQueue, PriorityQueue, Queue
 from greenserve_hub.sync.semaphores import BoundedSemaphore, CappedSemaphore, Semaphore
 
-# Programs that never heard of green threads
+# Monkey patching
 from greenserve_hub.greenthreads.locals import local
 from greenserve_hub.patching import MonkeyPatchWarning, PatchReport, import_patched
 from greenserve_hub.patching import is_monkey_patched, monkey_patch, original

@@ -7,8 +7,8 @@ the end; our Python code would not. Decision: from then on there is no hub, so a
 native one, and code that asks for a hub gets an empty one. Green threads stay where they are, like daemon threads. Our
 modules get a getcurrent() that knows the main green thread, and they are not cleared. Cost: none before the end.
 
-Imports no other part of the runtime but errors: loop/current.py says how to forget its hub, and code that would wait for
-others asks `has_begun`.
+Imports no other part of the runtime but errors: loop/current.py says how to forget its hub, and code that would wait
+for others asks `has_begun`.
 """
 
 from __future__ import annotations

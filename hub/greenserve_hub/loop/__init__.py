@@ -1,1 +1,1 @@
-"""One hub for each OS thread: its turn, and the one place where a green thread waits."""
+"""One hub per OS thread: a turn of the loop, and the one place where green threads wait."""

@@ -1,11 +1,11 @@
-"""The hub of the current OS thread: found, made at first need, chosen, or replaced.
+"""The hub of the current OS thread: found, made when needed, chosen, or replaced.
 
-A hub may be left for another while nothing is in it but Timeouts of the green thread that asks, the runtime's own
-descriptors and what a fork left behind.
+A hub can be replaced while it holds only Timeouts of the calling green thread, the runtime's own descriptors, and what
+a fork left behind.
 
-Facts: a patched program has descriptors in its hub before it has done anything (loop/signals.py), and the child of a
-fork has what others waited for. Neither is work. Decision: whoever has such a descriptor puts it into `Hub.companions`,
-with what registers it anew.
+Facts: a patched program has descriptors in its hub before it does anything (loop/signals.py), and the child of a fork
+has the waits of the others. Neither is work. Decision: the owner of such a descriptor puts it into `Hub.companions`,
+with a function that registers it again.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from greenserve_hub.pollers.choosing import make_poller
 
 
 def get_hub() -> Hub:
-    """The hub of the current OS thread, made at first need. Switches: never."""
+    """Return the hub of the current OS thread; make one if there is none. Switches: never."""
     try:
         hub: Hub = here.hub
     except AttributeError:
         hub = vars(here).get("last") or Hub(make_poller("auto") if finalization.has_begun() else None)
-        # One of the interpreter's end is not for find_hub(), and so not for patched functions.
+        # At the interpreter's end find_hub() must not find it, so that patched functions do not either.
         setattr(here, "last" if finalization.has_begun() else "hub", hub)
     return hub
 
 
 def find_hub() -> Hub | None:
-    """The current OS thread's hub if it has one already. Switches: never."""
+    """Return the hub of the current OS thread, or None if it has none yet. Switches: never."""
     hub: Hub | None = getattr(here, "hub", None)
     return hub
 
 
 def use_hub(name: str | None = "auto") -> Hub:
-    """Choose the poller for the current thread before anything waits on it. Switches: never.
+    """Choose the poller for the current OS thread, before anything waits. Switches: never.
 
-    `name` is one of `available_pollers()`, or "auto" or None: the best there is. HubError when the thread's hub
-    already has work. In the child of a fork what others waited for is none.
+    `name` is one of `available_pollers()`, or "auto" or None for the best one. HubError if the hub already has work;
+    in the child of a fork the waits of other green threads do not count.
     """
     old = find_hub()
     if old is not None and _is_at_work(old):
         raise HubError(
-            "use_hub() comes too late: this thread's hub is at work already; call it before anything else"
+            "use_hub() comes too late: the hub of this thread already has work; call it before anything else"
         )
     hub = Hub(make_poller(name or "auto"))
     if old is not None:
@@ -58,9 +58,10 @@ def use_hub(name: str | None = "auto") -> Hub:
 
 
 def set_hub(hub: Hub | None) -> Hub | None:
-    """Make `hub` the current thread's, or have one made at the next need; the one before. Switches: never.
+    """Set the hub of the current OS thread (None: a new one is made when needed), and return the previous one.
 
-    For testing kits and hubs with a poller of their own. What waits on the one before goes on when that is set again.
+    For test kits and hubs with their own poller. Waits on the previous hub continue when it is set again. Switches:
+    never.
     """
     before = find_hub()
     if hub is not None:
@@ -71,7 +72,7 @@ def set_hub(hub: Hub | None) -> Hub | None:
 
 
 def _is_at_work(hub: Hub) -> bool:
-    """Return True if something waits in it, or is about to run, that would be lost with it. Switches: never."""
+    """Return True if it has waits or calls that would be lost with it. Switches: never."""
     current = getcurrent()
     return (
         current is hub.greenlet
@@ -83,7 +84,7 @@ def _is_at_work(hub: Hub) -> bool:
 
 
 def _move(old: Hub, new: Hub) -> None:
-    """Take along what _is_at_work() does not count. Switches: never."""
+    """Move what _is_at_work() does not count. Switches: never."""
     for _, _, deadline in old.deadlines.heap:
         deadline.move(new.deadlines)
     for descriptor, follow in tuple(old.companions.items()):
@@ -91,8 +92,8 @@ def _move(old: Hub, new: Hub) -> None:
         follow(new)
 
 
-# In the child of a fork the hub of the green thread that forked begins anew.
+# In the child of a fork the hub of the green thread that forked starts again.
 _all = Hubs()
 leave_in_children(_all)
-# At the interpreter's end it is left and not dropped: a loop of uvloop would complain that nobody has closed it.
+# At the interpreter's end it is left and not dropped: uvloop would complain that its loop was not closed.
 finalization.when_it_begins(lambda: keep(set_hub(None)))

@@ -1,6 +1,6 @@
-"""Whether a hub waits for nothing that could ever come, and the error that says so.
+"""Detects that nothing can wake a hub any more, and makes the error.
 
-Called by the hub before it waits without an end.
+Called by the hub before it waits without a timeout.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from greenserve_hub.loop.wakeups import Door
 
 
 def is_deadlocked(door: Door, descriptors: Iterable[Descriptor]) -> bool:
-    """Whether no descriptor and no other OS thread can wake a hub that has no timer. Switches: never."""
+    """Return True if no descriptor and no OS thread can wake a hub that has no timer. Switches: never."""
     return door.users == 0 and not any(d.reader or d.writer for d in descriptors)
 
 
 def deadlock_of(parked: Mapping[greenlet, object]) -> Deadlock:
-    """The error, with the list of who waits for what. Switches: never."""
+    """Make the error, with a list of what each green thread waits for. Switches: never."""
     waiting = "".join(f"\n  {name_of(green)}: waiting: {waiter}" for green, waiter in parked.items())
     return Deadlock(
         "nothing is left that could wake this program: no timer, no descriptor, no other OS thread."
-        " Waiting are:" + waiting
+        " These green threads wait:" + waiting
     )

@@ -1,13 +1,12 @@
-"""What the hub knows of one open descriptor: who waits on which side, and what the kernel last told.
+"""The hub's data on one open descriptor: its reader and writer, and the last events.
 
-Only the hub makes these and only the hub calls the callbacks. Holds no socket and never closes one.
+Only the hub makes these, and only the hub calls the callbacks. It never closes a socket.
 
-The invariant that edge-triggering asks for: `readable` is true from the edge until a call on
-the socket has proved otherwise, by EAGAIN or, on a stream, by returning less than was asked for (epoll(7),
-Q&A 9). While it is true one must call first and wait after; an edge that comes while nobody waits is so never
-lost. After a hangup it stays true for ever: end of file is always ready to be read, and no further edge will
-tell of it. A finalizer that waits just after the call lets the hub go on, which may tell of a new edge: so
-`readable` is another object with each, and who says that the socket was drained says which edge that was.
+Invariant of edge-triggering: `readable` is true from the edge until a call on the socket has shown the opposite, by
+EAGAIN or, on a stream, by a short read (epoll(7), Q&A 9). While it is true, call first and wait afterwards; so an edge
+that nothing waits for is never lost. After a hangup it stays true for ever: end of file is always readable, and no
+further edge will report it. A finalizer that waits just after the call lets the hub run, which may report a new edge.
+So `readable` is a different object for each edge, and code that reports the socket as drained passes the edge.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Watcher(Protocol):
-    """What a descriptor asks of the hub that watches it."""
+    """The hub, as a descriptor uses it."""
 
     edge: bool
     poller: Poller
@@ -32,7 +31,7 @@ class Watcher(Protocol):
         """Call `fn(*args)` in the next turn."""
 
     def forget_descriptor(self, descriptor: Descriptor) -> bool:
-        """Watch it no longer; False when its number was closed behind the hub's back."""
+        """Stop watching it; False if other code has closed its number."""
 
 
 class Descriptor:
@@ -45,66 +44,65 @@ class Descriptor:
         self.hub = hub
         self.fd = fd
         self.sock = sock
-        self.readable: object = True  # as good as an edge
+        self.readable: object = True  # as after an edge
         self.hangup = False
-        self.hung_up_at = 0.0  # when the hub was told, by its clock
+        self.hung_up_at = 0.0  # the time of the event, by the hub's clock
         self.closed = False
         self.reader: Callable[[], object] | None = None
         self.writer: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return f"fd {self.fd}"
 
     def drained(self, edge: object) -> None:
-        """A read has emptied the socket's buffer: the next one has to wait for an edge. Switches: never.
+        """Note that a read has emptied the socket's buffer: the next one must wait for an edge. Switches: never.
 
-        `edge`: what `readable` was before that read.
+        `edge`: the value of `readable` before that read.
         """
         if self.readable is edge and not self.hangup:
             self.readable = False
 
     def on_readable(self, callback: Callable[[], object]) -> None:
-        """Call back once, from the hub, at the next readiness to read. Switches: never."""
+        """Call back once, from the hub, when it becomes readable. Switches: never."""
         self.reader = callback
         if not self.hub.edge:
             self.hub.poller.arm(self.fd, READ)
 
     def when_readable(self, callback: Callable[[], object]) -> None:
-        """Call back once, from the hub: in a turn of its own where something may be there, else when it comes.
+        """Call back once, from the hub: in the next turn if it may be readable, otherwise when it is.
 
         Switches: never.
         """
         if self.readable:
             self.hub.call_soon(callback)
         else:
-            self.reader = (
-                callback  # with nothing in between that would let in a turn of the hub, and so an edge
-            )
+            # No interruption since the test: a turn of the hub could bring an edge.
+            self.reader = callback
             if not self.hub.edge:
                 self.hub.poller.arm(self.fd, READ)
 
     def stop_waiting_to_read(self) -> Callable[[], object] | None:
-        """Take back on_readable() or when_readable() before it calls; what it would have called. Switches: never."""
+        """Undo on_readable() or when_readable(), and return its callback. Switches: never."""
         reader, self.reader = self.reader, None
         return reader
 
     def on_writable(self, callback: Callable[[], object]) -> None:
         """Call back once, from the hub, when there is room to write. Switches: never."""
         self.writer = callback
-        self.hub.poller.arm(self.fd, WRITE)  # there may be room since a moment ago
+        self.hub.poller.arm(self.fd, WRITE)  # reports again if there is room already
 
     def guard_socket(self, sock: socket.socket) -> None:
-        """Detach `sock` when its number turns up again as another's: see Hub.open_descriptor. Switches: never."""
+        """Detach `sock` if its number gets a new owner: see Hub.open_descriptor. Switches: never."""
         self.sock = sock
 
     def unguard_socket(self) -> socket.socket | None:
-        """Take back guard_socket(); the socket, or None where there is none, or none any more. Switches: never."""
+        """Undo guard_socket(), and return the socket; None if there is none. Switches: never."""
         sock, self.sock = self.sock, None
         return sock
 
     def lose(self) -> None:
-        """Closed by other code, together with the hub's poller: who waits finds `closed`. Switches: never."""
+        """Mark it as closed by other code, together with the hub's poller; waiters see `closed`. Switches: never."""
         self.closed = True
         for callback in (self.reader, self.writer):
             if callback is not None:
@@ -113,9 +111,9 @@ class Descriptor:
 
     @contextmanager
     def given_away(self) -> Iterator[None]:
-        """While inside, its number comes to stand for something else (dup2). Who waits tries again. Switches: never."""
+        """In this block the number gets another file (dup2). Its waiters try again. Switches: never."""
         hub = self.hub
-        # The one of before may be open elsewhere, and tell of itself by this number.
+        # The old file may be open elsewhere, and would send events for this number.
         hub.poller.unregister(self.fd)
         try:
             yield
@@ -125,16 +123,16 @@ class Descriptor:
             try:
                 hub.poller.register(self.fd)
             except OSError:
-                self.close()  # of a kind that can't be watched, a file's: its call says what it thinks of that
+                self.close()  # a kind that cannot be watched, such as a regular file: the caller's own call reports it
             for callback in (self.reader, self.writer):
                 if callback is not None:
                     hub.call_soon(callback)
             self.reader = self.writer = None
 
     def close(self) -> bool:
-        """Unregister, to be called before the socket is closed; wakes whoever waits, who finds `closed`.
+        """Unregister it. Call this before closing the socket. Its waiters wake and see `closed`. Switches: never.
 
-        False when the number was closed behind the hub's back: then it is not the caller's to close. Switches: never.
+        Return False if other code has closed the number: then the caller must not close it.
         """
         if self.closed:
             return True

@@ -1,7 +1,4 @@
-"""What becomes of the hubs in the child of a fork: that of the green thread that forked begins anew, others end.
-
-What happens once in a process's life and not in every turn.
-"""
+"""The hubs in the child of a fork: the hub of the green thread that forked starts again, all others end."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from greenserve_hub.unpatched import _thread
 
 
 class Hubs:
-    """All hubs of the process, as forks.py knows them."""
+    """All hubs of the process, for forks.py."""
 
     def leave_behind(self) -> None:
         """In the child of a fork: reopen() the current hub, and end those of other OS threads. Switches: never."""
@@ -27,11 +24,11 @@ class Hubs:
 
 
 def reopen(hub: Hub) -> None:
-    """Begin anew in the child of a fork, with the green thread that forked and no other. Switches: never.
+    """Start again in the child of a fork, with only the green thread that forked. Switches: never.
 
-    As fork(2) has it for threads: the others stay behind, and what they and the hub's callbacks waited for is
-    forgotten. Poller and door are new, for the kernel would share them with the parent. When the one that forked ends,
-    and it is not the main one, the child ends: see forks.py.
+    As with threads and fork(2), the others stay behind, and their waits and those of the hub's callbacks are forgotten.
+    Poller and wakeup are new, because the kernel would share the old ones with the parent. When the green thread that
+    forked ends, and is not the main one, the child ends: see forks.py.
     """
     hub.poller.close()
     hub.poller = make_poller(hub.poller.name)
@@ -42,10 +39,10 @@ def reopen(hub: Hub) -> None:
     in_callback = current is hub.greenlet
     for _ in range(len(hub.ready)):
         hub.ready.popleft()
-        # A turn that is under way has counted them.
+        # The current turn has counted these calls, so each is replaced.
         hub.ready.append((end_child if in_callback else nothing, ()))
     for _, _, deadline in hub.deadlines.heap:
-        if deadline.args[:1] != (current,):  # else it is a Timeout of the one that goes on
+        if deadline.args[:1] != (current,):  # otherwise it is a Timeout of the green thread that continues
             deadline.disarm()
     for waiter in hub.parked.values():
         waiter.leave_behind()
@@ -58,16 +55,16 @@ def reopen(hub: Hub) -> None:
 
 
 def end_without_thread(hub: Hub) -> None:
-    """End, in the child of a fork, a hub whose OS thread has not come along. Switches: never."""
+    """In the child of a fork, end a hub whose OS thread does not exist there. Switches: never."""
     hub.closed = True
-    # What still closes a socket of its here must not reach the poller, which the kernel shares with the parent.
+    # Closing one of its sockets here must not reach the poller, which the kernel shares with the parent.
     forget_descriptors(hub)
     hub.poller.close()
     hub.door.leave_behind()
 
 
 def forget_descriptors(hub: Hub) -> None:
-    """Let go of them without waking anybody. Switches: never."""
+    """Forget all descriptors, without waking their waiters. Switches: never."""
     for descriptor in hub.descriptors.values():
         descriptor.closed = True
         descriptor.reader = descriptor.writer = None

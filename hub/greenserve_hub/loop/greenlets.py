@@ -1,4 +1,4 @@
-"""The greenlets that a hub has to do with: its own, and those that wait in it."""
+"""The greenlets of a hub: its own, and those that wait in it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Relieved(GreenletExit):
 
 
 class Parked(Protocol):
-    """A wait of a green thread, as loop/parking.py makes it: str() says why."""
+    """A wait of a green thread, made by loop/parking.py. str() gives the reason."""
 
     woken: bool
     since: float  # by the hub's clock
-    green: greenlet | None  # from the beginning of its wait until it is resumed
+    green: greenlet | None  # from the start of the wait until it is resumed
 
     def resume(self) -> None:
-        """Switch to it if it still waits. For the hub only."""
+        """Switch to it, if it still waits. For the hub only."""
 
     def remind(self) -> None:
         """Resume it in the next turn if it is woken."""

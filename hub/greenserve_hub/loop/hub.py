@@ -1,9 +1,9 @@
-"""The hub: one per OS thread, a greenlet of its own that runs whatever is ready and waits when nothing is.
+"""The hub: one greenlet per OS thread that runs what is ready, and waits when nothing is.
 
-A turn: run what is ready → fire the deadlines that are due → poll → hand out readiness. Green threads switch to the
-hub to wait (parking.py is the one place that does) and the hub switches back. It knows neither sockets nor HTTP, and
-it logs nothing: an error in a callback goes to `on_error`. Do not add code here that a green thread could run instead:
-everything in `_run` is paid for by every event.
+A turn: run what is ready → fire the deadlines that are due → poll → hand out the events. A green thread switches to the
+hub to wait (only parking.py does this), and the hub switches back. It knows neither sockets nor HTTP, and does not log:
+an error in a callback goes to `on_error`. Do not add code here that a green thread could run instead: every event pays
+for the code in `_run`.
 """
 
 from __future__ import annotations
@@ -35,54 +35,58 @@ if TYPE_CHECKING:
     import socket
     from types import TracebackType
 
-# epoll_wait(2) and poll(2) take milliseconds in an int: 24 days at most, and waking daily costs nothing.
+# epoll_wait(2) and poll(2) take milliseconds in an int: 24 days at most, and a daily wakeup costs nothing.
 _LONGEST_WAIT = 86400.0
-# What sys.remote_exec() gives a process to do (a debugger that attaches), Python 3.14's main thread sees when it runs.
+# Python 3.14's main thread sees a script of sys.remote_exec() (a debugger that attaches) only when it runs.
 _GLANCE = 1.0 if sys.version_info >= (3, 14) and sys.is_remote_debug_enabled() else None
 
 ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
 
-# Seconds, the age of a turn (`clock() - now`) past which code that could go on lets others run, and sockets be seen to.
+# Seconds. When a turn is older than this (`clock() - now`), code that could continue lets others run, and the hub poll.
 MAX_TURN: Final = 0.01
-POLLING: Final[Iterator[Any]] = iter(())  # in the place of the events, while the hub polls
-# An OS thread's own: `hub`, as get_hub() gives it, `last`, that of the interpreter's end, and `kept`, those that run.
+POLLING: Final[Iterator[Any]] = iter(())  # stands for the events while the hub polls
+# Per OS thread: `hub` of get_hub(), `last` of the interpreter's end, and `kept`, the hubs that run.
 here: Final = _thread._local()
 made: Final[WeakSet[Hub]] = WeakSet()  # in all OS threads
 
 
 def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Hand an error to sys.excepthook, as it is by then: what a hub does with those that nobody waits for."""
+    """Pass an error to the current sys.excepthook: a hub's default for errors that no green thread waits for."""
     sys.excepthook(kind, error, trace)
 
 
 class Hub:
-    """The loop of one OS thread. `get_hub()` gives the current thread's."""
+    """The loop of one OS thread. `get_hub()` returns the current one."""
 
-    closed = True  # also one that could not be made
+    closed = True  # also if the constructor failed
 
     def __init__(self, poller: Poller | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """A hub that does not run until something waits. `clock` returns seconds and never goes back."""
+        """It does not run until something waits. `clock` returns seconds and never goes back."""
         self.poller = poller if poller is not None else make_poller(os.environ.get("GREENSERVE_HUB", "auto"))
         self.edge = self.poller.edge
         self.clock = clock
-        self.now = clock()  # as of the last poll; cheaper than the clock where a turn's age does not matter
+        self.now = (
+            clock()
+        )  # the time of the last poll; cheaper than the clock where the age of the turn is no matter
         self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.deadlines = DeadlineQueue()
         self.descriptors: dict[int, Descriptor] = {}
-        # Since the last poll: what that has told of these numbers is not theirs.
+        # Descriptors opened since the last poll: its events for these numbers belong to a previous owner.
         self._opened: set[int] = set()
-        # The runtime's own descriptors, each with what registers it in another hub.
+        # The runtime's own descriptors, each with the function that registers it in another hub.
         self.companions: dict[Descriptor, Callable[[Hub], object]] = {}
         self.parked: dict[greenlet, Parked] = {}
         self.on_error: ErrorListener = print_error
         self.thread_id = _thread.get_ident()
         is_main = self.thread_id == threading.main_thread().ident
-        # The longest wait, where there is one.
+        # The longest wait, or None for no limit.
         self._idle = _GLANCE if is_main and clock is time.monotonic else None
-        self.waiting = False  # in the kernel, where no green thread can hold it; for the watchdog, as `steps`
-        self.left = 0  # calls that this turn is going to make yet
-        self.steps: Iterator[Any] = iter(())  # events that are going to be handed out yet
-        self.calling: Callable[[], object] | None = None  # who is told of an event right now
+        self.waiting = (
+            False  # True while it waits in the kernel, where no green thread blocks it; for the watchdog
+        )
+        self.left = 0  # calls that this turn still has to make
+        self.steps: Iterator[Any] = iter(())  # events that are still to be handed out; for the watchdog too
+        self.calling: Callable[[], object] | None = None  # the reader or writer that is called now
         self.main = main_here()
         self.greenlet: greenlet = HubLoop(self._run, self.main)
         self.switch = self.greenlet.switch
@@ -93,36 +97,30 @@ class Hub:
         if is_traced():
             trace_apart()
 
-    # What green threads and callbacks ask for ------------------------------------------------------------
+    # For green threads and callbacks ---------------------------------------------------------------------
 
     def call_soon(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Call `fn(*args)` in the next turn, from the hub. Switches: never."""
         self.ready.append((fn, args))
 
     def call_after(self, seconds: float, fn: Callable[..., object], /, *args: Any) -> Deadline:
-        """Call `fn(*args)` from the hub after `seconds`; the Deadline returned cancels it.
-
-        Switches: never.
-        """
+        """Call `fn(*args)` from the hub after `seconds`. The returned Deadline can cancel it. Switches: never."""
         deadline = Deadline(self.deadlines, fn, args)
         deadline.arm(self.clock() + seconds)
         return deadline
 
     def make_deadline(self, fn: Callable[..., object], /, *args: Any) -> Deadline:
-        """A Deadline to be armed again and again with moments of `now` or `clock()`. Switches: never."""
+        """Make a Deadline that can be armed repeatedly, at times of `now` or `clock()`. Switches: never."""
         return Deadline(self.deadlines, fn, args)
 
     def call_from_thread(self, fn: Callable[..., object], /, *args: Any) -> None:
-        """Call `fn(*args)` from the hub soon.
-
-        The one method that any OS thread, and a signal handler, may call.
-        """
+        """Call `fn(*args)` from the hub soon. The only method for other OS threads and signal handlers."""
         self.door.put(fn, args)
 
     def expect_calls(self) -> None:
-        """Have waiting for nothing else be no deadlock: a call from another OS thread is expected.
+        """Expect calls from other OS threads, so that a wait for nothing else is no deadlock. Switches: never.
 
-        From now on, until stop_expecting_calls() has been called as often. Switches: never.
+        This lasts until stop_expecting_calls() was called as often.
         """
         self.door.users += 1
 
@@ -132,7 +130,7 @@ class Hub:
 
     @contextmanager
     def door_in_use(self) -> Iterator[None]:
-        """While inside, calls are expected: see expect_calls(). Switches: never."""
+        """Expect calls in this block: see expect_calls(). Switches: never."""
         self.expect_calls()
         try:
             yield
@@ -140,15 +138,14 @@ class Hub:
             self.stop_expecting_calls()
 
     def open_descriptor(self, fd: int, sock: socket.socket | None = None) -> Descriptor:
-        """Register a descriptor for its life. Switches: never.
+        """Register a descriptor until it is closed. Switches: never.
 
-        `sock`: the socket whose it is. When its number turns up again here, without close(), it is detached, so that
-        none of its calls reaches the number's next owner. OSError when the kernel cannot watch its kind.
+        `sock`: the socket that owns `fd`. If the number comes here again without close(), the socket is detached, so
+        that none of its calls reaches the number's next owner. OSError if the kernel cannot watch its kind.
         """
         stale = self.descriptors.get(fd)
         if stale is not None:
-            # Closed behind the hub's back, and the kernel gave the number to somebody else: no old waiter may
-            # meet it.
+            # Other code has closed it, and the number has a new owner, which no old waiter may reach.
             if stale.sock is not None:
                 stale.sock.detach()
             stale.close()
@@ -162,12 +159,12 @@ class Hub:
         return descriptor
 
     def forget_descriptor(self, descriptor: Descriptor) -> bool:
-        """For Descriptor.close only."""
+        """Unregister it; for Descriptor.close only."""
         del self.descriptors[descriptor.fd]
         return self.poller.unregister(descriptor.fd)
 
     def close(self) -> None:
-        """Give back the poller and the door of a hub that is done with. Not from a green thread of its own."""
+        """Close the poller and the wakeup of a hub that is no longer used. Not from one of its green threads."""
         if not self.closed:
             self.closed = True
             self.poller.unregister(self.door.fd)
@@ -176,11 +173,11 @@ class Hub:
             if getattr(here, "hub", None) is self:
                 del here.hub
             if self.greenlet and getcurrent() is self.main:
-                self.greenlet.throw()  # or it would be kept for ever: nothing collects a greenlet that waits
+                self.greenlet.throw()  # otherwise it stays for ever: a waiting greenlet is not collected
 
     def adopt(self) -> None:
-        """Take the poller and the door into use. For the hub and loop/forked.py only."""
-        # For a poller that runs coroutines while it waits: these give the hub work and errors meanwhile.
+        """Start to use the poller and the wakeup. For the hub and loop/forked.py only."""
+        # A poller that runs coroutines while it waits gets the hub, because they give it work and errors.
         adopted = getattr(self.poller, "adopted_by", None)
         if adopted is not None:
             adopted(self)
@@ -188,14 +185,14 @@ class Hub:
         self.poller.arm(self.door.fd, READ)
 
     def renew(self) -> bool:
-        """Wait with a new poller and door where other code has closed the old ones, as daemons close all descriptors.
+        """Make a new poller and wakeup if other code has closed the old ones, as daemons close all descriptors.
 
-        Whether it had to be. Whoever waited for a descriptor finds it closed. Switches: never.
+        Return True if that was necessary. Green threads that wait for a descriptor find it closed. Switches: never.
         """
         is_lost = getattr(self.poller, "is_lost", None)
         if not self.door.is_lost() and (is_lost is None or not is_lost()):
             return False
-        keep(self.poller)  # or it would close a number that may be somebody else's
+        keep(self.poller)  # otherwise it would close a number that may have a new owner
         self.poller = make_poller(self.poller.name)
         self.door.renew()
         self.adopt()
@@ -208,9 +205,9 @@ class Hub:
     # The turn ------------------------------------------------------------------------------------------
 
     def _run(self, events: Iterable[tuple[int, int]] = ()) -> None:
-        # The events are those that a hub has left to its stand-in. On Python 3.15 greenlets that wait are collected,
-        # and unwound when their objects have been emptied already. A hub that nobody refers to stays, until it is
-        # closed or its OS thread ends, as it does on older ones.
+        # A stand-in gets the rest of the hub's events. On Python 3.15 waiting greenlets are collected, and unwound
+        # after their objects were cleared. So a hub without references is kept here until it is closed or its OS thread
+        # ends, as it is on older versions anyway.
         kept: set[Hub] = vars(here).setdefault("kept", set())
         kept.add(self)
         try:
@@ -219,7 +216,7 @@ class Hub:
                     self.hand_out(events)
                     self._turns()
                 except BaseException:
-                    # Ctrl-C between two steps of a turn. A hub that ended by it would leave everybody waiting.
+                    # Ctrl-C between two steps of a turn. If it ended the hub, all green threads would wait for ever.
                     self.report_error()
         finally:
             kept.discard(self)
@@ -227,12 +224,11 @@ class Hub:
     def _turns(self) -> None:
         ready = self.ready
         heap = self.deadlines.heap
-        taken = starmap(
-            ready.popleft, repeat(())
-        )  # by C: nothing can interrupt between the queue and the call
+        # In C: nothing can interrupt between the queue and the call.
+        taken = starmap(ready.popleft, repeat(()))
         while not self.closed:
             if ready:
-                # Only what is ready by now: what these calls make ready waits until the sockets had their turn.
+                # Only the calls that are ready now: those that they add wait until the sockets had their turn.
                 self.left = len(ready)
                 self._call_ready(taken)
             self.now = now = self.clock()
@@ -243,7 +239,7 @@ class Hub:
             if events and self.steps is POLLING:
                 self.hand_out(events)
             elif events:
-                self.tell_again()  # a stand-in has polled meanwhile: these may be of others by now
+                self.tell_again()  # a stand-in has polled meanwhile: these events may belong to old owners
 
     def _call_ready(self, taken: Iterable[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
         while self.left > 0:
@@ -251,7 +247,7 @@ class Hub:
                 for fn, args in taken:
                     self.left -= 1
                     fn(*args)
-                    del fn, args  # now, and not while the next is taken: their finalizers may wait
+                    del fn, args  # now, and not while the next call is taken: their finalizers may wait
                     if self.left <= 0:
                         return
             except BaseException:
@@ -259,13 +255,13 @@ class Hub:
 
     def _fire_deadlines(self, now: float) -> None:
         deadlines = self.deadlines
-        # Only those armed by now: one that is armed again at once must not keep the hub here.
+        # Only those armed until now: one that is armed again at once must not keep the hub here.
         mark = deadlines.pushed
         while True:
             try:
                 while (deadline := deadlines.pop_due(now, mark)) is not None:
                     callback, args = deadline.callback, deadline.args
-                    if callback is not None:  # else a stand-in was first
+                    if callback is not None:  # otherwise a stand-in was first
                         callback(*args)
                     deadlines.firing = None
                 return
@@ -277,7 +273,7 @@ class Hub:
             moment = self.deadlines.next_moment()
             if moment == NEVER:
                 if is_deadlocked(self.door, self.descriptors.values()):
-                    # Told in the main green thread, even where that has switched to another by hand.
+                    # Raised in the main green thread, even if that has switched to another one by hand.
                     self.throw_main(deadlock_of(self.parked))
                     return ()
                 seconds = self._idle
@@ -294,7 +290,7 @@ class Hub:
             return ()
 
     def hand_out(self, events: Iterable[tuple[int, int]]) -> None:
-        """Call back whoever waits for what a poll found. For the hub's greenlet only."""
+        """Call the readers and writers of the events of a poll. For the hub's greenlet only."""
         descriptors = self.descriptors
         now = self.now
         opened = self._opened
@@ -304,9 +300,8 @@ class Hub:
         while True:
             try:
                 for fd, bits in remaining:
-                    if (
-                        fd not in descriptors or fd in opened
-                    ):  # a callback of this turn has closed whom it meant
+                    # A callback of this turn has closed the descriptor of the event, or it is the wakeup.
+                    if fd not in descriptors or fd in opened:
                         if fd == self.door.fd:
                             self._answer_door()
                         continue
@@ -335,10 +330,7 @@ class Hub:
                 self.report_error()
 
     def tell_again(self) -> None:
-        """Have the kernel tell of all that is ready: who was told, or has looked before, may not come to it.
-
-        Switches: never.
-        """
+        """Make the kernel report again all that is ready, because earlier events may be lost. Switches: never."""
         for fd, descriptor in tuple(self.descriptors.items()):
             sides = (READ if descriptor.reader else 0) | (WRITE if descriptor.writer else 0)
             if sides or self.edge:
@@ -351,9 +343,9 @@ class Hub:
             self.poller.arm(self.door.fd, READ)
 
     def report_error(self) -> None:
-        """Give the exception being handled to `on_error`; KeyboardInterrupt and SystemExit go to the main green thread.
+        """Report the handled exception to `on_error`; KeyboardInterrupt and SystemExit go to the main green thread.
 
-        In the hub's own greenlet an OSError may mean that the hub has to renew(). Switches: never.
+        In the hub's own greenlet, an OSError may mean that the hub must renew(). Switches: never.
         """
         error = sys.exception()
         assert error is not None
@@ -372,7 +364,7 @@ class Hub:
             self.tell_error(error)
 
     def tell_error(self, error: BaseException) -> None:
-        """Tell `on_error` of an error that nobody waits for; that somebody was killed is none. Switches: never."""
+        """Report an error that no green thread waits for to `on_error`; not GreenletExit. Switches: never."""
         if not isinstance(error, GreenletExit):
             try:
                 self.on_error(type(error), error, error.__traceback__)
@@ -380,5 +372,5 @@ class Hub:
                 sys.excepthook(*sys.exc_info())
 
     def throw_main(self, error: BaseException) -> None:
-        """Raise `error` in the thread's main greenlet, in the next turn. Switches: never."""
+        """Raise `error` in the main greenlet of the OS thread, in the next turn. Switches: never."""
         self.ready.append((self.main.throw, (error,)))

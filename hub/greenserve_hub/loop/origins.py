@@ -1,9 +1,9 @@
-"""Who a green thread is and where it was spawned: kept at each spawn, told when somebody asks.
+"""The name of a green thread and where it was spawned: stored at each spawn, converted to text when needed.
 
-Facts: a spawn takes some 8 µs, and one in a million is ever asked for its origin. Decision: keep what needs no work,
-the code object and the instruction in it, and not the frame, which would keep its locals alive; turn them into a line
-when asked. Cost: a quarter of a microsecond for each spawn. Knows greenlets and nothing of the hub; called by whoever
-spawns, by errors that name a green thread, and by diagnostics/debug.py.
+Facts: a spawn takes about 8 µs, and almost no origin is ever read. Decision: store the code object and the instruction,
+which needs no work; not the frame, which would keep its locals alive. The line is found when it is asked for. Cost: a
+quarter of a microsecond per spawn. Knows greenlets but no hub. Called by spawning code, by errors that name a green
+thread, and by diagnostics/debug.py.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-# The code and the instruction that spawned (None: a callback of the hub), the id() of who did, and when by the hub's
-# clock. The id may stand for another green thread by now: for a younger one.
+# The code and the instruction of the spawn (None: a callback of the hub), the id() of the spawner, and the time by the
+# hub's clock. A younger green thread may have the same id by now.
 Origin = tuple[CodeType | None, int, int, float]
 
-# Whose frames stand between a spawn and the line that asked for it.
+# Files whose frames are between a spawn and the user's line.
 _PASSED_THROUGH = frozenset(
     path.join(path.dirname(path.dirname(_getframe().f_code.co_filename)), *f"{name}.py".split("/"))
     for name in [
@@ -38,7 +38,7 @@ _PASSED_THROUGH = frozenset(
 
 
 def origin(now: float, depth: int) -> Origin:
-    """The origin of what is spawned at the moment `now`, at least `depth` frames below the line that asks for it."""
+    """Return the origin of a spawn at the time `now`, at least `depth` frames below the user's line."""
     spawner = getcurrent()
     try:
         frame = _getframe(depth)
@@ -46,19 +46,19 @@ def origin(now: float, depth: int) -> Origin:
             frame = frame.f_back  # type: ignore[assignment]  # None ends it
         return code, frame.f_lasti, id(spawner), now
     except (AttributeError, ValueError):
-        # A green thread that is nothing but a spawn, as by spawn_n(spawn, f): its own origin is the line in question.
+        # A green thread that only spawns, as in spawn_n(spawn, f): its own origin is the wanted line.
         known = origin_of(spawner)
         return (None, 0, id(spawner), now) if known is None else (*known[:2], id(spawner), now)
 
 
 def origin_of(green: greenlet) -> Origin | None:
-    """Where a green thread, of whichever kind, comes from; None for one that was not spawned."""
+    """Return the origin of any kind of green thread; None if it was not spawned."""
     known: Origin | None = getattr(green, "origin", None)
     return known
 
 
 def line_of(origin: Origin) -> str:
-    """File and line of the call that spawned."""
+    """Return file and line of the call that spawned it."""
     code, last = origin[:2]
     if code is None:
         return "a callback of the hub"
@@ -67,7 +67,7 @@ def line_of(origin: Origin) -> str:
 
 
 def name_of(green: greenlet) -> str:
-    """What errors and dumps call a green thread: the name it was given, and its address."""
+    """Return the name of a green thread for errors and dumps: the name it was given, and its address."""
     if green.parent is None:
         return "the main green thread"
     kind = f"{type(green).__name__} {id(green):#x}"
@@ -76,9 +76,9 @@ def name_of(green: greenlet) -> str:
 
 
 def stack_of(frame: FrameType | None) -> str:
-    """The stack that ends in `frame`, innermost last, as tracebacks print it.
+    """Return the stack that ends in `frame` as a traceback prints it, innermost last.
 
-    Frames are let go of before any file is read: they may belong to another OS thread, which runs on meanwhile.
+    The frames are released before any file is read: they may belong to another OS thread, which keeps running.
     """
     found: list[tuple[str, int, str, None]] = []
     while frame is not None:

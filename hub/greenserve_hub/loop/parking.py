@@ -1,18 +1,18 @@
-"""The one place that parks a green thread and the one place that wakes it.
+"""The one place where a green thread waits, and the one place that wakes it.
 
-Every lock, event, queue, socket and sleep stands on these two classes, and each says why it waits, so that a
-dump reads `waiting: read fd 12`. Knows the hub and nothing above it.
+Every lock, event, queue, socket and sleep uses these two classes. Each wait has a reason, so that a dump shows
+`waiting: read fd 12`. Knows the hub and nothing above it.
 
-Invariants: a Waiter is woken at most once; waking never switches (the woken one runs in the hub's next turn), but for
-wake_now, which only callbacks of the hub may call; a wake that was already on its way to a green thread which an
-exception (Timeout, kill) reached first is handed to `undo`, so that a token or an item is never lost with it.
+Invariants: a Waiter is woken at most once. Waking never switches (a woken green thread runs in the hub's next turn),
+except wake_now, which only callbacks of the hub may call. If an exception (Timeout, kill) reaches a woken green thread
+before it runs, `undo` gets the value, so that a token or an item is never lost.
 
-Facts: finalizers and signal handlers run in the midst of other code, ours too, and they may wait. While one does, all
-other green threads go on, and whom it has interrupted does not. CPython lets them in where a function begins, after a
-call, where a loop goes back and, where it drops an object or (3.11) makes one; so does it another OS thread, but for
-objects. Consequence: what must be one step (to see that nobody has woken it, and to wake it) stands in a row without
-any of these. `park` waits until its own waiter is resumed, whoever else switches here meanwhile; a wait that has
-interrupted another gives that one its place back, and its wake.
+Facts: finalizers and signal handlers run in the middle of other code, including ours, and they may wait. Then all other
+green threads continue, but not the interrupted one. CPython runs them at the start of a function, after a call, where a
+loop jumps back, and where it drops an object or (3.11) makes one. At the same points, except those of objects, it may
+switch to another OS thread. Consequence: a step that must be atomic (test that a waiter is not woken, and wake it)
+contains none of these points. `park` waits until its own waiter is resumed, whatever else switches here meanwhile. A
+wait that has interrupted another one gives its place and its wake back to that one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.standins import may_wait, stand_in
 
 Switch = Callable[[], Any]
-# What a switch is called through. Patching puts something here: what a library keeps for each OS thread, and a green
-# thread must find again when it goes on (asyncio's running loop).
+# Wraps each switch, if patching has set it: for data that a library stores per OS thread, and that a green thread must
+# find again when it continues (asyncio's running loop).
 apart: Callable[[Switch], Any] | None = None
 
 
@@ -44,28 +44,28 @@ TIMED_OUT: Final = _TimedOut()
 
 
 class Waiter:
-    """One wait of one green thread: made, parked, woken, and then done with."""
+    """One wait of one green thread. It is made, parked and woken once."""
 
     __slots__ = ("green", "hub", "since", "subject", "value", "verb", "woken")
 
     def __init__(self, hub: Hub, verb: str, subject: object = None) -> None:
-        """`verb` and `subject` say why: ("read", descriptor) is told as `read fd 12`."""
+        """`verb` and `subject` are the reason: ("read", descriptor) is shown as `read fd 12`."""
         self.hub = hub
-        self.since = hub.now  # as of this turn's beginning
+        self.since = hub.now  # the start of this turn
         self.verb = verb
         self.subject = subject
         self.woken = False
         self.value: Any = None
-        self.green: greenlet | None = None  # from the beginning of its wait until it is resumed
+        self.green: greenlet | None = None  # from the start of the wait until it is resumed
 
     def __repr__(self) -> str:
-        """Why it waits."""
+        """Return the reason."""
         if self.subject is None:
             return self.verb
         try:
             return f"{self.verb} {self.subject}"
         except Exception as error:
-            # Told in dumps and errors, which somebody else's __str__ must not break.
+            # Dumps and errors show it, and a foreign __str__ must not break them.
             return (
                 f"{self.verb} a {type(self.subject).__name__} that cannot be printed: {type(error).__name__}"
             )
@@ -78,8 +78,8 @@ class Waiter:
     ) -> Any:
         """Wait until woken and return the value, or TIMED_OUT after `timeout` seconds. Switches: always.
 
-        `switch` gives way to another than the hub, who falls back to the hub. HubError when called from a callback
-        of the hub, unless that may wait `in_hub`; what has interrupted the hub may (loop/standins.py).
+        `switch` switches to another greenlet than the hub, which then falls back to the hub. HubError in a callback of
+        the hub, unless it may wait (`in_hub`); code that has interrupted the hub may always wait (loop/standins.py).
         """
         hub = self.hub
         current = getcurrent()
@@ -91,7 +91,7 @@ class Waiter:
         parked = hub.parked
         outer = None
         if current in parked:
-            outer = parked[current]  # a wait in whose midst this one begins
+            outer = parked[current]  # the wait that this one interrupts
             outer.green = None
         parked[current] = self
         self.green = current
@@ -99,7 +99,7 @@ class Waiter:
             switch = hub.switch
         try:
             if self.woken:
-                hub.ready.append((self.resume, ()))  # the one that wake() has queued may have come too early
+                hub.ready.append((self.resume, ()))  # the call queued by wake() may have run too early
             switch() if apart is None else apart(switch)
             while self.green is not None:
                 hub.switch() if apart is None else apart(hub.switch)
@@ -118,25 +118,25 @@ class Waiter:
 
     @property
     def waits(self) -> bool:
-        """Whether it is parked and not resumed yet, nor interrupted by a wait of its own green thread."""
+        """True while it is parked, not resumed, and not interrupted by another wait of its green thread."""
         return self.green is not None
 
     def remind(self) -> None:
-        """Resume it if it is woken, for whoever was about to and is interrupted. Switches: never."""
+        """Resume it in the next turn if it is woken: the code that would do it is interrupted. Switches: never."""
         if self.woken:
             self.hub.ready.append((self.resume, ()))
 
     def end(self) -> None:
-        """Have park() return: what its `switch` did is over. Switches: never."""
+        """Make park() return, because the work of its `switch` is done. Switches: never."""
         self.green = None
 
     def leave_behind(self) -> None:
-        """Never resume it: this process is the child of a fork, and not its own. Switches: never."""
+        """Never resume it, because it belongs to the parent of this forked child. Switches: never."""
         self.woken = True
         self.green = None
 
     def wake(self, value: Any = None) -> bool:
-        """Let it go on in the next turn, with `value`; False when another has done so. Switches: never."""
+        """Let it continue in the next turn, with `value`; False if it was woken before. Switches: never."""
         step = (self.resume, ())
         if self.woken:
             return False
@@ -146,10 +146,10 @@ class Waiter:
         return True
 
     def wake_now(self, value: Any = None) -> bool:
-        """Let it go on before this returns; False, and nothing is done, when it is on its way already.
+        """Let it continue before this returns; do nothing and return False if it was woken before.
 
-        For callbacks of the hub, in place of a turn's delay: what ends it with an error is the hub's to tell, as after
-        any other switch, and not the callback's. Switches: into the one that is woken.
+        For callbacks of the hub, to save a turn. If the green thread ends with an error, the hub reports it, as after
+        any other switch; it does not reach the callback. Switches: into the woken one.
         """
         if self.woken or self.green is None:
             return False
@@ -165,7 +165,7 @@ class Waiter:
         """Switch to it, if it still waits. For the hub only. Switches: into it."""
         green = self.green
         if green is None:
-            return  # it does not wait yet, not any more (an exception got there first), or another wait is in its midst
+            return  # it does not wait yet, an exception has ended the wait, or another wait interrupts it
         self.green = None
         green.switch()
 
@@ -176,11 +176,11 @@ class WaitQueue:
     __slots__ = ("waiting",)
 
     def __init__(self) -> None:
-        """Nobody waits."""
-        self.waiting: OrderedDict[Waiter, None] = OrderedDict()  # for others to look at only
+        """No waiter yet."""
+        self.waiting: OrderedDict[Waiter, None] = OrderedDict()  # read-only for other modules
 
     def __len__(self) -> int:
-        """How many wait and are not on their way yet."""
+        """Return the number of waiters that are not woken."""
         return len(self.waiting)
 
     def park(
@@ -190,9 +190,9 @@ class WaitQueue:
         timeout: float | None = None,
         undo: Callable[[Any], object] | None = None,
     ) -> Any:
-        """Wait until `wake_one` or `wake_all`; returns the value given there, or TIMED_OUT. Switches: always.
+        """Wait for `wake_one` or `wake_all`, and return its value or TIMED_OUT. Switches: always.
 
-        `undo(value)` is called when this one was woken but an exception reached it before it could run.
+        `undo(value)` is called if this one was woken, but an exception reached it before it could run.
         """
         waiter = Waiter(get_hub(), verb, subject)
         self.waiting[waiter] = None
@@ -204,15 +204,15 @@ class WaitQueue:
         timeout: float | None = None,
         undo: Callable[[Any], object] | None = None,
     ) -> Any:
-        """As park(), for a waiter that the caller has put into `waiting` itself. Switches: always.
+        """Like park(), for a waiter that the caller has put into `waiting` itself. Switches: always.
 
-        Who must see that there is nothing to take, and wait for it, in one step does that: `queue.waiting[waiter] =
-        None`, with nothing between the two.
+        For a caller that must test and start to wait in one atomic step: the test, then at once `queue.waiting[waiter]
+        = None`.
         """
         try:
             value = waiter.park(timeout)
         except BaseException:
-            woken, waiter.woken = waiter.woken, True  # from here on nobody can
+            woken, waiter.woken = waiter.woken, True  # from here on nothing can wake it
             self.waiting.pop(waiter, None)
             if undo is not None and woken and waiter.value is not TIMED_OUT:
                 undo(waiter.value)
@@ -222,26 +222,26 @@ class WaitQueue:
         return value
 
     def wake_one(self, value: Any = None) -> bool:
-        """Wake the one that waits longest; False when nobody does. Switches: never."""
+        """Wake the longest waiter; False if there is none. Switches: never."""
         return self._wake(value) is not None
 
     def take_one(self) -> Any:
-        """Wake the one that waits longest, with None; its `subject`, or None when nobody waits. Switches: never."""
+        """Wake the longest waiter with None, and return its `subject`; None if there is no waiter. Switches: never."""
         waiter = self._wake(None)
         return None if waiter is None else waiter.subject
 
     def wake_all(self, value: Any = None) -> int:
-        """Wake all; how many these were. Switches: never."""
+        """Wake all waiters, and return their number. Switches: never."""
         woken = 0
         while self._wake(value) is not None:
             woken += 1
         return woken
 
     def first(self) -> Waiter | None:
-        """Who is to be woken next, if anybody is. Switches: never."""
+        """Return the waiter to wake next, or None. Switches: never."""
         waiting = self.waiting
         for waiter in waiting:
-            if waiter.green is not None:  # else another wait of its green thread has interrupted this one
+            if waiter.green is not None:  # otherwise another wait of its green thread interrupts it
                 return waiter
         for waiter in waiting:
             return waiter
@@ -251,7 +251,7 @@ class WaitQueue:
         while (waiter := self.first()) is not None:
             woken = waiter.wake(value)
             self.waiting.pop(waiter, None)
-            if woken:  # else its time ran out in this very turn
+            if woken:  # otherwise its timeout has passed in this turn
                 return waiter
         return None
 
@@ -261,7 +261,7 @@ class _HasWaiters(Protocol):
 
 
 def waiters_of(owner: _HasWaiters) -> WaitQueue:
-    """`owner._waiters`, made now if nobody has waited before; one, whoever comes in between. Switches: never."""
+    """Return `owner._waiters`; make it if needed, only once even if this is interrupted. Switches: never."""
     if owner._waiters is None:
         waiters = WaitQueue()
         if owner._waiters is None:

@@ -1,7 +1,7 @@
-"""Waiting for a descriptor, for green threads; callbacks use Descriptor.on_readable and on_writable themselves.
+"""Waits of green threads for a descriptor. (Callbacks use Descriptor.on_readable and on_writable directly.)
 
-Called by green sockets and by the server's streams. The invariant: one waiter per descriptor and side, and a
-second one is told who the first is, with both stacks.
+Called by green sockets and by the server's streams. Invariant: one waiter per descriptor and direction. The error for a
+second one names the first, with both stacks.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from greenserve_hub.pollers.contract import READ, WRITE
 
 
 def wait_readable(descriptor: Descriptor, timeout: float | None = None, drained: bool = False) -> None:
-    """Wait until there is something to read. Switches: always; or with `drained`, unless an edge has come since.
+    """Wait until there is something to read. Switches: always; with `drained`, unless an edge has come since.
 
-    `drained`: it was, by drained() since the last read, so that an edge from then on is remembered. TimeoutError after
-    `timeout` s, IOClosed, ConcurrentUseError.
+    `drained`: the caller has called drained() after the last read, so an edge since then is remembered. TimeoutError
+    after `timeout` s, IOClosed, ConcurrentUseError.
     """
     hub = descriptor.hub
-    assert isinstance(hub, Hub)  # which alone makes descriptors
+    assert isinstance(hub, Hub)  # only a Hub makes descriptors
     waiter = Waiter(hub, "read", descriptor)
     wake = waiter.wake
     if descriptor.closed:
@@ -37,7 +37,7 @@ def wait_readable(descriptor: Descriptor, timeout: float | None = None, drained:
         raise _second(hub, descriptor, "read", descriptor.reader)
     if drained and descriptor.readable and descriptor.readable is not True:
         return
-    descriptor.reader = wake  # with nothing in between that would let in a turn of the hub, and so an edge
+    descriptor.reader = wake  # no interruption since the test: a turn of the hub could bring an edge
     try:
         if not drained or not hub.edge:
             hub.poller.arm(descriptor.fd, READ)
@@ -59,7 +59,7 @@ def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
     TimeoutError after `timeout` s, IOClosed, ConcurrentUseError.
     """
     hub = descriptor.hub
-    assert isinstance(hub, Hub)  # which alone makes descriptors
+    assert isinstance(hub, Hub)  # only a Hub makes descriptors
     waiter = Waiter(hub, "write", descriptor)
     wake = waiter.wake
     if descriptor.closed:
@@ -68,7 +68,7 @@ def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
         raise _second(hub, descriptor, "write", descriptor.writer)
     descriptor.writer = wake
     try:
-        hub.poller.arm(descriptor.fd, WRITE)  # there may be room since a moment ago
+        hub.poller.arm(descriptor.fd, WRITE)  # reports again if there is room already
         if waiter.park(timeout) is TIMED_OUT:
             raise TimeoutError("timed out")
     finally:
@@ -85,8 +85,8 @@ def _second(hub: Hub, descriptor: Descriptor, side: str, first: Callable[[], obj
     if green is not None:
         who, stack = name_of(green), stack_of(green.gr_frame)
     return ConcurrentUseError(
-        f"{name_of(getcurrent())} would {side} {descriptor} while {who} waits to: "
-        "use a socket from one green thread per direction, or a lock\n"
+        f"{name_of(getcurrent())} would {side} {descriptor} while {who} waits to do so: "
+        "use a socket from one green thread per direction, or use a lock\n"
         f"The one that waits:\n{stack}"
         f"The one that came second:\n{stack_of(sys._getframe(2))}"
     )

@@ -1,10 +1,10 @@
-"""Signals end the hub's wait, so that their handlers run at once.
+"""Makes signals end the hub's wait, so that their handlers run at once.
 
-Facts: Python runs a handler between two bytecodes of the main thread. A signal that comes after the last bytecode and
-before epoll_wait(2) sleeps, or that the kernel gives to another OS thread, interrupts no wait: its handler would run
-when something else happens, which on a quiet server may be never. Consequence: C writes a byte for each signal
-(signal.set_wakeup_fd) and the hub watches for it. Cost: two descriptors, and the one wake-up descriptor that a
-process has, so only those take it who own the process.
+Facts: Python runs a handler between two bytecodes of the main thread. A signal does not interrupt the wait if it comes
+after the last bytecode and before epoll_wait(2) sleeps, or if the kernel delivers it to another OS thread. Its handler
+would run at the next event, which on a quiet server may never come. Consequence: C writes a byte for each signal
+(signal.set_wakeup_fd), and the hub watches for it. Cost: two descriptors, and the only wakeup descriptor of the
+process, so only the owner of the process uses it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from greenserve_hub.unpatched import signal, socket
 
 @contextmanager
 def wake_on_signals(hub: Hub) -> Iterator[None]:
-    """While inside, every signal ends the hub's wait. In the main thread, else ValueError. Switches: never.
+    """In this block, every signal ends the hub's wait. ValueError outside the main thread. Switches: never.
 
-    What was the wake-up descriptor before is so again afterwards.
+    The previous wakeup descriptor is restored at the end.
     """
     reader, writer = socket.socketpair()
     with reader, writer:
         reader.setblocking(False)
         writer.setblocking(False)
-        # A full buffer is going to wake it all the same.
+        # A full buffer wakes the hub too.
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         watch = _Watch(reader)
         watch.register(hub)
@@ -40,7 +40,7 @@ def wake_on_signals(hub: Hub) -> Iterator[None]:
 
 
 class _Watch:
-    """What ends the wait of a hub, and of the one that takes its place."""
+    """Ends the wait of a hub, and of a hub that replaces it."""
 
     def __init__(self, reader: socket.socket) -> None:
         self._reader = reader
@@ -54,14 +54,13 @@ class _Watch:
         descriptor.on_readable(self._woken)
 
     def _woken(self) -> None:
-        if (
-            self._descriptor.closed
-        ):  # by other code: the next signal would be written into what has the number
+        if self._descriptor.closed:
+            # By other code: the byte for the next signal would go to the new owner of the number.
             signal.set_wakeup_fd(-1)
             return
         with contextlib.suppress(BlockingIOError):
             while self._reader.recv(4096):
-                pass  # the handlers run by themselves
+                pass  # Python runs the handlers
         self._descriptor.on_readable(self._woken)
 
     def end(self) -> None:

@@ -1,17 +1,17 @@
-"""A stand-in for a hub that has to wait itself: another greenlet runs the loop meanwhile.
+"""A stand-in for a hub that must wait itself: another greenlet runs the loop meanwhile.
 
-Facts: finalizers run where the last reference goes and where the collector happens to run, a debugger's commands where
-they arrive. That may be in the hub's greenlet, in the midst of a callback or of the loop. They may have to wait, for a
-lock that a green thread holds, say; a thread would. The hub can't give way to itself, and what it was about to do lies
-below them on its stack. Decision: a new greenlet runs the loop until the wait is over, and ends when the one that it
-stands in for goes on. It gets what was begun and is not that one's alone: the calls that are ready, the events of the
-last poll, the wakes of green threads. So what was interrupted waits, and nothing else. Cost: none, until a hub has to
-wait; then a look at all who wait, and at each descriptor.
+Facts: finalizers run where the last reference goes or where the garbage collector runs, and a debugger's commands where
+they arrive. That may be in the hub's greenlet, in the middle of a callback or of the loop. There they may have to wait,
+for example for a lock that a green thread holds. The hub cannot switch to itself, and its unfinished work lies below
+them on its stack. Decision: a new greenlet runs the loop until the wait is over, and ends when the hub's own greenlet
+continues. It takes over the unfinished work of others: the ready calls, the events of the last poll, and the wakes of
+green threads. So only the interrupted code waits. Cost: none until a hub must wait; then a look at all waiters and at
+each descriptor.
 
-Invariant: one greenlet is `hub.greenlet`; others that were it wait inside what has interrupted them.
+Invariant: one greenlet is `hub.greenlet`; earlier ones wait inside the code that has interrupted them.
 
-Called by loop/parking.py. A callback of the hub may wait for a lock of the patched standard library, which any code may
-take (logging's). That it waits for anything else stays an error: see may_wait().
+Called by loop/parking.py. A callback of the hub may wait for a lock of the patched standard library, because any code
+may take one (logging's). Any other wait in a callback is an error: see may_wait().
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from greenserve_hub.loop.greenlets import HubLoop, Parked, Relieved
 from greenserve_hub.loop.hub import POLLING, Hub
 from greenserve_hub.loop.wakeups import nothing
 
-# The names of functions that nobody calls from a callback: finalizers, and what a debugger has the process run.
+# Functions that no callback calls: finalizers, and code that a debugger runs in the process.
 _UNCALLED: Final = frozenset({"__del__", "<module>", "trace_dispatch"})
-# Instructions that call nothing. A function that runs "in" one has interrupted it.
+# Instructions that call nothing. If a frame is at one of them, the code above it has interrupted it.
 _CALL_NOTHING: Final = frozenset(
     {"DELETE_FAST", "JUMP_BACKWARD", "LOAD_CONST", "LOAD_FAST", "NOP", "POP_TOP", "RESUME", "STORE_FAST"}
 )
@@ -44,16 +44,16 @@ class Wait(Parked, Protocol):
 
     @property
     def waits(self) -> bool:
-        """Whether it is parked, and not resumed yet."""
+        """True while it is parked and not resumed."""
 
     def wake(self) -> bool:
-        """Have it resumed in the next turn."""
+        """Let it continue in the next turn."""
 
 
 def may_wait() -> bool:
-    """Whether what runs in the hub has interrupted it. A callback that waits is a mistake. Switches: never.
+    """Return True if the running code has interrupted the hub. (A callback that waits is a mistake.) Switches: never.
 
-    Not told apart: a weak reference's callback, and a finalizer of another name, that runs just after a call.
+    Not recognized: the callback of a weak reference, and a finalizer of another name, that runs just after a call.
     """
     frame = sys._getframe(2)
     while frame.f_back is not None:
@@ -66,7 +66,7 @@ def may_wait() -> bool:
 
 
 def stand_in(waiter: Wait) -> None:
-    """Have another greenlet run the loop until `waiter`, of the hub's own greenlet, is resumed. Switches: always."""
+    """Run the loop in another greenlet until `waiter`, of the hub's own greenlet, is resumed. Switches: always."""
     hub = waiter.hub
     regular = hub.greenlet
     was_polling = hub.steps is POLLING
@@ -76,22 +76,22 @@ def stand_in(waiter: Wait) -> None:
     with leave():
         while waiter.waits:
             try:
-                hub.switch()  # and again: green threads that were spawned by this one end here
+                hub.switch()  # repeatedly, because green threads that were spawned by this one end here
             except GreenletExit as error:
                 if hub.closed:
                     raise
                 killed = error
-                waiter.wake()  # the other one is in the midst of something, and lets go where it is not
+                waiter.wake()  # the stand-in may be in the middle of a step, so it is not ended here
             except BaseException:
                 hub.report_error()
     other = hub.greenlet
     _be_hub(hub, regular)
     hub.steps = iter(())
-    # The calls are another turn's. If the one that was interrupted is just about to take one, it takes this.
+    # The calls belong to another turn. If the interrupted code is about to take one, it takes this.
     hub.left = 0
     hub.ready.appendleft((nothing, ()))
     if was_polling:
-        hub.call_from_thread(nothing)  # it may be just about to, for a time that was right before
+        hub.call_from_thread(nothing)  # it may be about to poll, with a timeout that is now too long
     else:
         hub.tell_again()
     other.parent = regular
@@ -106,7 +106,7 @@ def _be_hub(hub: Hub, loop: greenlet) -> None:
 
 
 def _hand_over(hub: Hub, waiter: Wait) -> Iterable[tuple[int, int]]:
-    """Make sure that nothing hangs on what is interrupted; the events of the last poll that are left."""
+    """Take over the work of the interrupted code, and return the events of the last poll that are left."""
     steps, hub.steps = hub.steps, iter(())
     hub.waiting = False
     if steps is POLLING:

@@ -1,11 +1,10 @@
-"""The one way into a hub from another OS thread or a signal handler.
+"""Wakes a hub from another OS thread or a signal handler. The only way in.
 
-Calls are queued and the hub is woken through a descriptor that it polls like any other. Knows nothing of what
-is called.
+Calls are queued, and the hub wakes by a descriptor that it polls like any other. Knows nothing of the calls.
 
-Invariants: no lock, which a finalizer that waits would keep from the other OS threads; what is queued is rung for, and
-what is taken is in the hub's own queue, in one call of C that nothing interrupts. A bell that somebody rings just then
-is not closed, so that the byte never goes to whoever gets its number next.
+Invariants: no lock, because a finalizer that waits would keep it from the other OS threads. Queueing a call and ringing
+are one C call that nothing interrupts, and so is moving the calls to the hub's own queue. A bell is not closed while it
+is being rung, so that the byte never goes to the next owner of its number.
 """
 
 from __future__ import annotations
@@ -28,26 +27,26 @@ _MANY: Final = 4096
 
 
 def nothing() -> None:
-    """Stand in the hub's queue for a call that there is no more, or to have a turn made. Switches: never."""
+    """Do nothing: replaces a queued call, or makes the hub run a turn. Switches: never."""
 
 
 class _End(FileIO):
-    """A descriptor that closes when nobody uses it any more."""
+    """A descriptor that closes with its last reference."""
 
     def __del__(self) -> None:
         self.close()
 
 
 class Door:
-    """A queue of calls with a descriptor that becomes readable when there are any.
+    """A queue of calls, with a descriptor that is readable while it is not empty.
 
-    `put` is safe from every thread and from signal handlers.
+    `put` is safe in every OS thread and in signal handlers.
     """
 
     def __init__(self) -> None:
-        """Opens an eventfd where there is one, a pipe elsewhere."""
+        """Open an eventfd; a pipe where there is none."""
         self._calls: deque[Call] = deque()
-        self.users = 0  # who expects to be called from outside: while there are any, waiting is no deadlock
+        self.users = 0  # above 0, calls from outside are expected, and a wait is no deadlock
         self._open()
 
     def _open(self) -> None:
@@ -64,37 +63,37 @@ class Door:
 
     @property
     def closed(self) -> bool:
-        """Whether it was given back."""
+        """True after close()."""
         return self._bell is None
 
     def put(self, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
-        """Queue a call and wake the hub; dropped when the door is closed."""
+        """Queue a call and wake the hub. After close() the call is dropped."""
         ring, with_it = self.ring(fn, args)
         ring(*with_it)
 
     def ring(self, fn: Callable[..., object], args: tuple[Any, ...]) -> Ring:
-        """What to call, once, to put: in C, for those whom nothing may interrupt then. Switches: never."""
+        """Return the C call that does put(), for callers that must not be interrupted. Switches: never."""
         bell = self._bell
         if bell is None:
             return tuple, ()
-        # The queue takes the call, asks for the next one, and so rings. A full bell is rung already.
+        # extend() takes the call and then asks for the next one, which rings. A full bell was rung already.
         return self._calls.extend, (chain(((fn, args),), compress(map(bell.write, (_ONE,)), (False,))),)
 
     def take(self, into: deque[Call]) -> None:
-        """Move the calls queued so far, and swallow the wake-ups for them."""
+        """Move the queued calls to `into`, and consume their wakeups."""
         reader = self._reader
         while reader is not None and len(reader.read(_MANY) or b"") == _MANY:
             pass
         calls = self._calls
-        with suppress(IndexError):  # a stand-in has moved them, just after they were counted
+        with suppress(IndexError):  # a stand-in has moved them after they were counted
             into.extend(starmap(calls.popleft, repeat((), len(calls))))
 
     def close(self) -> None:
-        """Give the descriptor back; later calls are dropped."""
+        """Close the descriptor. Later calls are dropped."""
         self._reader = self._bell = None
 
     def is_lost(self) -> bool:
-        """Whether other code has closed the descriptor, as daemons close all that they find."""
+        """Return True if other code has closed the descriptor, as daemons close all descriptors."""
         try:
             os.fstat(self.fd)
         except OSError:
@@ -102,16 +101,16 @@ class Door:
         return False
 
     def renew(self) -> None:
-        """Take another descriptor in the place of a lost one, whose number may be somebody else's. Keeps the calls."""
-        keep((self._reader, self._bell))  # or they would close it
+        """Replace a descriptor that other code has closed. The calls stay queued."""
+        keep((self._reader, self._bell))  # otherwise they would close the number, which may have a new owner
         self._open()
 
     def leave_behind(self) -> None:
-        """Close it in the child of a fork whose hub has not come along."""
+        """Close it, in the child of a fork, for a hub that does not exist there."""
         self.close()
 
     def reopen(self) -> None:
-        """A descriptor of its own, for the child of a fork; who called, and who expects calls, stays behind."""
+        """Make a new descriptor for the child of a fork. Queued and expected calls stay in the parent."""
         self._open()
         self._calls.clear()
         self.users = 0

@@ -1,1 +1,1 @@
-"""Pollers: what the kernel says is ready, on each platform."""
+"""Pollers: ask the kernel what is ready, on each platform."""

@@ -1,17 +1,17 @@
-"""The hub's wait as the run of an asyncio loop, so that coroutines run while green threads wait.
+"""Runs an asyncio loop while the hub waits, so that coroutines run while green threads wait.
 
-Facts: an asyncio loop must run to move its tasks on, a hub must poll, and only one can wait in the kernel. While a
-loop runs, asyncio takes all code of the OS thread to be inside it: get_running_loop() finds it, asyncio.run() refuses.
-uvloop refuses to watch descriptors that its own transports use. Consequence: the hub waits inside the loop, and green
-threads run when the loop does not.
+Facts: an asyncio loop must run to advance its tasks, a hub must poll, and only one of them can wait in the kernel.
+While a loop runs, asyncio treats all code of the OS thread as inside it: get_running_loop() finds it, asyncio.run()
+raises. uvloop refuses to watch descriptors that its own transports use. Consequence: the hub waits inside the loop, and
+green threads run while the loop does not run.
 
-Decision: a kernel poller does the hub's work as ever, edges and all. It is a descriptor itself, and the only one that
-the loop watches for the hub. `poll` runs the loop until that descriptor is readable, the time is over, or a callback of
-the loop has given the hub work. So the loop runs in the hub's greenlet, inside `poll` and nowhere else. Green threads
-never see it running; coroutines run in the hub and may not wait there as green threads do.
+Decision: a kernel poller does the hub's work as usual, with its edges. It has a descriptor of its own, the only one
+that the loop watches for the hub. `poll` runs the loop until that descriptor is readable, the time is over, or a
+callback of the loop has given the hub work. So the loop runs in the hub's greenlet, inside `poll` and nowhere else.
+Green threads never see it running. Coroutines run in the hub, and cannot wait there like green threads.
 
 Cost: starting and stopping the loop, 3 µs for asyncio's and 14 µs for uvloop's (it makes a socket pair for signals each
-time). A busy hub therefore lets it run once within _SHARE seconds only; an idle one pays once for each wait.
+time). So a busy hub lets it run only once in _SHARE seconds; an idle one pays once for each wait.
 
 Only the hub, GreenThread.__await__ and aio/awaitables.py call this. It knows no greenlet.
 """
@@ -37,21 +37,21 @@ from greenserve_hub.unpatched import os, select, time
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-_SHARE = 0.0005  # seconds that a hub with enough to do keeps the loop waiting
+_SHARE = 0.0005  # seconds that a busy hub keeps the loop waiting
 
 
 class AsyncioPoller:
-    """A kernel poller inside an asyncio loop: uvloop's where it is installed and wanted, else the standard one."""
+    """A kernel poller inside an asyncio loop: uvloop's if it is installed and wanted, else the standard one."""
 
     def __init__(self, kernel: PollablePoller, uvloop: bool = True) -> None:
-        """Makes a loop of its own around `kernel`."""
+        """Make a new loop around `kernel`."""
         self.name = "asyncio" if uvloop else "asyncio-plain"
         self.edge = kernel.edge
         self.register = kernel.register
         self.unregister = kernel.unregister
         self.arm = kernel.arm
         self.closed = False
-        self.running = False  # coroutines run, and nothing has called for an end of that yet
+        self.running = False  # coroutines run, and nothing has ended that yet
         self._kernel = kernel
         self._ask_kernel = kernel.poll
         self._loop, self._backend = _make_loop(uvloop)
@@ -61,42 +61,42 @@ class AsyncioPoller:
         self._hub: Host | None = None
         self._used = False
         self._has_executor = False
-        self._due = 0.0  # when a busy hub has to let the loop run again
+        self._due = 0.0  # when a busy hub must let the loop run again
         self._process = os.getpid()
 
     def adopted_by(self, hub: Host) -> None:
-        """Have the hub's queues interrupt a run of the loop that fills them. Switches: never."""
+        """Make the hub's queues interrupt a run of the loop that fills them. Switches: never."""
         self._hub = hub
-        # In the child of a fork they are there already, and the hub's turn holds on to them.
+        # In the child of a fork they exist already, and the hub's turn uses them.
         if not isinstance(hub.ready, ReadyCalls):
             hub.ready = ReadyCalls(hub.ready)
         if not isinstance(hub.deadlines, Deadlines):
             hub.deadlines = Deadlines()
         hub.ready.poller = hub.deadlines.poller = self
 
-    # What coroutines need ----------------------------------------------------------------------------------
+    # For coroutines ----------------------------------------------------------------------------------------
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop. From now on it may have something that wakes the program, so no wait is told as a deadlock."""
+        """The loop. From now on it may wake the program, so no wait is reported as a deadlock."""
         if not self._used and self._hub is not None:
             self._used = True
             self._hub.expect_calls()
         return self._loop
 
     def set_executor(self, make: Callable[[], ThreadPoolExecutor]) -> None:
-        """Have the loop run blocking calls in what `make()` gives, unless it has an executor from here already."""
+        """Make the loop run blocking calls in the executor of `make()`, unless this was done before."""
         if not self._has_executor:
             self._has_executor = True
             self._loop.set_default_executor(make())
 
     def make_future(self, cancel: Callable[[], object]) -> asyncio.Future[Any]:
-        """A future of this loop, to be awaited in it. When it is to be cancelled, `cancel()` is called instead.
+        """Make a future for this loop. Its cancellation calls `cancel()` instead.
 
         HubError outside the loop. Switches: never.
         """
         if get_running_loop() is not self._loop:
-            raise HubError("a green thread can be awaited in the asyncio loop of its own hub only")
+            raise HubError("a green thread can be awaited only in the asyncio loop of its own hub")
         return AskingFuture(self.loop, self, cancel)
 
     def interrupt(self) -> None:
@@ -105,7 +105,7 @@ class AsyncioPoller:
             self.running = False
             self._loop.stop()
 
-    # What the hub needs ------------------------------------------------------------------------------------
+    # For the hub -------------------------------------------------------------------------------------------
 
     def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
         """See Poller. Coroutines run meanwhile."""
@@ -118,14 +118,14 @@ class AsyncioPoller:
         self._run(seconds)
         if self.closed:  # by a coroutine
             if os.getpid() != self._process:
-                end_child()  # it forked and waits: the child has nothing else that runs
+                end_child()  # a coroutine forked and now waits: nothing else runs in the child
             self._finish()
             return ()
         return self._ask_kernel(0)
 
     @contextmanager
     def left(self) -> Iterator[None]:
-        """While inside, the hub waits in the midst of whatever it runs; for all others no loop runs."""
+        """In this block, the hub waits in the middle of a callback, and no loop runs for other green threads."""
         loop = get_running_loop()
         aside = None if loop is None else put_aside(loop)
         try:
@@ -140,9 +140,9 @@ class AsyncioPoller:
         if seconds == 0:
             end = loop.call_soon(self.interrupt)
         elif seconds is not None:
-            # uvloop counts milliseconds. Rounded up: waking early would spin until the deadline.
+            # uvloop counts milliseconds. Rounded up: an early wakeup would spin until the deadline.
             end = loop.call_later(math.ceil(seconds * 1000) / 1000, self.interrupt)
-        # Somebody's asyncio.run() further up, whose coroutine waits as a green thread does.
+        # A running asyncio.run() further up the stack, whose coroutine waits like a green thread.
         other = get_running_loop()
         others = None if other is None else put_aside(other)
         try:
@@ -158,8 +158,8 @@ class AsyncioPoller:
 
     def _tell(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if os.getpid() != self._process:
-            # A coroutine forked: the loop is the parent's, and here asyncio has it run no longer, which Python 3.14 and
-            # later find wrong at the end of the coroutine's step.
+            # A coroutine forked: the loop belongs to the parent. Here asyncio marks it as not running, and Python 3.14
+            # and later report that at the end of the coroutine's step.
             return
         error = context.get("exception")
         source = context.get("task") or context.get("future") or context.get("handle")
@@ -174,9 +174,9 @@ class AsyncioPoller:
     # The end -----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """See Poller. Cancels the tasks that are left, ends async generators, and closes the loop.
+        """Cancel the tasks that are left, end async generators, and close the loop.
 
-        In the child of a fork it leaves the loop alone, which is the parent's.
+        In the child of a fork the loop is left alone, because it belongs to the parent.
         """
         if self.closed:
             return
@@ -185,7 +185,7 @@ class AsyncioPoller:
         if forked:
             self._leave_behind()
         if self._loop.is_running():
-            self.interrupt()  # by a coroutine: poll() goes on to the end of it
+            self.interrupt()  # called by a coroutine: poll() finishes it
         elif not forked:
             self._finish()
 
@@ -202,21 +202,21 @@ class AsyncioPoller:
     def _leave_behind(self) -> None:
         _keep([self._loop, asyncio.all_tasks(self._loop)])
         if hasattr(select, "epoll"):
-            # Both processes have the loop's epoll: whatever still happens to the loop here must not reach it.
+            # Both processes share the loop's epoll: later operations on the loop here must not reach it.
             with select.epoll() as empty:
                 os.dup2(empty.fileno(), self._backend, inheritable=False)
         self._kernel.close()
 
 
 class ReadyCalls(deque[Call]):
-    """A hub's queue of calls, of which the loop is told while it runs."""
+    """A hub's queue of calls. A new call interrupts the loop while it runs."""
 
     __slots__ = ("poller",)
 
     poller: AsyncioPoller
 
     def append(self, call: Call) -> None:
-        """As deque.append."""
+        """Like deque.append."""
         _append(self, call)
         if self.poller.running:
             self.poller.interrupt()
@@ -226,7 +226,7 @@ _append = deque.append
 
 
 class Deadlines(DeadlineQueue):
-    """A hub's deadlines, of which the loop is told while it runs: a new one may be the first."""
+    """A hub's deadlines. A new one interrupts the loop while it runs, because it may be the first."""
 
     __slots__ = ("poller",)
 
@@ -240,34 +240,34 @@ class Deadlines(DeadlineQueue):
 
 
 class AskingFuture(asyncio.Future[Any]):
-    """A future that cannot be cancelled on the spot: what it stands for is asked to end, as a task is."""
+    """A future that is not cancelled at once: like a task, its green thread is asked to end."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, poller: AsyncioPoller, ask: Callable[[], object]
     ) -> None:
-        """`ask()` is called when it is to be cancelled."""
+        """Call `ask()` on cancellation."""
         super().__init__(loop=loop)
         self._poller = poller
         self._ask = ask
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """As Task.cancel: whether it was not done."""
+        """Like Task.cancel: return False if it is done."""
         if self._poller.closed:
-            return super().cancel(msg)  # nobody is left who could be asked
+            return super().cancel(msg)  # the green thread cannot be asked any more
         if self.done():
             return False
         self._ask()
         return True
 
     def was_ended(self) -> None:
-        """What it stands for was killed: whoever awaits gets CancelledError."""
+        """Raise CancelledError in the awaiting coroutine, because the green thread was killed."""
         super().cancel()
 
 
 def _keep(left_behind: list[object]) -> None:
-    """For ever, or their finally clauses would run here too, and speak on sockets that are the parent's.
+    """Keep them for ever: otherwise their finally clauses would run here too, and use the parent's sockets.
 
-    Also when Python ends and frees everything: hence a reference that nobody holds.
+    This includes the time when Python exits and frees everything, so the extra reference is owned by nothing.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(left_behind))
 
@@ -275,13 +275,13 @@ def _keep(left_behind: list[object]) -> None:
 if hasattr(select, "epoll"):
 
     class _NativeSelector(selectors.EpollSelector):
-        """Not a patched epoll, which would wait in the hub that waits for it."""
+        """Uses the unpatched epoll. A patched one would wait in the hub, which waits for it."""
 
         _selector_cls = select.epoll
 
 
 def _make_loop(uvloop: bool) -> tuple[asyncio.AbstractEventLoop, int]:
-    """A loop, and the descriptor that it waits with."""
+    """Make a loop. Return it and the descriptor that it waits with."""
     if uvloop:
         try:
             from uvloop import new_event_loop
@@ -296,7 +296,7 @@ def _make_loop(uvloop: bool) -> tuple[asyncio.AbstractEventLoop, int]:
 
 
 def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """What asyncio.run() does at its end, but for waiting for OS threads: they end by themselves."""
+    """End the tasks like asyncio.run() does, but do not wait for OS threads, which end by themselves."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()

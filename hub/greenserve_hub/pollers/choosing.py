@@ -1,4 +1,4 @@
-"""The pollers by name: which work on this machine, and one of them made."""
+"""Pollers by name: which ones work on this machine, and make_poller()."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenserve_hub.unpatched import select
 
 def _asyncio(uvloop: bool) -> Callable[[], Poller]:
     def make() -> Poller:
-        # Imported at need: asyncio takes longer to import than the rest of the hub.
+        # Imported only when needed: asyncio takes longer to import than the rest of the hub.
         from greenserve_hub.pollers.asyncio_poller import AsyncioPoller
 
         return AsyncioPoller(EpollPoller() if hasattr(select, "epoll") else KqueuePoller(), uvloop)
@@ -21,7 +21,7 @@ def _asyncio(uvloop: bool) -> Callable[[], Poller]:
 
 
 _POLLABLE = ("epoll", "kqueue")
-# By name: what the select module must have any of, and how to make one.
+# By name: attributes of the select module of which one must exist, and a function that makes the poller.
 _POLLERS: dict[str, tuple[tuple[str, ...], Callable[[], Poller]]] = {
     "epoll": (("epoll",), EpollPoller),
     "kqueue": (("kqueue",), KqueuePoller),
@@ -30,16 +30,16 @@ _POLLERS: dict[str, tuple[tuple[str, ...], Callable[[], Poller]]] = {
     "asyncio": (_POLLABLE, _asyncio(True)),
     "asyncio-plain": (_POLLABLE, _asyncio(False)),
 }
-_EVENTLETS = {"epolls": "epoll", "selects": "select"}  # what eventlet calls them
+_EVENTLETS = {"epolls": "epoll", "selects": "select"}  # eventlet's names
 
 
 def available_pollers() -> list[str]:
-    """The names that work on this machine, the best first."""
+    """Return the names that work on this machine, the best first."""
     return [name for name, (needs, _) in _POLLERS.items() if any(hasattr(select, one) for one in needs)]
 
 
 def make_poller(name: str = "auto") -> Poller:
-    """A new poller by name; "auto" takes the best there is. ValueError lists the names that would work."""
+    """Make a poller by name; "auto" is the best one. ValueError lists the names that would work."""
     names = available_pollers()
     if name == "auto":
         name = names[0]

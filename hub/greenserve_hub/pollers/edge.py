@@ -1,4 +1,4 @@
-"""Pollers that are told of changes: epoll and kqueue."""
+"""Pollers that report changes: epoll and kqueue."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from greenserve_hub.pollers.contract import HANGUP, READ, WRITE
 from greenserve_hub.unpatched import os, select
 
-# What unregistering a number says that is not, or no longer, the registered one. EPERM: it is a regular file by now,
-# which epoll cannot watch.
+# The errors of unregistering a number that is not registered any more. EPERM: it is a regular file by now, which epoll
+# cannot watch.
 _NOT_THERE = (errno.ENOENT, errno.EBADF, errno.EPERM)
 
 
@@ -23,7 +23,7 @@ class EpollPoller:
     def __init__(self) -> None:
         """A new epoll instance, closed on exec."""
         self._epoll = select.epoll()
-        self.poll = self._epoll.poll  # straight to C: this is the hub's hottest call
+        self.poll = self._epoll.poll  # directly to C: the hub's most frequent call
         self._bits = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
     def register(self, fd: int) -> None:
@@ -53,12 +53,12 @@ class EpollPoller:
         return self._epoll.fileno()
 
     def is_lost(self) -> bool:
-        """Whether other code has closed our own descriptor; the number may be somebody else's by now."""
+        """Return True if other code has closed our own descriptor; another file may have its number by now."""
         known, other = os.pipe()
         try:
             self._epoll.modify(known, 0)
         except OSError as error:
-            return error.errno != errno.ENOENT  # which it is of a number that was not registered
+            return error.errno != errno.ENOENT  # the error for a number that is not registered
         finally:
             os.close(known)
             os.close(other)
@@ -70,12 +70,12 @@ class EpollPoller:
 
 
 class KqueuePoller:
-    """kqueue(2) with EV_CLEAR, which is what epoll calls edge-triggered."""
+    """kqueue(2) with EV_CLEAR, which epoll calls edge-triggered."""
 
     name = "kqueue"
     edge = True
 
-    if TYPE_CHECKING:  # typeshed has kqueue on the platforms that have it only
+    if TYPE_CHECKING:  # typeshed has kqueue only on platforms that have it
         _kqueue: Any
         _select: Any
 
@@ -118,7 +118,7 @@ class KqueuePoller:
         for event in self._kqueue.control(None, 1024, seconds):
             bits = READ if event.filter == s.KQ_FILTER_READ else WRITE
             if event.flags & (s.KQ_EV_EOF | s.KQ_EV_ERROR):
-                # Both sides must look: EOF on one filter is the only event a broken connection may give.
+                # Both directions must look: EOF on one filter may be the only event of a broken connection.
                 bits = READ | WRITE | HANGUP
             found.append((event.ident, bits))
         return found

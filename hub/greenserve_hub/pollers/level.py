@@ -1,4 +1,4 @@
-"""Pollers that are told of states, each side watched only while it is armed: poll and select."""
+"""Pollers that report states, and watch a direction only while it is armed: poll and select."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import suppress
 from greenserve_hub.pollers.contract import HANGUP, READ, WRITE
 from greenserve_hub.unpatched import select
 
-_NVAL = 0x20  # POLLNVAL: closed behind our back
+_NVAL = 0x20  # POLLNVAL: closed by other code
 _FOREVER = None
 
 
 class PollPoller:
-    """poll(2): levels, each side watched only while it is armed."""
+    """poll(2), level-triggered."""
 
     name = "poll"
     edge = False
@@ -47,7 +47,8 @@ class PollPoller:
         if sides:
             self._poll.register(fd, sides | (self._rdhup if sides & READ else 0))
         else:
-            # With no side to watch it must leave the set: POLLHUP cannot be masked and would never stop.
+            # Without a direction to watch it must leave the set: POLLHUP cannot be masked, and would come in every
+            # turn.
             self._poll.unregister(fd)
 
     def poll(self, seconds: float | None) -> Sequence[tuple[int, int]]:
@@ -57,7 +58,7 @@ class PollPoller:
             if bits & (HANGUP | _NVAL):
                 bits |= self._armed.get(fd, 0) | HANGUP
                 found[number] = (fd, bits)
-            with suppress(KeyError):  # unregistered since, while a finalizer waited
+            with suppress(KeyError):  # unregistered while a finalizer waited
                 self._watch(fd, self._armed[fd] & ~bits)
         return found
 
@@ -67,7 +68,7 @@ class PollPoller:
 
 
 class SelectPoller:
-    """select(2): levels, at most FD_SETSIZE descriptors, everywhere."""
+    """select(2), level-triggered, with at most FD_SETSIZE descriptors; works everywhere."""
 
     name = "select"
     edge = False
@@ -80,7 +81,7 @@ class SelectPoller:
     def register(self, fd: int) -> None:
         """See Poller."""
         if fd >= 1024 and sys.platform != "win32":
-            raise OSError(errno.EMFILE, f"descriptor {fd} is past what select() can watch; use another hub")
+            raise OSError(errno.EMFILE, f"descriptor {fd} is too large for select(); use another hub")
 
     def unregister(self, fd: int) -> bool:
         """See Poller."""
@@ -106,7 +107,7 @@ class SelectPoller:
         return [(fd, READ) for fd in readers] + [(fd, WRITE) for fd in writers]
 
     def _broken(self) -> Sequence[tuple[int, int]]:
-        # select() does not say which descriptor was closed behind our back, so ask for each.
+        # select() does not say which descriptor was closed by other code, so each is tested.
         found = []
         for fd in self._readers | self._writers:
             try:
@@ -123,5 +124,5 @@ class SelectPoller:
 
 
 def _milliseconds(seconds: float) -> int:
-    # Rounded up: waking early would spin until the deadline.
+    # Rounded up: an early wakeup would spin until the deadline.
     return -int(-seconds * 1000 // 1)

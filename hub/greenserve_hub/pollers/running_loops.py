@@ -1,10 +1,10 @@
-"""The asyncio loop that runs in this OS thread: put aside while other green threads run, and put back.
+"""The running asyncio loop of this OS thread: put aside while other green threads run, and put back.
 
-Facts: asyncio keeps the loop that runs in a place of the OS thread's, as it does its hooks for async generators and,
-from Python 3.14 on, the task that runs. A green thread that waits meanwhile (in the selector, or in a coroutine that
-blocks) would leave them to the next one, for whom no loop runs. Consequence: it takes them along.
+Facts: asyncio stores the running loop per OS thread, and also its hooks for async generators and, from Python 3.14 on,
+the current task. A green thread that waits while a loop runs (in the selector, or in a coroutine that blocks) would
+leave them to the next green thread, for which no loop runs. Consequence: they are put aside with the waiting one.
 
-Imports asyncio, which takes long: only for those who have it already. It knows neither hub nor greenlets.
+Imports asyncio, which takes long: only for code that has imported it already. Knows neither hub nor greenlets.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 get_running_loop: Callable[[], Any] = events._get_running_loop
 _set_running_loop: Callable[[Any], None] = events._set_running_loop
 
-# The loop, its task where asyncio does not keep that with the loop, and its hooks.
+# The loop, its task if asyncio does not keep it with the loop, and its hooks.
 Running = tuple[Any, Any, Any]
 
 if sys.version_info >= (3, 14):
-    # (loop, task) -> the task before; RuntimeError when it is not the running loop.
+    # (loop, task) -> the task before; RuntimeError if it is not the running loop.
     _swap_task: Callable[[Any, Any], Any] = tasks._swap_current_task  # type: ignore[attr-defined]
 else:
 
@@ -30,7 +30,7 @@ else:
 
 
 def put_aside(loop: Any) -> Running:
-    """Have no loop run in place of `loop`, which does. Switches: never."""
+    """Make `loop`, the running loop, not running. Switches: never."""
     running = loop, _swap_task(loop, None), sys.get_asyncgen_hooks()
     _set_running_loop(None)
     sys.set_asyncgen_hooks(None, None)
