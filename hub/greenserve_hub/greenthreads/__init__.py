@@ -1,1 +1,1 @@
-"""Functions that run side by side: green threads, pools of them, and what belongs to one."""
+"""Functions that run concurrently: green threads, their pools, timeouts and locals."""

@@ -1,11 +1,9 @@
-"""Green threads: spawn, wait for, link to and kill functions that run side by side in one OS thread.
+"""Green threads: spawn, wait for, link to and kill functions that run concurrently in one OS thread.
 
-Stands on loop/parking.py and the hub; knows no pool. A GreenThread is a greenlet whose result others can wait for;
-`spawn_n` gives a bare greenlet for those who want none. Nothing started here ever runs before the spawner
-waits.
+Uses loop/parking.py and the hub; knows no pool. A GreenThread is a greenlet with a result that others can wait for;
+`spawn_n` makes a bare greenlet without a result. A spawned function never runs before the spawner waits.
 
-Invariant: a GreenThread ends exactly once, with a result or an exception, even when it was killed before its
-first step.
+Invariant: a GreenThread ends exactly once, with a result or an exception, even if it is killed before its first step.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ _PENDING = object()
 
 
 class SpawnedGreenlet(greenlet):
-    """What spawn_n gives: a greenlet that knows its origin. Its `name`, for dumps and errors, is yours to set."""
+    """The greenlet of spawn_n, with its origin. You may set its `name`, for dumps and errors."""
 
     __slots__ = ("origin",)
 
@@ -42,20 +40,20 @@ class SpawnedGreenlet(greenlet):
 
 
 class GreenThread(greenlet, Generic[T]):
-    """A running call of a function. Made by spawn and its kin; true while started and alive."""
+    """A running call of a function, made by spawn and similar. True while it is started and alive."""
 
-    # Class attributes where the usual value serves: most of these are never set in a green thread's short life.
+    # Class attributes for the usual values: most green threads never set them.
     _value: Any = _PENDING
     _error: BaseException | None = None
     _waiters: WaitQueue | None = None
     _links: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] | None = None
     _following = False
     _start: Deadline | None = None
-    name = ""  # for dumps and errors; yours to set
+    name = ""  # for dumps and errors; you may set it
 
     def __init__(self, hub: Hub, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Not scheduled yet: use spawn()."""
-        greenlet.__init__(self, None, hub.greenlet)  # cheaper than by super()
+        greenlet.__init__(self, None, hub.greenlet)  # cheaper than super()
         self.gr_context = copy_context()
         self._hub = hub
         self.origin = origin(hub.now, 3)
@@ -72,7 +70,7 @@ class GreenThread(greenlet, Generic[T]):
         return self._hub.clock() - self.origin[3]
 
     def run(self) -> None:
-        """The body; for the hub only."""
+        """Run the function; for the hub only."""
         if self._ended:
             return  # killed or cancelled before its first step
         fn, args, kwargs = self._call
@@ -84,13 +82,13 @@ class GreenThread(greenlet, Generic[T]):
             watched = bool(self._waiters or self._links)
             self._tell()
             if not watched or is_last() or isinstance(error, KeyboardInterrupt | SystemExit):
-                raise  # to the hub, which tells of errors that nobody waits for
+                raise  # to the hub, which reports errors that nothing waits for
             return
         if self._waiters is not None or self._links is not None:
             self._tell()
 
     def _run_here(self) -> None:
-        # For GreenPool: the call runs in the current green thread, and this one is nothing but its result.
+        # For GreenPool: the call runs in the current green thread, and this object only holds the result.
         fn, args, kwargs = self._call
         del self._call
         try:
@@ -98,7 +96,7 @@ class GreenThread(greenlet, Generic[T]):
         except BaseException as error:
             self._error = error
             if not isinstance(error, Exception):
-                raise  # thrown by others into the green thread that runs it
+                raise  # others have thrown it into the green thread that runs the call
             self._hub.report_error()
 
     @property
@@ -115,7 +113,7 @@ class GreenThread(greenlet, Generic[T]):
                 self._hub.report_error()
 
     def _follow_links(self) -> None:
-        # A link made by a link is only noted, and followed by the loop that runs already: no recursion.
+        # A link that is made by a link is called by the loop that runs already: no recursion.
         links = self._links
         if links and not self._following:
             self._following = True
@@ -127,9 +125,9 @@ class GreenThread(greenlet, Generic[T]):
                 self._following = False
 
     def wait(self, timeout: float | None = None) -> T:
-        """Its result, or its exception raised; repeatable. Switches: when it has not ended.
+        """Return its result or raise its exception; repeatable. Switches: unless it has ended.
 
-        TimeoutError after `timeout` seconds. A killed one raises GreenletExit.
+        TimeoutError after `timeout` seconds. GreenletExit if it was killed.
         """
         if not self._ended:
             if getcurrent() is self:
@@ -144,24 +142,24 @@ class GreenThread(greenlet, Generic[T]):
         return cast(T, self._value)
 
     def __await__(self) -> Generator[Any, None, T]:
-        """Its result or exception for a coroutine, on the asyncio hub. Cancelling the coroutine kills it.
+        """Return its result or raise its exception in a coroutine, on the asyncio hub. HubError elsewhere.
 
-        As with a task: the coroutine goes on when it has ended, and one that was killed raises CancelledError.
-        HubError elsewhere.
+        As with a task: cancelling the coroutine kills the green thread, the coroutine then continues when it has ended,
+        and a killed green thread raises CancelledError.
         """
         make_future = getattr(self._hub.poller, "make_future", None)
         if make_future is None:
             raise HubError(
-                f"awaiting a green thread needs the asyncio hub, and its hub is on {self._hub.poller.name}: "
+                f"awaiting a green thread needs the asyncio hub, but its hub uses {self._hub.poller.name}: "
                 'set GREENSERVE_HUB=asyncio, or call use_hub("asyncio") before anything else'
             )
-        # From the hub and not from within the coroutine, which is still running its own step.
+        # From the hub, not inside the coroutine, which is still in its own step.
         future = make_future(partial(self._hub.call_soon, kill, self))
         self.link(_settle, future)
         return cast(T, (yield from future))
 
     def link(self, fn: Callable[..., object] = BY_NAME, /, *args: Any, **kwargs: Any) -> None:
-        """Call `fn(this, *args, **kwargs)` when it ends, in its own context; at once if it has.
+        """Call `fn(this, *args, **kwargs)` in its own context when it ends; at once if it has ended.
 
         Switches: never.
         """
@@ -174,7 +172,7 @@ class GreenThread(greenlet, Generic[T]):
             self._follow_links()
 
     def unlink(self, fn: Callable[..., object] = BY_NAME, /, *args: Any, **kwargs: Any) -> bool:
-        """Take a link back; whether there was one. Switches: never."""
+        """Remove a link; return False if there was none. Switches: never."""
         if fn is BY_NAME:
             fn = take_named(kwargs, "func", "fn")
         try:
@@ -184,11 +182,11 @@ class GreenThread(greenlet, Generic[T]):
         return True
 
     def kill(self, *throw_args: Any) -> None:
-        """Raise in it, GreenletExit by default, as kill() does. Switches: always, unless it is dead."""
+        """Raise an exception in it, GreenletExit by default: see kill(). Switches: always, unless it is dead."""
         kill(self, *throw_args)
 
     def cancel(self, *throw_args: Any) -> None:
-        """End it if it has not started yet; else do nothing. Switches: never."""
+        """End it if it has not started yet; otherwise do nothing. Switches: never."""
         if not self and not self.dead and not self._ended:
             _end_unstarted(self, throw_args)
 
@@ -207,25 +205,25 @@ def _settle(green: GreenThread[Any], future: Any) -> None:
     if error is None:
         future.set_result(green._value)
     elif isinstance(error, GreenletExit | KeyboardInterrupt | SystemExit):
-        # What ends the program is raised in the main green thread already; a task would do it again.
+        # KeyboardInterrupt and SystemExit are raised in the main green thread already; a task would raise them again.
         future.was_ended()
     elif isinstance(error, StopIteration):
-        future.set_exception(RuntimeError(f"{green} raised {error!r}, which no coroutine can"))
+        future.set_exception(RuntimeError(f"{green} raised {error!r}, which a coroutine cannot raise"))
     else:
         future.set_exception(error)
 
 
 def _end_unstarted(green: greenlet, throw_args: tuple[Any, ...]) -> None:
-    # Whoever has something to tidy up when it never runs has a method of this name.
+    # Classes that must clean up when a green thread never runs have a method of this name.
     tidy = getattr(green, "_end_unstarted", None)
     if tidy is not None:
         tidy(throw_args)
-    # A greenlet that dies before its first step gives way to its parent: for this moment, to the current one.
+    # A greenlet that dies before its first step switches to its parent, so that is the current one for this moment.
     parent = green.parent
     assert parent is not None
     green.parent = getcurrent()
     green.throw()
-    green.parent = parent  # to which an early switch() that is still on its way will fall through
+    green.parent = parent  # a switch() that is still queued falls through to it
 
 
 def _to_error(throw_args: tuple[Any, ...]) -> BaseException:
@@ -240,7 +238,7 @@ def _to_error(throw_args: tuple[Any, ...]) -> BaseException:
 
 
 def spawn(fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
-    """Run `fn`, or `func=`, in a green thread of its own from the next turn on. Switches: never."""
+    """Run `fn`, or `func=`, in a new green thread, from the next turn on. Switches: never."""
     if fn is BY_NAME:
         fn = take_named(kwargs, "func", "fn")
     hub = get_hub()
@@ -250,7 +248,7 @@ def spawn(fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) ->
 
 
 def spawn_n(fn: Callable[P, object] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> greenlet:
-    """Like spawn, with a bare greenlet: less to pay, no result. Its errors go to the hub's `on_error`.
+    """Like spawn, with a bare greenlet: cheaper, without a result. Its errors go to the hub's `on_error`.
 
     Switches: never.
     """
@@ -266,7 +264,7 @@ def spawn_n(fn: Callable[P, object] = BY_NAME, /, *args: P.args, **kwargs: P.kwa
 def spawn_after(
     seconds: float = BY_NAME, fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs
 ) -> GreenThread[T]:
-    """Like spawn, `seconds` later; cancel() takes it back until then. Switches: never."""
+    """Like spawn, `seconds` later; until then cancel() prevents it. Switches: never."""
     if fn is BY_NAME:
         seconds, fn = _named(seconds, kwargs)
     hub = get_hub()
@@ -278,7 +276,7 @@ def spawn_after(
 def spawn_after_local(
     seconds: float = BY_NAME, fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs
 ) -> GreenThread[T]:
-    """Like spawn_after, unless the green thread that asked is dead by then. Switches: never."""
+    """Like spawn_after, unless the calling green thread is dead by then. Switches: never."""
     if fn is BY_NAME:
         seconds, fn = _named(seconds, kwargs)
     hub = get_hub()
@@ -302,12 +300,12 @@ def _named(seconds: float, kwargs: dict[str, Any]) -> tuple[float, Callable[...,
 
 
 def kill(green: greenlet, *throw_args: Any) -> None:
-    """Raise an exception (GreenletExit unless given as raise takes it) in a green thread.
+    """Raise an exception in a green thread: GreenletExit, or the given one, as for `raise`.
 
     Switches: always, unless it is dead.
 
-    Its except and finally clauses have run, up to where they wait themselves, when this returns. One that has
-    not started never runs, and whoever waits for it gets the exception. A dead one is left alone.
+    When this returns, its except and finally clauses have run, or run until they wait. A green thread that has not
+    started never runs, and its waiters get the exception. Nothing happens to a dead one.
     """
     if green.dead:
         return
@@ -316,23 +314,23 @@ def kill(green: greenlet, *throw_args: Any) -> None:
     if green is current:
         raise _to_error(throw_args)
     if has_begun():
-        green.parent = current  # and not the hub, which goes on no more
+        green.parent = current  # not the hub, which never runs again
     if not green:
         if isinstance(green, GreenThread) and green._ended:
-            return  # it ran in another one's place, see GreenPool.spawn
+            return  # its call has run in another green thread: see GreenPool.spawn
         _end_unstarted(green, throw_args)
         sleep()
     elif current is hub.greenlet:
         green.throw(*throw_args)
     else:
-        # Straight into it, or something could let it take another step before. It falls back to the hub.
+        # Directly into it, because otherwise it could run another step before. It falls back to the hub.
         waiter = Waiter(hub, "the killing of", green)
         waiter.woken = True
         waiter.park(switch=partial(green.throw, *throw_args))
 
 
 def sleep(seconds: float = 0) -> None:
-    """Give way to the others for at least `seconds`; 0 for one turn. Switches: always."""
+    """Let other green threads run for at least `seconds`; 0 for one turn. Switches: always."""
     hub = get_hub()
     if seconds <= 0:
         if getcurrent() is hub.greenlet:

@@ -1,12 +1,12 @@
-"""local: attributes that each green thread, and each OS thread, has for itself.
+"""local: attributes with a value of their own in each green thread and each OS thread.
 
-threading.local for green threads, and what it is in a patched program. The values live with the green thread, in its
-greenlet, and go with it; nothing is inherited at spawn (context variables are). Knows no hub.
+threading.local for green threads, also in a patched program. The values live with the green thread, in its greenlet.
+They are not inherited at spawn (context variables are). Knows no hub.
 
-Facts: threading.local puts the dictionary of whoever asks in the object's place for the time of one access, in C. A
-finalizer that comes in the midst of an access may wait, and others go on meanwhile. Consequence: nothing is put in
-place here; what Python does with attributes (slots, properties, methods, class attributes below instance ones) is done
-with the dictionary of whoever asks. No lock is needed.
+Facts: threading.local, in C, replaces the object's dictionary by that of the current thread during one access. A
+finalizer in the middle of an access may wait, and other green threads run meanwhile. Consequence: nothing is replaced
+here. Python's rules for attributes (slots, properties, methods, class attributes) are applied to the dictionary of the
+current green thread. No lock is needed.
 """
 
 from __future__ import annotations
@@ -24,32 +24,31 @@ _MISSING: Final = object()
 
 
 class _Token:
-    """Stands for a green thread: kept by it alone, so that values go when it does."""
+    """Stands for a green thread. Only the green thread refers to it, so its values are freed with it."""
 
     __slots__ = ("__weakref__",)
 
 
 class _Impl:
-    """What one local object is made of, besides its values; not among its attributes, where names are the user's."""
+    """The data of one local object, apart from its attributes, whose names belong to the user."""
 
     __slots__ = ("arguments", "at_end", "values")
 
     def __init__(self, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
         self.arguments = arguments
-        # Kept by the local object: a value that leads back to it is garbage together with it.
+        # Held by the local object: a value that refers to it becomes garbage together with it.
         self.values: WeakKeyDictionary[_Token, dict[str, Any]] = WeakKeyDictionary()
-        self.at_end: dict[
-            str, Any
-        ] = {}  # when the interpreter ends: the main thread's, if that has made the object
+        # For the interpreter's end: the values of the main thread, if it has made the object.
+        self.at_end: dict[str, Any] = {}
 
 
 class local:  # the standard's name
-    """As threading.local: subclasses may have __init__, which runs in each thread with the first one's arguments."""
+    """Like threading.local. A subclass's __init__ runs in each thread, with the arguments of the first call."""
 
     __slots__ = ("__weakref__", "_local__impl")
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
-        """TypeError for arguments that no __init__ takes."""
+        """Raise TypeError for arguments without an __init__."""
         if (args or kwargs) and cls.__init__ is object.__init__:
             raise TypeError("Initialization arguments are not supported")
         self = super().__new__(cls)
@@ -62,7 +61,7 @@ class local:  # the standard's name
         return self
 
     def __getattribute__(self, name: str) -> Any:
-        """As this thread has it."""
+        """Return the value of this thread."""
         mine = _mine(self)
         if name == "__dict__":
             return mine
@@ -80,7 +79,7 @@ class local:  # the standard's name
         return kind.__get__(attribute, self, cls) if bound else attribute
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """For this thread."""
+        """Set it for this thread."""
         mine, attribute = _changed(self, name)
         kind = type(attribute)
         if _takes_all(kind):
@@ -89,7 +88,7 @@ class local:  # the standard's name
             mine[name] = value
 
     def __delattr__(self, name: str) -> None:
-        """For this thread."""
+        """Delete it for this thread."""
         mine, attribute = _changed(self, name)
         kind = type(attribute)
         if _takes_all(kind):
@@ -113,7 +112,7 @@ def _token_of(green: greenlet) -> _Token:
 
 
 def forget_locals(green: greenlet) -> None:
-    """Let go of its values now, for one that is over and may be referred to by one of them. Switches: never."""
+    """Free the values of an ended green thread now, because a value may refer to it. Switches: never."""
     green.__dict__.pop("_local_token", None)
 
 
@@ -123,11 +122,11 @@ def _mine(self: local) -> dict[str, Any]:
         token = _token_of(getcurrent())
         mine = impl.values.get(token)
     except (RuntimeError, AttributeError, TypeError):
-        return impl.at_end  # greenlet knows no current one any more, or the module weakref was taken apart
+        return impl.at_end  # greenlet has no current green thread any more, or the module weakref was cleared
     if mine is not None:
         return mine
     if has_begun():
-        return impl.at_end  # the collector has cleared the weak references of a local that is garbage
+        return impl.at_end  # the garbage collector has cleared the weak references of this local
     # First use in this thread.
     fresh: dict[str, Any] = {}
     mine = impl.values.setdefault(token, fresh)
@@ -151,7 +150,7 @@ def _in_class(cls: type, name: str) -> Any:
 
 
 def _takes_all(kind: Any) -> bool:
-    # A property, a slot: what is set goes through it, and not into the dictionary.
+    # A property or a slot: it is set through the descriptor, not in the dictionary.
     return hasattr(kind, "__set__") or hasattr(kind, "__delete__")
 
 

@@ -1,18 +1,17 @@
-"""GreenMap: what starmap and imap return, an iterator over the results of many calls that run side by side.
+"""GreenMap: the result of starmap and imap, an iterator over the results of many concurrent calls.
 
-Called by GreenPool only, and runs on its workers. It knows nothing of how slots are counted.
+Used by GreenPool only, and runs on its workers. Knows nothing of how slots are counted.
 
-Facts: a switch into a green thread and back costs ten times a call of a trivial function; which functions
-will wait, nobody knows beforehand. Consequence: a worker that has finished a call should take the next item
-itself, and another worker is needed only once this one waits. Decision: workers ("lanes") take items off the
-shared input one after another, and each that begins sees to it that as many more are on their way as there
-are, at least two. These run when this one waits, and the lanes double with every turn: a thousand waiting
-calls are under way after ten. When calls never wait, the two find nothing left to do. Cost: one lane may hold
-the hub for as many trivial calls as the pool has slots.
+Facts: a switch into a green thread and back costs ten times a call of a trivial function, and it is not known before
+which functions will wait. Consequence: a worker that has finished a call should take the next item itself; another
+worker is needed only when this one waits. Decision: workers ("lanes") take items from the shared input one after
+another. Each lane that begins starts as many further lanes as there are, at least two. They run when this one waits, so
+the lanes double in each turn: a thousand waiting calls run after ten turns. If calls never wait, the two find nothing
+to do. Cost: one lane may block the hub for as many trivial calls as the pool has slots.
 
-Invariants: at most `pool.size` items have been taken from the input whose results were not taken from here;
-no lane waits while it holds a slot, unless the function or the input does; while there is an item to take and
-room for it, a lane holds a slot or is on its way to one.
+Invariants: at most `pool.size` items were taken from the input whose results were not taken from here. No lane waits
+while it holds a slot, unless the function or the input does. While there is an item and room for it, a lane holds a
+slot or is about to take one.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from greenserve_hub.sync.semaphores import Semaphore
 
 T = TypeVar("T")
 
-_HELPERS = 2  # lanes on their way, at least
+_HELPERS = 2  # started lanes, at least
 _END: Any = object()
 
 
@@ -43,13 +42,13 @@ class _Failure:
 
 
 class Lanes(Protocol):
-    """What a map asks of the pool that it runs in."""
+    """The pool, as a map uses it."""
 
     size: int
     sem: Semaphore
 
     def free(self) -> int:
-        """The slots left."""
+        """Return the number of free slots."""
 
     def _runs_here(self) -> bool: ...
 
@@ -59,10 +58,7 @@ class Lanes(Protocol):
 
 
 class GreenMap(Generic[T]):
-    """The results in the order of the input.
-
-    May be iterated over by several green threads: each result goes to one.
-    """
+    """The results in the order of the input. Several green threads may iterate: each result goes to one of them."""
 
     def __init__(self, pool: Lanes, fn: Callable[..., T], inputs: Iterator[Any]) -> None:
         """For GreenPool.starmap only."""
@@ -72,23 +68,25 @@ class GreenMap(Generic[T]):
         self._pulling = False  # the input itself may wait, and a generator cannot be entered twice
         self._begun = 0  # items taken from the input
         self._taken = 0  # results handed out
-        self._results: deque[T | _Failure] = deque()  # those that come next, without a gap
-        self._gap = 0  # the number of the first that is not in there yet
-        self._early: dict[int, T | _Failure] = {}  # those that came before it
-        self._helpers = 0  # lanes that are on their way
-        self._in_line = 0  # those of them that wait for a slot: one is enough to use what others give back
-        self._lanes = 0  # that hold a slot
+        self._results: deque[T | _Failure] = deque()  # the next results, without a gap
+        self._gap = 0  # the number of the first result that is missing there
+        self._early: dict[int, T | _Failure] = {}  # results after the gap
+        self._helpers = 0  # started lanes
+        self._in_line = (
+            0  # started lanes that wait for a slot: one is enough to use the slots that others give back
+        )
+        self._lanes = 0  # lanes that hold a slot
         self._takers = WaitQueue()
         self._origin = origin(get_hub().now, 3)
         if not pool._runs_here():
             self._call_helpers()
 
     def __iter__(self) -> Iterator[T]:
-        """The map itself."""
+        """Return the map itself."""
         return self
 
     def __next__(self) -> T:
-        """The next result, or its exception raised. Switches: when it is not there yet."""
+        """Return the next result, or raise its exception. Switches: when it is not ready."""
         results = self._results
         while not results:
             if self._inputs is None and self._begun == self._taken:
@@ -113,7 +111,7 @@ class GreenMap(Generic[T]):
     next = __next__
 
     def _room(self) -> int:
-        # How many items may be taken from the input now. A pool without slots lets one lane wait for a resize.
+        # The number of items that may be taken from the input now. In a pool without slots one lane waits for a resize.
         if self._inputs is None or self._pulling:
             return 0
         return (self._pool.size or 1) - self._begun + self._taken
@@ -125,7 +123,7 @@ class GreenMap(Generic[T]):
             self._pool._start_helper(self._lane, self._origin)
 
     def _join(self) -> bool:
-        # Whether the current worker has a slot now, and something to do with it.
+        # Return True if the current worker now has a slot, and an item to use it for.
         try:
             if self._room() <= 0 or (self._in_line and self._pool.free() <= 0):
                 return False
@@ -168,18 +166,18 @@ class GreenMap(Generic[T]):
                     if self._takers.waiting:
                         self._takers.wake_one()
                     if self._early:
-                        self._put_in_order()  # what came since
+                        self._put_in_order()  # results that came in this moment
                 else:
                     self._put_early(number, value)
                 if type(value) is _Failure and isinstance(value.error, GreenletExit):
                     raise value.error
                 if sem.counter < 0 or sem.waiting() > self._in_line:
-                    break  # others wait for a slot: the next item takes its place behind them
+                    break  # others wait for a slot: the next item is queued after them
         finally:
             self._lanes -= 1
 
     def _claim(self) -> int | None:
-        # The number of the next item, and the right to take it, unless another takes one.
+        # Return the number of the next item, with the right to take it; None while another lane takes one.
         if self._inputs is None or self._pulling:
             return None
         self._pulling = True
@@ -214,14 +212,14 @@ class GreenMap(Generic[T]):
         while self._gap in early:
             value = early.pop(self._gap, _END)
             if value is _END:
-                break  # somebody else is at it
+                break  # another green thread is doing this
             self._results.append(value)
             self._gap += 1
             self._takers.wake_one()
 
     def _call_here(self) -> T:
-        # A member of a full pool takes results: no lane could get a slot while it waits, so it calls `fn`
-        # itself. No lane holds a slot, hence no result is missing and the next item is the next result.
+        # A member of a full pool takes results: no lane could get a slot while it waits, so it calls `fn` itself. No
+        # lane holds a slot, so no result is missing, and the next item is the next result.
         self._claim()
         try:
             item = self._pull()
@@ -237,6 +235,6 @@ class GreenMap(Generic[T]):
 
 
 def _end_child_with(value: Any) -> None:
-    """End the process, if it is a child of a fork and this green thread the one that forked."""
+    """In the child of a fork, in the green thread that forked: end the process."""
     if forks.is_last():
         forks.end_child(value.error if type(value) is _Failure else None)

@@ -1,6 +1,6 @@
-"""GreenPile: functions spawned on a pool, whose results are taken in the order of the spawns.
+"""GreenPile: functions spawned on a pool, with their results in the order of the spawns.
 
-Stands on GreenPool and GreenThread. One may spawn while another takes.
+Uses GreenPool and GreenThread. One green thread may spawn while another takes results.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from greenserve_hub.loop.parking import WaitQueue
 
 
 class GreenPile:
-    """Functions spawned on a pool, whose results come out in the order of the spawns by iterating over the pile."""
+    """Functions spawned on a pool. Iteration returns the results in the order of the spawns."""
 
     def __init__(self, size_or_pool: int | GreenPool = 1000) -> None:
-        """On a pool of its own with so many slots, or on the given one."""
+        """Use a new pool of this size, or the given pool."""
         self.pool = size_or_pool if isinstance(size_or_pool, GreenPool) else GreenPool(size_or_pool)
         self._spawning = 0
         self._spawned: deque[GreenThread[Any]] = deque()
@@ -37,15 +37,14 @@ class GreenPile:
             self._arrivals.wake_all()
 
     def __iter__(self) -> Iterator[Any]:
-        """The pile itself."""
+        """Return the pile itself."""
         return self
 
     def __next__(self) -> Any:
-        """The next result, or its exception raised; StopIteration when all have been taken.
+        """Return the next result or raise its exception; StopIteration when all were taken.
 
-        Switches: when it is not there yet.
-
-        Goes on after an exception, and after StopIteration when more has been spawned.
+        The iteration may continue after an exception, and after StopIteration if more was spawned. Switches: when the
+        result is not ready.
         """
         while not self._spawned:
             if not self._spawning:
@@ -57,7 +56,7 @@ class GreenPile:
         except BaseException:
             if (
                 not green._ended
-            ):  # the exception was for this one, not from that one: its result is still to come
+            ):  # the exception was raised here, not by its function: its result is still to come
                 self._spawned.appendleft(green)
             raise
 

@@ -1,11 +1,10 @@
-"""GreenPool: functions run in at most so many green threads at once.
+"""GreenPool: runs functions in a limited number of green threads.
 
-Stands on Semaphore (the slots), GreenThread and PoolWorker; greenthreads/maps.py does starmap and imap. The server asks
-`start_nowait`, which never waits. A pool belongs to the hub of the OS thread that uses it, and may move to
-another thread while nothing runs in it.
+Uses Semaphore (the slots), GreenThread and PoolWorker; greenthreads/maps.py does starmap and imap. The server uses
+`start_nowait`, which never waits. A pool belongs to the hub of the OS thread that uses it, and may move to another
+thread while nothing runs in it.
 
-Invariant: a job holds its slot from before it is scheduled until it has ended, and gives it back once,
-however it ends.
+Invariant: a job holds its slot from before it is scheduled until it has ended, and gives it back exactly once.
 """
 
 from __future__ import annotations
@@ -52,10 +51,10 @@ class _PoolThread(GreenThread[T]):
 
 
 class GreenPool:
-    """At most `size` green threads at once; who asks for one more waits, first come, first served."""
+    """At most `size` green threads at once. Further spawns wait, first come, first served."""
 
     def __init__(self, size: int = 1000) -> None:
-        """`size` slots. TypeError, ValueError for what is no number >= 0."""
+        """Make `size` slots. TypeError or ValueError if it is not a number >= 0."""
         self.size = _checked_size(size)
         self.sem = Semaphore(self.size)
         self.coroutines_running: set[greenlet] = set()
@@ -64,31 +63,31 @@ class GreenPool:
         self._hub: Hub | None = None
 
     def __repr__(self) -> str:
-        """As it stands in dumps."""
+        """Return the text for dumps."""
         return (
             f"<GreenPool at {id(self):#x} size={self.size} running={self.running()} waiting={self.waiting()}>"
         )
 
-    # What is going on ----------------------------------------------------------------------------------
+    # State -----------------------------------------------------------------------------------------------
 
     def running(self) -> int:
-        """How many green threads it runs. Switches: never."""
+        """Return the number of running green threads. Switches: never."""
         return len(self.coroutines_running)
 
     def free(self) -> int:
-        """The slots left; negative while more run than a shrunk pool has slots. Switches: never."""
+        """Return the number of free slots; negative while more run than a smaller pool has slots. Switches: never."""
         return self.sem.counter
 
     def waiting(self) -> int:
-        """How many wait for a slot. Switches: never."""
+        """Return the number of waiters for a slot. Switches: never."""
         return self.sem.waiting()
 
     def members(self) -> Iterator[greenlet]:
-        """The green threads that it runs right now. Switches: never."""
+        """Iterate over the running green threads. Switches: never."""
         return iter(tuple(self.coroutines_running))
 
     def resize(self, new_size: int) -> None:
-        """Change the number of slots. What runs goes on, so after a shrink free() may be negative.
+        """Change the number of slots. Running functions continue, so free() may become negative.
 
         Switches: never.
         """
@@ -100,18 +99,15 @@ class GreenPool:
             self.sem.release()
 
     def release_idle(self) -> None:
-        """Let go of the workers at rest, in the OS thread that they belong to: after its end they would stay for ever.
-
-        Switches: never.
-        """
+        """Release the idle workers, in their own OS thread: after its end they would stay for ever. Switches: never."""
         self._idle.clear()
 
     # Running functions -----------------------------------------------------------------------------------
 
     def spawn(self, fn: Callable[P, T] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> GreenThread[T]:
-        """Run `fn`, or `function=`, in a green thread of its own, from the next turn on. Switches: when full.
+        """Run `fn`, or `function=`, in a new green thread, from the next turn on. Switches: when full.
 
-        A member of a full pool runs `fn` itself, at once, since waiting for its own slot could last for ever.
+        A member of a full pool runs `fn` itself at once, because it might wait for its own slot for ever.
         """
         if fn is BY_NAME:
             fn = take_named(kwargs, "function", "fn")
@@ -126,7 +122,7 @@ class GreenPool:
         return member
 
     def spawn_n(self, fn: Callable[P, object] = BY_NAME, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Like spawn, without a result and cheaper: on a worker that is used again. Switches: when full.
+        """Like spawn, without a result and cheaper: workers are reused. Switches: when full.
 
         Errors of `fn` go to the hub's `on_error`.
         """
@@ -145,7 +141,7 @@ class GreenPool:
             hub.report_error()
 
     def start_nowait(self, fn: Callable[..., object], *args: Any) -> bool:
-        """Like spawn_n if a slot is free, else False. Switches: never, or from the hub straight into `fn`."""
+        """Like spawn_n if a slot is free, otherwise False. Switches: never; in the hub directly into `fn`."""
         if self.sem.counter <= 0:
             return False
         hub = self._bound_hub()
@@ -159,25 +155,22 @@ class GreenPool:
         return True
 
     def starmap(self, function: Callable[..., T] | None, iterable: Iterable[Iterable[Any]]) -> GreenMap[Any]:
-        """Call `function(*item)` for each item, as many at once as there are slots; iterate over the results in order.
+        """Call `function(*item)` for each item, concurrently in the slots. Iterate over the results in order.
 
-        Begins at once, and is never more than `size` items ahead of who takes the results. An exception of
-        `function` is raised where its result would have come, and iteration may go on after it. `function` None
-        gives tuples. Switches: never; the iteration: when the next result is not there yet.
+        It starts at once, and is at most `size` items ahead of the iteration. An exception of `function` is raised in
+        the place of its result, and the iteration may continue after it. `function` None returns tuples. Switches:
+        never; the iteration: when the next result is not ready.
         """
         return GreenMap(self, _tuple if function is None else function, iter(iterable))
 
     def imap(self, function: Callable[..., T] | None, *iterables: Iterable[Any]) -> GreenMap[Any]:
-        """starmap over the items of several iterables side by side, as map() takes them.
-
-        Switches: see starmap.
-        """
+        """Like starmap, with several iterables, as for map(). Switches: see starmap."""
         return self.starmap(function, zip(*iterables, strict=False))
 
     def waitall(self) -> None:
         """Wait until nothing runs in it. Switches: unless it is empty.
 
-        AssertionError from a member: it would never return.
+        AssertionError if a member calls it: it would never return.
         """
         if getcurrent() in self.coroutines_running:
             raise AssertionError("a member of a pool cannot wait for the end of all its members")
@@ -190,7 +183,7 @@ class GreenPool:
     # Slots and workers -----------------------------------------------------------------------------------
 
     def _take_slot(self) -> bool:
-        # False: the pool is full and the current green thread is in it.
+        # Return False if the pool is full and the current green thread is a member.
         if self.sem.counter > 0:
             self.sem.counter -= 1
             return True
@@ -199,12 +192,12 @@ class GreenPool:
         try:
             self.sem.acquire()
         except BaseException:
-            self._tell_if_empty()  # it may have given back the last slot, on its way to this one
+            self._tell_if_empty()  # the slot may have been on its way here, and was the last one
             raise
         return True
 
     def _runs_here(self) -> bool:
-        # Whether a spawn runs inline: the pool is full, and waiting for one's own slot could last for ever.
+        # True if a spawn runs inline: the pool is full, and a member might wait for its own slot for ever.
         return self.sem.counter <= 0 and getcurrent() in self.coroutines_running
 
     def _worker(
@@ -215,7 +208,7 @@ class GreenPool:
         while idle and worker is None:
             try:
                 worker = idle.pop()
-            except IndexError:  # what runs in between has taken the last
+            except IndexError:  # interrupting code has taken the last one
                 break
             if worker.dead:  # killed while it was idle
                 worker = None
@@ -225,12 +218,12 @@ class GreenPool:
         return worker
 
     def _start_helper(self, fn: Callable[[], object], origin: Origin) -> None:
-        # For GreenMap: a worker that takes its slot itself.
+        # For GreenMap: start a worker that takes its slot itself.
         hub = self._bound_hub()
         hub.ready.append((self._worker(hub, fn, (), origin).switch, ()))
 
     def _join(self) -> None:
-        # The second half of _start_helper: the current worker waits for its slot and is a member then.
+        # The second half of _start_helper: the current worker waits for its slot, and is then a member.
         self._take_slot()
         self.coroutines_running.add(getcurrent())
 
@@ -250,7 +243,7 @@ class GreenPool:
         hub = get_hub()
         if hub is not self._hub:
             if self._hub is not None and not self._hub.closed and self.sem.counter < self.size:
-                raise HubError(f"{self!r} is at work in another OS thread: a pool belongs to one")
+                raise HubError(f"{self!r} is in use in another OS thread: a pool belongs to one OS thread")
             self._idle.clear()
             self._hub = hub
         return hub
@@ -260,7 +253,7 @@ def _checked_size(size: int) -> int:
     if not isinstance(size, int | float):
         raise TypeError(f"the size of a pool is a number, not {size!r}")
     if size < 0:
-        raise ValueError(f"the size of a pool is not negative: {size!r}")
+        raise ValueError(f"the size of a pool cannot be negative: {size!r}")
     return int(size)
 
 

@@ -1,10 +1,10 @@
-"""Timeout: an exception that reaches a green thread after so many seconds, wherever it waits by then.
+"""Timeout: an exception that is raised in a green thread after some seconds, wherever it waits then.
 
-Stands on the hub's deadlines; used as a context manager, by with_timeout, or by hand with start and cancel.
-It knows no socket: timeouts of single calls are arguments of these calls.
+Uses the hub's deadlines. Used as a context manager, by with_timeout, or directly with start and cancel. It knows no
+socket: timeouts of single calls are arguments of these calls.
 
-Invariant: a Timeout reaches the call that armed it or nobody. A pool's green thread that has gone on to its
-next task is somebody else, told by `generation`.
+Invariant: a Timeout reaches only the call that armed it. `generation` shows that a pool's green thread has begun
+another job.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _MISSING = object()
 
 
 class Timeout(BaseException):
-    """Armed when it is made; raised in the current green thread after `seconds`, unless cancelled.
+    """Raised in the current green thread after `seconds`, unless cancelled. Armed when it is made.
 
-    `exception`: None or True raises the Timeout itself, an exception raises that one instead, False leaves a
-    `with` block quietly. `seconds` None never fires; 0 or less fires at the next turn. Switches: never.
+    `exception`: None or True raises the Timeout itself, an exception is raised instead of it, False ends a `with` block
+    without an exception. `seconds` None never fires; 0 or less fires in the next turn. Switches: never.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Timeout(BaseException):
         seconds: float | None = None,
         exception: BaseException | type[BaseException] | bool | None = None,
     ) -> None:
-        """Arms it at once."""
+        """Arm it at once."""
         super().__init__()
         self.seconds = seconds
         self.exception = exception
@@ -48,7 +48,7 @@ class Timeout(BaseException):
         self.start()
 
     def start(self) -> None:
-        """Arm it again after cancel(). HubError when it is armed already."""
+        """Arm it again after cancel(). HubError if it is armed already."""
         if self._deadline is not None:
             raise HubError(f"{self!r} is armed already: cancel() it first, or make another")
         if self.seconds is None:
@@ -70,7 +70,7 @@ class Timeout(BaseException):
 
     @property
     def pending(self) -> bool:
-        """Whether it is armed and has not fired."""
+        """True while it is armed and has not fired."""
         return self._deadline is not None
 
     def cancel(self) -> None:
@@ -80,7 +80,7 @@ class Timeout(BaseException):
             self._deadline = None
 
     def __enter__(self) -> Timeout:
-        """Arms it again if it was cancelled."""
+        """Arm it again if it was cancelled."""
         if self._deadline is None and self.seconds is not None:
             self.start()
         return self
@@ -88,12 +88,12 @@ class Timeout(BaseException):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Disarms; swallows this very Timeout if it was made with exception=False."""
+        """Disarm it; suppress this Timeout if it was made with exception=False."""
         self.cancel()
         return error is self and self.exception is False
 
     def __str__(self) -> str:
-        """The time and what it raises."""
+        """Return the time."""
         return "" if self.seconds is None else f"{self.seconds} s"
 
     is_timeout = True
@@ -107,9 +107,9 @@ def with_timeout(
     timeout_value: Any = _MISSING,
     **kwargs: Any,
 ) -> Any:
-    """Call `fn`, or `function=`, interrupted by a Timeout after `seconds`. Switches: as `fn` does.
+    """Call `fn`, or `function=`, and interrupt it with a Timeout after `seconds`. Switches: as `fn` does.
 
-    With `timeout_value` that is returned instead of raising; a Timeout that `fn` armed itself always passes.
+    With `timeout_value`, return it instead of raising. A Timeout that `fn` armed itself is always raised.
     """
     if fn is BY_NAME:
         if seconds is BY_NAME:
@@ -127,17 +127,17 @@ def with_timeout(
 
 
 def is_timeout(error: object) -> bool:
-    """Whether an exception tells of a time that ran out: ours, TimeoutError, or marked with `is_timeout`."""
+    """Return True for an exception that reports a timeout: ours, TimeoutError, or one with `is_timeout`."""
     return bool(isinstance(error, builtins.TimeoutError) or getattr(error, "is_timeout", False))
 
 
 def wrap_is_timeout(fn: Callable[P, T]) -> Callable[P, T]:
-    """Mark the exceptions (or their class) that `fn` returns, so that is_timeout knows them."""
+    """Mark the exceptions (or their class) that `fn` returns, so that is_timeout() returns True for them."""
 
     @wraps(fn)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         result = fn(*args, **kwargs)
-        result.is_timeout = True  # type: ignore[attr-defined]  # that it can be set is the caller's promise
+        result.is_timeout = True  # type: ignore[attr-defined]  # the caller's objects must have attributes
         return result
 
     return wrapped

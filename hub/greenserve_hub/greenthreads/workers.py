@@ -1,12 +1,12 @@
 """PoolWorker: a green thread of a pool that runs one job after another.
 
-Made and fed by GreenPool only.
+Used by GreenPool only.
 
-Facts: making a greenlet costs most of a spawn, and a job whose result nobody asks for needs no greenlet of
-its own. Consequence: jobs without a result run on workers that are used again; GreenPool.spawn, which
-promises a GreenThread, makes one. Decision: an idle worker is parked by a plain `hub.switch()`, the one
-exception to loop/parking.py, since it waits for nothing and belongs in no dump. Cost: whoever keeps a worker past
-its job holds somebody else's green thread; `generation` tells, and Timeout asks it.
+Facts: making a greenlet is most of the cost of a spawn, and a job without a result needs no greenlet of its own.
+Consequence: such jobs run on reused workers; only GreenPool.spawn, which returns a GreenThread, makes one. Decision: an
+idle worker is parked by a plain `hub.switch()`, the one exception to loop/parking.py, because it waits for nothing and
+belongs in no dump. Cost: a reference to a worker that is kept after its job means another job's green thread;
+`generation` shows that, and Timeout checks it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from greenserve_hub.forks import end_child, is_last
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.origins import Origin
 
-# A worker at rest holds some 20 KiB of stack. Bursts above this many make new ones, which costs 5 µs each.
+# An idle worker holds about 20 KiB of stack. Bursts above this number make new ones, which costs 5 µs each.
 IDLE_WORKERS = 256
 
 
 class Owner(Protocol):
-    """What a worker asks of the pool whose job it runs."""
+    """The pool, as its workers use it."""
 
     _idle: list[PoolWorker]
 
     def _job_ended(self, member: PoolWorker) -> None: ...
 
 
-# The pool, the function and its arguments, and where it was asked for; None: by nobody's line, as the server does.
+# The pool, the function, its arguments, and the origin of the spawn; None for the server's jobs, which have none.
 Job = tuple[Owner, Callable[..., object], tuple[Any, ...], Origin | None]
 
 
@@ -40,18 +40,18 @@ class PoolWorker(greenlet):
     """A green thread of a pool that runs one job after another. `generation` counts the jobs it has ended."""
 
     generation = 0
-    # Not handed over by switch(): greenlet keeps what it passed to the first one for as long as the greenlet lives.
+    # Not passed by switch(): greenlet keeps the arguments of the first switch() as long as the greenlet lives.
     job: Job | None = None
     _named = (0, "")
 
     @property
     def origin(self) -> Origin | None:
-        """Of its job."""
+        """The origin of its job."""
         return None if self.job is None else self.job[3]
 
     @property
     def name(self) -> str:
-        """For dumps and errors; yours to set, for this job."""
+        """A name for dumps and errors; you may set it, for this job."""
         generation, name = self._named
         return name if generation == self.generation else ""
 
@@ -60,16 +60,13 @@ class PoolWorker(greenlet):
         self._named = (self.generation, name)
 
     def _end_unstarted(self, throw_args: tuple[Any, ...]) -> None:
-        # Killed before its next job, or its first, has begun.
+        # It was killed before its job began.
         if self.job is not None:
             self.job[0]._job_ended(self)
 
 
 def work() -> None:
-    """The life of a worker.
-
-    A plain function: a bound method would keep the worker alive after its pool has gone.
-    """
+    """Run jobs. A plain function, because a bound method would keep the worker alive after its pool is gone."""
     hub = get_hub()
     while True:
         worker = cast(PoolWorker, getcurrent())
@@ -89,8 +86,8 @@ def work() -> None:
         idle = pool._idle
         if killed or worker is hub.main or len(idle) >= IDLE_WORKERS:
             return
-        # At rest it holds on to nothing: neither to what the job used, whose finalizers may wait and so come before it
-        # is to be had, nor to the pool, which holds on to it.
+        # An idle worker holds no references: not to objects of the job, whose finalizers may wait and so must run
+        # before it is idle, and not to the pool, which refers to it.
         del pool, fn, args
         idle.append(worker)
         del idle, worker
