@@ -1,1 +1,1 @@
-"""Sockets, files and children whose waits let other green threads run."""
+"""Green sockets, files and child processes: their waits let other green threads run."""

@@ -1,7 +1,7 @@
-"""Waiting for child processes: by pidfd where the system has it (Linux 5.3), in an OS thread elsewhere; not by polling.
+"""Waits for child processes: by pidfd if the system has it (Linux 5.3), otherwise in an OS thread. Never by polling.
 
-Called by the patched os and subprocess. Which children a caller means, and what it is told, stays the system's matter:
-the call that takes the exit status is the native one.
+Called by the patched os and subprocess. The native call takes the exit status, so the system decides which children are
+meant.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from greenserve_hub.unpatched import os
 
 
 def wait_for_exit(hub: Hub, pid: int, timeout: float | None = None) -> bool:
-    """Wait until the child has ended; its status stays to be taken. False after `timeout` seconds.
+    """Wait until the child has ended, without taking its exit status; False after `timeout` seconds.
 
-    Switches: unless it has. ProcessLookupError, ChildProcessError when there is no such child.
+    ProcessLookupError or ChildProcessError if there is no such child. Switches: unless it has ended.
     """
     try:
         fd = os.pidfd_open(pid)
@@ -42,7 +42,7 @@ def wait_for_exit(hub: Hub, pid: int, timeout: float | None = None) -> bool:
 
 
 def waitpid(pid: int, options: int, /) -> tuple[int, int]:
-    """As os.waitpid. Switches: until the child has ended."""
+    """Like os.waitpid. Switches: until the child has ended."""
     hub = find_hub()
     if hub is None or options & os.WNOHANG:
         return os.waitpid(pid, options)
@@ -50,7 +50,7 @@ def waitpid(pid: int, options: int, /) -> tuple[int, int]:
     if found[0]:
         return found
     if pid <= 0 or options:
-        # Any child, or one that may stop and go on: nothing but the call itself can wait for these.
+        # For any child, or for a child that may stop and continue, only the call itself can wait.
         return waiting.execute(os.waitpid, pid, options)
     while not found[0]:
         wait_for_exit(hub, pid)
@@ -59,22 +59,22 @@ def waitpid(pid: int, options: int, /) -> tuple[int, int]:
 
 
 def wait() -> tuple[int, int]:
-    """As os.wait. Switches: until a child has ended."""
+    """Like os.wait. Switches: until a child has ended."""
     return waitpid(-1, 0)
 
 
 def wait3(options: int) -> tuple[int, int, Any]:
-    """As os.wait3. Switches: until a child has ended."""
+    """Like os.wait3. Switches: until a child has ended."""
     return os.wait3(options) if options & os.WNOHANG else waiting.execute(os.wait3, options)
 
 
 def wait4(pid: int, options: int) -> tuple[int, int, Any]:
-    """As os.wait4. Switches: until the child has ended."""
+    """Like os.wait4. Switches: until the child has ended."""
     return os.wait4(pid, options) if options & os.WNOHANG else waiting.execute(os.wait4, pid, options)
 
 
 def waitid(idtype: int, id: int, options: int, /) -> Any:
-    """As os.waitid. Switches: until the child has ended."""
+    """Like os.waitid. Switches: until the child has ended."""
     if options & os.WNOHANG:
         return os.waitid(idtype, id, options)
     return waiting.execute(os.waitid, idtype, id, options)

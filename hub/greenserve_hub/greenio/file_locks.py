@@ -1,11 +1,11 @@
-"""Locks on files (flock, lockf, fcntl's) for green threads: asked for again and again until they are free.
+"""File locks (flock, lockf, fcntl) for green threads: tried repeatedly until they are free.
 
-What a patched fcntl and os are made of.
+Used by the patched fcntl and os.
 
-Facts: nothing tells when such a lock is let go, and a call that waits for one in an OS thread can't be taken back: it
-would have the lock when its green thread has long been killed. POSIX locks are the process's, so that green threads of
-one don't exclude each other, as OS threads don't. Consequence: no call waits in the kernel. Cost: up to 50 ms after the
-lock was let go; no first come, first served; and no EDEADLK where two processes wait for each other.
+Facts: no event reports the release of such a lock. A call that waits for one in an OS thread cannot be cancelled: it
+would get the lock after its green thread was killed. POSIX locks belong to the process, so green threads of one process
+do not exclude each other, as OS threads do not. Consequence: no call waits in the kernel. Cost: up to 50 ms after the
+release; not first come, first served; and no EDEADLK if two processes wait for each other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 _TAKEN: Final = (errno.EAGAIN, errno.EACCES)
 _FIRST_PAUSE: Final = 0.001  # seconds; doubles up to the longest
 _LONGEST_PAUSE: Final = 0.05
-# The commands of fcntl(2) that wait, each with the one that does not.
+# The commands of fcntl(2) that wait, and their variants that do not.
 _AT_ONCE: Final = {
     getattr(native, f"{name}W"): getattr(native, name)
     for name in ("F_SETLK", "F_OFD_SETLK")
@@ -45,7 +45,7 @@ def _until_free(call: Callable[..., T], *args: Any) -> T:
 
 
 def flock(fd: Any, operation: int, /) -> None:
-    """As fcntl.flock. Switches: while somebody else has it."""
+    """Like fcntl.flock. Switches: while another holds it."""
     if find_hub() is None or operation & (native.LOCK_NB | native.LOCK_UN):
         native.flock(fd, operation)
     else:
@@ -53,7 +53,7 @@ def flock(fd: Any, operation: int, /) -> None:
 
 
 def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -> None:
-    """As fcntl.lockf. Switches: while somebody else has it."""
+    """Like fcntl.lockf. Switches: while another holds it."""
     if find_hub() is None or cmd & (native.LOCK_NB | native.LOCK_UN):
         native.lockf(fd, cmd, len, start, whence)
     else:
@@ -61,7 +61,7 @@ def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -
 
 
 def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
-    """As fcntl.fcntl. Switches: while somebody else has the lock that it asks for."""
+    """Like fcntl.fcntl. Switches: while another holds the lock that it asks for."""
     at_once = _AT_ONCE.get(cmd)
     if at_once is None or find_hub() is None:
         return native.fcntl(fd, cmd, arg)
@@ -69,7 +69,7 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
 
 
 def os_lockf(fd: int, command: int, length: int, /) -> None:
-    """As os.lockf. Switches: while somebody else has it."""
+    """Like os.lockf. Switches: while another holds it."""
     if command != os.F_LOCK or find_hub() is None:
         os.lockf(fd, command, length)
     else:

@@ -1,10 +1,10 @@
-"""GreenFileIO: reading and writing pipes, terminals and other descriptors that are no regular files; and opening them.
+"""GreenFileIO: opens, reads and writes pipes, terminals and other descriptors that are not regular files.
 
-The raw layer under the standard's buffers, so that open_pipe(fd, "rb") gives what open() does. Used for the pipes of
-subprocess, and by open() and os.fdopen in a patched program. Regular files are always ready: they are opened as ever.
+It is the raw layer under the standard buffers, so open_pipe(fd, "rb") returns the same as open(). Used for the pipes of
+subprocess, and by open() and os.fdopen in a patched program. Regular files are always ready, and are opened as usual.
 
-Facts: opening a FIFO waits until its other end is opened (fifo(7)), and no poll(2) tells of that. Consequence: an OS
-thread opens it. When its caller has not waited to the end, that thread closes what it has opened.
+Facts: opening a FIFO waits until its other end is opened (fifo(7)), and poll(2) does not report that. Consequence: an
+OS thread opens it. If its caller gives up, that thread closes the descriptor again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from greenserve_hub.osthreads.thread_pools import waiting
 from greenserve_hub.unpatched import _thread, io, os, select
 
 _CHUNK: Final = 1 << 16
-# With these, and for both ends at once, opening a FIFO waits for nobody.
+# With these flags, and for both ends at once, opening a FIFO does not wait.
 _NO_WAIT: Final = os.O_NONBLOCK | os.O_RDWR | getattr(os, "O_PATH", 0)
 _WAYS: Final = ("r", "w", "a", "x")
 
@@ -31,13 +31,13 @@ class GreenFileIO(io.FileIO):
     """An io.FileIO for green threads. Every call that can block switches when it does."""
 
     def __init__(self, file: Any, mode: str = "r", closefd: bool = True, opener: Any = None) -> None:
-        """As FileIO. Switches: when `file` is a FIFO, until its other end is opened."""
+        """Like FileIO. Switches: when `file` is a FIFO, until its other end is opened."""
         if opener is None and not isinstance(file, int) and _is_fifo(file):
             opener = _open_fifo
         super().__init__(file, mode, closefd, opener)
 
     def readinto(self, buffer: Any, /) -> int:
-        """As FileIO.readinto. Switches: when nothing is there."""
+        """Like FileIO.readinto. Switches: when nothing is there."""
         if self._is_ready():
             count = super().readinto(buffer)
             if count is not None or not waits_for_ever(self.fileno()):
@@ -48,7 +48,7 @@ class GreenFileIO(io.FileIO):
         return len(data)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As FileIO.read. Switches: when nothing is there."""
+        """Like FileIO.read. Switches: when nothing is there."""
         if size is None or size < 0:
             return self.readall()
         if self._is_ready():
@@ -58,15 +58,15 @@ class GreenFileIO(io.FileIO):
         return read(self.fileno(), size)
 
     def readall(self) -> bytes:
-        """As FileIO.readall. Switches: until the other end is closed."""
+        """Like FileIO.readall. Switches: until the other end is closed."""
         pieces: list[bytes] = []
         while piece := self.read(_CHUNK):
             pieces.append(piece)
-        # In non-blocking mode there may be nothing yet, which is None and not the end.
+        # In non-blocking mode None means that there is nothing yet; it is not the end.
         return b"".join(pieces) if pieces or piece is not None else piece
 
     def write(self, data: Any, /) -> int:
-        """As FileIO.write. Switches: when there is no room."""
+        """Like FileIO.write. Switches: when there is no room."""
         if find_hub() is None or not self.writable() or not can_block(self.fileno()):
             return super().write(data)
         return write(self.fileno(), data)
@@ -77,7 +77,7 @@ class GreenFileIO(io.FileIO):
 
 
 class _Opening:
-    """A descriptor that an OS thread opens, and closes when nobody waits for it any more."""
+    """A descriptor that an OS thread opens, and closes again if its caller has given up."""
 
     def __init__(self, *args: Any) -> None:
         self._args = args
@@ -102,7 +102,7 @@ class _Opening:
 
 
 def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-    """As os.open. Switches: when it is a FIFO, until its other end is opened."""
+    """Like os.open. Switches: when it is a FIFO, until its other end is opened."""
     if find_hub() is None or flags & _NO_WAIT or not _is_fifo(path, dir_fd):
         return os.open(path, flags, mode, dir_fd=dir_fd)
     opening = _Opening(path, flags, mode, dir_fd)
@@ -117,7 +117,7 @@ def _is_fifo(path: Any, dir_fd: int | None = None) -> bool:
     try:
         return stat.S_ISFIFO(os.stat(path, dir_fd=dir_fd).st_mode)
     except (OSError, TypeError, ValueError):
-        return False  # opening it says what is wrong
+        return False  # opening it raises the right error
 
 
 def _open_fifo(path: Any, flags: int) -> int:
@@ -134,14 +134,14 @@ def open_pipe(
     closefd: bool = True,
     opener: Any = None,
 ) -> Any:
-    """As io.open; green when `file` is, by name or number, of a kind that may block, and there is no `opener`.
+    """Like io.open; green if `file` (a name or a number) is of a kind that may block, and there is no `opener`.
 
     Switches: when it is a FIFO, until its other end is opened.
     """
     plain = mode.replace("b", "", 1).replace("t", "", 1) if isinstance(mode, str) else ""
     binary = "b" in str(mode)
     if not binary and encoding is None and sys.flags.warn_default_encoding:
-        encoding = io.text_encoding(encoding)  # here, or the warning would be told of a line of ours
+        encoding = io.text_encoding(encoding)  # here, because otherwise the warning would name a line of ours
     if (
         opener is not None
         or plain.replace("+", "", 1) not in _WAYS
@@ -165,7 +165,7 @@ def _may_block(file: Any) -> bool:
         try:
             status = os.stat(file)
         except (OSError, TypeError, ValueError):
-            return False  # opening it says what is wrong
+            return False  # opening it raises the right error
     return not is_always_ready(status.st_mode, status.st_rdev)
 
 
@@ -178,7 +178,7 @@ def _buffered(
     errors: str | None,
     newline: str | None,
 ) -> Any:
-    """What io.open puts around a raw file."""
+    """Wrap a raw file like io.open."""
     if buffering == 0:
         return raw
     binary = "b" in mode
@@ -189,7 +189,7 @@ def _buffered(
             stacklevel=3,
         )
     line_buffering = buffering == 1 or (buffering < 0 and raw.isatty())
-    size: int = buffering if buffering > 1 else raw._blksize  # type: ignore[attr-defined]  # as io.open itself
+    size: int = buffering if buffering > 1 else raw._blksize  # type: ignore[attr-defined]  # like io.open itself
     buffer: Any
     if "+" in plain:
         buffer = io.BufferedRandom(raw, size)
@@ -200,7 +200,7 @@ def _buffered(
     if binary:
         return buffer
     text = io.TextIOWrapper(buffer, encoding, errors, newline, line_buffering)
-    text.mode = mode  # type: ignore[misc]  # as open() leaves it
+    text.mode = mode  # type: ignore[misc]  # like open()
     return text
 
 

@@ -1,9 +1,9 @@
-"""The hub for those who bring their own descriptors: wait for one, and say that one was closed. eventlet's names.
+"""`greenserve.hubs`: wait for a descriptor of your own, and report that it is closed. With eventlet's names.
 
-For libraries that do their own I/O (a C client with a callback for waiting); green sockets need none of it. Stands on
-loop/readiness.py: one waiter per descriptor and side, and a closed descriptor wakes its waiters at once.
+For libraries that do their own I/O (a C client with a callback for waiting); green sockets do not need it. Uses
+loop/readiness.py: one waiter per descriptor and direction, and closing a descriptor wakes its waiters at once.
 
-Invariant: `trampoline` leaves nothing registered behind, so a number that the kernel gives out again means nothing.
+Invariant: `trampoline` leaves nothing registered, so the kernel may give a number out again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from greenserve_hub.unpatched import select
 
 
 class HasFileno(Protocol):
-    """A socket, a file, a pipe's end."""
+    """A socket, a file, or the end of a pipe."""
 
     def fileno(self) -> int:
-        """Its descriptor."""
+        """Return its descriptor."""
 
 
-_borrowed: set[Descriptor] = set()  # registered by trampoline for as long as somebody waits
+_borrowed: set[Descriptor] = set()  # registered by trampoline, while it has waiters
 
 
 def trampoline(
@@ -38,25 +38,25 @@ def trampoline(
     timeout_exc: BaseException | type[BaseException] = Timeout,
     mark_as_closed: Callable[[], object] | None = None,
 ) -> None:
-    """Wait until a descriptor can be read, or written. Switches: always.
+    """Wait until a descriptor is readable, or writable. Switches: always.
 
-    Raises `timeout_exc` after `timeout` seconds; IOClosed when it is closed meanwhile, by its green socket or
-    notify_close(), after a call of `mark_as_closed`; ConcurrentUseError when another green thread waits for that
-    side; OSError when the kernel cannot watch its kind, as a file's.
+    Raises `timeout_exc` after `timeout` seconds. IOClosed if it is closed meanwhile, by its green socket or by
+    notify_close(), after a call of `mark_as_closed`. ConcurrentUseError if another green thread waits in the same
+    direction. OSError if the kernel cannot watch its kind, such as a regular file.
     """
     if bool(read) == bool(write):
         raise HubError("trampoline() waits either to read or to write")
     hub = get_hub()
     register = getattr(fd, "_registered", None)
     if register is not None:
-        descriptor: Descriptor | None = register()  # a green socket has one of its own
+        descriptor: Descriptor | None = register()  # a green socket has its own
     else:
         descriptor = hub.descriptors.get(fd if isinstance(fd, int) else fd.fileno())
     if descriptor is None:
         descriptor = hub.open_descriptor(fd if isinstance(fd, int) else fd.fileno())
         _borrowed.add(descriptor)
     elif _is_ready(descriptor.fd, bool(read)):
-        # It was registered before: the edge may have been told already, and would not be again.
+        # It was registered before: its edge may have been reported already, and will not come again.
         sleep()
         return
     try:
@@ -83,14 +83,14 @@ def _is_ready(fd: int, read: bool) -> bool:
 
 
 def notify_close(fd: int) -> None:
-    """Say that a descriptor is about to be closed: whoever waits for it gets IOClosed. Switches: never."""
+    """Report that a descriptor is about to be closed: its waiters get IOClosed. Switches: never."""
     descriptor = get_hub().descriptors.get(fd)
     if descriptor is not None:
         descriptor.close()
 
 
 def notify_opened(fd: int) -> None:
-    """Say that a descriptor is new: whoever waited for what had its number before gets IOClosed. Switches: never."""
+    """Report that a descriptor is new: waiters of the previous owner of its number get IOClosed. Switches: never."""
     notify_close(fd)
 
 

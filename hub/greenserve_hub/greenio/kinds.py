@@ -1,16 +1,16 @@
-"""Descriptors of all kinds: when a call on one would block, and whether anybody can tell.
+"""All kinds of descriptors: whether a call on one would block, and whether poll(2) can tell.
 
 Called by greenio/transfers.py and greenio/files.py before each call that may block.
 
-Facts: poll(2) says at once whether a call would block now, for nearly every kind: pipes, sockets, terminals, eventfd,
-inotify, timerfd, signalfd, fanotify. It says "ready" of kinds that cannot be polled, which for files is the truth and
-for some devices not (epoll(7) refuses these with EPERM), and of a userfaultfd in blocking mode it tells an error. It
-says "not ready" of kinds whose read(2) does not wait at all (epoll, pidfd, a message queue's status). Consequence: the
-kinds that are known to mean what they say are waited for in the hub; any other that is not plainly ready is called in
-an OS thread, where it may do what it likes. Whether calls may block is a property of what was opened, which other
-processes may share (a shell's terminal): O_NONBLOCK is never set here. Cost: a poll(2) for a call that is ready.
+Facts: for nearly every kind poll(2) tells whether a call would block now: pipes, sockets, terminals, eventfd, inotify,
+timerfd, signalfd, fanotify. For kinds that cannot be polled it reports "ready", which is true for files but not for
+some devices (epoll(7) rejects these with EPERM). For a userfaultfd in blocking mode it reports an error. For kinds
+whose read(2) never waits (epoll, pidfd, the status of a message queue) it reports "not ready". Consequence: the hub
+waits for kinds whose reports are known to be right. A call on any other descriptor that is not clearly ready runs in an
+OS thread, which it may block. The blocking mode belongs to the open file, which other processes may share (a shell's
+terminal), so O_NONBLOCK is never set here. Cost: one poll(2) for a call that is ready.
 
-Not told apart: another process, or OS thread, that takes what poll(2) has promised before the call comes.
+Not detected: another process or OS thread that takes the data between poll(2) and the call.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from greenserve_hub.greenio.selecting import HAS_EPOLL, wait_any
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.unpatched import fcntl, os, select
 
-_BOTH: Final = select.POLLIN | select.POLLOUT  # what poll(2) says of a kind that it knows nothing of
-_OVER: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL  # the call says so, and waits for nothing
+_BOTH: Final = select.POLLIN | select.POLLOUT  # poll(2)'s report for kinds that cannot be polled
+_OVER: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL  # the call returns at once, or raises
 _PATH_ONLY: Final = getattr(os, "O_PATH", 0)
-_MEMORY: Final = 1  # the major number of null, zero, full, random: they never wait, nor can they be polled
-# What /proc calls the kinds of descriptors without a file that are ready when poll(2) says so.
+_MEMORY: Final = 1  # the major number of null, zero, full, random: they never wait, and cannot be polled
+# Names in /proc of kinds without a file whose poll(2) report is right.
 _TOLD: Final = frozenset({"eventfd", "inotify", "timerfd", "signalfd", "fanotify"})
 _cannot_be_polled: dict[int, bool] = {}  # devices, by their numbers
 
 
 class State(Enum):
-    """What a call that reads or writes would do now."""
+    """The behaviour of a call that reads or writes now."""
 
-    READY = "return at once"  # also where it says why it can't be made
-    WAITS = "wait, and poll(2) tells how long"
-    UNTOLD = "maybe wait, and nobody tells how long"  # an OS thread's to make
+    READY = "return at once"  # or raise at once
+    WAITS = "wait, and poll(2) reports the end"
+    UNTOLD = "maybe wait, and nothing reports the end"  # so an OS thread makes the call
 
 
-# An enum's member is looked up by Python code.
+# As globals, because looking up an enum's member runs Python code.
 READY, WAITS, UNTOLD = State
 
 
 def state_of(fd: int, mask: int) -> State:
-    """What a call that reads (POLLIN) or writes (POLLOUT) would do now. Switches: never. OSError."""
+    """Return what a call that reads (POLLIN) or writes (POLLOUT) would do now. OSError. Switches: never."""
     if fd < 0:
         return READY
     poller = select.poll()
@@ -64,7 +64,7 @@ def state_of(fd: int, mask: int) -> State:
 
 
 def can_call(hub: Hub, fd: int, mask: int) -> bool:
-    """Wait until a call would not block; False where nobody can tell. Switches: unless it is ready. OSError."""
+    """Wait until a call would not block; False if nothing can tell. OSError. Switches: unless it is ready."""
     while (state := state_of(fd, mask)) is WAITS:
         wait_any(hub, {fd: mask}, None)
     return state is READY
@@ -75,24 +75,24 @@ _held: set[int] = set()
 
 @contextmanager
 def held(fd: int) -> Iterator[int]:
-    """Give a number of one's own for a descriptor that a call waits for, whatever others close meanwhile.
+    """Yield another number for the file that a call waits for, so that it stays open if other code closes the number.
 
-    As the kernel holds what a blocking call waits for: watchdog has a reader woken by an event, and closes at once.
-    Switches: never. OSError.
+    The kernel does the same for a blocking call. (The library watchdog wakes its reader and closes the descriptor at
+    once.) OSError. Switches: never.
     """
     own = os.dup(fd)
     _held.add(own)
     try:
         yield own
     finally:
-        if own in _held:  # else in the child of a fork
+        if own in _held:  # otherwise this is the child of a fork
             _held.remove(own)
             os.close(own)
 
 
 def _after_fork() -> None:
     for fd in _held:
-        os.close(fd)  # who waited has stayed behind, and nobody else here knows of it
+        os.close(fd)  # its waiter does not exist in the child, and nothing else knows the number
     _held.clear()
 
 
@@ -101,12 +101,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def can_block(fd: int) -> bool:
-    """Return True if calls on it wait, as far as its mode goes. Switches: never. OSError."""
+    """Return True if its mode lets calls wait. OSError. Switches: never."""
     return os.get_blocking(fd) or waits_for_ever(fd)
 
 
 def is_always_ready(mode: int, device: int) -> bool:
-    """Return True for a file, by its st_mode and st_rdev: reading and writing it wait for the disk at most."""
+    """Return True for a file that waits only for a disk, or not at all, by its st_mode and st_rdev."""
     return stat.S_IFMT(mode) in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK) or (
         stat.S_ISCHR(mode) and os.major(device) == _MEMORY
     )
@@ -121,7 +121,7 @@ def _waits(fd: int, mask: int) -> bool:
 
 
 def _is_told(fd: int) -> bool:
-    """Return True if the hub will hear of it: one that is not ready."""
+    """Return True if poll(2) will report when this descriptor, which is not ready, becomes ready."""
     mode = os.fstat(fd).st_mode
     if stat.S_IFMT(mode):
         return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
@@ -133,12 +133,12 @@ def _is_told(fd: int) -> bool:
 
 
 def _has_file(fd: int) -> bool:
-    """Return False for a userfaultfd, and its like: the error that poll(2) tells of is none that a call would meet."""
+    """Return False for a userfaultfd and similar: a call would not meet the error that poll(2) reports."""
     return stat.S_IFMT(os.fstat(fd).st_mode) != 0
 
 
 def _means_ready(fd: int) -> bool:
-    """Return True if "ready" is what its kind has to say, or the truth in any case."""
+    """Return True if the report "ready" can be trusted."""
     status = os.fstat(fd)
     device = status.st_rdev
     if not stat.S_ISCHR(status.st_mode) or not HAS_EPOLL or os.major(device) == _MEMORY:

@@ -1,9 +1,9 @@
-"""Waiting for descriptors that others may wait for as well: what select, poll, os.read and files stand on.
+"""Waits for any of several descriptors, which others may wait for too. Used by select, poll, os.read and files.
 
-Facts: the hub knows one waiter for each side of a descriptor, and select() and its kin take descriptors in any
-number, from anybody. Consequence: who waits here does so on an epoll of its own, which is a descriptor like any other
-(epoll(7), Q&A 3), and asks the kernel again afterwards: another may have been faster. Cost: some ten microseconds for a
-wait. Where there is no epoll an OS thread of the pool waits.
+Facts: the hub allows one waiter per descriptor and direction, but select() and similar accept any descriptors.
+Consequence: each wait here uses its own epoll, which is a descriptor like any other (epoll(7), Q&A 3). Afterwards the
+caller asks the kernel again, because another green thread may have been faster. Cost: about ten microseconds per wait.
+Without epoll an OS thread waits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HAS_EPOLL = hasattr(select, "epoll")
 def wait_any(hub: Hub, masks: dict[int, int], timeout: float | None) -> bool:
     """Wait until one of the descriptors has one of its poll(2) events; False after `timeout` seconds.
 
-    Switches: always. A descriptor of a kind that is always ready (a file) is not looked at.
+    Descriptors that are always ready (regular files) are ignored. Switches: always.
     """
     if not HAS_EPOLL:
         poller = select.poll()
@@ -41,7 +41,7 @@ def wait_any(hub: Hub, masks: dict[int, int], timeout: float | None) -> bool:
 
 
 def wait_on(descriptor: Descriptor, timeout: float | None) -> bool:
-    """Wait until it can be read; False after `timeout` seconds. Switches: always. IOClosed."""
+    """Wait until it is readable; False after `timeout` seconds. IOClosed. Switches: always."""
     try:
         wait_readable(descriptor, timeout)
     except TimeoutError:

@@ -1,11 +1,10 @@
-"""listen, connect and serve: eventlet's three ways to a socket, in one line each.
+"""listen, connect and serve: eventlet's three functions for sockets.
 
-Stands on green sockets and pools. `serve` is the loop of a small TCP server; the WSGI server has a listener
-of its own.
+Uses green sockets and pools. `serve` is the loop of a small TCP server; the WSGI server has its own listener.
 
-Facts: the accept() of the standard's SSLSocket shakes hands, so that one client that is silent keeps all others out,
-and one that speaks something else ends the loop. Consequence: serve() accepts on the socket below it, and hands are
-shaken in the connection's own green thread.
+Facts: accept() of the standard SSLSocket does the handshake. So one silent client keeps all others out, and a client
+that does not speak TLS ends the loop. Consequence: serve() accepts on the socket below, and the handshake runs in the
+connection's own green thread.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from greenserve_hub.loop.current import get_hub
 from greenserve_hub.unpatched import os
 
 _LATER = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_PAUSE = 0.05  # seconds without descriptors or memory, before accepting is tried again
-_HANDSHAKE_TIME = 10.0  # seconds for a client to agree on TLS
+_PAUSE = 0.05  # seconds until the next accept() when descriptors or memory have run out
+_HANDSHAKE_TIME = 10.0  # seconds for the TLS handshake
 
 
 class StopServe(Exception):  # eventlet's name
@@ -41,10 +40,7 @@ def listen(
     reuse_addr: bool = True,
     reuse_port: bool = False,
 ) -> GreenSocket:
-    """A socket that listens at `addr`: (host, port), or a path with AF_UNIX. Switches: never.
-
-    OSError when it can't be had.
-    """
+    """Return a socket that listens on `addr`: (host, port), or a path with AF_UNIX. OSError. Switches: never."""
     sock = GreenSocket(family, socket.SOCK_STREAM)
     try:
         if reuse_addr and family != socket.AF_UNIX:
@@ -60,9 +56,9 @@ def listen(
 
 
 def connect(addr: Any, family: int = socket.AF_INET, bind: Any = None) -> GreenSocket:
-    """A socket connected to `addr`, from the local address `bind` if given. Switches: until it is.
+    """Return a socket connected to `addr`, from the local address `bind` if given. OSError.
 
-    OSError.
+    Switches: until it is connected.
     """
     sock = GreenSocket(family, socket.SOCK_STREAM)
     try:
@@ -78,12 +74,10 @@ def connect(addr: Any, family: int = socket.AF_INET, bind: Any = None) -> GreenS
 def serve(sock: GreenSocket, handle: Callable[[GreenSocket, Any], object], concurrency: int = 1000) -> None:
     """Call `handle(connection, address)` in a green thread for each client, at most `concurrency` at once.
 
-    Switches: always.
-
-    A handler's exception goes to the hub's `on_error` and harms nobody else; when it returns the client is told that
-    no more will come, and the connection closed. Where `sock` speaks TLS (SSLContext.wrap_socket), a handler gets a
-    client that has agreed on it, within 10 s; if its `do_handshake_on_connect` is False, one that has not begun to.
-    Returns when a handler raises StopServe; raises OSError when the listening socket fails.
+    A handler's exception goes to the hub's `on_error`, and affects no other connection. When the handler returns, the
+    connection is shut down and closed. If `sock` speaks TLS (SSLContext.wrap_socket), the handshake is done before,
+    within 10 s, unless its `do_handshake_on_connect` is False. Returns when a handler raises StopServe; raises OSError
+    when the listening socket fails. Switches: always.
     """
     if concurrency < 1:
         raise HubError("serve() needs a concurrency of at least 1")
@@ -118,7 +112,7 @@ def serve(sock: GreenSocket, handle: Callable[[GreenSocket, Any], object], concu
             try:
                 pool.spawn_n(run, connection, address)
             except BaseException:
-                connection.close()  # stopped while it waited for a slot
+                connection.close()  # stopped while waiting for a slot
                 raise
     except _Stopped:
         pass
@@ -139,10 +133,10 @@ def _accepted(accept: Callable[[], tuple[GreenSocket, Any]]) -> tuple[GreenSocke
 
 
 def _secured(sock: Any, plain: GreenSocket) -> GreenSocket | None:
-    """A connection with TLS on it, as the listening socket has it; None for a client that does not agree."""
+    """Return the connection with TLS, configured like the listening socket; None if the handshake fails."""
     connection: Any = plain
     try:
-        plain.getpeername()  # wrap_socket() forgets to close one that has gone already
+        plain.getpeername()  # wrap_socket() does not close a socket whose client has disconnected
         connection = sock.context.wrap_socket(
             plain,
             server_side=True,
@@ -152,17 +146,17 @@ def _secured(sock: Any, plain: GreenSocket) -> GreenSocket | None:
         if sock.do_handshake_on_connect:
             with Timeout(_HANDSHAKE_TIME):
                 connection.do_handshake()
-    except (OSError, ValueError, Timeout):  # ValueError: it has gone since
+    except (OSError, ValueError, Timeout):  # ValueError: the client has disconnected meanwhile
         connection.close()
         return None
     except BaseException:
-        connection.close()  # killed
+        connection.close()  # this green thread was killed
         raise
     return connection  # type: ignore[no-any-return]
 
 
 def _end(connection: GreenSocket) -> None:
-    """Tell the client that no more will come, which close() does not do while another process holds the socket."""
+    """Shut the sending side down, because close() sends no end while another process holds the socket."""
     if not connection._io_refs:  # type: ignore[attr-defined]  # a makefile() may still be written to
         with suppress(OSError):
             socket.socket.shutdown(connection, socket.SHUT_WR)

@@ -1,11 +1,11 @@
 """Green sockets: the standard socket, whose blocking calls let other green threads run.
 
-GreenSocket is a socket.socket, so that isinstance, ssl and makefile take it as one. Below it is always non-
-blocking; `settimeout` and `setblocking` say how long a call may wait in the hub. Used by programs; the
-server's connections have streams of their own.
+GreenSocket is a socket.socket, so isinstance, ssl and makefile accept it. In the kernel it is always non-blocking;
+`settimeout` and `setblocking` say how long a call may wait in the hub. Used by programs; the server's connections have
+their own streams.
 
-The invariant: try the call first and wait only after the kernel refused it, or when the descriptor is known
-to be drained. The descriptor is registered at its first wait and unregistered before it is closed.
+Invariant: try the call first, and wait only after the kernel refused it, or when the descriptor is known to be drained.
+The descriptor is registered at its first wait, and unregistered before it is closed.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _CONNECTING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EAGAIN})
-_DEFAULT_TIMEOUT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]  # what http.client passes on
+_DEFAULT_TIMEOUT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]  # http.client passes it
 _NAMED = (socket.AF_INET, socket.AF_INET6)
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
-_SEND_AT_ONCE = 1 << 18  # bytes of a sendfile between two turns of the others
+_SEND_AT_ONCE = 1 << 18  # bytes of a sendfile before other green threads run
 
 
 class GreenSocket(socket.socket):
     """A socket.socket for green threads. Every call that can block switches when it does.
 
-    TimeoutError after the socket's timeout; IOClosed when another green thread closes it meanwhile;
-    ConcurrentUseError when two read, or two write, at once.
+    TimeoutError after the socket's timeout; IOClosed if another green thread closes it meanwhile; ConcurrentUseError if
+    two green threads read, or two write, at once.
     """
 
     __slots__ = ("_descriptor", "_edge", "_wait")
 
     # The parameters have the standard's names.
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
-        """As socket.socket."""
+        """Like socket.socket."""
         super().__init__(family, type, proto, fileno)
         self._descriptor: Descriptor | None = None
         self._edge: object = None  # what the descriptor knew before the last read
@@ -56,33 +56,33 @@ class GreenSocket(socket.socket):
         super().setblocking(False)
         note(self)
 
-    # How long to wait ------------------------------------------------------------------------------------
+    # Timeouts --------------------------------------------------------------------------------------------
 
     def settimeout(self, value: float | None) -> None:
-        """Seconds that a call may wait; None for ever, 0 not at all. Switches: never."""
+        """Set the seconds that a call may wait; None for no limit, 0 for no wait. Switches: never."""
         if value is not None:
-            value = math.fsum((value,))  # a float of any number, and a TypeError for text
-            if not value >= 0:  # NaN too
+            value = math.fsum((value,))  # converts any real number to a float; TypeError for text
+            if not value >= 0:  # also true for NaN
                 raise ValueError("Timeout value out of range")
-        super().setblocking(False)  # which it is, but this finds a socket that is closed
+        super().setblocking(False)  # changes nothing, but raises if the socket is closed
         self._wait = value
 
     def gettimeout(self) -> float | None:
-        """What settimeout set. Switches: never."""
+        """Return the timeout set by settimeout. Switches: never."""
         return self._wait
 
     @property
     def timeout(self) -> float | None:
-        """What settimeout set."""
+        """The timeout set by settimeout."""
         return self._wait
 
     def setblocking(self, flag: bool) -> None:
-        """True: wait for ever. False: never. Switches: never."""
+        """Wait without a limit (True), or never (False). Switches: never."""
         super().setblocking(False)
         self._wait = None if flag else 0.0
 
     def getblocking(self) -> bool:
-        """Whether a call may wait. Switches: never."""
+        """Return True if a call may wait. Switches: never."""
         return self._wait != 0
 
     # Waiting -----------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ class GreenSocket(socket.socket):
             if fd < 0:
                 raise OSError(errno.EBADF, "the socket is closed")
             if descriptor is not None:
-                descriptor.close()  # it moves to another OS thread
+                descriptor.close()  # the socket moves to another OS thread
             descriptor = self._descriptor = hub.open_descriptor(fd)
         return descriptor
 
@@ -150,8 +150,8 @@ class GreenSocket(socket.socket):
             self._await(wait_writable, until)
 
     def _note(self, received: int, asked: int, flags: int) -> None:
-        # A stream's read that came back short has emptied the buffer (epoll(7)); a peek or a datagram says
-        # nothing of the sort, nor does a unix socket: a message with descriptors ends the read (unix(7)).
+        # A short read on a stream has emptied the buffer (epoll(7)). This is not so for a peek, for a datagram, and for
+        # a unix socket, where a message with descriptors ends the read (unix(7)).
         descriptor = self._descriptor
         if (
             descriptor is not None
@@ -163,7 +163,7 @@ class GreenSocket(socket.socket):
             descriptor.drained(self._edge)
 
     def _resolved(self, address: Any) -> Any:
-        """An address with a name in it, with what that stands for: looked up below connect(2) it would hold the hub."""
+        """Return the address with its name looked up: a lookup inside connect(2) would block the hub."""
         if self.family not in _NAMED or not isinstance(address, tuple) or not address:
             return address
         host = address[0]
@@ -179,13 +179,13 @@ class GreenSocket(socket.socket):
     # Connections --------------------------------------------------------------------------------------------
 
     def connect(self, address: Any) -> None:
-        """As socket.connect, a name is looked up first. Switches: until it is decided."""
+        """Like socket.connect; a name is looked up first. Switches: until it is connected or fails."""
         number = self._connect(self._resolved(address))
         if number:
             raise OSError(number, os.strerror(number))
 
     def connect_ex(self, address: Any) -> int:
-        """As socket.connect_ex, a name is looked up first. Switches: until it is decided."""
+        """Like socket.connect_ex; a name is looked up first. Switches: until it is connected or fails."""
         try:
             return self._connect(self._resolved(address))
         except TimeoutError:
@@ -202,7 +202,7 @@ class GreenSocket(socket.socket):
         return self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def _connect_unix(self, address: Any, until: float | None) -> int:
-        # connect(2): a full backlog refuses with EAGAIN and nothing tells when there is room again.
+        # connect(2): a full backlog gives EAGAIN, and no event reports when there is room again.
         pause = 0.001
         while (number := super().connect_ex(address)) == errno.EAGAIN:
             hub = get_hub()
@@ -213,50 +213,50 @@ class GreenSocket(socket.socket):
         return number
 
     def accept(self) -> tuple[GreenSocket, Any]:
-        """As socket.accept, a GreenSocket. Switches: when nobody has connected."""
-        fd, address = self._reading(0, self._accept)  # type: ignore[attr-defined]  # what socket.accept stands on as well
+        """Like socket.accept; returns a GreenSocket. Switches: when no client has connected."""
+        fd, address = self._reading(0, self._accept)  # type: ignore[attr-defined]  # socket.accept uses it too
         return GreenSocket(self.family, self.type, self.proto, fileno=fd), address
 
     # Reading ---------------------------------------------------------------------------------------------
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """As socket.recv. Switches: when nothing is there."""
+        """Like socket.recv. Switches: when nothing is there."""
         data = self._reading(flags, super().recv, bufsize, flags)
         self._note(len(data), bufsize, flags)
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """As socket.recv_into. Switches: when nothing is there."""
+        """Like socket.recv_into. Switches: when nothing is there."""
         count = self._reading(flags, super().recv_into, buffer, nbytes, flags)
         self._note(count, nbytes or memoryview(buffer).nbytes, flags)
         return count
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
-        """As socket.recvfrom. Switches: when nothing is there."""
+        """Like socket.recvfrom. Switches: when nothing is there."""
         return self._reading(flags, super().recvfrom, bufsize, flags)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """As socket.recvfrom_into. Switches: when nothing is there."""
+        """Like socket.recvfrom_into. Switches: when nothing is there."""
         return self._reading(flags, super().recvfrom_into, buffer, nbytes, flags)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
-        """As socket.recvmsg. Switches: when nothing is there."""
+        """Like socket.recvmsg. Switches: when nothing is there."""
         return self._reading(flags, super().recvmsg, bufsize, ancbufsize, flags)
 
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
     ) -> tuple[int, list[Any], int, Any]:
-        """As socket.recvmsg_into. Switches: when nothing is there."""
+        """Like socket.recvmsg_into. Switches: when nothing is there."""
         return self._reading(flags, super().recvmsg_into, list(buffers), ancbufsize, flags)
 
     # Writing ---------------------------------------------------------------------------------------------
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """As socket.send. Switches: when there is no room."""
+        """Like socket.send. Switches: when there is no room."""
         return self._writing(flags, super().send, data, flags)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """As socket.sendall; the timeout is for all of it. Switches: when there is no room."""
+        """Like socket.sendall; the timeout is for the whole call. Switches: when there is no room."""
         left = memoryview(data).cast("B")
         if not left:
             self.send(left, flags)
@@ -274,22 +274,22 @@ class GreenSocket(socket.socket):
                 return
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
-        """As socket.sendto, a name is looked up first. Switches: when there is no room."""
+        """Like socket.sendto; a name is looked up first. Switches: when there is no room."""
         send: Callable[..., int] = super().sendto
         if not 1 <= len(flags_and_address) <= 2:
-            return send(data, *flags_and_address)  # which says what is missing
+            return send(data, *flags_and_address)  # raises the standard error
         *flags, address = flags_and_address
         return self._writing(flags[0] if flags else 0, send, data, *flags, self._resolved(address))
 
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None, /
     ) -> int:
-        """As socket.sendmsg. Switches: when there is no room."""
+        """Like socket.sendmsg. Switches: when there is no room."""
         return self._writing(flags, super().sendmsg, list(buffers), ancdata, flags, address)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """As socket.sendfile; by sendfile(2) where the file allows. Switches: when there is no room."""
-        self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]  # raises what the standard raises
+        """Like socket.sendfile; uses sendfile(2) if the file allows it. Switches: when there is no room."""
+        self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]  # raises the standard errors
         if self._wait == 0:
             raise ValueError("non-blocking sockets are not supported")
         try:
@@ -321,27 +321,27 @@ class GreenSocket(socket.socket):
             if total and hasattr(file, "seek"):
                 file.seek(offset + total)
 
-    # The end ---------------------------------------------------------------------------------------------
+    # Closing ---------------------------------------------------------------------------------------------
 
     def dup(self) -> Self:
-        """A second GreenSocket for the same connection. Switches: never."""
+        """Make a second GreenSocket for the same connection. Switches: never."""
         twin = type(self)(self.family, self.type, self.proto, fileno=os.dup(self.fileno()))
         os.set_inheritable(twin.fileno(), False)
         twin.settimeout(self._wait)
         return twin
 
     def detach(self) -> int:
-        """As socket.detach, in the mode that settimeout stands for. Whoever waits gets IOClosed. Switches: never."""
+        """Like socket.detach, in the mode of settimeout. Waiters get IOClosed. Switches: never."""
         self._unregister()
         if self._wait is None:
-            with contextlib.suppress(OSError):  # it was closed behind its back
+            with contextlib.suppress(OSError):  # other code has closed it
                 super().setblocking(True)
         return super().detach()
 
     def _real_close(self, *args: Any) -> None:
-        # Called by close() when no makefile() holds it any more.
+        # Called by close() after the last makefile() is closed.
         self._unregister()
-        super()._real_close(*args)  # type: ignore[misc]  # the standard's own hook
+        super()._real_close(*args)  # type: ignore[misc]  # the standard library's hook
 
     def _unregister(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
@@ -356,11 +356,9 @@ def create_connection(
     *,
     all_errors: bool = False,
 ) -> GreenSocket:
-    """As socket.create_connection, a GreenSocket: tries each address that the name stands for.
+    """Like socket.create_connection; returns a GreenSocket. Tries each address of the name.
 
-    Switches: until one is connected.
-
-    `timeout` in seconds for each address; none given: the default timeout.
+    `timeout` in seconds for each address; if not given, the default timeout. Switches: until one is connected.
     """
     errors: list[OSError] = []
     host, port = address
@@ -388,7 +386,7 @@ def create_connection(
 def socketpair(
     family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0
 ) -> tuple[GreenSocket, GreenSocket]:  # the standard's name
-    """As socket.socketpair. Switches: never."""
+    """Like socket.socketpair. Switches: never."""
     pair = socket.socketpair(family, type, proto)
     one, other = (GreenSocket(sock.family, sock.type, sock.proto, fileno=sock.detach()) for sock in pair)
     return one, other

@@ -1,6 +1,6 @@
 """GreenSSLSocket: ssl.SSLSocket whose blocking calls let other green threads run.
 
-OpenSSL works on the descriptor itself, which is non-blocking, and says what it misses: to read or to write. Made by
+OpenSSL works on the descriptor itself, which is non-blocking, and says whether it needs to read or to write. Made by
 SSLContext.wrap_socket in a patched program.
 """
 
@@ -24,7 +24,7 @@ class GreenSSLSocket(ssl.SSLSocket, GreenSocket):  # type: ignore[misc]  # types
     """
 
     def _shaking(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call until TLS has what it misses."""
+        """Repeat the call, with waits, until TLS can complete it."""
         until = self._until()
         while True:
             descriptor = self._descriptor
@@ -43,26 +43,26 @@ class GreenSSLSocket(ssl.SSLSocket, GreenSocket):  # type: ignore[misc]  # types
                 self._await(wait_writable, until)
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
-        """As SSLSocket.read. Switches: when nothing is there."""
+        """Like SSLSocket.read. Switches: when nothing is there."""
         return self._shaking(super().read, len, buffer)
 
     def write(self, data: Any) -> int:
-        """As SSLSocket.write. Switches: when there is no room."""
+        """Like SSLSocket.write. Switches: when there is no room."""
         return self._shaking(super().write, data)
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """As SSLSocket.send. Switches: when there is no room."""
+        """Like SSLSocket.send. Switches: when there is no room."""
         return self._shaking(super().send, data, flags)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """As SSLSocket.sendfile. Switches: when there is no room."""
+        """Like SSLSocket.sendfile. Switches: when there is no room."""
         if self._sslobj is None:  # type: ignore[attr-defined]
             return GreenSocket.sendfile(self, file, offset, count)
-        # Where the kernel encrypts, Python 3.15 has OpenSSL send the file, and raises when there is no more room.
+        # If the kernel encrypts, Python 3.15 makes OpenSSL send the file, and raises when there is no room.
         return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
 
     def do_handshake(self, block: bool = False) -> None:
-        """As SSLSocket.do_handshake. Switches: until it is done."""
+        """Like SSLSocket.do_handshake. Switches: until it is done."""
         wait = self._wait
         if block and wait == 0:
             self._wait = None
@@ -72,6 +72,6 @@ class GreenSSLSocket(ssl.SSLSocket, GreenSocket):  # type: ignore[misc]  # types
             self._wait = wait
 
     def unwrap(self) -> GreenSocket:
-        """As SSLSocket.unwrap; a GreenSocket. Switches: until the peer has closed its side too."""
-        # The standard gives back this very socket, with TLS taken off.
+        """Like SSLSocket.unwrap; returns a GreenSocket. Switches: until the peer has closed its side too."""
+        # The standard library returns this same socket, without TLS.
         return self._shaking(super().unwrap)  # type: ignore[return-value]

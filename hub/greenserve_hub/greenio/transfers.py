@@ -1,13 +1,12 @@
-"""Reading and writing descriptors by number: os.read and its kin, for green threads.
+"""Reads and writes of descriptors by number: os.read, os.write and similar, for green threads.
 
-What a patched os is made of, and what greenio/files.py reads and writes through. greenio/kinds.py says when a call
-would block. Regular files are always ready: what is asked of them is asked at once.
+Used by the patched os and by greenio/files.py. greenio/kinds.py says when a call would block. Regular files are always
+ready, so they are called at once.
 
-Facts: in blocking mode write(2) waits until all of it is taken, and poll(2) promises room for some only: for PIPE_BUF
-bytes of a pipe (pipe(7)), for a piece of a terminal that puts out bytes as they are, for a 1 of an eventfd, for no
-certain number of a socket. Where a terminal makes two bytes of a line's end, there may be room for one. Consequence:
-a pipe and a terminal are written to in such pieces, and a socket by send(2), which can be told not to wait. What can be
-done in no such way is done in an OS thread.
+Facts: in blocking mode write(2) waits until everything is written, but poll(2) promises room only for a part: PIPE_BUF
+bytes of a pipe (pipe(7)), a piece for a terminal in raw mode, a 1 for an eventfd, no certain number for a socket. A
+terminal that turns a line end into two bytes may have room for only one. Consequence: pipes and raw terminals are
+written in such pieces, and sockets by send(2), which has a flag not to wait. All other writes run in an OS thread.
 """
 
 from __future__ import annotations
@@ -38,11 +37,9 @@ from greenserve_hub.unpatched import os, select, socket, termios
 
 T = TypeVar("T")
 
-_TERMINAL: Final = (
-    128  # bytes that a terminal has room for when poll(2) says so: it makes room in pieces of 256
-)
-_MULTIPLEXER: Final = (5, 2)  # /dev/ptmx, by its numbers: a pseudo-terminal's master
-_SEND_AT_ONCE: Final = 1 << 18  # bytes of a sendfile between two turns of the others
+_TERMINAL: Final = 128  # bytes of room in a terminal that is ready: it makes room in pieces of 256
+_MULTIPLEXER: Final = (5, 2)  # the device numbers of /dev/ptmx: the master of a pseudo-terminal
+_SEND_AT_ONCE: Final = 1 << 18  # bytes of a sendfile before other green threads run
 _ONE: Final = (1).to_bytes(8, sys.byteorder)
 _NONBLOCK: Final = getattr(socket, "SOCK_NONBLOCK", 0)
 _AT_ONCE: Final = getattr(os, "RWF_NOWAIT", 0)
@@ -50,7 +47,7 @@ _DONTWAIT: Final = getattr(socket, "MSG_DONTWAIT", 0)
 
 
 def _when_ready(mask: int, call: Callable[..., T], fd: int, /, *args: Any) -> T:
-    """Make `call(fd, *args)` when it can't block."""
+    """Call `call(fd, *args)` when it does not block."""
     hub = find_hub()
     if hub is None:
         return call(fd, *args)
@@ -69,7 +66,7 @@ def _when_ready(mask: int, call: Callable[..., T], fd: int, /, *args: Any) -> T:
         poller.register(own, mask)
         while True:
             wait_any(hub, {own: mask}, None)
-            if poller.poll(0):  # else another was faster
+            if poller.poll(0):  # otherwise another green thread was faster
                 with suppress(BlockingIOError) if waits else nullcontext():
                     return call(own, *args)
 
@@ -78,30 +75,30 @@ def _when_ready(mask: int, call: Callable[..., T], fd: int, /, *args: Any) -> T:
 
 
 def read(fd: int, length: int, /) -> bytes:
-    """As os.read. Switches: when nothing is there."""
+    """Like os.read. Switches: when nothing is there."""
     return _when_ready(select.POLLIN, os.read, fd, length)
 
 
 def readinto(fd: int, buffer: Any, /) -> int:
-    """As os.readinto of Python 3.14. Switches: when nothing is there."""
+    """Like os.readinto of Python 3.14. Switches: when nothing is there."""
     count: int = _when_ready(select.POLLIN, os.readinto, fd, buffer)  # type: ignore[attr-defined]
     return count
 
 
 def readv(fd: int, buffers: Sequence[Any], /) -> int:
-    """As os.readv. Switches: when nothing is there."""
+    """Like os.readv. Switches: when nothing is there."""
     return _when_ready(select.POLLIN, os.readv, fd, buffers)
 
 
 def preadv(fd: int, buffers: Sequence[Any], offset: int, flags: int = 0, /) -> int:
-    """As os.preadv. Switches: when nothing is there, and `offset` is -1: elsewhere it is a file's."""
+    """Like os.preadv. Switches: when nothing is there and `offset` is -1; other offsets are for files."""
     if offset != -1 or flags & _AT_ONCE:
         return os.preadv(fd, buffers, offset, flags)
     return _when_ready(select.POLLIN, os.preadv, fd, buffers, offset, flags)
 
 
 def eventfd_read(fd: int) -> int:
-    """As os.eventfd_read. Switches: when the counter is 0."""
+    """Like os.eventfd_read. Switches: when the counter is 0."""
     return _when_ready(select.POLLIN, os.eventfd_read, fd)
 
 
@@ -109,7 +106,7 @@ def eventfd_read(fd: int) -> int:
 
 
 def write(fd: int, data: Any, /) -> int:
-    """As os.write; in blocking mode all of it. Switches: when there is no room."""
+    """Like os.write; in blocking mode it writes everything. Switches: when there is no room."""
     hub = find_hub()
     if hub is None or not can_block(fd):
         return os.write(fd, data)
@@ -131,9 +128,9 @@ def write(fd: int, data: Any, /) -> int:
 
 
 def _expands(fd: int, device: int) -> bool:
-    """Return True if a terminal puts out more than it is sent."""
+    """Return True if a terminal sends more bytes than are written to it."""
     if (os.major(device), os.minor(device)) == _MULTIPLEXER:
-        return False  # what it is sent is the other end's input
+        return False  # its bytes are the input of the other end
     return bool(termios.tcgetattr(fd)[1] & termios.OPOST)
 
 
@@ -152,8 +149,8 @@ def _write_pieces(hub: Hub, fd: int, data: Any, size: int) -> int:
 
 
 def _send(hub: Hub, fd: int, data: Any) -> int:
-    # Neither family nor type are asked about, or changed, for a descriptor that is there; SOCK_NONBLOCK keeps Python
-    # from setting the default timeout's mode.
+    # For an existing descriptor, family and type are neither checked nor changed. SOCK_NONBLOCK keeps Python from
+    # setting the mode of the default timeout.
     with held(fd) as own:
         return _send_by(hub, socket.SocketType(socket.AF_UNIX, socket.SOCK_STREAM | _NONBLOCK, 0, own), data)
 
@@ -172,7 +169,7 @@ def _send_by(hub: Hub, sock: socket.SocketType, data: Any) -> int:
                     continue
                 except OSError:
                     if done:
-                        return done  # as write(2) does; the next one is told
+                        return done  # like write(2); the next call raises
                     raise
                 if done >= total or not is_stream:
                     return done
@@ -181,21 +178,21 @@ def _send_by(hub: Hub, sock: socket.SocketType, data: Any) -> int:
 
 
 def writev(fd: int, buffers: Sequence[Any], /) -> int:
-    """As os.writev; in blocking mode all of them. Switches: when there is no room."""
+    """Like os.writev; in blocking mode it writes all buffers. Switches: when there is no room."""
     if _is_plain(fd):
         return os.writev(fd, buffers)
     return write(fd, b"".join(buffers))
 
 
 def pwritev(fd: int, buffers: Sequence[Any], offset: int, flags: int = 0, /) -> int:
-    """As os.pwritev. Switches: when there is no room, and `offset` is -1: elsewhere it is a file's."""
+    """Like os.pwritev. Switches: when there is no room and `offset` is -1; other offsets are for files."""
     if offset != -1 or flags or _is_plain(fd):
         return os.pwritev(fd, buffers, offset, flags)
     return write(fd, b"".join(buffers))
 
 
 def eventfd_write(fd: int, value: int) -> None:
-    """As os.eventfd_write. Switches: when the counter would be too large."""
+    """Like os.eventfd_write. Switches: when the counter would be too large."""
     if value != 1 and find_hub() is not None and os.get_blocking(fd):
         waiting.execute(os.eventfd_write, fd, value)
     else:
@@ -203,7 +200,7 @@ def eventfd_write(fd: int, value: int) -> None:
 
 
 def _is_plain(fd: int) -> bool:
-    """Return True if writing to it is the standard's own matter."""
+    """Return True if the native call can write to it."""
     if find_hub() is None or not can_block(fd):
         return True
     status = os.fstat(fd)
@@ -214,14 +211,14 @@ def _is_plain(fd: int) -> bool:
 
 
 def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int, *rest: Any, **more: Any) -> int:
-    """As os.sendfile; to a green socket all of it. Switches: when there is no room."""
+    """Like os.sendfile; to a green socket it sends everything. Switches: when there is no room."""
     if rest or more or _is_plain(out_fd):
         return os.sendfile(out_fd, in_fd, offset, count, *rest, **more)
     hub = find_hub()
     assert hub is not None
     if not waits_for_ever(out_fd):
         if stat.S_ISFIFO(os.fstat(out_fd).st_mode):
-            # Of a pipe the kernel waits for some room only, and then sends what there is room for.
+            # For a pipe the kernel waits for some room, and then sends as much as fits.
             return _when_ready(select.POLLOUT, os.sendfile, out_fd, in_fd, offset, count)
         return waiting.execute(os.sendfile, out_fd, in_fd, offset, count)
     total = 0
@@ -250,7 +247,7 @@ def splice(
     offset_dst: int | None = None,
     flags: int = 0,
 ) -> int:
-    """As os.splice. Switches: when nothing is there, or no room."""
+    """Like os.splice. Switches: when there is no data or no room."""
     hub = find_hub()
     ask = (src, dst, count, offset_src, offset_dst)
     if hub is None or flags & os.SPLICE_F_NONBLOCK:
@@ -259,7 +256,7 @@ def splice(
     while True:
         told = can_call(hub, src, select.POLLIN) and can_call(hub, dst, select.POLLOUT)
         if not told or (stat.S_ISSOCK(os.fstat(dst).st_mode) and os.get_blocking(dst)):
-            return waiting.execute(os.splice, *ask, flags)  # the flag is for pipes
+            return waiting.execute(os.splice, *ask, flags)  # SPLICE_F_NONBLOCK applies only to pipes
         try:
             return os.splice(*ask, flags | os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
