@@ -16,7 +16,7 @@ from tests.support.servers.apps import Environ, Start
 from tests.support.servers.running import in_one_hub
 
 from greenserve import Room, Server, Timeout, WebSocketClosed, accept_websocket, sleep, spawn
-from greenserve.net.sockets.send_budget import PIECE, Unsent
+from greenserve.net.sockets.send_budget import PIECE, SendBudget
 from greenserve.websocket import encode_shared
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import wait_all_blocked
@@ -115,7 +115,7 @@ def test_the_more_that_hold_a_piece_the_more_places_and_one_content() -> None:
         def reset(self) -> None:
             raise AssertionError("there is no limit")
 
-    unsent = Unsent(get_hub(), 0)
+    unsent = SendBudget(get_hub(), 0)
     piece = bytes(1000)
     unsent.hold(piece)
     unsent.hold(memoryview(piece)[500:])
