@@ -45,7 +45,7 @@ class Outbox:
         self.behind = 0
         self.pong: bytes | None = None  # the frame; it goes out as soon as one of the others is out
         self.reset = reset  # see Waiting
-        unsent.wait(self)
+        unsent.moved(self)
 
     def put(self, frame: Frame, waiter: Waiter | None = None) -> None:
         """Have it sent after those before it. `waiter` is woken with True when the kernel has all of it.
@@ -63,8 +63,8 @@ class Outbox:
             frames.append(frame)
         self._unsent.hold(frame)
 
-    def wait(self, now: float) -> None:
-        """Start the clock: the client has `left` seconds to take something. Does not wait."""
+    def start_clock(self, now: float) -> None:
+        """Start the clock: the client has `left` seconds to take something."""
         self._pace.begin(now, self._stream.untaken())
 
     @property
@@ -72,22 +72,22 @@ class Outbox:
         """The seconds that the client may still take."""
         return self._pace.left
 
-    def waited(self, now: float) -> bool:
-        """Stop the clock. Return True if the client has not been too slow. Does not wait."""
+    def check_clock(self, now: float) -> bool:
+        """Stop the clock. Return True if the client has not been too slow."""
         self._pace.end(now, self._stream.untaken())
         return not self._pace.is_over
 
     def flush(self) -> bool:
         """Send what the kernel takes. Return True if that was all. Switches: never. Raises PeerGone."""
         self._pace.earn(SEND_STEP)
-        self._unsent.wait(self)
+        self._unsent.moved(self)
         frames = self._frames
         while True:
             if self.pong is not None and not self._offered:
                 self._put_first(self.pong)
                 self.pong = None
             if not frames:
-                self._unsent.take(self)
+                self._unsent.remove(self)
                 return True
             data = self._joined()
             sent = self._stream.send_now(data)
@@ -149,7 +149,7 @@ class Outbox:
         frames, self._frames = self._frames, deque()
         dropped, self.bytes, self.behind = self.bytes, 0, 0
         self.pong = None
-        self._unsent.take(self)
+        self._unsent.remove(self)
         for frame in frames:
             if isinstance(frame, tuple):
                 frame, waiter = frame

@@ -46,13 +46,13 @@ class SendBudget:
         self._holders: dict[int, int] = {}
         self._throttle = Throttle(hub.clock, _TOLD_AGAIN)
 
-    def wait(self, outbox: Waiting) -> None:
+    def moved(self, outbox: Waiting) -> None:
         """List the outbox, or put it behind the others: its client has taken something. Switches: never."""
         waiting = self._waiting
         waiting.pop(outbox, None)
         waiting[outbox] = None
 
-    def take(self, outbox: Waiting) -> None:
+    def remove(self, outbox: Waiting) -> None:
         """Remove the outbox from the list. Switches: never."""
         self._waiting.pop(outbox, None)
 
@@ -84,7 +84,7 @@ class SendBudget:
         waiting = self._waiting
         while self.bytes > self._limit and len(waiting) > 1:
             longest = next(iter(waiting))
-            self.take(longest)
+            self.remove(longest)
             longest.reset()
             self._tell()
 

@@ -120,12 +120,12 @@ def test_the_more_that_hold_a_piece_the_more_places_and_one_content() -> None:
     unsent.hold(piece)
     unsent.hold(memoryview(piece)[500:])
     one = One()
-    unsent.wait(one)
+    unsent.moved(one)
     unsent.hold(memoryview(memoryview(piece)[10:])[20:])
     assert unsent.bytes == 1000 + PIECE + 2 * 8
     unsent.let_go(piece)
-    unsent.take(one)
-    unsent.take(one)
+    unsent.remove(one)
+    unsent.remove(one)
     unsent.let_go(memoryview(piece)[30:])
     unsent.let_go(memoryview(piece)[900:])
     assert unsent.bytes == 0
