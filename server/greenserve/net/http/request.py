@@ -163,13 +163,13 @@ class Request(Activity):
             return
         if services.log_access is not None:
             services.log_access(exchange, began)
-        if connection.state is not _CLOSED:
-            response = self._response
-            if response is None:
-                self.sent()
-            else:
-                self._response = None
-                services.batch.add(connection, *response)
+        response, self._response = self._response, None
+        if connection.state is _CLOSED:
+            self._exchange = None  # which knows this request: a circle otherwise
+        elif response is None:
+            self.sent()
+        else:
+            services.batch.add(connection, *response)
 
     def _leave(self, upgrade: Upgrade, exchange: Exchange, error: BaseException | None) -> None:
         self._worker = None

@@ -1,4 +1,4 @@
-"""listener: it outlives every error, and takes up all who come."""
+"""listener: it survives every error, and accepts every client."""
 
 from __future__ import annotations
 

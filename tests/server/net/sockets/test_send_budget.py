@@ -1,4 +1,4 @@
-"""unsent: what all connections hold for their clients has a bound; who has taken nothing for longest goes first."""
+"""send_budget: what connections hold for clients has a bound; the one that took nothing for longest goes first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tls: which certificates a server shows, while they change; who may come; what the app is told."""
+"""contexts: which certificates a server shows, while they change; who may come; what the app is told."""
 
 from __future__ import annotations
 
