@@ -62,4 +62,4 @@ def sockets(folder: Path, **settings: Any) -> Iterator[Sockets]:
 
 def shrink(ws: WebSocket, size: int = 4608) -> None:
     """Have the kernel take little at once."""
-    ws._writer.stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+    ws._writer.carrier.stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)

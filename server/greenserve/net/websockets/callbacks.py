@@ -12,7 +12,6 @@ from collections.abc import Callable
 from greenlet import getcurrent
 
 from greenserve.errors import PeerGone
-from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.net.websockets.receiver import Receiver
 from greenserve.websocket import OPEN, Message, Phase
 from greenserve.wsgi import end_if_forked
@@ -30,11 +29,10 @@ OnClose = Callable[[], object]
 class Callbacks:
     """What an app has a WebSocket call."""
 
-    __slots__ = ("_receiver", "_runs", "_writer", "on_close", "on_message")
+    __slots__ = ("_receiver", "_runs", "on_close", "on_message")
 
-    def __init__(self, writer: FrameWriter, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver) -> None:
         """Nothing is called yet."""
-        self._writer = writer
         self._receiver = receiver
         self._runs = False  # a green thread is calling on_message
         self.on_message: OnMessage | None = None
@@ -48,7 +46,7 @@ class Callbacks:
         if self._runs:
             return False
         self._runs = True
-        services = self._writer.carrier.services
+        services = self._receiver.writer.carrier.services
         services.callbacks.start_nowait(services.context.copy().run, self._run, message)
         return True
 
@@ -56,14 +54,14 @@ class Callbacks:
         """The WebSocket is closed: have on_close called, unless that follows a message. Switches: never."""
         if self.on_close is not None and not self._runs:
             # Not now: the caller may be in the middle of something, a slice of a room, say.
-            services = self._writer.carrier.services
-            self._writer.hub.call_soon(
+            services = self._receiver.writer.carrier.services
+            self._receiver.writer.hub.call_soon(
                 services.callbacks.start_nowait, services.context.copy().run, self._call_on_close
             )
 
     def _run(self, message: Message | None) -> None:
         """Call on_message until nothing is left. On a worker."""
-        receiver, owner, hub = self._receiver, self._writer.owner, self._writer.hub
+        receiver, owner, hub = self._receiver, self._receiver.writer.owner, self._receiver.writer.hub
         worker = getcurrent()
         assert isinstance(worker, PoolWorker)
         try:
@@ -81,7 +79,7 @@ class Callbacks:
                     sleep(0)
         except Exception as error:
             end_if_forked(owner, error)
-            if isinstance(error, PeerGone) and self._writer.closing is not OPEN:
+            if isinstance(error, PeerGone) and self._receiver.writer.closing is not OPEN:
                 log.debug("%r: %s", owner, error)
             else:
                 log.exception("%r: error in on_message; the WebSocket is closed with 1011", owner)
@@ -91,7 +89,7 @@ class Callbacks:
             raise
         finally:
             self._runs = False
-            if self._writer.closing.phase is Phase.CLOSED:
+            if self._receiver.writer.closing.phase is Phase.CLOSED:
                 self._call_on_close()
 
     def _call_on_close(self) -> None:
@@ -100,5 +98,5 @@ class Callbacks:
             if function is not None:
                 function()
         except Exception as error:
-            end_if_forked(self._writer.owner, error)
-            log.exception("%r: error in on_close", self._writer.owner)
+            end_if_forked(self._receiver.writer.owner, error)
+            log.exception("%r: error in on_close", self._receiver.writer.owner)

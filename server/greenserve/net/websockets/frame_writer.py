@@ -12,7 +12,6 @@ from typing import Protocol
 from greenserve.errors import PeerGone, WebSocketClosed
 from greenserve.net.http.activity import Carrier
 from greenserve.net.sockets.outbox import Frame, Outbox
-from greenserve.net.sockets.stream import Stream
 from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.websocket import OPEN, Closing, Phase, encode_pong
 from greenserve_hub.loop.hub import Hub
@@ -38,7 +37,7 @@ class Owner(Protocol):
 class FrameWriter:
     """Sends frames to the client, and keeps what the kernel does not take."""
 
-    __slots__ = ("bytes_sent", "carrier", "closing", "hub", "options", "outbox", "owner", "stream")
+    __slots__ = ("bytes_sent", "carrier", "closing", "hub", "options", "outbox", "owner")
 
     def __init__(self, carrier: Carrier, owner: Owner, options: WebSocketOptions) -> None:
         """Nothing is sent yet. The arguments are for the parts above, too."""
@@ -46,7 +45,6 @@ class FrameWriter:
         self.owner = owner
         self.options = options
         self.hub: Hub = carrier.services.hub
-        self.stream: Stream = carrier.stream
         self.closing = OPEN  # changed here alone
         self.outbox: Outbox | None = None  # of a client that does not keep up
         self.bytes_sent = 0  # on the wire, or on their way
@@ -56,7 +54,7 @@ class FrameWriter:
         outbox = self.outbox
         if outbox is None:
             try:
-                sent = self.stream.send_now(frame)
+                sent = self.carrier.stream.send_now(frame)
             except PeerGone as error:
                 self.broke(str(error))
                 return
@@ -71,7 +69,7 @@ class FrameWriter:
     def send_now(self, frame: bytes) -> int:
         """Return how much the kernel takes now; the caller puts the rest. Raises WebSocketClosed. Switches: never."""
         try:
-            sent = self.stream.send_now(frame)
+            sent = self.carrier.stream.send_now(frame)
         except PeerGone as error:
             self.broke(str(error))
             raise self.closed_error() from None
@@ -93,10 +91,10 @@ class FrameWriter:
         outbox = self.outbox
         if outbox is None:
             services = self.carrier.services
-            outbox = Outbox(self.stream, services.timeouts.send_pace(), services.budget, self._reset)
+            outbox = Outbox(self.carrier.stream, services.timeouts.send_pace(), services.budget, self._reset)
             self.outbox = outbox
             outbox.start_clock(self.hub.now)
-            self.stream.when_writable(self._on_writable)
+            self.carrier.stream.when_writable(self._on_writable)
             self.owner.set_deadline()
         self.bytes_sent += len(left)
         outbox.put(left, waiter)
@@ -115,7 +113,7 @@ class FrameWriter:
                 self._linger_if_ended()
             else:
                 outbox.start_clock(self.hub.now)
-                self.stream.when_writable(self._on_writable)
+                self.carrier.stream.when_writable(self._on_writable)
             self.owner.set_deadline()
         except PeerGone as error:
             self.broke(str(error))

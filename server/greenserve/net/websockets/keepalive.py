@@ -8,7 +8,6 @@ The invariant: a client that still takes what was sent before our ping or Close 
 
 from __future__ import annotations
 
-from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.net.websockets.receiver import Receiver
 from greenserve.net.websockets.sender import Sender
 from greenserve.websocket import OPEN, Phase, encode_ping
@@ -18,11 +17,10 @@ from greenserve_hub.deadlines import NEVER
 class Keepalive:
     """The times of one WebSocket."""
 
-    __slots__ = ("_asked_at", "_receiver", "_sender", "_untaken", "_writer")
+    __slots__ = ("_asked_at", "_receiver", "_sender", "_untaken")
 
-    def __init__(self, writer: FrameWriter, sender: Sender, receiver: Receiver) -> None:
+    def __init__(self, sender: Sender, receiver: Receiver) -> None:
         """Nothing is armed yet."""
-        self._writer = writer
         self._sender = sender
         self._receiver = receiver
         # When our ping went out, unanswered where nothing was heard since; or our Close, or what would have been.
@@ -31,15 +29,15 @@ class Keepalive:
 
     def begin_to_close(self) -> None:
         """The client has ws_close_timeout from now on. Switches: never."""
-        writer = self._writer
+        writer = self._receiver.writer
         self._asked_at = writer.hub.clock()
         if writer.closing.phase is Phase.CLOSING:
-            self._untaken = writer.stream.untaken()
+            self._untaken = writer.carrier.stream.untaken()
         self.arm()
 
     def arm(self) -> None:
         """Arm the deadline for what is due next. Switches: never."""
-        writer = self._writer
+        writer = self._receiver.writer
         options, outbox = writer.options, writer.outbox
         if not writer.carrier.is_open:
             return
@@ -61,7 +59,7 @@ class Keepalive:
 
     def expired(self) -> None:
         """Act if a time is over; what it waited for may have happened since the deadline was armed. Switches: never."""
-        writer, outbox = self._writer, self._writer.outbox
+        writer, outbox = self._receiver.writer, self._receiver.writer.outbox
         now = writer.hub.now
         is_open = writer.closing is OPEN
         if not is_open and now >= self._asked_at + writer.options.close_timeout and not self._may_agree(now):
@@ -86,11 +84,11 @@ class Keepalive:
         return max(self._receiver.moved_at, self._sender.moved_at)
 
     def _look_after(self, now: float) -> None:
-        writer, receiver, options = self._writer, self._receiver, self._writer.options
+        writer, receiver, options = self._receiver.writer, self._receiver, self._receiver.writer.options
         is_idle = writer.outbox is None and now >= self._moved_at + options.idle_timeout
         is_pinged = self._is_pinged
         is_silent = is_pinged and now >= self._asked_at + options.ping_timeout
-        if (is_idle or is_silent) and (receiver.is_stopped or writer.stream.has_unread()):
+        if (is_idle or is_silent) and (receiver.is_stopped or writer.carrier.stream.has_unread()):
             # What is missed may lie behind what the app has not taken, or have come while an app held the hub.
             receiver.count_as_heard(now)
         elif is_idle:
@@ -101,12 +99,12 @@ class Keepalive:
             receiver.fail(1011, "no answer to a ping (ws_ping_timeout)")
         elif not is_pinged and now >= receiver.heard_at + options.ping_interval and writer.outbox is None:
             self._asked_at = now
-            self._untaken = writer.stream.untaken()
+            self._untaken = writer.carrier.stream.untaken()
             writer.post(encode_ping(b""))
 
     def _may_agree(self, now: float) -> bool:
         """Return True while the client takes what was sent before our Close; then its time begins anew."""
-        writer = self._writer
+        writer = self._receiver.writer
         if writer.closing.phase is not Phase.CLOSING:
             return False
         if writer.outbox is None and not self._takes_what_was_sent():
@@ -116,5 +114,5 @@ class Keepalive:
 
     def _takes_what_was_sent(self) -> bool:
         """Return True if the client's machine has taken something since our ping or Close, or the last call."""
-        before, self._untaken = self._untaken, self._writer.stream.untaken()
+        before, self._untaken = self._untaken, self._receiver.writer.carrier.stream.untaken()
         return self._untaken < before

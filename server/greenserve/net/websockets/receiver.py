@@ -69,17 +69,17 @@ class Receiver:
         "_queue",
         "_reader",
         "_waiter",
-        "_writer",
         "bytes_received",
         "consumer",
         "heard_at",
         "messages_received",
         "moved_at",
+        "writer",
     )
 
     def __init__(self, writer: FrameWriter, deflate: Deflate | None) -> None:
         """Reads nothing before begin()."""
-        self._writer = writer
+        self.writer = writer
         self._reader = MessageReader(writer.options.limits, deflate)
         self._queue: _Queue | None = None  # a thousand idle ones are many
         self._waiter: Waiter | None = None
@@ -97,7 +97,7 @@ class Receiver:
             raise RuntimeError(
                 "messages of this WebSocket go to its on_message: receive() would never get one"
             )
-        writer = self._writer
+        writer = self.writer
         hub = writer.hub
         if _this_thread() != hub.thread_id:
             raise writer.elsewhere()
@@ -131,7 +131,7 @@ class Receiver:
         """Give messages to `consumer` from now on; None: to receive(). Raises ConcurrentUseError."""
         if consumer is not None and self._waiter is not None:
             raise ConcurrentUseError(
-                f"{self._writer.owner}: a green thread waits in receive() for what on_message would get"
+                f"{self.writer.owner}: a green thread waits in receive() for what on_message would get"
             )
         self.consumer = consumer
 
@@ -150,15 +150,15 @@ class Receiver:
     def begin(self, ahead: bytes) -> None:
         """Begin to read; `ahead` is what came behind the request. Switches: never."""
         if ahead:
-            self._writer.hub.call_soon(self._receive, ahead)
+            self.writer.hub.call_soon(self._receive, ahead)
         else:
             self._read_on()
 
     def stop(self) -> None:
         """No message follows. After a close of our own none is given; reading goes on, for the client's Close."""
-        if self._writer.closing.phase is _CLOSING:
+        if self.writer.closing.phase is _CLOSING:
             if self.is_stopped:
-                self._writer.hub.call_soon(self._take_rest)
+                self.writer.hub.call_soon(self._take_rest)
             self._queue = None
         if self._waiter is not None:
             self._waiter.wake(None)
@@ -173,12 +173,12 @@ class Receiver:
 
     def fail(self, code: int, reason: str) -> None:
         """End it, as the client has broken the protocol or a limit. Switches: never."""
-        writer = self._writer
+        writer = self.writer
         log.debug("%r: closed with %d: %s", writer.owner, code, reason)
         writer.step(writer.closing.fail(code, reason))
 
     def _read_on(self) -> None:
-        stream = self._writer.stream
+        stream = self.writer.carrier.stream
         if type(stream) is Stream and not stream.descriptor.readable:
             stream.descriptor.on_readable(self)  # when_readable(), without the call
         else:
@@ -186,13 +186,13 @@ class Receiver:
 
     def __call__(self) -> None:
         """The socket is readable. Its own callback: a bound method would cost each idle WebSocket 64 bytes."""
-        writer = self._writer
+        writer = self.writer
         if writer.closing is not OPEN and writer.closing.phase is not _CLOSING:
             return
         try:
-            data = writer.stream.receive_now(self._at_once)
+            data = writer.carrier.stream.receive_now(self._at_once)
         except BlockingIOError:
-            writer.stream.descriptor.on_readable(self)
+            writer.carrier.stream.descriptor.on_readable(self)
         except PeerGone as error:
             writer.broke(str(error))
         else:
@@ -202,7 +202,7 @@ class Receiver:
                 writer.broke("the client closed the connection without closing the WebSocket")
 
     def _receive(self, data: bytes) -> None:
-        writer = self._writer
+        writer = self.writer
         if writer.closing is not OPEN and writer.closing.phase is not _CLOSING:
             return
         try:
@@ -230,7 +230,7 @@ class Receiver:
             self._take_rest()
 
     def _take_rest(self) -> None:
-        writer = self._writer
+        writer = self.writer
         if writer.closing is OPEN or writer.closing.phase is _CLOSING:
             try:
                 self._take(self._reader.next())
@@ -239,7 +239,7 @@ class Receiver:
 
     def _take(self, event: Event | None) -> None:
         """Deal with what has come, one after another, until nothing is left or the queue is full; then read on."""
-        writer = self._writer
+        writer = self.writer
         while event is not None:
             if type(event) is str or type(event) is bytes:  # isinstance() would make a union each time
                 self.messages_received += 1
@@ -263,7 +263,7 @@ class Receiver:
 
     def _gives_way(self) -> bool:
         """Return True if it goes on in the next turn: a read holds pings by the ten thousand, each to be answered."""
-        hub = self._writer.hub
+        hub = self.writer.hub
         if hub.clock() - hub.now <= MAX_TURN:
             return False
         hub.call_soon(self._take_rest)
@@ -276,7 +276,7 @@ class Receiver:
             return False
         if queue is None:
             queue = self._queue = _Queue()
-        queue.put(message, self._writer.options.max_queue)
+        queue.put(message, self.writer.options.max_queue)
         return queue.is_full
 
     def _take_queued(self, queue: _Queue) -> Message:
@@ -284,7 +284,7 @@ class Receiver:
         queue.bytes -= len(message)
         if not queue:
             if queue.is_full:
-                self._writer.hub.call_soon(self._go_on)
+                self.writer.hub.call_soon(self._go_on)
             else:
                 self._queue = None
         return message
@@ -293,8 +293,8 @@ class Receiver:
         """Return the next of what is here already: in the app's green thread, so that a burst takes no switches."""
         if self.is_stopped:
             return None
-        hub = self._writer.hub
-        while self._writer.closing is OPEN and (event := self._reader.next()) is not None:
+        hub = self.writer.hub
+        while self.writer.closing is OPEN and (event := self._reader.next()) is not None:
             if isinstance(event, str | bytes):
                 self.messages_received += 1
                 self.moved_at = self.heard_at
@@ -305,7 +305,7 @@ class Receiver:
         return None
 
     def _take_control(self, event: Event) -> None:
-        writer = self._writer
+        writer = self.writer
         if isinstance(event, Ping):
             if writer.closing is OPEN:
                 writer.pong(event.payload)

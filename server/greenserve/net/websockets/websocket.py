@@ -25,7 +25,6 @@ from greenserve.websocket import OPEN, Handshake, Message, Phase
 from greenserve_hub.unpatched import _thread
 
 _this_thread: Final = _thread.get_ident
-_absent: Final = object()
 # A quarter of what an idle socket would keep, and of no use when it is open.
 _OF_HANDSHAKE: Final = frozenset(
     {
@@ -81,7 +80,7 @@ class WebSocket:
         self._writer = writer = FrameWriter(carrier, self, options)
         self._sender = sender = Sender(writer, handshake.deflate)
         self._receiver = receiver = Receiver(writer, handshake.deflate)
-        self._keepalive = Keepalive(writer, sender, receiver)
+        self._keepalive = Keepalive(sender, receiver)
         receiver.begin(ahead)
         self._keepalive.arm()
 
@@ -180,7 +179,7 @@ class WebSocket:
 
     def _have_callbacks(self) -> Callbacks:
         if self._callbacks is None:
-            self._callbacks = Callbacks(self._writer, self._receiver)
+            self._callbacks = Callbacks(self._receiver)
         return self._callbacks
 
     # Rooms -----------------------------------------------------------------------------------------------
@@ -265,7 +264,18 @@ class WebSocket:
         environ = self._environ
         if isinstance(environ, dict):
             return environ
-        return {**self._writer.carrier.environ, **dict(zip(environ[0], environ[1:], strict=True))}
+        return self._known_environ() | dict(zip(environ[0], environ[1:], strict=True))
+
+    def _known_environ(self) -> dict[str, Any]:
+        """Return what environ would be by what the connection and this object know."""
+        carrier = self._writer.carrier
+        return {
+            **carrier.environ,
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": self.path,
+            "REMOTE_ADDR": carrier.peer,
+            "REMOTE_PORT": carrier.peer_port,
+        }
 
     @property
     def origin(self) -> str | None:
@@ -360,8 +370,8 @@ class WebSocket:
         elif self.on_message is None:
             self.close(1000)
         else:
-            base = self._writer.carrier.environ
-            own = {k: v for k, v in self.environ.items() if type(v) is str and base.get(k, _absent) is not v}
+            known = self._known_environ()
+            own = {k: v for k, v in self.environ.items() if type(v) is str and known.get(k) != v}
             for key in _OF_HANDSHAKE:
                 own.pop(key, None)
             self._environ = _shared(tuple(own)), *own.values()

@@ -16,15 +16,17 @@ from typing import Any
 
 import pytest
 from tests.support.clients.raw import request
+from tests.support.clients.ws_client import handshake
 from tests.support.servers.apps import Environ, Routes, Start, echo, path
 from tests.support.servers.running import in_one_hub
 
-from greenserve import Event, sleep
+from greenserve import Event, WebSocket, WebSocketWSGI, sleep
 from greenserve.net.sockets.stream import HEAD_SIZE, READ_SIZE
 
 _CLIENTS = 20
 _OWN = 12 * 1024  # bytes: the connection, a pace, a framing, an environ of a small request
 _GREEN = 24 * 1024  # what a green thread and its frames hold of Python's memory
+_WEBSOCKET = 1200  # bytes that a WebSocket takes beside its connection
 _CHUNKED = b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 _KERNEL = 1 << 20  # more than the two unix sockets of a connection hold
 
@@ -188,6 +190,22 @@ def test_an_idle_connection_holds_next_to_nothing(tmp_path: Path) -> None:
         held = (tracemalloc.get_traced_memory()[0] - before) / _CLIENTS
         tracemalloc.stop()
         assert held < 1000
+
+
+def test_an_idle_websocket_holds_little(tmp_path: Path) -> None:
+    """Beside its connection, when its app has returned."""
+
+    def app(ws: WebSocket) -> None:
+        ws.on_message = ws.send
+
+    with in_one_hub(WebSocketWSGI(app), tmp_path) as (server, _):
+        with _twenty(server) as warm:
+            _held(warm, handshake())
+        sleep(1)
+        with _twenty(server) as clients:
+            held = _held(clients, handshake())
+            assert server.stats.websockets == _CLIENTS
+            assert held < _WEBSOCKET
 
 
 def test_a_rejected_client_is_forgotten(tmp_path: Path) -> None:

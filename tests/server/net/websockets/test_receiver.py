@@ -307,7 +307,7 @@ class TestQueue:
         asked = []
         handler = Open()
         with one_websocket(handler, tmp_path) as (_, _, client):
-            stream = type(handler.ws._writer.stream)
+            stream = type(handler.ws._writer.carrier.stream)
             receive_now = stream.receive_now
 
             def noted(self: Any, most: int) -> bytes:
