@@ -165,9 +165,7 @@ class Exchange:
 
         def begin(connection: Any, ahead: bytes) -> Any:
             self.response.leave()
-            self.environ.pop(
-                "werkzeug.socket", None
-            )  # the library that upgrades has it already, or needs none
+            self.environ.pop("werkzeug.socket", None)  # the library has it already, or needs none
             return make(connection, ahead)
 
         return self.link.upgrade(head, begin)
@@ -222,9 +220,7 @@ class Exchange:
         environ = self.environ
         del environ["greenserve.upgrade"]  # or exchange and environ would hold each other
         environ.pop("werkzeug.socket", None)
-        environ["wsgi.early_hints"] = (
-            _too_late  # a WebSocket keeps its environ, and need not keep the response
-        )
+        environ["wsgi.early_hints"] = _too_late  # a WebSocket keeps environ, and need not keep the response
         if self.failure is None:
             self.failure = self.response.late_error
 
