@@ -186,11 +186,12 @@ class Request(Activity):
             return
         self._exchange = None
         framing = self.framing
-        if self._is_broken or exchange.is_cut_off:
+        response = exchange.response
+        if self._is_broken or response.is_cut_off:
             connection.reset()  # or the client might take it for the whole
-        elif not exchange.keep_alive:
+        elif not response.keep_alive:
             unread = connection.ahead or (framing is not None and not framing.done)
-            if exchange.status and (unread or connection.stream.has_unread()):
+            if response.status and (unread or connection.stream.has_unread()):
                 connection.linger()  # closing over unread bytes would reset the connection and lose the response
             else:
                 connection.close()
@@ -209,7 +210,7 @@ class Request(Activity):
         exchange = self._exchange
         if exchange is None:
             return self.connection.state in _IN_LINE
-        return exchange.has_begun and exchange.keep_alive
+        return exchange.response.head is not None and exchange.response.keep_alive
 
     def expired(self) -> None:
         """See Activity."""
