@@ -13,6 +13,7 @@ from greenserve.http1.head_reader import HeadReader, read_whole_head
 from greenserve.http1.heads import HeadLimits, RequestHead
 from greenserve.http1.interim import CONTINUE, continue_head, hints_head
 from greenserve.http1.responses import ResponseHead, encode_error, response_head
+from greenserve.http1.targets import check_authority
 
 __all__ = [
     "CONTINUE",
@@ -24,6 +25,7 @@ __all__ = [
     "LengthFraming",
     "RequestHead",
     "ResponseHead",
+    "check_authority",
     "check_head",
     "chunk",
     "continue_head",
