@@ -4,7 +4,6 @@ import gc
 import os
 import signal
 import socket
-import subprocess
 import sys
 import textwrap
 import threading
@@ -13,7 +12,7 @@ import weakref
 
 import pytest
 from greenlet import GreenletExit, getcurrent, greenlet
-from tests.support.times import PATIENCE
+from tests.support.programs.commands import run_python
 
 from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn, spawn_n
@@ -518,11 +517,5 @@ def test_a_forked_child_has_a_poller_and_a_door_of_its_own():
 
 def run_script(script: str) -> tuple[str, str, int]:
     """What it printed and told, and its status."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    done = run_python("-W", "error", "-c", textwrap.dedent(script))
     return done.stdout, done.stderr, done.returncode

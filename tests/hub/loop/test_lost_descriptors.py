@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import textwrap
 
 import pytest
+from tests.support.programs.commands import run_python
 from tests.support.servers.running import own_hub
-from tests.support.times import PATIENCE
 
 from greenserve_hub.greenio.hubs import trampoline
 from greenserve_hub.loop.current import use_hub
@@ -63,14 +60,7 @@ def test_everything_goes_on(name: str, reused: int) -> None:
                 os.fstat(number)  # they are the program's
             os._exit(0)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), name, str(reused)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_python("-c", textwrap.dedent(script), name, str(reused))
     assert done.stdout.splitlines() == [
         "the timer",
         "told that it is closed",

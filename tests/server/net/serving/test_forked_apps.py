@@ -154,9 +154,9 @@ def folder(tmp_path: Path) -> Path:
 def running(folder: Path, *arguments: str) -> Iterator[tuple[Command, tuple[str, int]]]:
     call = ("-W", "ignore::DeprecationWarning", "-m", "greenserve", "forking:app", "--bind", "127.0.0.1:0")
     with command(*call, "--drain-delay", "off", *arguments, folder=folder) as process:
-        found = process.until(r"listening at https?://(.*):(\d+)$")
+        address = process.listens()
         process.until("stop it with")
-        yield process, (found[1], int(found[2]))
+        yield process, address
 
 
 def stopped(process: Command) -> list[str]:
