@@ -37,7 +37,7 @@ class _End(FileIO):
         self.close()
 
 
-class Door:
+class Wakeup:
     """A queue of calls, with a descriptor that is readable while it is not empty.
 
     `put` is safe in every OS thread and in signal handlers.

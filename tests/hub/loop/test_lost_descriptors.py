@@ -76,9 +76,9 @@ def test_nothing_is_new_where_nothing_was_lost(name: str) -> None:
     with own_hub() as before:
         before.close()
         hub: Hub = use_hub(name)
-        poller, number = hub.poller, hub.door.fd
+        poller, number = hub.poller, hub.wakeup.fd
         assert not hub.renew()
-        assert (hub.poller, hub.door.fd) == (poller, number)
+        assert (hub.poller, hub.wakeup.fd) == (poller, number)
         one, other = socket.socketpair()
         with one, other:
             other.send(b"x")
