@@ -27,7 +27,7 @@ from greenserve_hub.loop.descriptors import Descriptor
 from greenserve_hub.loop.greenlets import HubLoop, Parked, Relieved
 from greenserve_hub.loop.wakeups import Wakeup
 from greenserve_hub.pollers.choosing import make_poller
-from greenserve_hub.pollers.contract import HANGUP, READ, WRITE, Poller
+from greenserve_hub.pollers.contract import HANGUP, READ, WRITE, Call, Poller
 from greenserve_hub.tracing import is_traced, trace_apart
 from greenserve_hub.unpatched import _thread, time
 
@@ -65,10 +65,9 @@ class Hub:
         self.poller = poller if poller is not None else make_poller(os.environ.get("GREENSERVE_HUB", "auto"))
         self.edge = self.poller.edge
         self.clock = clock
-        self.now = (
-            clock()
-        )  # the time of the last poll; cheaper than the clock where the age of the turn is no matter
-        self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        # The time of the last poll; cheaper than the clock where the age of the turn is no matter.
+        self.now = clock()
+        self.ready: deque[Call] = deque()
         self.deadlines = DeadlineQueue()
         self.descriptors: dict[int, Descriptor] = {}
         # Descriptors opened since the last poll: its events for these numbers belong to a previous owner.
@@ -241,7 +240,7 @@ class Hub:
             elif events:
                 self.tell_again()  # a stand-in has polled meanwhile: these events may belong to old owners
 
-    def _call_ready(self, taken: Iterable[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
+    def _call_ready(self, taken: Iterable[Call]) -> None:
         while self.left > 0:
             try:
                 for fn, args in taken:
