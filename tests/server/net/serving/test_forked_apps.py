@@ -191,7 +191,7 @@ def test_each_request_is_answered_once(where: str, folder: Path, patching: list[
         paths = stopped(process)
     assert [path.split()[1].partition("?")[0] for path in paths] == [where, "/status"] * len(_STATUS)
     if where == "/app":
-        assert "GET /app?raise: a child process that the app has forked ends by this error" in process.text
+        assert "GET /app?raise: a child process that the app forked ends with this error" in process.text
         assert process.text.count("ValueError: in the child\n") == 1
 
 
