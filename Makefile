@@ -43,7 +43,7 @@ run: $(VENV)/.stamp-run
 
 .PHONY: test
 test: $(VENV)/.stamp-test
-	$(if $(HUB),GREENSERVE_HUB=$(HUB)) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadscope $(ARGS)
+	$(if $(HUB),GREENSERVE_HUB=$(HUB)) $(VENV)/bin/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.stamp-lint

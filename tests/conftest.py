@@ -1,4 +1,4 @@
-"""How tests are run: on which hubs, and which of them with no other test beside them.
+"""How tests are run: on which hubs, and in which order.
 
 `--hubs poll,select` runs what stands on a hub once for each of these, and leaves out what they can't change: tests that
 choose their own poller, and those marked `no_hub`. What another hub shows as well is left out too (`_SHOWN`).
@@ -6,19 +6,51 @@ choose their own poller, and those marked `no_hub`. What another hub shows as we
 
 from __future__ import annotations
 
-import os
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.turns import Turns
 
 from greenserve_hub.loop.current import set_hub
 
 _TESTS = Path(__file__).parent
-# By hub: `select` is `poll` with another call, and a process of `poll` is one of epoll.
-_SHOWN = {"select": "server", "poll": "server/process"}
+# By hub, what another hub shows as well. `select` is `poll` with another call. `poll` differs from epoll in how often
+# it tells of a descriptor, which the tests of sockets, streams and servers meet. What is left out stands on the same
+# waits and asks something else: what a process, a fork or a patched name does, what memory holds, where a finalizer
+# may come.
+_SHOWN = {
+    "select": ("server",),
+    "poll": (
+        "server/process",
+        "server/net/serving/test_forked_apps.py",
+        "server/net/serving/test_memory.py",
+        "hub/patching",
+        "hub/test_forks.py",
+        "hub/test_interruptions.py",
+        "hub/test_real_libraries.py",
+    ),
+}
 _OWN_POLLER = "hub"  # the fixture by which a test chooses its pollers
+# Modules that take ten seconds or more, the longest first: a run that began one of them last would wait for it alone.
+LONG = (
+    "test_frozen",
+    "test_stopping",
+    "test_green_multiprocessing",
+    "test_faults",
+    "test_flask_socketio",
+    "test_memory",
+    "test_interruptions",
+    "test_forked_apps",
+    "test_send_budget",
+    "test_single",
+    "test_soak",
+    "test_embedding",
+    "test_flask_sock",
+    "test_starting",
+    "test_systemd",
+    "test_real_libraries",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +63,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
     if not config.getoption("--hubs"):
         return
     left_out = [item for item in items if _is_left_out(item)]
@@ -40,9 +74,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_left_out(item: pytest.Item) -> bool:
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    shown = _SHOWN.get(params.get("on_hub", ""))
-    again = shown is not None and item.path.is_relative_to(_TESTS / shown)
+    shown = _SHOWN.get(params.get("on_hub", ""), ())
+    again = any(item.path.is_relative_to(_TESTS / one) for one in shown)
     return _OWN_POLLER in params or again or item.get_closest_marker("no_hub") is not None
+
+
+def pytest_collection_finish() -> None:
+    """Some hundred thousand objects hold the tests: the collector, which many tests call, need not look at them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -60,24 +100,3 @@ def on_hub(request: pytest.FixtureRequest) -> Iterator[None]:
         finally:
             if (hub := set_hub(before)) is not None:
                 hub.close()
-
-
-@pytest.fixture(scope="session")
-def turns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Turns | None]:
-    """Between the processes of pytest-xdist, which share the folder above their own; without it there is one."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        yield None
-        return
-    turns = Turns(tmp_path_factory.getbasetemp().parent)
-    yield turns
-    turns.close()
-
-
-@pytest.fixture(autouse=True)
-def turn(request: pytest.FixtureRequest, turns: Turns | None) -> Iterator[None]:
-    """A test marked `alone` has the machine to itself."""
-    if turns is None:
-        yield
-        return
-    with turns.alone() if request.node.get_closest_marker("alone") else turns.beside_others():
-        yield

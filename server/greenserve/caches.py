@@ -1,7 +1,7 @@
-"""Bounded caches: dicts that remember what was worked out for what clients and apps send again and again.
+"""Bounded caches: dicts of results for texts that clients and apps send again and again.
 
-Imports nothing, so that every sans-IO core may use it. A hit reads the dict and calls nothing. A full cache is emptied
-and not searched for its oldest entry: whoever fills it on purpose costs others the work once more, and no memory.
+Imports nothing of the server, so that every sans-IO core may use it. A hit reads the dict and calls no function. A full
+cache is emptied, not searched for its oldest entry: a client that fills it on purpose costs time, but no memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 def remember(cache: dict[Key, Value], key: Key, value: Value) -> Value:
-    """Put `value` into `cache`, which is emptied first if it is full, and return it."""
+    """Put `value` into `cache`, which is emptied first if it is full. Return `value`."""
     if len(cache) >= SIZE:
         cache.clear()
     cache[key] = value

@@ -96,6 +96,6 @@ def test_make_test_runs_on_the_hub_it_is_told():
         made = subprocess.run(command, cwd=ROOT, env=mine, capture_output=True, text=True, check=True)
         return made.stdout.strip()
 
-    pytest = f"{sys.prefix}/bin/python -m pytest -n auto --dist loadscope"
+    pytest = f"{sys.prefix}/bin/python -m pytest -n auto --dist loadscope --no-loadscope-reorder"
     assert line() == pytest
     assert line("HUB=poll") == f"GREENSERVE_HUB=poll {pytest}"

@@ -42,7 +42,7 @@ _GLANCE = 1.0 if sys.version_info >= (3, 14) and sys.is_remote_debug_enabled() e
 
 ErrorListener = Callable[[type[BaseException], BaseException, "TracebackType | None"], object]
 
-# Seconds. When a turn is older than this (`clock() - now`), code that could continue lets others run.
+# Seconds. When a turn is older than this (`clock() - now`), code that could continue lets others run, and the hub poll.
 MAX_TURN: Final = 0.01
 POLLING: Final[Iterator[Any]] = iter(())  # stands for the events while the hub polls
 # Per OS thread: `hub` of get_hub(), `last` of the interpreter's end, and `kept`, the hubs that run.
@@ -343,7 +343,7 @@ class Hub:
             self.poller.arm(self.door.fd, READ)
 
     def report_error(self) -> None:
-        """Report the exception being handled to `on_error`; KeyboardInterrupt and SystemExit to the main green thread.
+        """Report the handled exception to `on_error`; KeyboardInterrupt and SystemExit go to the main green thread.
 
         In the hub's own greenlet, an OSError may mean that the hub must renew(). Switches: never.
         """

@@ -91,7 +91,7 @@ class LengthFraming:
         self.rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """See BodyFraming."""
+        """Return the content in `data`."""
         left = self._left - len(data)
         if left > 0:
             self._left = left
@@ -105,7 +105,7 @@ class LengthFraming:
         return content
 
     def wants(self) -> int:
-        """See BodyFraming."""
+        """The number of bytes that are still to come."""
         return self._left
 
 
@@ -145,11 +145,11 @@ class ChunkedFraming:
         self.trailers: list[tuple[str, str]] = []  # as latin-1; filled when `done`
 
     def wants(self) -> int:
-        """See BodyFraming."""
+        """The rest of the current chunk, in bytes; 0 between chunks."""
         return self._left
 
     def feed(self, data: bytes) -> bytes:
-        """See BodyFraming."""
+        """Return the content in `data`. Raises ProtocolError."""
         pieces: list[bytes] = []
         buffer = self._pending + data if self._pending else data
         position = 0

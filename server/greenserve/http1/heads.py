@@ -75,7 +75,7 @@ class RequestHead:
         """Take the request line; make_head sets the rest."""
         self.method = method
         self.target = target  # as it was sent
-        self.path = ""  # percent-decoded; empty for "*", which is no path
+        self.path = ""  # percent-decoded; empty for "*", which is not a path
         self.query = ""  # without "?", as it was sent
         self.http11 = http11  # else HTTP/1.0
         self.keep_alive = http11

@@ -34,7 +34,7 @@ log = logging.getLogger("greenserve.error")
 class RequestTimeout(BaseException):
     """Raised in the green thread of a request that took longer than `request_timeout`.
 
-    It is no Exception, so an app's `except Exception` lets it pass.
+    It is not an Exception, so an app's `except Exception` lets it pass.
     """
 
 
@@ -131,7 +131,7 @@ class Exchange:
 
     @property
     def peer_port(self) -> str:
-        """The client's port, "" where it is not known."""
+        """The client's port, "" if it is unknown."""
         peer: Peer | None = self.environ.get("greenserve.peer")
         return self.link.peer_port if peer is None else peer.client_port
 

@@ -38,7 +38,7 @@ class Link(Protocol):
         """
 
     def send_pieces(self, first: bytes, second: bytes) -> None:
-        """Send two pieces together, without joining them first. Otherwise like send."""
+        """Send two pieces together, joined only if that is cheaper. Otherwise like send."""
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """Let the kernel send part of a file. Return the number of bytes sent, fewer only at the file's end.

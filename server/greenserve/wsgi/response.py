@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from greenserve.errors import AppError, PeerGone
 from greenserve.http1 import (
@@ -29,8 +29,6 @@ from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
 
 log = logging.getLogger("greenserve.error")
-
-_JOIN_BELOW: Final = 32 * 1024  # bytes up to which copying is cheaper than a second send
 
 
 class Response:
@@ -62,10 +60,10 @@ class Response:
         self._input = body
         self._is_full = False  # no more content may be sent: the length is reached, or no content is allowed
         self._may_cut = False  # a file is sent to its end or to the length, whichever comes first
-        self._given: AppHead | None = None  # by start_response
-        self.head: ResponseHead | None = None  # made of it; it goes out with the first bytes of content
-        self.status = 0  # as it went out; 0 while nothing has
-        self.bytes_sent = 0  # content, without heads and chunk sizes
+        self._given: AppHead | None = None  # by the app, through start_response
+        self.head: ResponseHead | None = None  # completed; sent with the first bytes of content
+        self.status = 0  # the status code that was sent; 0 before that
+        self.bytes_sent = 0  # of content, without heads and chunk sizes
         self.is_over = False  # its end was sent, or never will be
         self.is_upgraded = False  # the connection has left HTTP: the app's response is ignored
         self.late_error: AppError | None = None  # the app's 5xx response after an upgrade
@@ -268,12 +266,9 @@ class Response:
         self.bytes_sent += len(data)
         if head.chunked and data:
             data = chunk(data)
-        if len(data) < _JOIN_BELOW:
-            if start or data:
-                self._link.send(start + data)
-        elif start:
+        if start:
             self._link.send_pieces(start, data)
-        else:
+        elif data:
             self._link.send(data)
 
     def _begin(self, length: int | None) -> ResponseHead:

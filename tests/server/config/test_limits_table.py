@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.limits_table import BEGIN, END, README, limits_table, with_table
+from tests.support.protocols.limits_table import BEGIN, END, README, limits_table, with_table
 
 
 def test_the_readme_holds_the_table() -> None:
     text = README.read_text(encoding="utf-8")
-    assert with_table(text) == text, "run: python -m tests.support.limits_table"
+    assert with_table(text) == text, "run: python -m tests.support.protocols.limits_table"
 
 
 def test_the_table_has_every_limit_with_its_default_reason_and_precedent() -> None:

@@ -36,7 +36,7 @@ class WithBody(Refused, Protocol):
 
 
 def frame(head: RequestHead, services: Services) -> BodyFraming:
-    """Where the body of a request ends. Raises LimitExceeded."""
+    """Return the framing of a request's body, which says where it ends. Raises LimitExceeded."""
     limit = services.limit_request_body
     if head.chunked:
         limits = services.head_limits
@@ -83,7 +83,7 @@ class BodyPrefetch(Activity):
     def _on_readable(self) -> None:
         connection = self._connection
         if connection.state is not _BODY or connection.activity is not self:
-            return  # it is in line: what comes now is the app's to read
+            return  # it is queued: what comes now is the app's to read
         try:
             data = connection.stream.receive_now(HEAD_SIZE)
             if data:

@@ -220,7 +220,7 @@ class Connection:
         hub = services.hub
         self.activity = None
         if rest:
-            # Back into the line: a client that pipelines gets no second turn before the others had theirs.
+            # Behind the queued requests: a client that pipelines gets no second turn before the others had theirs.
             self.ahead = rest  # until _take_ahead(): nothing may be read before it
             self.state = _HEAD
             self._arm(services.timeouts.head_timeout)
@@ -257,7 +257,7 @@ class Connection:
             elif self.activity is not None:
                 self.activity.expired()
             elif self.ahead:
-                self._arm(self.services.timeouts.head_timeout)  # we are the slow ones
+                self._arm(self.services.timeouts.head_timeout)  # this server is the slow side
             elif not self._take_late():
                 self._end_idle()
         except Exception:
@@ -288,7 +288,7 @@ class Connection:
     @property
     def idle_until(self) -> float | None:
         """When keep_alive ends, if it is idle between requests: the sooner, the longer it has been."""
-        # With a request it is in line already: it stays PARKED until the line moves.
+        # With a request it is queued already: it stays PARKED until the queue moves.
         return self.deadline.when if self.state is _PARKED and self.activity is None else None
 
     def make_way(self, until: float) -> bool:

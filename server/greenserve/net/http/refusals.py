@@ -1,4 +1,4 @@
-"""An answer of the server's own to a request that no app sees: bad framing, a limit, a full queue, a slow head.
+"""A response of the server's own to a request that no app sees: bad framing, a limit, a full queue, a slow head.
 
 Made by a connection from a hub callback. In the access log it has no method, target and version if its head could not
 be read. A redirect to https (`redirect_bind`) is answered so too.
@@ -51,7 +51,7 @@ class Refusal:
     def encode(self, service: Service, extra: tuple[tuple[str, str], ...]) -> bytes:
         """The bytes of the answer."""
         if self._retry:
-            # Not all at once: what fills the line now may be those that came back together.
+            # Not all at once: the queue may be full of those that came back together.
             content = b"retry: %d\n\n" % (self._retry * 1000 * random.uniform(0.5, 1.5))
             self.bytes_sent = len(content)
             given = check_head("200 OK", _STREAM_FIELDS)
@@ -124,7 +124,7 @@ def _is_an_event_source(head: RequestHead) -> bool:
 
 
 def https_location(head: RequestHead, port: int) -> str:
-    """Where the same resource is with TLS, at `port`. Raises ProtocolError for a request that names no host."""
+    """Return the URL of the same resource with TLS, at `port`. Raises ProtocolError if the request names no host."""
     host = _PORT.sub("", head.host or "")
     if not host:
         raise ProtocolError(400, "a redirect to https needs the Host field (RFC 9110 §7.2)")

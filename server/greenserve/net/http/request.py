@@ -31,14 +31,14 @@ from greenserve_hub.loop.hub import MAX_TURN
 log = logging.getLogger("greenserve.error")
 
 # Seconds from a request to the end of its client's sending within which that is a half-close: `nc -N` and its like. A
-# later one comes from somebody who has waited and given up.
+# later one comes from a client that has waited and given up.
 _HALF_CLOSE_TIME: Final = 1.0
 
 # An enum's member is looked up by Python code, and these are asked for with every request.
 _QUEUED: Final = State.QUEUED
 _RUNNING: Final = State.RUNNING
 _CLOSED: Final = State.CLOSED
-_IN_LINE: Final = (State.HEAD, State.PARKED)
+_BEFORE_QUEUED: Final = (State.HEAD, State.PARKED)
 _WITH_A_CLIENT: Final = (_RUNNING, State.UPGRADED)
 _TOLD_OF: Final = (_QUEUED, _RUNNING, State.SENDING)
 
@@ -75,7 +75,7 @@ class Request(Activity):
         """See Activity."""
         return f" {self.head.method} {self.head.target}"
 
-    # In line: see Job --------------------------------------------------------------------------------------
+    # Queued: see Job ---------------------------------------------------------------------------------------
 
     def queue(self) -> bool:
         """See Job."""
@@ -163,13 +163,13 @@ class Request(Activity):
             return
         if services.log_access is not None:
             services.log_access(exchange, began)
-        if connection.state is not _CLOSED:
-            response = self._response
-            if response is None:
-                self.sent()
-            else:
-                self._response = None
-                services.batch.add(connection, *response)
+        response, self._response = self._response, None
+        if connection.state is _CLOSED:
+            self._exchange = None  # which knows this request: a circle otherwise
+        elif response is None:
+            self.sent()
+        else:
+            services.batch.add(connection, *response)
 
     def _leave(self, upgrade: Upgrade, exchange: Exchange, error: BaseException | None) -> None:
         self._worker = None
@@ -185,12 +185,13 @@ class Request(Activity):
             connection.linger()  # it was refused
             return
         self._exchange = None
+        response = exchange.response
         framing = self.framing
-        if self._is_broken or exchange.is_cut_off:
+        if self._is_broken or response.is_cut_off:
             connection.reset()  # or the client might take it for the whole
-        elif not exchange.keep_alive:
+        elif not response.keep_alive:
             unread = connection.ahead or (framing is not None and not framing.done)
-            if exchange.status and (unread or connection.stream.has_unread()):
+            if response.status and (unread or connection.stream.has_unread()):
                 connection.linger()  # closing over unread bytes would reset the connection and lose the response
             else:
                 connection.close()
@@ -208,7 +209,7 @@ class Request(Activity):
         """See Activity."""
         exchange = self._exchange
         if exchange is None:
-            return self.connection.state in _IN_LINE
+            return self.connection.state in _BEFORE_QUEUED
         return exchange.has_begun and exchange.keep_alive
 
     def expired(self) -> None:
@@ -259,6 +260,9 @@ class Request(Activity):
 
     def send_pieces(self, first: bytes, second: bytes) -> None:
         """See Link."""
+        if len(second) < JOIN_BELOW:
+            self.send(first + second)
+            return
         self.connection.deadline.disarm()
         self._sending(self.connection.stream.send_pieces, first, second)
 

@@ -56,7 +56,7 @@ class Sending(Activity):
     def _wait(self) -> None:
         connection = self._connection
         now = connection.services.hub.now
-        self._outbox.wait(now)
+        self._outbox.start_clock(now)
         connection.deadline.arm(now + self._outbox.left)
         connection.stream.when_writable(self._on_writable)
 
@@ -66,7 +66,7 @@ class Sending(Activity):
         if connection.state is not State.SENDING:
             return
         try:
-            self._outbox.waited(connection.services.hub.now)
+            self._outbox.check_clock(connection.services.hub.now)
             if not self._outbox.flush():
                 self._wait()
             elif self._request is None:
@@ -83,8 +83,8 @@ class Sending(Activity):
     def expired(self) -> None:
         """See Activity: its time is over, unless it has taken something of which the kernel has told nothing yet."""
         connection = self._connection
-        if self._outbox.waited(connection.services.hub.now):
-            connection.services.budget.wait(self._outbox)
+        if self._outbox.check_clock(connection.services.hub.now):
+            connection.services.budget.moved(self._outbox)
             self._wait()
         else:
             log.debug("%r: reads too slowly (send_timeout, send_min_rate)", connection)

@@ -15,7 +15,7 @@ from greenserve.http1 import HeadLimits
 from greenserve.logs.record import Finished
 from greenserve.net.opening.opening import Entrance
 from greenserve.net.sockets.counts import Counts
-from greenserve.net.sockets.send_budget import Unsent
+from greenserve.net.sockets.send_budget import SendBudget
 from greenserve.net.sockets.timeouts import Timeouts
 from greenserve.wsgi import Forwarding, Service
 from greenserve_hub.greenthreads.pools import GreenPool
@@ -95,7 +95,7 @@ class Services:
     limit_websockets: int
     event_stream_retry: float  # seconds
     forwarding: Forwarding
-    budget: Unsent
+    budget: SendBudget
     counts: Counts
     entrance: Entrance
     log_access: Callable[[Finished, float], None] | None  # of a request, and when it began by the hub's clock

@@ -1,4 +1,4 @@
-"""The line of TLS handshakes: each a millisecond or two of arithmetic, so that a flood of them would hold the hub.
+"""The queue of TLS handshakes: each is a millisecond or two of arithmetic, and a flood of them would hold the hub.
 
 A step of a handshake is made in a turn of its own, or together with others while they are quick; then requests and
 sockets have their turn. First come, first served.
@@ -25,32 +25,32 @@ class Handshaking(Protocol):
 
 
 class Handshakes:
-    """Connections whose client has sent something of its handshake."""
+    """The connections whose client has sent something of its handshake."""
 
     def __init__(self, hub: Hub) -> None:
-        """Nobody in line."""
+        """Empty."""
         self._hub = hub
-        self._line: deque[Handshaking] = deque()
+        self._queue: deque[Handshaking] = deque()
         self._is_due = False
 
     def put(self, connection: Handshaking) -> None:
-        """It can go on. Switches: never."""
-        self._line.append(connection)
+        """Queue the next step of this one. Switches: never."""
+        self._queue.append(connection)
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._line and not self._is_due:
+        if self._queue and not self._is_due:
             self._is_due = True
             self._hub.call_soon(self._work)
 
     def _work(self) -> None:
         self._is_due = False
-        line = self._line
+        queue = self._queue
         clock = self._hub.clock
         until = clock() + _TURN
         try:
-            while line:
-                connection = line.popleft()
+            while queue:
+                connection = queue.popleft()
                 try:
                     connection.shake()
                 except Exception:

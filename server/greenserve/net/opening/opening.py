@@ -17,7 +17,7 @@ from greenserve.errors import PeerGone, ProtocolError
 from greenserve.net.opening.client_hello import server_name_of
 from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.opening.handshake_queue import Handshakes
-from greenserve.net.opening.proxy_header import Preface, Prefaces
+from greenserve.net.opening.proxy_header import ProxyHeaderReading, ProxyHeaders
 from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.stream import HEAD_SIZE, Stream
 from greenserve.net.tls.streams import TLSStream
@@ -40,7 +40,7 @@ class Entrance:
     hub: Hub
     counts: Counts
     handshakes: Handshakes
-    proxy_headers: Prefaces | None  # where connections begin with PROXY headers
+    proxy_headers: ProxyHeaders | None  # where connections begin with PROXY headers
     recount: Callable[[str, str], bool]  # see Admission.recount
 
 
@@ -75,7 +75,7 @@ class Opener(Protocol):
 class Opening:
     """The beginning of one connection: see http's Activity."""
 
-    __slots__ = ("_ahead", "_connection", "_endpoint", "_entrance", "_is_over", "_preface")
+    __slots__ = ("_ahead", "_connection", "_endpoint", "_entrance", "_is_over", "_reading")
 
     may_ask = True
 
@@ -86,11 +86,13 @@ class Opening:
         self._endpoint = endpoint
         self._ahead = b""  # the beginning of a ClientHello
         self._is_over = False
-        self._preface: Preface | None = None
+        self._reading: ProxyHeaderReading | None = None
         if entrance.proxy_headers is None:
-            connection.stream.descriptor.on_readable(self._on_greeting)
+            connection.stream.descriptor.on_readable(self._on_hello)
         else:
-            self._preface = Preface(connection.stream, entrance.proxy_headers.versions, self._on_preface)
+            self._reading = ProxyHeaderReading(
+                connection.stream, entrance.proxy_headers.versions, self._on_proxy_header
+            )
 
     def __str__(self) -> str:
         """Nothing to add to the connection's repr."""
@@ -100,19 +102,19 @@ class Opening:
 
     def expired(self) -> None:
         """Take bytes that came in time but lie in the socket still, since an app held the hub; else end."""
-        if self._preface is not None:
-            self._preface.read_late()
-            if self._preface is not None:
+        if self._reading is not None:
+            self._reading.read_late()
+            if self._reading is not None:
                 slow = ProtocolError(408, "PROXY header: it came too slowly (head_timeout)")
-                self._fail_preface(slow if self._preface.begun else None)
+                self._fail_proxy_header(slow if self._reading.begun else None)
             return
         connection = self._connection
-        # Without a reader it stands in line: we are the slow ones, and too slow.
+        # Without a reader it is queued: this server is the slow side, and too slow.
         if connection.stream.descriptor.stop_waiting_to_read() is not None:
             if isinstance(connection.stream, TLSStream):
                 self.shake()
             else:
-                self._on_greeting()
+                self._on_hello()
                 if isinstance(connection.stream, TLSStream):
                     connection.shake_hands()
                     return
@@ -134,9 +136,9 @@ class Opening:
         self._connection.linger()
 
     def closed(self) -> None:
-        """What is due still does nothing."""
+        """Callbacks that are due do nothing any more."""
         self._is_over = True
-        self._preface = None
+        self._reading = None
 
     def leave_behind(self) -> None:
         """The same, in the child of a fork."""
@@ -144,18 +146,18 @@ class Opening:
 
     # The PROXY header --------------------------------------------------------------------------------------
 
-    def _on_preface(self, header: ProxyHeader | ProtocolError | None, rest: bytes) -> None:
+    def _on_proxy_header(self, header: ProxyHeader | ProtocolError | None, rest: bytes) -> None:
         try:
-            self._take_preface(header, rest)
+            self._take_proxy_header(header, rest)
         except Exception:
             self._connection.broke()
 
-    def _take_preface(self, header: ProxyHeader | ProtocolError | None, rest: bytes) -> None:
+    def _take_proxy_header(self, header: ProxyHeader | ProtocolError | None, rest: bytes) -> None:
         """The PROXY header is there, or will never be."""
         if not isinstance(header, ProxyHeader):
-            self._fail_preface(header)
+            self._fail_proxy_header(header)
             return
-        self._preface = None
+        self._reading = None
         connection = self._connection
         proxy_headers = self._entrance.proxy_headers
         assert proxy_headers is not None
@@ -173,9 +175,9 @@ class Opening:
             return
         connection.shake_hands()
         if rest:
-            self._greet(rest)
+            self._take_hello(rest)
         else:
-            connection.stream.when_readable(self._on_greeting)
+            connection.stream.when_readable(self._on_hello)
 
     def _reject(self) -> None:
         """The client behind the proxy has too many connections."""
@@ -186,8 +188,8 @@ class Opening:
         else:
             self._connection.close()
 
-    def _fail_preface(self, error: ProtocolError | None) -> None:
-        """No answer: who sent no PROXY header may not speak HTTP, and a client behind it would not understand."""
+    def _fail_proxy_header(self, error: ProtocolError | None) -> None:
+        """Close without a response: a peer that sends no PROXY header may not speak HTTP, nor may its client."""
         proxy_headers = self._entrance.proxy_headers
         assert proxy_headers is not None
         if error is not None:  # else it came and went, as some health checks do
@@ -197,39 +199,39 @@ class Opening:
 
     # The handshake -----------------------------------------------------------------------------------------
 
-    def _on_greeting(self) -> None:
+    def _on_hello(self) -> None:
         if self._is_over:
             return
         stream = self._connection.stream
         try:
             data = stream.receive_now(HEAD_SIZE)
         except BlockingIOError:
-            stream.descriptor.on_readable(self._on_greeting)
+            stream.descriptor.on_readable(self._on_hello)
         except PeerGone as error:
             self._fail_handshake(str(error))
         else:
             try:
                 if data:
-                    self._greet(self._ahead + data)
+                    self._take_hello(self._ahead + data)
                 else:
                     self._fail_handshake("closed before it began")
             except Exception:
                 self._connection.broke()
 
-    def _greet(self, data: bytes) -> None:
-        """What has come so far: is this TLS, and for whom?"""
+    def _take_hello(self, data: bytes) -> None:
+        """Look at what has come so far: whether it is TLS, and for which server name."""
         connection = self._connection
         if data[0] == _TLS_HANDSHAKE:
             name = server_name_of(data)
             if name is None:
                 self._ahead = data
-                connection.stream.when_readable(self._on_greeting)
+                connection.stream.when_readable(self._on_hello)
                 return
             self._ahead = b""
             tls = self._endpoint.tls
             assert tls is not None
             connection.stream = TLSStream(connection.stream, tls.context_for(name), data, name)
-            self._line_up()
+            self._queue_up()
         elif data[:1].isalpha():
             self._is_over = True
             connection.refuse(
@@ -238,7 +240,7 @@ class Opening:
         else:
             self._fail_handshake("not TLS")
 
-    def _line_up(self) -> None:
+    def _queue_up(self) -> None:
         self._entrance.handshakes.put(self)
 
     def shake(self) -> None:
@@ -257,9 +259,9 @@ class Opening:
         if done:
             return
         if stream.has_unsent:
-            stream.descriptor.on_writable(self._line_up)
+            stream.descriptor.on_writable(self._queue_up)
         else:
-            stream.descriptor.on_readable(self._line_up)
+            stream.descriptor.on_readable(self._queue_up)
 
     def broke(self) -> None:
         """See Handshaking."""

@@ -1,10 +1,10 @@
-"""What a proxy that passes bytes on sends before anything else: the PROXY header, read from hub callbacks.
+"""The PROXY header, which a proxy that passes bytes on sends before anything else, read from hub callbacks.
 
-Prefaces is a server's: who may send one, and what becomes of it in environ. Preface reads one connection's, whose
-deadline holds for it. The grammar is proxies/' business.
+ProxyHeaders is the server's: it says which peers may send one, and what it changes in environ. ProxyHeaderReading reads
+the one of a connection, whose deadline holds for it. The grammar is in proxies/.
 
 Invariant: where a header is demanded, nothing of a connection is taken for TLS or HTTP before it is there, whole; and
-no answer goes out before, since who sends no header may speak something else than HTTP.
+no response goes out before, since a peer that sends no header may not speak HTTP.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from greenserve_hub.loop.hub import Hub
 log = logging.getLogger("greenserve.error")
 
 
-class Prefaces:
-    """What a server that demands PROXY headers does about them."""
+class ProxyHeaders:
+    """The PROXY headers of a server that demands them."""
 
     def __init__(self, config: Config, hub: Hub) -> None:
         """As configured."""
@@ -35,7 +35,7 @@ class Prefaces:
         self._errors = ThrottledLog(hub.clock, logging.WARNING)
 
     def admits(self, peer: str) -> bool:
-        """Whether a peer may send a header; if not, the log is told."""
+        """Return True if a peer may send a header; else log it."""
         if self._trust.trusts(peer):
             return True
         self._strangers.log(
@@ -63,7 +63,7 @@ class Prefaces:
         return environ
 
 
-class Preface:
+class ProxyHeaderReading:
     """Reads the PROXY header of one connection."""
 
     __slots__ = ("_done", "_reader", "_stream")
@@ -82,7 +82,7 @@ class Preface:
 
     @property
     def begun(self) -> bool:
-        """Whether any byte has come."""
+        """Return True if any byte has come."""
         return self._reader.begun
 
     def read_late(self) -> None:

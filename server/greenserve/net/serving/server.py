@@ -30,7 +30,7 @@ from greenserve.net.http.services import Services
 from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.opening.handshake_queue import Handshakes
 from greenserve.net.opening.opening import Entrance
-from greenserve.net.opening.proxy_header import Prefaces
+from greenserve.net.opening.proxy_header import ProxyHeaders
 from greenserve.net.serving.accepting import Accepting
 from greenserve.net.serving.admission import Admission, PeerCounts
 from greenserve.net.serving.connections import Connections
@@ -42,7 +42,7 @@ from greenserve.net.serving.stopping import End, Stop
 from greenserve.net.sockets.binding import name_and_port
 from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.listener import Listener
-from greenserve.net.sockets.send_budget import Unsent
+from greenserve.net.sockets.send_budget import SendBudget
 from greenserve.net.sockets.timeouts import Timeouts
 from greenserve.net.tls.contexts import TLS, open_tls
 from greenserve.net.websockets.broadcasts import Broadcasts
@@ -71,7 +71,7 @@ class Server:
     service: Service
     queue: RequestQueue
     admission: Admission
-    unsent: Unsent
+    unsent: SendBudget
     broadcasts: Broadcasts
     handshakes: Handshakes
 
@@ -128,7 +128,7 @@ class Server:
         config = self.config
         self.queue = RequestQueue(hub, config.pool, config.pool_overflow, config.limit_queue)
         self.admission = Admission(hub, config, self._peers, self.connections)
-        self.unsent = Unsent(hub, config.limit_unsent)
+        self.unsent = SendBudget(hub, config.limit_unsent)
         self.broadcasts = Broadcasts(hub)
         self.handshakes = Handshakes(hub)
         try:
@@ -171,7 +171,7 @@ class Server:
                 hub=self.hub,
                 counts=self.counts,
                 handshakes=self.handshakes,
-                proxy_headers=Prefaces(config, self.hub) if config.proxy_protocol != "off" else None,
+                proxy_headers=ProxyHeaders(config, self.hub) if config.proxy_protocol != "off" else None,
                 recount=self.admission.recount,
             ),
             log_access=None if self.access_log is None else self._log_access,

@@ -35,7 +35,7 @@ _MAY_PASS: Final = {
     errno.ENOMEM,
 }
 
-# Bytes that the kernel holds for a connection beyond what is under way. Larger answers cost us more turns: one of 1 MiB
+# Bytes that the kernel holds for a connection beyond what is under way. Larger responses cost more turns: one of 1 MiB
 # some 0.7 ms of CPU on loopback instead of 0.3. A client that doesn't read costs the kernel 180 KiB, not 1.4 MB.
 _UNSENT: Final = 128 * 1024
 _NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
@@ -64,7 +64,7 @@ def open_listener(address: BindAddress, backlog: int, reuse_port: bool, socket_m
 
 
 def prepare(sock: socket.socket) -> socket.socket:
-    """What every listening socket needs, also one that the program brings: not to block, and no Nagle's delay."""
+    """Set what every listening socket needs, also one that the program brings: not to block, and no Nagle's delay."""
     sock.setblocking(False)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         # Accepted sockets inherit it. Pieces are put together before they are sent, so waiting for more gains
@@ -201,7 +201,7 @@ def name_and_port(sock: socket.socket, scheme: str = "http") -> tuple[str, str]:
 
 
 def reach_of(sock: socket.socket) -> str:
-    """Where else it is found, where url_of() can name one place of many; for the log."""
+    """The other addresses at which the socket is reachable, which url_of() does not name; for the log."""
     address = sock.getsockname()[0] if sock.family in (socket.AF_INET, socket.AF_INET6) else ""
     if address == "0.0.0.0":
         return " and at all other IPv4 addresses of this machine (0.0.0.0)"
@@ -214,7 +214,7 @@ def reach_of(sock: socket.socket) -> str:
 
 
 def url_of(sock: socket.socket, scheme: str = "http") -> str:
-    """Where a client on this machine finds it."""
+    """The URL for a client on this machine."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         path = name if isinstance(name, str) else "@" + name[1:].decode(errors="replace")

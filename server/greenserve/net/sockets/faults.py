@@ -1,7 +1,7 @@
-"""Whose fault an error of a socket is: the peer's, the machine's or this program's; and who hears of it.
+"""Whether the peer, the machine or this program caused an error of a socket, and how it is logged.
 
-Knows errno's names and the log. Called by streams and listeners. What the peer or the network did is told at debug by
-whoever ends its request; what somebody here has to mend is told loudly, once for each connection that it cost.
+Called by streams and listeners. An error of the peer or the network is logged at debug where the request ends. An error
+that this machine's operator can mend is logged as an error, once for each connection that it has ended.
 """
 
 from __future__ import annotations
@@ -59,12 +59,16 @@ _ADVICE: Final = {
 
 
 def advice(error: OSError, otherwise: str) -> str:
-    """What the user can do about it."""
+    """Return what the operator can do about the error, or `otherwise`."""
     return _ADVICE.get(errno.errorcode.get(error.errno or 0, ""), otherwise)
 
 
 def gone(error: OSError) -> PeerGone:
-    """What a stream raises for an error of its socket. Loud where it is not the peer's fault."""
+    """Return the PeerGone for an error of a stream's socket. Logs an error that the peer has not caused."""
     if error.errno not in OF_THE_PEER:
-        log.error("a connection was lost: %s; %s", error.strerror or error, advice(error, "the others go on"))
+        log.error(
+            "connection lost: %s; %s",
+            error.strerror or error,
+            advice(error, "other connections are not affected"),
+        )
     return PeerGone(str(error))

@@ -1,8 +1,8 @@
 """A listening socket and the green thread that accepts from it.
 
-It outlives every error of a single connection, waits when the machine has no descriptors or memory left, and
-leaves clients in the kernel's backlog while the server has no room (`limit_connections`). It reads nothing: a
-connection does. A socket that does not listen any more, or never did, it gives up, and tells the server.
+It survives every error of a single connection, and pauses while the machine has no descriptors or memory left. It reads
+nothing, and hands each accepted socket to its Taker. When the socket has stopped listening, or never did, accepting
+ends and the Taker is told.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _AT_ONCE: Final = 1024
 _TURNED_AWAY_COUNTS: Final = 8  # as so many: one that is turned away is work that can wait
 # Errors of peers in a row after which it is no peer's: a firewall or a sandbox that forbids the call fails for ever.
 _PEERS_IN_A_ROW: Final = 1024
-# Seconds between two looks whether the program has closed a socket of its own, or shut down a unix socket: of neither
-# tells the kernel.
+# Seconds between two checks of a socket that the program has brought: the kernel does not report that the program has
+# closed it, nor that it has shut down a unix socket.
 _LOOK_EVERY: Final = 1.0
 _RDHUP: Final = getattr(select, "POLLRDHUP", 0)
 _LOST: Final = {
     errno.EINVAL: "the socket does not listen; call its listen() before, and look for other code that has shut it down",
-    errno.EBADF: "other code of this program has closed the socket",
+    errno.EBADF: "other code in this process has closed the socket",
 }
 
 
@@ -107,11 +107,11 @@ class Listener:
             error = unforeseen
         if not self._is_closed:
             self.is_lost = True
-            log.error("%s: nothing more comes in: %s", self.url, error)
+            log.error("%s: no longer accepting: %s", self.url, error)
             self._taker.lost(error)
 
     def _accept_all(self) -> OSError:
-        """Accept as long as that is possible; what has ended it."""
+        """Accept as long as that is possible. Return the error that has ended it."""
         accepted = 0
         while not self._descriptor.closed:
             try:
@@ -120,7 +120,7 @@ class Listener:
                 accepted = self._failed = 0
                 if self._is_short:
                     self._is_short = False
-                    log.info("%s: all who waited are accepted", self.url)
+                    log.info("%s: accepting again, the backlog is empty", self.url)
                 with contextlib.suppress(IOClosed):
                     wait_readable(self._descriptor)
                 continue
@@ -152,7 +152,7 @@ class Listener:
         return self._is_shut
 
     def watch(self) -> None:
-        """Look now and then what has become of the socket, which is the program's own. Switches: never."""
+        """Check now and then whether the socket, which is the program's own, still listens. Switches: never."""
         status = os.fstat(self.sock.fileno())
         self._look_later((status.st_dev, status.st_ino))
 
@@ -164,7 +164,7 @@ class Listener:
         try:
             status = os.fstat(self.sock.fileno())
         except OSError:
-            descriptor.close()  # which wakes who accepts
+            descriptor.close()  # which wakes the accepting green thread
             return
         poller = select.poll()
         poller.register(self.sock, _RDHUP)
@@ -185,13 +185,13 @@ class Listener:
             raise
 
     def _is_of_a_peer(self, error: Exception) -> bool:
-        """Whether it is the accepted connection that has failed, so that the next one may be fine."""
+        """Count the error. Return True if the accepted connection has failed, so that the next one may be fine."""
         self._counts.accept_errors += 1
         self._failed += 1
         return isinstance(error, OSError) and error.errno in OF_THE_PEER and self._failed < _PEERS_IN_A_ROW
 
     def _pause_after(self, what: str, error: Exception) -> None:
-        """Say it, the first time until nobody waits any more, and wait until a connection closes or for a while."""
+        """Log it, once until the backlog is empty, and wait until a connection closes or for a while."""
         if not self._is_short:
             self._is_short = True
             if isinstance(error, OSError):
@@ -212,16 +212,16 @@ class Listener:
             if self._is_of_a_peer(error):
                 pass
             elif isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
-                self._pause_after("a connection could not be taken up", error)
+                self._pause_after("could not set up an accepted connection", error)
             else:
-                log.error("%s: a connection could not be taken up", self.url, exc_info=error)
+                log.error("%s: could not set up an accepted connection", self.url, exc_info=error)
             return 1
         self._pause = _FIRST_PAUSE
         self._failed = 0
         return 1 if was_let_in else _TURNED_AWAY_COUNTS
 
     def accept_rest(self) -> None:
-        """Take up what the kernel holds already: those clients have their connection. Switches: never."""
+        """Accept what is in the kernel's backlog: those clients have their connection already. Switches: never."""
         self._failed = 0
         while not self._descriptor.closed:
             try:
@@ -235,7 +235,7 @@ class Listener:
             except Exception as error:
                 close_connection(sock)
                 if not self._is_of_a_peer(error):
-                    log.error("%s: a connection could not be taken up", self.url, exc_info=error)
+                    log.error("%s: could not set up an accepted connection", self.url, exc_info=error)
                     return
 
     def leave_behind(self, given: Iterable[BindAddress]) -> None:
@@ -244,7 +244,7 @@ class Listener:
         close_inherited(self.sock, given)
 
     def close(self) -> None:
-        """Accept no more, and take away a unix socket's file. Switches: never."""
+        """Stop accepting, and remove a unix socket's file. Switches: never."""
         if self._is_closed:
             return
         self._is_closed = True

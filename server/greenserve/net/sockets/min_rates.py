@@ -1,4 +1,4 @@
-"""How slow a client may be: the seconds that a request may still wait for it, in one direction.
+"""The minimum rate of a client, as the seconds that a request may still wait for it, in one direction.
 
 Arithmetic only: the clock and the bytes are arguments. A connection makes one when it first has to wait for a body, and
 one when it first has to wait for a reader; both the green half and the callbacks count with it.
@@ -34,7 +34,7 @@ class Pace:
 
     @property
     def is_over(self) -> bool:
-        """Whether no time is left."""
+        """Return True if no time is left."""
         return self.left < _SHORTEST
 
     def begin(self, now: float, level: int = 0) -> None:
@@ -43,7 +43,7 @@ class Pace:
         self._before = level
 
     def end(self, now: float, level: int = 0) -> None:
-        """The wait is over, if there was one; `level` as it is by now."""
+        """The wait is over, if there was one; `level` as it is now."""
         if self._since == NEVER:
             return
         self.left -= max(0.0, now - self._since)

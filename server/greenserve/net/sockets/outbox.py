@@ -1,7 +1,7 @@
-"""What waits for a client which reads slowly, in its order, and who waits until it is out.
+"""Data that waits for a client which reads slowly, in its order, and the green threads that wait until it is sent.
 
 Frames of a WebSocket, or the two pieces of a whole HTTP response. Made when the kernel does not take all of one, and
-let go when the last byte is out: the connection of a client that keeps up has none. It is what the server's Unsent
+let go when the last byte is out: the connection of a client that keeps up has none. It is what the server's SendBudget
 counts, and resets when all hold too much together.
 
 Invariants: a frame whose beginning is out goes out to its end before any other. What the stream was offered and has not
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from greenserve.net.sockets.min_rates import Pace
-from greenserve.net.sockets.send_budget import PIECE, Unsent
+from greenserve.net.sockets.send_budget import PIECE, SendBudget
 from greenserve.net.sockets.stream import SEND_STEP, Stream
 from greenserve_hub.loop.parking import Waiter
 
@@ -26,17 +26,17 @@ Frame = bytes | memoryview
 
 
 class Outbox:
-    """What one connection has to send."""
+    """The data that one connection has to send."""
 
     __slots__ = ("_frames", "_offered", "_pace", "_stream", "_unsent", "behind", "bytes", "pong", "reset")
 
-    def __init__(self, stream: Stream, pace: Pace, unsent: Unsent, reset: Callable[[], None]) -> None:
+    def __init__(self, stream: Stream, pace: Pace, unsent: SendBudget, reset: Callable[[], None]) -> None:
         """For the rest of a frame, which is put next; `pace` says how slow the client may be, `reset` resets it."""
         self._stream = stream
         self._pace = pace
         self._unsent = unsent
-        # Those that somebody waits for are in a pair with who does. The others cost 8 bytes besides what they share: a
-        # Room may put a great many into each of a thousand.
+        # A frame that a green thread waits for is in a pair with its Waiter. The others cost 8 bytes besides what they
+        # share: a Room may put a great many into each of a thousand.
         self._frames: deque[Frame | tuple[Frame, Waiter]] = deque()
         self._offered = 1  # how many frames the stream was offered last and has not taken whole
         self.bytes = 0
@@ -45,7 +45,7 @@ class Outbox:
         self.behind = 0
         self.pong: bytes | None = None  # the frame; it goes out as soon as one of the others is out
         self.reset = reset  # see Waiting
-        unsent.wait(self)
+        unsent.moved(self)
 
     def put(self, frame: Frame, waiter: Waiter | None = None) -> None:
         """Have it sent after those before it. `waiter` is woken with True when the kernel has all of it.
@@ -63,31 +63,31 @@ class Outbox:
             frames.append(frame)
         self._unsent.hold(frame)
 
-    def wait(self, now: float) -> None:
-        """The client has to take something before more can go out; it has `left` seconds."""
+    def start_clock(self, now: float) -> None:
+        """Start the clock: the client has `left` seconds to take something."""
         self._pace.begin(now, self._stream.untaken())
 
     @property
     def left(self) -> float:
-        """How many seconds the client may still take."""
+        """The seconds that the client may still take."""
         return self._pace.left
 
-    def waited(self, now: float) -> bool:
-        """Some time has passed, or there is room: whether the client has not been too slow."""
+    def check_clock(self, now: float) -> bool:
+        """Stop the clock. Return True if the client has not been too slow."""
         self._pace.end(now, self._stream.untaken())
         return not self._pace.is_over
 
     def flush(self) -> bool:
-        """Send what the kernel takes; whether that was all. Switches: never. Raises PeerGone."""
+        """Send what the kernel takes. Return True if that was all. Switches: never. Raises PeerGone."""
         self._pace.earn(SEND_STEP)
-        self._unsent.wait(self)
+        self._unsent.moved(self)
         frames = self._frames
         while True:
             if self.pong is not None and not self._offered:
                 self._put_first(self.pong)
                 self.pong = None
             if not frames:
-                self._unsent.take(self)
+                self._unsent.remove(self)
                 return True
             data = self._joined()
             sent = self._stream.send_now(data)
@@ -145,11 +145,11 @@ class Outbox:
                 self.behind -= len(frames[0]) + PIECE
 
     def drop(self) -> int:
-        """Nothing of it can be sent any more: wake who waits, with False; how many bytes these are. Switches: never."""
+        """Drop all of it: the waiters are woken with False. Return how many bytes that were. Switches: never."""
         frames, self._frames = self._frames, deque()
         dropped, self.bytes, self.behind = self.bytes, 0, 0
         self.pong = None
-        self._unsent.take(self)
+        self._unsent.remove(self)
         for frame in frames:
             if isinstance(frame, tuple):
                 frame, waiter = frame

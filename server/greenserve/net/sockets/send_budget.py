@@ -1,9 +1,9 @@
-"""What all connections together hold of what their clients have not taken yet, within a bound.
+"""The memory for data that clients have not taken yet, of all connections together, within a bound.
 
-Whole HTTP answers, which hold no slot of the pool, and the frames of WebSockets: nothing else bounds how many of them
-wait. Ten thousand clients that read nothing would hold ten thousand pages. Who has to wait for its client says so here
-when the kernel did not take all, again when it has moved, and goes when all is out or the connection is closed; what
-goes out at once does not come here.
+Whole HTTP responses, which hold no slot of the pool, and the frames of WebSockets: nothing else bounds how many of them
+wait. Ten thousand clients that read nothing would hold ten thousand pages. An outbox is listed here when the kernel has
+not taken all of its data, again when the client has taken some, and leaves when all is sent or the connection is
+closed. Data that is sent at once is not counted.
 
 Invariants: a piece that many wait with is counted once, and besides only its place with each of them. No more than
 `limit` bytes are held, but for those of a single connection: beyond it the connections that have taken nothing for
@@ -34,8 +34,8 @@ class Waiting(Protocol):
         """Reset the connection, and let go of all that it holds. Switches: never."""
 
 
-class Unsent:
-    """What waits for the clients of one server."""
+class SendBudget:
+    """The data that waits for the clients of one server."""
 
     def __init__(self, hub: Hub, limit: int) -> None:
         """`limit` in bytes, 0 for none."""
@@ -46,18 +46,18 @@ class Unsent:
         self._holders: dict[int, int] = {}
         self._throttle = Throttle(hub.clock, _TOLD_AGAIN)
 
-    def wait(self, outbox: Waiting) -> None:
-        """It begins to wait with pieces that it holds, or has moved. Switches: never."""
+    def moved(self, outbox: Waiting) -> None:
+        """List the outbox, or put it behind the others: its client has taken something. Switches: never."""
         waiting = self._waiting
         waiting.pop(outbox, None)
         waiting[outbox] = None
 
-    def take(self, outbox: Waiting) -> None:
-        """It waits no longer. Switches: never."""
+    def remove(self, outbox: Waiting) -> None:
+        """Remove the outbox from the list. Switches: never."""
         self._waiting.pop(outbox, None)
 
     def hold(self, piece: bytes | memoryview) -> None:
-        """One more waits with this piece; a part of it holds all of it. May reset connections. Switches: never."""
+        """Add a reference to this piece; a part of it holds all of it. May reset connections. Switches: never."""
         whole = cast(bytes, piece.obj) if isinstance(piece, memoryview) else piece
         key = id(whole)
         holders = self._holders.get(key, 0)
@@ -67,7 +67,7 @@ class Unsent:
             self._make_room()
 
     def let_go(self, piece: bytes | memoryview) -> None:
-        """One of those that hold this piece does no more. Switches: never."""
+        """Release one reference to this piece. Switches: never."""
         whole = cast(bytes, piece.obj) if isinstance(piece, memoryview) else piece
         key = id(whole)
         holders = self._holders[key] - 1
@@ -84,7 +84,7 @@ class Unsent:
         waiting = self._waiting
         while self.bytes > self._limit and len(waiting) > 1:
             longest = next(iter(waiting))
-            self.take(longest)
+            self.remove(longest)
             longest.reset()
             self._tell()
 
@@ -92,8 +92,8 @@ class Unsent:
         before = self._throttle.admit()
         if before is not None:
             log.warning(
-                "what slow clients have not taken is more than %d MiB (limit_unsent): %d connections were reset; "
-                "stream large answers, or raise --limit-unsent",
+                "data that slow clients have not taken exceeds %d MiB (limit_unsent): %d connections were reset; "
+                "stream large responses, or raise --limit-unsent",
                 self._limit >> 20,
                 before + 1,
             )

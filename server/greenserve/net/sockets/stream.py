@@ -2,8 +2,8 @@
 
 Two ways to use it: from hub callbacks (`*_now`, never waits) and from green threads, which pass how to wait: a function
 that is called with the side, wait_readable or wait_writable, and raises TimeoutError for a client that is too slow.
-Knows no HTTP. tls_stream.py has the second class with the same methods. The invariant: whatever the operating system
-says went wrong with the peer, the caller sees PeerGone and nothing else.
+Knows no HTTP. net/tls/streams.py has the second class with the same methods. The invariant: whatever the operating
+system says went wrong with the peer, the caller sees PeerGone and nothing else.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Stream:
     # From hub callbacks --------------------------------------------------------------------------------
 
     def receive_now(self, size: int) -> bytes:
-        """What has come, at most `size` bytes; b"" at the end. BlockingIOError when nothing has. Switches: never.
+        """Return received data, at most `size` bytes; b"" at the end. Switches: never.
 
-        Raises PeerGone.
+        Raises BlockingIOError when there is none, PeerGone.
         """
         descriptor = self.descriptor
         edge = descriptor.readable
@@ -178,7 +178,7 @@ class Stream:
         return gone(error)
 
     def is_reset(self) -> bool:
-        """Whether nothing can reach the peer any more: it has reset the connection, or closed a unix socket.
+        """Return True if nothing can reach the peer: it has reset the connection, or closed a unix socket.
 
         One that has closed its sending side may still read, and over TCP none can tell it from one that has closed
         both until something is sent. Switches: never.
@@ -191,7 +191,7 @@ class Stream:
             return True
 
     def is_peer_gone(self) -> bool:
-        """Whether the peer has closed or reset; looks without taking anything. Switches: never."""
+        """Return True if the peer has closed or reset; takes nothing from the socket. Switches: never."""
         if self.descriptor.hangup:
             return True  # also behind bytes that nobody has read
         try:
@@ -216,7 +216,7 @@ class Stream:
         return int.from_bytes(count, sys.byteorder)
 
     def has_unread(self) -> bool:
-        """Whether something has come that nobody has read. Switches: never."""
+        """Return True if the socket holds unread data. Switches: never."""
         try:
             return self.sock.recv(1, socket.MSG_PEEK) != b""
         except OSError:

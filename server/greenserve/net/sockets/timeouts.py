@@ -32,11 +32,11 @@ class Timeouts:
         self._send = (config.send_timeout or NEVER, _price(config.send_min_rate), grace)
 
     def body_pace(self) -> Pace:
-        """How patient to be with the client of one request while its body comes."""
+        """The credit of one request's client while it sends the body."""
         return Pace(*self._body)
 
     def send_pace(self) -> Pace:
-        """How patient to be while it takes its answer."""
+        """The credit of a client while it takes a response."""
         return Pace(*self._send)
 
 

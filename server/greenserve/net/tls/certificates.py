@@ -138,7 +138,9 @@ def _read(setting: str, name: str) -> str:
         return Path(name).read_text("latin-1")
     except OSError as error:
         advice = (
-            " (who runs the server must be allowed to read it)" if isinstance(error, PermissionError) else ""
+            " (the user who runs the server must be allowed to read it)"
+            if isinstance(error, PermissionError)
+            else ""
         )
         raise ConfigError(f"{setting}: {name}: {error.strerror}{advice}") from None
 

@@ -1,4 +1,4 @@
-"""What a server's listeners speak TLS with: a context, which may be changed while they do.
+"""The TLS contexts of a server's listeners, which may change while it runs.
 
 From the settings' files, which are looked at every few seconds, or an embedding program's own context, which is taken
 as it is. The invariant: there is always a context that works; what cannot take its place is told of and forgotten.
@@ -25,7 +25,7 @@ log = logging.getLogger("greenserve.error")
 
 # What the contexts of all copies of the module are: original("ssl") and import_patched("ssl") make their own classes.
 _IN_C: Final[type] = ssl.SSLContext.__mro__[1]
-# Seconds. Whoever renews a certificate does so days ahead; a look costs some microseconds.
+# Seconds. Certificates are renewed days ahead; a look costs some microseconds.
 LOOK_EVERY: Final = 2.0
 _RENEW_BEFORE: Final = 3.0  # days; ACME clients renew a month ahead, so by then something has gone wrong
 # What tells that a file is another: of the file itself, however many symbolic links are on the way to it.
@@ -123,7 +123,7 @@ class FileTLS:
         for number, certificate in enumerate(self._certificates.every):
             names = {name.lower() for name in certificate.names}
             if number and names <= seen:
-                log.warning("%s is never shown to anyone: others have its names", certificate.file)
+                log.warning("%s is never used: earlier certificates cover all its names", certificate.file)
             seen |= names
             days = certificate.days_left
             if days < 0:

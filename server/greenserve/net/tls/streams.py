@@ -28,7 +28,9 @@ from greenserve_hub.loop.readiness import wait_for_more
 # A connection keeps the memory of the largest that it had: one record, with what encryption adds to it.
 _PIECE: Final = 16 * 1024  # bytes encrypted at once (RFC 8446 §5.1: the largest record)
 _READ: Final = _PIECE + 1024  # bytes taken from the socket at once
-_AT_ONCE: Final = 1 << 20  # bytes sent without giving way: a fast reader of a long answer would hold the hub
+_AT_ONCE: Final = (
+    1 << 20
+)  # bytes sent without giving way: a fast reader of a long response would hold the hub
 # Bytes of TLS's own that a peer may have us answer with and not read; a few hundred are honest.
 _UNREAD_ANSWERS: Final = 16 * 1024
 
@@ -74,7 +76,7 @@ class TLSStream(Stream):
     # The handshake ------------------------------------------------------------------------------------
 
     def shake_hands(self) -> bool:
-        """Go on with the handshake as far as it goes; whether it is done. Switches: never. Raises PeerGone."""
+        """Go on with the handshake. Return True if it is done. Switches: never. Raises PeerGone."""
         while True:
             try:
                 self.tls.do_handshake()
@@ -95,7 +97,7 @@ class TLSStream(Stream):
 
     @property
     def has_unsent(self) -> bool:
-        """Whether the kernel has to take more before anything else can go out."""
+        """Return True if the kernel has to take more before anything else can be sent."""
         return bool(self._unsent)
 
     def _failed(self, error: OSError) -> PeerGone:
@@ -108,7 +110,7 @@ class TLSStream(Stream):
         return PeerGone(f"TLS: {getattr(error, 'reason', None) or error}")
 
     def _flush(self) -> bool:
-        """Send what OpenSSL has made; whether the kernel has all of it. Raises PeerGone."""
+        """Send what OpenSSL has made. Return True if the kernel has taken all of it. Raises PeerGone."""
         made = self._outgoing.read() if self._outgoing.pending else b""
         if self._unsent:
             made = b"".join((self._unsent, made))
@@ -177,7 +179,7 @@ class TLSStream(Stream):
 
     @property
     def _has_more(self) -> bool:
-        """Whether a read can find something without the socket."""
+        """Return True if a read can find something without the socket."""
         tls = self._tls
         return tls is not None and bool(self._ended or self._incoming.pending or tls.pending())
 

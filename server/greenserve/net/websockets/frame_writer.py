@@ -93,7 +93,7 @@ class FrameWriter:
             services = self.carrier.services
             outbox = Outbox(self.carrier.stream, services.timeouts.send_pace(), services.budget, self._reset)
             self.outbox = outbox
-            outbox.wait(self.hub.now)
+            outbox.start_clock(self.hub.now)
             self.carrier.stream.when_writable(self._on_writable)
             self.owner.set_deadline()
         self.bytes_sent += len(left)
@@ -107,12 +107,12 @@ class FrameWriter:
         if outbox is None or not self.carrier.is_open:
             return
         try:
-            outbox.waited(self.hub.now)
+            outbox.check_clock(self.hub.now)
             if outbox.flush():
                 self.outbox = None
                 self._linger_if_ended()
             else:
-                outbox.wait(self.hub.now)
+                outbox.start_clock(self.hub.now)
                 self.carrier.stream.when_writable(self._on_writable)
             self.owner.set_deadline()
         except PeerGone as error:

@@ -64,11 +64,11 @@ class Keepalive:
         is_open = writer.closing is OPEN
         if not is_open and now >= self._asked_at + writer.options.close_timeout and not self._may_agree(now):
             writer.cut(1006, "the client did not agree to the end in time (ws_close_timeout)")
-        elif outbox is not None and not outbox.waited(now):
+        elif outbox is not None and not outbox.check_clock(now):
             writer.cut(1008, "the client reads too slowly (send_timeout, send_min_rate)")
         else:
             if outbox is not None:
-                outbox.wait(now)
+                outbox.start_clock(now)
             if is_open:
                 self._look_after(now)
             self.arm()

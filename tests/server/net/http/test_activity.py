@@ -1,4 +1,4 @@
-"""upgraded: what the access log and the stats tell of a WebSocket."""
+"""activity: what the access log and the stats tell of a WebSocket."""
 
 from __future__ import annotations
 

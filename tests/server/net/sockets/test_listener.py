@@ -1,4 +1,4 @@
-"""listener: it outlives every error, and takes up all who come."""
+"""listener: it survives every error, and accepts every client."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class TestErrors:
         monkeypatch.undo()
         with RawClient(server.address, green=True) as other:
             assert other.get().status == 200
-        assert "could not be taken up" in caplog.text
+        assert "could not set up an accepted connection" in caplog.text
 
     def test_one_that_never_ends_is_waited_out_and_not_spun_on(
         self, clock_server: Any, tmp_path: Path, caplog: Any
@@ -156,7 +156,7 @@ class TestErrors:
         wait_all_blocked()
         assert open_files() == files
         (record,) = caplog.records
-        assert "a connection could not be taken up" in record.getMessage()
+        assert "could not set up an accepted connection" in record.getMessage()
         assert "lower --limit-connections" in record.getMessage()
 
     def test_what_was_accepted_is_no_socket(self, clock_server: Any, tmp_path: Path, caplog: Any) -> None:

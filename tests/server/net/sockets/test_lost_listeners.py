@@ -87,7 +87,7 @@ def test_wsgi_server_ends_with_the_error(
             os.close(number)
         if lose is closed_by_number or lose is given_to_another:
             sock.detach()
-    assert [record.message for record in caplog.records if "nothing more comes in" in record.message]
+    assert [record.message for record in caplog.records if "no longer accepting" in record.message]
 
 
 @pytest.mark.parametrize("kind", [socket.socket, GreenSocket])
@@ -137,7 +137,7 @@ def test_as_long_as_one_is_left_the_server_goes_on(caplog: pytest.LogCaptureFixt
         server.hub.call_from_thread(first.sock.shutdown, socket.SHUT_RDWR)
         eventually(lambda: first.is_lost)
         assert ask(second.name, request("/still")).body == b"/still"
-        assert "nothing more comes in" in caplog.text
+        assert "no longer accepting" in caplog.text
 
 
 def test_serve_raises_it_at_the_end() -> None:
@@ -185,7 +185,7 @@ def test_the_command_ends_with_1(tmp_path: Path) -> None:
             assert client.get("/").body == b"fine"
             assert client.get("/shut").body == b"fine"
         assert running.ended() == 1
-    assert "nothing more comes in: [Errno 22] Invalid argument: the socket does not listen" in running.text
+    assert "no longer accepting: [Errno 22] Invalid argument: the socket does not listen" in running.text
     assert "stopped" in running.text
     assert "Traceback" not in running.text
 

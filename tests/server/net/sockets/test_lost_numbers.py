@@ -149,7 +149,7 @@ def test_a_listener_that_is_closed_is_told_of(caplog: pytest.LogCaptureFixture) 
         os.dup2(ends[0].fileno(), number)
         opened: list[object] = []
         server.hub.call_from_thread(lambda: opened.append(server.hub.open_descriptor(number)))
-        eventually(lambda: "nothing more comes in" in caplog.text)
+        eventually(lambda: "no longer accepting" in caplog.text)
         assert ask(second.name, request("/still")).body == b"/still"
         server.hub.call_from_thread(lambda: opened[0].close())  # type: ignore[attr-defined]
     os.write(number, b"x")  # nobody has closed it

@@ -1,4 +1,4 @@
-"""paces: how long a client may keep a request waiting, in seconds of credit."""
+"""min_rates: how long a client may keep a request waiting, in seconds of credit."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.support.servers.running import own_hub
 from greenserve.errors import PeerGone
 from greenserve.net.sockets.min_rates import Pace
 from greenserve.net.sockets.outbox import Outbox
-from greenserve.net.sockets.send_budget import PIECE, Unsent
+from greenserve.net.sockets.send_budget import PIECE, SendBudget
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.parking import Waiter
@@ -45,7 +45,7 @@ class _Fussy:
         return size
 
 
-def _outbox(stream: Any, unsent: Unsent) -> Outbox:
+def _outbox(stream: Any, unsent: SendBudget) -> Outbox:
     return Outbox(stream, Pace(NEVER, NEVER, NEVER), unsent, lambda: None)
 
 
@@ -65,7 +65,7 @@ def _outbox(stream: Any, unsent: Unsent) -> Outbox:
 def test_all_goes_out_whole_and_in_order(seed: int, encrypts: int, steps: list[tuple[str, int]]) -> None:
     with own_hub():
         stream = _Fussy(random.Random(seed), encrypts)
-        unsent = Unsent(get_hub(), 0)
+        unsent = SendBudget(get_hub(), 0)
         outbox = _outbox(stream, unsent)
         frames: list[bytes] = []
         waiters: list[tuple[int, Waiter]] = []
@@ -123,7 +123,7 @@ class _Scripted:
 def test_small_frames_go_out_together() -> None:
     with own_hub():
         stream = _Scripted()
-        outbox = _outbox(stream, Unsent(get_hub(), 0))
+        outbox = _outbox(stream, SendBudget(get_hub(), 0))
         small = [b"%05d" % i for i in range(7000)]
         for frame in small:
             outbox.put(frame)
@@ -135,7 +135,7 @@ def test_small_frames_go_out_together() -> None:
 def test_a_large_frame_is_not_copied() -> None:
     with own_hub():
         stream = _Scripted(0)
-        unsent = Unsent(get_hub(), 0)
+        unsent = SendBudget(get_hub(), 0)
         outbox = _outbox(stream, unsent)
         large = bytes(1 << 20)
         outbox.put(memoryview(large)[5:])
@@ -147,7 +147,7 @@ def test_a_large_frame_is_not_copied() -> None:
 def test_a_pong_passes_what_the_stream_has_not_seen() -> None:
     with own_hub():
         stream = _Scripted(3, 30_000)
-        outbox = _outbox(stream, Unsent(get_hub(), 0))
+        outbox = _outbox(stream, SendBudget(get_hub(), 0))
         outbox.put(b"first")
         outbox.put(bytes(30_000))
         outbox.put(bytes(40_000))
@@ -162,7 +162,7 @@ def test_a_pong_passes_what_the_stream_has_not_seen() -> None:
 
 def test_what_waits_behind_the_first_is_counted_with_what_it_costs() -> None:
     with own_hub():
-        outbox = _outbox(_Scripted(60), Unsent(get_hub(), 0))
+        outbox = _outbox(_Scripted(60), SendBudget(get_hub(), 0))
         outbox.put(bytes(50))
         assert (outbox.bytes, outbox.behind) == (50, 0)
         outbox.put(bytes(20))
@@ -175,7 +175,7 @@ def test_what_waits_behind_the_first_is_counted_with_what_it_costs() -> None:
 
 def test_what_is_dropped_is_held_no_more_and_who_waits_hears_it() -> None:
     with own_hub():
-        unsent = Unsent(get_hub(), 0)
+        unsent = SendBudget(get_hub(), 0)
         outbox = _outbox(_Scripted(), unsent)
         waiter = Waiter(get_hub(), "test")
         outbox.put(b"12345")

@@ -1,4 +1,4 @@
-"""unsent: what all connections hold for their clients has a bound; who has taken nothing for longest goes first."""
+"""send_budget: what connections hold for clients has a bound; the one that took nothing for longest goes first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.servers.apps import Environ, Start
 from tests.support.servers.running import in_one_hub
 
 from greenserve import Room, Server, Timeout, WebSocketClosed, accept_websocket, sleep, spawn
-from greenserve.net.sockets.send_budget import PIECE, Unsent
+from greenserve.net.sockets.send_budget import PIECE, SendBudget
 from greenserve.websocket import encode_shared
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.testing import wait_all_blocked
@@ -115,17 +115,17 @@ def test_the_more_that_hold_a_piece_the_more_places_and_one_content() -> None:
         def reset(self) -> None:
             raise AssertionError("there is no limit")
 
-    unsent = Unsent(get_hub(), 0)
+    unsent = SendBudget(get_hub(), 0)
     piece = bytes(1000)
     unsent.hold(piece)
     unsent.hold(memoryview(piece)[500:])
     one = One()
-    unsent.wait(one)
+    unsent.moved(one)
     unsent.hold(memoryview(memoryview(piece)[10:])[20:])
     assert unsent.bytes == 1000 + PIECE + 2 * 8
     unsent.let_go(piece)
-    unsent.take(one)
-    unsent.take(one)
+    unsent.remove(one)
+    unsent.remove(one)
     unsent.let_go(memoryview(piece)[30:])
     unsent.let_go(memoryview(piece)[900:])
     assert unsent.bytes == 0

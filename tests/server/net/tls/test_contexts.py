@@ -1,4 +1,4 @@
-"""tls: which certificates a server shows, while they change; who may come; what the app is told."""
+"""contexts: which certificates a server shows, while they change; who may come; what the app is told."""
 
 from __future__ import annotations
 
@@ -443,7 +443,7 @@ class TestWarnings:
         lines = [record.getMessage() for record in caplog.records]
         assert "old.pem: the certificate has expired: old.example until" in lines[0]
         assert "soon.pem: the certificate expires soon: soon.example until" in lines[1]
-        assert "twin.pem is never shown to anyone: others have its names" in lines[2]
+        assert "twin.pem is never used: earlier certificates cover all its names" in lines[2]
 
 
 class TestEmbedded:

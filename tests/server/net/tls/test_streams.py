@@ -1,4 +1,4 @@
-"""tls_stream: the contract of Stream over TLS, and what only TLS can do wrong. Both ends in one OS thread."""
+"""streams: the contract of Stream over TLS, and what only TLS can do wrong. Both ends in one OS thread."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The limits table of server/README.md, made from the registry.
 
-`python -m tests.support.limits_table` writes it between the README's markers; a test compares the two.
+`python -m tests.support.protocols.limits_table` writes it between the README's markers; a test compares the two.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from greenserve.config import SETTINGS
 
-README = Path(__file__).parents[2] / "server" / "README.md"
+README = Path(__file__).parents[3] / "server" / "README.md"
 BEGIN = "<!-- limits:begin -->"
 END = "<!-- limits:end -->"
 
