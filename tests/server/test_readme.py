@@ -7,17 +7,17 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.support.protocols.diagrams import DRAWINGS, ROOT, with_drawings
+from tests.support.protocols.diagrams import DRAWINGS, ROOT, readme_of, with_drawing
 
 pytestmark = pytest.mark.repository
 
 PACKAGE = ROOT / "server" / "greenserve"
 
 
-def test_the_drawn_machines_are_those_of_the_code():
-    text = (ROOT / "server" / "README.md").read_text()
-    assert all(f"<!-- {name}:begin -->" in text for name in DRAWINGS)
-    assert with_drawings(text) == text, "run: python -m tests.support.protocols.diagrams"
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_the_drawn_machines_are_those_of_the_code(name):
+    text = readme_of(name).read_text()
+    assert with_drawing(name, text) == text, "run: python -m tests.support.protocols.diagrams"
 
 
 def _defined_in(path: Path) -> set[str]:
