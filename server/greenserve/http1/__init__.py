@@ -1,7 +1,7 @@
-"""HTTP/1.0 and 1.1 as a sans-IO core: bytes in, heads and bodies out, and the reverse.
+"""HTTP/1 as a sans-IO core: bytes in, heads and bodies out, and the reverse.
 
-Imports no socket, clock, hub or os; time and limits are arguments. net/ feeds it, wsgi/ uses its results. After a
-ProtocolError nothing more may be fed: it is unknown where the next request begins.
+It speaks 1.0 and 1.1. Imports no socket, clock, hub or os; time and limits are arguments. net/ feeds it, wsgi/ uses its
+results. After a ProtocolError nothing more may be fed: it is unknown where the next request begins.
 
 `__all__` is the whole surface that net/ and wsgi/ call, so that C can stand behind it. Every request calls three of the
 functions: read_whole_head, check_head and response_head.
