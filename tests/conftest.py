@@ -7,7 +7,7 @@ choose their own poller, and those marked `no_hub`. What another hub shows as we
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -79,10 +79,16 @@ def _is_left_out(item: pytest.Item) -> bool:
     return _OWN_POLLER in params or again or item.get_closest_marker("no_hub") is not None
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Some hundred thousand objects hold the tests: the collector, which many tests call, need not look at them."""
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")

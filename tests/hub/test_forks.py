@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 
 import pytest
-from tests.support.times import PATIENCE
+from tests.support.programs.commands import run_python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -59,21 +58,8 @@ _STARTERS = {
 
 
 def run(script: str, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "ignore::DeprecationWarning",
-            "-c",
-            before + _HEAD + textwrap.dedent(script),
-            *arguments,
-        ],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    program = before + _HEAD + textwrap.dedent(script)
+    return run_python("-W", "ignore::DeprecationWarning", "-c", program, *arguments)
 
 
 @pytest.mark.parametrize("starter", _STARTERS.values(), ids=_STARTERS)

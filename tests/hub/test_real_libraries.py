@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.programs import waiting_calls
+from tests.support.programs.commands import run_python
 from tests.support.servers import services
 from tests.support.servers.running import serving
-from tests.support.times import PATIENCE
 
 import greenserve
 
@@ -71,11 +68,7 @@ def mariadb() -> Iterator[str]:
 )
 def test_two_hundred_calls_wait_at_once(library, service, request):
     address = [request.getfixturevalue(service)] if service else []
-    command = [sys.executable, "-m", "greenserve.patched", waiting_calls.__file__, library, *address]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    done = run_python("-m", "greenserve.patched", waiting_calls.__file__, library, *address, folder=ROOT)
     assert done.returncode == 0, done.stderr
     rounds = json.loads(done.stdout)
     nothing, waited = rounds[-1]

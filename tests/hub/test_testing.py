@@ -82,7 +82,7 @@ def test_a_socket_that_is_ready_comes_before_a_jump(clock):
 
 def test_without_a_deadline_it_waits_for_the_world_outside(clock):
     hub, event = get_hub(), Event()
-    with hub.door_in_use():
+    with hub.expecting_calls():
         threading.Timer(0.02, hub.call_from_thread, (event.send, 1)).start()
         assert event.wait() == 1
 

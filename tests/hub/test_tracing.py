@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import coverage
 import pytest
-from tests.support.times import PATIENCE
+from tests.support.programs.commands import run_python
 
 # Each function waits twice, is called by something else, and is run by three at once.
 PROGRAM = """
@@ -77,23 +75,8 @@ def missed(folder: Path, core: str, concurrency: str, *arguments: str) -> set[in
     program, rc = folder / "program.py", folder / "rc"
     program.write_text(textwrap.dedent(PROGRAM).lstrip())
     rc.write_text(f"[run]\nconcurrency = {concurrency}\n")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "coverage",
-            "run",
-            "--rcfile=rc",
-            "--include=program.py",
-            "program.py",
-            *arguments,
-        ],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COVERAGE_CORE": core},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    command = ("-m", "coverage", "run", "--rcfile=rc", "--include=program.py", "program.py")
+    done = run_python(*command, *arguments, folder=folder, COVERAGE_CORE=core)
     assert done.returncode == 0, done.stdout + done.stderr
     found = coverage.Coverage(data_file=folder / ".coverage", config_file=False)
     found.load()

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.support.programs.commands import command
+from tests.support.programs.commands import command, run_python
 from tests.support.programs.debuggers import needs_attaching
-from tests.support.times import PATIENCE
 
 APP = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
 
 
 def attach(*arguments: str, typed: str = "") -> tuple[int, str, str]:
     """The exit code, and what was printed and said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "greenserve.attach", *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_python("-m", "greenserve.attach", *arguments, typed=typed)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.times import PATIENCE
+from tests.support.programs.commands import run_python
 
 PROGRAM = """\
 import sys, threading
@@ -22,14 +20,7 @@ print(__name__, sys.argv[1:], is_monkey_patched("thread"), not meeting.broken)
 
 
 def patched(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "greenserve.patched", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    return run_python("-m", "greenserve.patched", *arguments, folder=folder)
 
 
 def test_a_script_by_its_path(tmp_path: Path):

@@ -62,7 +62,7 @@ class PoolWorker(greenlet):
     def next_job(self) -> None:
         """End the job: a Timeout or a name that it left behind does not count for the next one. Switches: never.
 
-        For a function that runs several jobs in turn, between two of them; the pool calls it after its own.
+        For a function that runs several jobs in turn, between two of them.
         """
         self.generation += 1
 
@@ -89,7 +89,7 @@ def work() -> None:
             if is_last():
                 end_child(error)
             hub.report_error()
-        worker.next_job()
+        worker.generation += 1  # next_job(), without the call
         pool._job_ended(worker)
         idle = pool._idle
         if killed or worker is hub.main or len(idle) >= IDLE_WORKERS:

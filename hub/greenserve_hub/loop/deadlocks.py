@@ -12,12 +12,12 @@ from greenlet import greenlet
 from greenserve_hub.errors import Deadlock
 from greenserve_hub.loop.descriptors import Descriptor
 from greenserve_hub.loop.origins import name_of
-from greenserve_hub.loop.wakeups import Door
+from greenserve_hub.loop.wakeups import Wakeup
 
 
-def is_deadlocked(door: Door, descriptors: Iterable[Descriptor]) -> bool:
+def is_deadlocked(wakeup: Wakeup, descriptors: Iterable[Descriptor]) -> bool:
     """Return True if no descriptor and no OS thread can wake a hub that has no timer. Switches: never."""
-    return door.users == 0 and not any(d.reader or d.writer for d in descriptors)
+    return wakeup.users == 0 and not any(d.reader or d.writer for d in descriptors)
 
 
 def deadlock_of(parked: Mapping[greenlet, object]) -> Deadlock:

@@ -32,7 +32,7 @@ def reopen(hub: Hub) -> None:
     """
     hub.poller.close()
     hub.poller = make_poller(hub.poller.name)
-    hub.door.reopen()
+    hub.wakeup.reopen()
     hub.adopt()
     forget_descriptors(hub)
     current = getcurrent()
@@ -60,7 +60,7 @@ def end_without_thread(hub: Hub) -> None:
     # Closing one of its sockets here must not reach the poller, which the kernel shares with the parent.
     forget_descriptors(hub)
     hub.poller.close()
-    hub.door.leave_behind()
+    hub.wakeup.leave_behind()
 
 
 def forget_descriptors(hub: Hub) -> None:

@@ -25,9 +25,9 @@ from greenserve_hub.forks import end_child, is_last, keep, main_here
 from greenserve_hub.loop.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.loop.descriptors import Descriptor
 from greenserve_hub.loop.greenlets import HubLoop, Parked, Relieved
-from greenserve_hub.loop.wakeups import Door
+from greenserve_hub.loop.wakeups import Wakeup
 from greenserve_hub.pollers.choosing import make_poller
-from greenserve_hub.pollers.contract import HANGUP, READ, WRITE, Poller
+from greenserve_hub.pollers.contract import HANGUP, READ, WRITE, Call, Poller
 from greenserve_hub.tracing import is_traced, trace_apart
 from greenserve_hub.unpatched import _thread, time
 
@@ -65,10 +65,9 @@ class Hub:
         self.poller = poller if poller is not None else make_poller(os.environ.get("GREENSERVE_HUB", "auto"))
         self.edge = self.poller.edge
         self.clock = clock
-        self.now = (
-            clock()
-        )  # the time of the last poll; cheaper than the clock where the age of the turn is no matter
-        self.ready: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        # The time of the last poll; cheaper than the clock where the age of the turn is no matter.
+        self.now = clock()
+        self.ready: deque[Call] = deque()
         self.deadlines = DeadlineQueue()
         self.descriptors: dict[int, Descriptor] = {}
         # Descriptors opened since the last poll: its events for these numbers belong to a previous owner.
@@ -90,7 +89,7 @@ class Hub:
         self.main = main_here()
         self.greenlet: greenlet = HubLoop(self._run, self.main)
         self.switch = self.greenlet.switch
-        self.door = Door()
+        self.wakeup = Wakeup()
         self.closed = False
         self.adopt()
         made.add(self)
@@ -115,21 +114,21 @@ class Hub:
 
     def call_from_thread(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Call `fn(*args)` from the hub soon. The only method for other OS threads and signal handlers."""
-        self.door.put(fn, args)
+        self.wakeup.put(fn, args)
 
     def expect_calls(self) -> None:
         """Expect calls from other OS threads, so that a wait for nothing else is no deadlock. Switches: never.
 
         This lasts until stop_expecting_calls() was called as often.
         """
-        self.door.users += 1
+        self.wakeup.users += 1
 
     def stop_expecting_calls(self) -> None:
         """Undo one expect_calls(). Switches: never."""
-        self.door.users -= 1
+        self.wakeup.users -= 1
 
     @contextmanager
-    def door_in_use(self) -> Iterator[None]:
+    def expecting_calls(self) -> Iterator[None]:
         """Expect calls in this block: see expect_calls(). Switches: never."""
         self.expect_calls()
         try:
@@ -167,8 +166,8 @@ class Hub:
         """Close the poller and the wakeup of a hub that is no longer used. Not from one of its green threads."""
         if not self.closed:
             self.closed = True
-            self.poller.unregister(self.door.fd)
-            self.door.close()
+            self.poller.unregister(self.wakeup.fd)
+            self.wakeup.close()
             self.poller.close()
             if getattr(here, "hub", None) is self:
                 del here.hub
@@ -181,8 +180,8 @@ class Hub:
         adopted = getattr(self.poller, "adopted_by", None)
         if adopted is not None:
             adopted(self)
-        self.poller.register(self.door.fd)
-        self.poller.arm(self.door.fd, READ)
+        self.poller.register(self.wakeup.fd)
+        self.poller.arm(self.wakeup.fd, READ)
 
     def renew(self) -> bool:
         """Make a new poller and wakeup if other code has closed the old ones, as daemons close all descriptors.
@@ -190,11 +189,11 @@ class Hub:
         Return True if that was necessary. Green threads that wait for a descriptor find it closed. Switches: never.
         """
         is_lost = getattr(self.poller, "is_lost", None)
-        if not self.door.is_lost() and (is_lost is None or not is_lost()):
+        if not self.wakeup.is_lost() and (is_lost is None or not is_lost()):
             return False
         keep(self.poller)  # otherwise it would close a number that may have a new owner
         self.poller = make_poller(self.poller.name)
-        self.door.renew()
+        self.wakeup.renew()
         self.adopt()
         for descriptor in self.descriptors.values():
             descriptor.lose()
@@ -241,7 +240,7 @@ class Hub:
             elif events:
                 self.tell_again()  # a stand-in has polled meanwhile: these events may belong to old owners
 
-    def _call_ready(self, taken: Iterable[tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
+    def _call_ready(self, taken: Iterable[Call]) -> None:
         while self.left > 0:
             try:
                 for fn, args in taken:
@@ -272,7 +271,7 @@ class Hub:
         try:
             moment = self.deadlines.next_moment()
             if moment == NEVER:
-                if is_deadlocked(self.door, self.descriptors.values()):
+                if is_deadlocked(self.wakeup, self.descriptors.values()):
                     # Raised in the main green thread, even if that has switched to another one by hand.
                     self.throw_main(deadlock_of(self.parked))
                     return ()
@@ -302,8 +301,8 @@ class Hub:
                 for fd, bits in remaining:
                     # A callback of this turn has closed the descriptor of the event, or it is the wakeup.
                     if fd not in descriptors or fd in opened:
-                        if fd == self.door.fd:
-                            self._answer_door()
+                        if fd == self.wakeup.fd:
+                            self._take_calls()
                         continue
                     descriptor = descriptors[fd]
                     if bits & HANGUP:
@@ -335,12 +334,12 @@ class Hub:
             sides = (READ if descriptor.reader else 0) | (WRITE if descriptor.writer else 0)
             if sides or self.edge:
                 self.poller.arm(fd, sides)
-        self.poller.arm(self.door.fd, READ)
+        self.poller.arm(self.wakeup.fd, READ)
 
-    def _answer_door(self) -> None:
-        self.door.take(self.ready)
+    def _take_calls(self) -> None:
+        self.wakeup.take(self.ready)
         if not self.edge:
-            self.poller.arm(self.door.fd, READ)
+            self.poller.arm(self.wakeup.fd, READ)
 
     def report_error(self) -> None:
         """Report the handled exception to `on_error`; KeyboardInterrupt and SystemExit go to the main green thread.

@@ -119,5 +119,5 @@ def _hand_over(hub: Hub, waiter: Wait) -> Iterable[tuple[int, int]]:
             wake(*args)
     for other in tuple(hub.parked.values()):
         other.remind()
-    hub._answer_door()
+    hub._take_calls()
     return steps

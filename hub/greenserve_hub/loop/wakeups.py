@@ -17,10 +17,10 @@ from itertools import chain, compress, repeat, starmap
 from typing import Any, Final
 
 from greenserve_hub.forks import keep
+from greenserve_hub.pollers.contract import Call
 from greenserve_hub.unpatched import os
 
-Call = tuple[Callable[..., object], tuple[Any, ...]]
-Ring = tuple[Callable[..., object], tuple[Any, ...]]
+Ring = Call
 
 _ONE: Final = (1).to_bytes(8, "little")  # an eventfd counts; a pipe takes any bytes
 _MANY: Final = 4096
@@ -37,7 +37,7 @@ class _End(FileIO):
         self.close()
 
 
-class Door:
+class Wakeup:
     """A queue of calls, with a descriptor that is readable while it is not empty.
 
     `put` is safe in every OS thread and in signal handlers.

@@ -55,12 +55,12 @@ class Crossing:
             if timeout is None and has_begun() and self._lock.locked():
                 raise deadlock()
             return self._lock.acquire(timeout=_FOREVER if timeout is None else timeout)
-        door = waiter.hub.door
-        door.users += 1
+        wakeup = waiter.hub.wakeup
+        wakeup.users += 1
         try:
             return waiter.park(timeout, None, in_hub) is not TIMED_OUT
         finally:
-            door.users -= 1
+            wakeup.users -= 1
 
     def again(self) -> None:
         """Prepare for another park(). Switches: never."""
@@ -85,7 +85,7 @@ class Crossing:
         hub = waiter.hub
         if find_hub() is not hub:
             # A turn later, as from the hub's own thread: after green threads that were spawned from here before.
-            return hub.door.ring(hub.ready.append, ((waiter.resume, ()),))
+            return hub.wakeup.ring(hub.ready.append, ((waiter.resume, ()),))
         if type(hub.ready) is not deque:
             hub.poller.interrupt()  # type: ignore[attr-defined]  # asyncio's append() does this too
         return deque.append, (hub.ready, (waiter.resume, ()))

@@ -1,7 +1,7 @@
-"""HTTP/1.0 and 1.1 as a sans-IO core: bytes in, heads and bodies out, and the reverse.
+"""HTTP/1 as a sans-IO core: bytes in, heads and bodies out, and the reverse.
 
-Imports no socket, clock, hub or os; time and limits are arguments. net/ feeds it, wsgi/ uses its results. After a
-ProtocolError nothing more may be fed: it is unknown where the next request begins.
+It speaks 1.0 and 1.1. Imports no socket, clock, hub or os; time and limits are arguments. net/ feeds it, wsgi/ uses its
+results. After a ProtocolError nothing more may be fed: it is unknown where the next request begins.
 
 `__all__` is the whole surface that net/ and wsgi/ call, so that C can stand behind it. Every request calls three of the
 functions: read_whole_head, check_head and response_head.
@@ -13,6 +13,7 @@ from greenserve.http1.head_reader import HeadReader, read_whole_head
 from greenserve.http1.heads import HeadLimits, RequestHead
 from greenserve.http1.interim import CONTINUE, continue_head, hints_head
 from greenserve.http1.responses import ResponseHead, encode_error, response_head
+from greenserve.http1.targets import check_authority
 
 __all__ = [
     "CONTINUE",
@@ -24,6 +25,7 @@ __all__ = [
     "LengthFraming",
     "RequestHead",
     "ResponseHead",
+    "check_authority",
     "check_head",
     "chunk",
     "continue_head",

@@ -89,39 +89,7 @@ class Exchange:
         """For logs."""
         return f"{self.head.method} {self.head.target}"
 
-    # What the connection reads ---------------------------------------------------------------------------
-
-    @property
-    def keep_alive(self) -> bool:
-        """True if the connection can serve another request; final after `run`."""
-        return self.response.keep_alive
-
-    @property
-    def has_begun(self) -> bool:
-        """True if the response has its head, which says whether the connection closes."""
-        return self.response.head is not None
-
-    @property
-    def is_cut_off(self) -> bool:
-        """True if a part of the response is sent, and the client can't see that the rest is missing."""
-        return self.response.is_cut_off
-
-    # What the access log reads ---------------------------------------------------------------------------
-
-    @property
-    def status(self) -> int:
-        """The status code that was sent; 0 before that."""
-        return self.response.status
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes of content sent, without heads and chunk sizes."""
-        return self.response.bytes_sent
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes of content that the app has read."""
-        return self.input.received
+    # For logs and dumps ----------------------------------------------------------------------------------
 
     @property
     def peer(self) -> str:
@@ -145,8 +113,8 @@ class Exchange:
             head.method,
             head.target,
             "HTTP/1.1" if head.http11 else "HTTP/1.0",
-            self.status,
-            self.bytes_sent,
+            self.response.status,
+            self.response.bytes_sent,
             self.input.received,
             began,
             seconds,
@@ -165,9 +133,7 @@ class Exchange:
 
         def begin(connection: Any, ahead: bytes) -> Any:
             self.response.leave()
-            self.environ.pop(
-                "werkzeug.socket", None
-            )  # the library that upgrades has it already, or needs none
+            self.environ.pop("werkzeug.socket", None)  # the library has it already, or needs none
             return make(connection, ahead)
 
         return self.link.upgrade(head, begin)
@@ -222,9 +188,7 @@ class Exchange:
         environ = self.environ
         del environ["greenserve.upgrade"]  # or exchange and environ would hold each other
         environ.pop("werkzeug.socket", None)
-        environ["wsgi.early_hints"] = (
-            _too_late  # a WebSocket keeps its environ, and need not keep the response
-        )
+        environ["wsgi.early_hints"] = _too_late  # a WebSocket keeps environ, and need not keep the response
         if self.failure is None:
             self.failure = self.response.late_error
 

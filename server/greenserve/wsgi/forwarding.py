@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from greenserve.caches import remember
 from greenserve.errors import ProtocolError
-from greenserve.http1.targets import check_authority
+from greenserve.http1 import check_authority
 from greenserve.logs.throttled import Once
 from greenserve.proxies import FORWARDED, X_FIELDS, Claims, ProxyHeader, Trust, read_claims
 

@@ -96,7 +96,8 @@ def test_on_another_hub_it_says_which_one_is_needed(result_of):
     before = set_hub(None)
     other = use_hub("select")
     with pytest.raises(
-        HubError, match=r'hub is on select: set GREENSERVE_HUB=asyncio, or call use_hub\("asyncio"\)'
+        HubError,
+        match=r'hub of this OS thread uses select: set GREENSERVE_HUB=asyncio, or call use_hub\("asyncio"\)',
     ):
         result_of(double(1))
     other.close()
@@ -354,7 +355,7 @@ def test_outside_its_own_loop_a_green_thread_cannot_be_awaited():
     async def coroutine() -> None:
         await green
 
-    with pytest.raises(HubError, match="in the asyncio loop of its own hub only"):
+    with pytest.raises(HubError, match="only in the asyncio loop of its own hub"):
         asyncio.run(coroutine())
     green.wait()
 
@@ -363,7 +364,7 @@ def test_on_another_hub_no_green_thread_can_be_awaited():
     before = set_hub(None)
     other = use_hub("select")
     green = spawn(sleep)
-    with pytest.raises(HubError, match="hub is on select: set GREENSERVE_HUB=asyncio"):
+    with pytest.raises(HubError, match="hub uses select: set GREENSERVE_HUB=asyncio"):
         next(green.__await__())
     green.wait()
     other.close()

@@ -275,7 +275,7 @@ class TestOtherThreads:
             hub = get_hub()
             event = Event()
             found.extend((hub, event))
-            hub.door.users += 1
+            hub.wakeup.users += 1
             spawn(crawl, event)
             hub.call_soon(ready.set)
             event.wait()

@@ -4,7 +4,6 @@ import gc
 import os
 import signal
 import socket
-import subprocess
 import sys
 import textwrap
 import threading
@@ -13,7 +12,7 @@ import weakref
 
 import pytest
 from greenlet import GreenletExit, getcurrent, greenlet
-from tests.support.times import PATIENCE
+from tests.support.programs.commands import run_python
 
 from greenserve_hub.errors import Deadlock, HubError
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn, spawn_n
@@ -341,7 +340,7 @@ def test_a_socket_that_nobody_waits_for_does_not_hide_a_deadlock(pair):
 
 def test_another_thread_calls_in_while_the_hub_waits():
     hub, event = get_hub(), Event()
-    with hub.door_in_use():
+    with hub.expecting_calls():
         threading.Timer(0.02, hub.call_from_thread, (event.send, "from outside")).start()
         assert event.wait() == "from outside"
     with pytest.raises(Deadlock):
@@ -362,7 +361,7 @@ def test_many_threads_call_in():
             hub.call_from_thread(note, (who, number))
 
     threads = [threading.Thread(target=visit, args=(who,)) for who in range(4)]
-    with hub.door_in_use():
+    with hub.expecting_calls():
         for thread in threads:
             thread.start()
         done.wait()
@@ -376,7 +375,7 @@ def test_a_signal_handler_may_call_in():
     hub, event = get_hub(), Event()
     before = signal.signal(signal.SIGUSR1, lambda *_: hub.call_from_thread(event.send, "signal"))
     try:
-        with hub.door_in_use():
+        with hub.expecting_calls():
             threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1)).start()
             assert event.wait() == "signal"
     finally:
@@ -431,7 +430,7 @@ def test_closed_it_gives_everything_back():
     def run():
         hub = get_hub()
         sleep()
-        fds = [hub.door.fd]
+        fds = [hub.wakeup.fd]
         hub.close()
         hub.close()
         for fd in fds:
@@ -483,7 +482,7 @@ def test_closed_it_calls_nobody_any_more():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_has_a_poller_and_a_door_of_its_own():
+def test_a_forked_child_has_a_poller_and_a_wakeup_of_its_own():
     script = """
         import os, socket, sys
         from greenserve_hub.sync.events import Event
@@ -518,11 +517,5 @@ def test_a_forked_child_has_a_poller_and_a_door_of_its_own():
 
 def run_script(script: str) -> tuple[str, str, int]:
     """What it printed and told, and its status."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    done = run_python("-W", "error", "-c", textwrap.dedent(script))
     return done.stdout, done.stderr, done.returncode

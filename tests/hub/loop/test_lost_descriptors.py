@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import textwrap
 
 import pytest
+from tests.support.programs.commands import run_python
 from tests.support.servers.running import own_hub
-from tests.support.times import PATIENCE
 
 from greenserve_hub.greenio.hubs import trampoline
 from greenserve_hub.loop.current import use_hub
@@ -63,14 +60,7 @@ def test_everything_goes_on(name: str, reused: int) -> None:
                 os.fstat(number)  # they are the program's
             os._exit(0)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), name, str(reused)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_python("-c", textwrap.dedent(script), name, str(reused))
     assert done.stdout.splitlines() == [
         "the timer",
         "told that it is closed",
@@ -86,9 +76,9 @@ def test_nothing_is_new_where_nothing_was_lost(name: str) -> None:
     with own_hub() as before:
         before.close()
         hub: Hub = use_hub(name)
-        poller, number = hub.poller, hub.door.fd
+        poller, number = hub.poller, hub.wakeup.fd
         assert not hub.renew()
-        assert (hub.poller, hub.door.fd) == (poller, number)
+        assert (hub.poller, hub.wakeup.fd) == (poller, number)
         one, other = socket.socketpair()
         with one, other:
             other.send(b"x")

@@ -91,7 +91,7 @@ def test_a_killed_caller_goes_on_at_once_and_its_call_to_the_end(pool: ThreadPoo
     assert not done.is_set()
     gate.set()
     assert done.wait(10)
-    assert get_hub().door.users == 0
+    assert get_hub().wakeup.users == 0
 
 
 def test_a_call_that_has_not_begun_when_its_caller_gives_up_never_runs(pool: ThreadPool) -> None:

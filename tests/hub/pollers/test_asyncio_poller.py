@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.hubs.loops import hub as hub
+from tests.support.programs.commands import run_python
 from tests.support.times import PATIENCE
 
 from greenserve_hub.aio.awaitables import spawn_for_awaitable, wait_for_awaitable
@@ -328,16 +329,5 @@ def test_in_a_patched_program_the_loop_stays_as_it_is(hub):
 
 
 def run_script(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        # Forks beside OS threads are what some are about.
-        [
-            sys.executable,
-            *("-W", "error", "-W", "ignore:This process:DeprecationWarning"),
-            *("-c", textwrap.dedent(script), *arguments),
-        ],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    filters = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")  # some fork beside OS threads
+    return run_python(*filters, "-c", textwrap.dedent(script), *arguments)

@@ -189,7 +189,7 @@ class TestEvent:
         with Timeout(MS, False):
             event.wait()
         assert not event._line
-        assert get_hub().door.users == 0
+        assert get_hub().wakeup.users == 0
 
 
 class TestQueue:

@@ -53,9 +53,9 @@ def folder(tmp_path: Path) -> Path:
 def _running(folder: Path, *arguments: str) -> Iterator[tuple[Command, tuple[str, int]]]:
     call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", "--graceful-timeout", "0", *arguments)
     with command(*call, folder=folder) as process:
-        found = process.until(r"listening at http://(.*):(\d+)$")
+        address = process.listens()
         process.until("stop it with")
-        yield process, (found[1], int(found[2]))
+        yield process, address
 
 
 def _stopped(process: Command) -> str:

@@ -56,8 +56,7 @@ def _running(folder: Path, *arguments: str, **kwargs: Any) -> Iterator[tuple[Com
         else ["--bind", "127.0.0.1:0"]
     )
     with command("-m", "greenserve", "web:app", *bind, *arguments, folder=folder, **kwargs) as process:
-        found = process.until(r"listening at http://(.*):(\d+)$")
-        yield process, (found[1].strip("[]"), int(found[2]))
+        yield process, process.listens()
 
 
 class TestStart:

@@ -116,9 +116,9 @@ def running(folder: Path, *arguments: str, does: str = "") -> Iterator[tuple[Com
         "off",
     )
     with command(*call, *arguments, folder=folder) as process:
-        found = process.until(r"listening at http://(.*):(\d+)$")
+        address = process.listens()
         process.until("stop it with")
-        yield process, (found[1], int(found[2]))
+        yield process, address
 
 
 @contextmanager

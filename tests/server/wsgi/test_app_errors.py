@@ -141,7 +141,7 @@ def _bad_length(environ: Any, start_response: Start) -> Any:
 )
 def test_a_broken_app_is_a_500_that_tells_nothing(app: Any, caplog: pytest.LogCaptureFixture) -> None:
     x = exchange(app, "GET /path HTTP/1.1", validated=False)
-    assert (x.status, x.keep_alive) == (500, False)
+    assert (x.response.status, x.response.keep_alive) == (500, False)
     assert fields(x)[0] == "HTTP/1.1 500 Internal Server Error"
     assert "Connection: close" in fields(x)
     assert body(x) == b"500 Internal Server Error\n"
@@ -164,7 +164,7 @@ class TestRaising:
     """At any point, whatever is raised."""
 
     def _check(self, x: Any, caplog: pytest.LogCaptureFixture) -> None:
-        assert x.keep_alive is False
+        assert x.response.keep_alive is False
         assert b"secret" not in sent(x)
         assert [record.levelname for record in caplog.records] == ["ERROR"]
         assert "secret" in caplog.text
@@ -174,7 +174,7 @@ class TestRaising:
             raise error
 
         x = exchange(app)
-        assert (x.status, body(x)) == (500, b"500 Internal Server Error\n")
+        assert (x.response.status, body(x)) == (500, b"500 Internal Server Error\n")
         self._check(x, caplog)
 
     def test_after_start_response(self, error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
@@ -183,7 +183,7 @@ class TestRaising:
             raise error
 
         x = exchange(app)
-        assert x.status == 500
+        assert x.response.status == 500
         assert "X-Secret: 1" not in fields(x)
         self._check(x, caplog)
 
@@ -196,7 +196,7 @@ class TestRaising:
                 raise error
 
         x = exchange(App, validated=False)
-        assert x.status == 500
+        assert x.response.status == 500
         self._check(x, caplog)
 
     def test_between_pieces(self, error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
@@ -223,7 +223,7 @@ class TestRaising:
             return pieces
 
         x = exchange(app)
-        assert (x.status, body(x), pieces.closed) == (200, b"4\r\npart\r\n", 1)
+        assert (x.response.status, body(x), pieces.closed) == (200, b"4\r\npart\r\n", 1)
         self._check(x, caplog)
 
     def test_in_close(self, error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
@@ -236,7 +236,7 @@ class TestRaising:
             return Pieces([b"whole"])
 
         x = exchange(app, validated=False)
-        assert (x.status, body(x)) == (200, b"whole")
+        assert (x.response.status, body(x)) == (200, b"whole")
         self._check(x, caplog)
 
 
@@ -256,7 +256,7 @@ class TestContentLength:
     )
     def test_too_much_is_cut(self, pieces: Any, caplog: pytest.LogCaptureFixture) -> None:
         x = exchange(self._app(3, pieces), "GET /a HTTP/1.1", validated=False)
-        assert (body(x), x.bytes_sent, x.keep_alive) == (b"hel", 3, False)
+        assert (body(x), x.response.bytes_sent, x.response.keep_alive) == (b"hel", 3, False)
         (message,) = caplog.messages
         assert "GET /a" in message
         assert "more than its Content-Length of 3" in message
@@ -266,7 +266,7 @@ class TestContentLength:
         x = exchange(self._app(9, pieces), "GET /a HTTP/1.1", validated=False)
         assert body(x) in (b"hello", b"")
         assert "Content-Length: 9" in fields(x)
-        assert x.keep_alive is False
+        assert x.response.keep_alive is False
         assert [
             "GET /a" in message and "less than its Content-Length of 9" in message
             for message in caplog.messages
@@ -277,11 +277,11 @@ class TestContentLength:
     )
     def test_a_right_one_is_fine(self, pieces: Any, caplog: pytest.LogCaptureFixture) -> None:
         x = exchange(self._app(5, pieces), validated=False)
-        assert (body(x), x.keep_alive) == (b"hello", True)
+        assert (body(x), x.response.keep_alive) == (b"hello", True)
         assert not caplog.records
 
     def test_of_head_does_not_count(self, caplog: pytest.LogCaptureFixture) -> None:
-        assert exchange(self._app(5, []), "HEAD / HTTP/1.1").keep_alive
+        assert exchange(self._app(5, []), "HEAD / HTTP/1.1").response.keep_alive
         assert not caplog.records
 
 
@@ -302,14 +302,14 @@ class TestEnded:
         self, error: BaseException, status: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         x = exchange(self._app(error, False), validated=False)
-        assert (x.status, x.keep_alive) == (status, False)
+        assert (x.response.status, x.response.keep_alive) == (status, False)
         assert f"HTTP/1.1 {status} " in fields(x)[0] + " "
         assert len(caplog.records) == (1 if status == 504 else 0)
 
     @pytest.mark.parametrize("error", [RequestTimeout(), GreenletExit()])
     def test_in_the_middle(self, error: BaseException) -> None:
         x = exchange(self._app(error, True), validated=False)
-        assert (x.status, x.keep_alive, body(x)) == (200, False, b"4\r\npart\r\n")
+        assert (x.response.status, x.response.keep_alive, body(x)) == (200, False, b"4\r\npart\r\n")
 
     def test_no_exception_that_an_app_swallows_by_the_way(self) -> None:
         assert not issubclass(RequestTimeout, Exception)
@@ -328,6 +328,6 @@ def test_an_interrupt_is_for_the_program_too() -> None:
         raise KeyboardInterrupt
 
     x = exchange(app)
-    assert x.status == 500
+    assert x.response.status == 500
     with pytest.raises(KeyboardInterrupt):
         sleep(1)

@@ -31,7 +31,11 @@ def _hinting(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
 def test_8297_2_come_before_the_answer(method: str, validated: bool) -> None:
     x = exchange(_hinting, f"{method} / HTTP/1.1", _PAGE, validated=validated)
     assert sent(x).startswith(_HINTS + b"HTTP/1.1 200 OK\r\n")
-    assert (x.status, x.bytes_sent, x.keep_alive) == (200, 0 if method == "HEAD" else 1, True)
+    assert (x.response.status, x.response.bytes_sent, x.response.keep_alive) == (
+        200,
+        0 if method == "HEAD" else 1,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,13 +59,13 @@ def test_who_may_take_a_103_for_the_answer_gets_no_second_answer_on_its_connecti
     for method in ("GET", "HEAD"):
         x = exchange(_hinting, f"{method} / HTTP/1.1", *fields)
         assert sent(x).startswith(_HINTS + b"HTTP/1.1 200 OK\r\n")
-        assert (x.keep_alive, b"Connection: close" in sent(x)) == (stays, not stays)
+        assert (x.response.keep_alive, b"Connection: close" in sent(x)) == (stays, not stays)
 
 
 def test_nor_does_one_at_a_unix_socket() -> None:
     link = FakeLink()
     link.peer = ""
-    assert not exchange(_hinting, "GET / HTTP/1.1", _PAGE, link=link).keep_alive
+    assert not exchange(_hinting, "GET / HTTP/1.1", _PAGE, link=link).response.keep_alive
 
 
 def test_without_a_103_nothing_changes() -> None:
@@ -72,7 +76,7 @@ def test_without_a_103_nothing_changes() -> None:
 
     x = exchange(late)
     assert b"103" not in sent(x)
-    assert x.keep_alive
+    assert x.response.keep_alive
 
 
 def test_8297_2_go_out_at_once_and_as_often_as_the_app_likes() -> None:
@@ -87,7 +91,7 @@ def test_8297_2_go_out_at_once_and_as_often_as_the_app_likes() -> None:
         assert link.sent[-1] == _HINTS
         return [b"x"]
 
-    assert exchange(app, link=link).status == 200
+    assert exchange(app, link=link).response.status == 200
     assert link.out.count(b"103 Early Hints") == 4
     assert link.out.index(b"200 OK") > link.out.rindex(b"103 Early Hints")
 
@@ -96,7 +100,7 @@ def test_9110_15_2_http_1_0_gets_none() -> None:
     x = exchange(_hinting, "GET / HTTP/1.0", "Connection: keep-alive", validated=False)
     assert sent(x).startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"103" not in sent(x)
-    assert x.keep_alive
+    assert x.response.keep_alive
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
@@ -146,7 +150,7 @@ def test_8297_2_none_when_the_request_is_over(fails: bool, caplog: pytest.LogCap
 
     x = exchange(app, validated=False)
     kept[0](_LINK)
-    assert x.status == (500 if fails else 200)
+    assert x.response.status == (500 if fails else 200)
     assert b"103" not in sent(x)
     assert not [record for record in caplog.records if "post-hook" in record.getMessage()]
 
@@ -172,14 +176,14 @@ def test_9110_10_1_1_go_with_100_continue_in_either_order() -> None:
     lines = ("POST / HTTP/1.1", "Content-Length: 5", "Expect: 100-continue", _PAGE)
     x = exchange(app, *lines, link=FakeLink(b"hello"))
     assert sent(x).startswith(_HINTS + b"HTTP/1.1 100 Continue\r\n\r\n" + _HINTS + b"HTTP/1.1 200 OK\r\n")
-    assert x.keep_alive
+    assert x.response.keep_alive
 
 
 def test_9110_10_1_1_do_not_stand_for_100_continue() -> None:
     # The client was not told to go on: whether the body comes is open.
     x = exchange(_hinting, "POST / HTTP/1.1", "Content-Length: 5", "Expect: 100-continue")
     assert b"100 Continue" not in sent(x)
-    assert not x.keep_alive
+    assert not x.response.keep_alive
 
 
 def test_a_client_that_has_gone_is_told_to_the_app() -> None:
@@ -195,7 +199,7 @@ def test_a_client_that_has_gone_is_told_to_the_app() -> None:
             raise
         return []
 
-    assert not exchange(app, link=link).keep_alive
+    assert not exchange(app, link=link).response.keep_alive
     assert told == ["gone"]
 
 

@@ -217,7 +217,7 @@ def test_what_an_exchange_adds() -> None:
     assert environ["greenserve.posthooks"] == []
     assert environ["greenserve.trailers"] == ()
     assert environ["greenserve.client_disconnected"]() is False
-    assert x.status == 200
+    assert x.response.status == 200
 
 
 @pytest.mark.parametrize("name", ["Transfer-Encoding", "transfer-encoding", "TRANSFER-ENCODING"])
@@ -244,7 +244,7 @@ def _trailers(body: list[bytes], read: int, *fields: str) -> list[Any]:
         return [b""]
 
     x = exchange(app, "POST / HTTP/1.1", *fields, link=FakeLink(*body))
-    assert x.status == 200
+    assert x.response.status == 200
     return seen
 
 

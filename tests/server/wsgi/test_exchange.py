@@ -48,7 +48,7 @@ class TestTheAnswer:
             + DATE.encode()
             + b"Server: greenserve\r\n\r\nhello"
         ]
-        assert (x.status, x.bytes_sent, x.keep_alive) == (200, 5, True)
+        assert (x.response.status, x.response.bytes_sent, x.response.keep_alive) == (200, 5, True)
 
     @pytest.mark.parametrize("pieces", [[b"a", b"bc", b""], (b"abc",), [b"", b"abc"]])
     def test_lists_and_tuples_have_a_length(self, pieces: Any) -> None:
@@ -76,7 +76,7 @@ class TestTheAnswer:
         assert sent_before == [0, 1, 1]
         assert body(x) == chunk(b"one") + chunk(b"two") + b"0\r\n\r\n"
         assert "Transfer-Encoding: chunked" in fields(x)
-        assert (x.bytes_sent, x.keep_alive) == (6, True)
+        assert (x.response.bytes_sent, x.response.keep_alive) == (6, True)
 
     def test_an_app_that_is_a_generator(self) -> None:
         def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
@@ -97,15 +97,15 @@ class TestTheAnswer:
     @pytest.mark.parametrize("pieces", [[], (), [b""], [b"", b""], iter(()), iter([b""])])
     def test_no_content_has_the_length_0(self, pieces: Any) -> None:
         x = exchange(_app(pieces), validated=False)
-        assert (body(x), x.bytes_sent) == (b"", 0)
+        assert (body(x), x.response.bytes_sent) == (b"", 0)
         assert "Content-Length: 0" in fields(x)
 
     def test_http_1_0_gets_no_chunks_and_the_connection_ends(self) -> None:
         x = exchange(_app(_Pieces(b"a", b"b")), "GET / HTTP/1.0", "Connection: keep-alive")
-        assert (body(x), x.keep_alive) == (b"ab", False)
+        assert (body(x), x.response.keep_alive) == (b"ab", False)
         assert fields(x)[-1] == "Connection: close"
         x = exchange(_app([b"ab"]), "GET / HTTP/1.0", "Connection: keep-alive", validated=False)
-        assert (body(x), x.keep_alive) == (b"ab", True)
+        assert (body(x), x.response.keep_alive) == (b"ab", True)
         assert fields(x)[-1] == "Connection: keep-alive"
 
     def test_large_pieces_arrive_whole(self) -> None:
@@ -113,7 +113,7 @@ class TestTheAnswer:
         for pieces in ([large], [large, b"x", large], _Pieces(large, large)):
             x = exchange(_app(pieces), validated=False)
             content = b"".join(pieces)
-            assert x.bytes_sent == len(content)
+            assert x.response.bytes_sent == len(content)
             if isinstance(pieces, list):
                 assert body(x) == content
             else:
@@ -132,11 +132,11 @@ class TestTheAnswer:
 
     def test_a_server_that_stops_says_so(self) -> None:
         x = exchange(_app([b"x"]), keep_alive=False)
-        assert (fields(x)[-1], x.keep_alive) == ("Connection: close", False)
+        assert (fields(x)[-1], x.response.keep_alive) == ("Connection: close", False)
 
     def test_the_app_may_close(self) -> None:
         x = exchange(_app([b"x"], headers=[("Connection", "close")]), validated=False)
-        assert (fields(x)[-1], x.keep_alive) == ("Connection: close", False)
+        assert (fields(x)[-1], x.response.keep_alive) == ("Connection: close", False)
 
 
 class TestWithoutContent:
@@ -153,12 +153,12 @@ class TestWithoutContent:
     )
     def test_content_is_dropped(self, line: str, status: str, pieces: Any) -> None:
         x = exchange(_app(pieces, status, []), line, validated=False)
-        assert (body(x), x.bytes_sent, x.keep_alive) == (b"", 0, True)
+        assert (body(x), x.response.bytes_sent, x.response.keep_alive) == (b"", 0, True)
         assert not any(field.startswith(("Transfer-Encoding", "Content-Length")) for field in fields(x))
 
     def test_head_has_the_apps_length(self) -> None:
         x = exchange(_app([b"content"], headers=[*_PLAIN, ("Content-Length", "7")]), "HEAD / HTTP/1.1")
-        assert (body(x), x.keep_alive) == (b"", True)
+        assert (body(x), x.response.keep_alive) == (b"", True)
         assert "Content-Length: 7" in fields(x)
 
     def test_head_with_write_goes_out_once(self) -> None:
@@ -188,7 +188,7 @@ class TestStartResponse:
             return [b"x"]
 
         x = exchange(app, validated=False)
-        assert (x.status, x.keep_alive) == (200, True)
+        assert (x.response.status, x.response.keep_alive) == (200, True)
         assert b"X-A" not in sent(x)
 
     def test_the_log_shows_the_apps_line(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -196,7 +196,7 @@ class TestStartResponse:
             start_response("200 OK", [("X-A", "\n")])  # this very line
             raise AssertionError("not reached")
 
-        assert exchange(app, validated=False).status == 500
+        assert exchange(app, validated=False).response.status == 500
         assert "this very line" in caplog.text
 
     def test_an_app_that_hides_it_has_no_answer(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -205,7 +205,7 @@ class TestStartResponse:
                 start_response("200 OK", [("X-A", "\n")])
             return [b"x"]
 
-        assert exchange(app, validated=False).status == 500
+        assert exchange(app, validated=False).response.status == 500
         assert "before it called start_response" in caplog.text
 
     def test_nothing_is_left_of_an_answer_that_was_replaced(self) -> None:
@@ -218,7 +218,10 @@ class TestStartResponse:
             return [b"sorry"]
 
         x = exchange(app, validated=False)
-        assert (fields(x)[1:3], x.keep_alive) == (["Content-Type: text/plain", "Content-Length: 5"], True)
+        assert (fields(x)[1:3], x.response.keep_alive) == (
+            ["Content-Type: text/plain", "Content-Length: 5"],
+            True,
+        )
 
     @pytest.mark.parametrize(
         ("status", "headers"),
@@ -236,7 +239,7 @@ class TestStartResponse:
             return [b"sorry"]
 
         x = exchange(app, validated=False)
-        assert (fields(x)[0], x.keep_alive) == ("HTTP/1.1 500 Internal Server Error", False)
+        assert (fields(x)[0], x.response.keep_alive) == ("HTTP/1.1 500 Internal Server Error", False)
         assert sent(x).count(b"HTTP/1.1") == 1
         assert caplog.records
 
@@ -252,7 +255,7 @@ class TestStartResponse:
                 start_response("500 X\r\nHTTP/1.1 200 OK", [("A", "\r\n\r\n")], sys.exc_info())
 
         x = exchange(app, validated=False)
-        assert (body(x), x.keep_alive) == (chunk(b"part"), False)
+        assert (body(x), x.response.keep_alive) == (chunk(b"part"), False)
         assert sent(x).count(b"HTTP/1.1") == 1
         assert "the cause" in caplog.text
 
@@ -271,7 +274,7 @@ class TestWrite:
         for validated in (True, False):
             x = exchange(app, validated=validated)
             assert body(x) == chunk(b"a") + chunk(b"b") + chunk(b"c") + b"0\r\n\r\n"
-            assert x.bytes_sent == 3
+            assert x.response.bytes_sent == 3
 
     def test_goes_out_at_once(self) -> None:
         link = FakeLink()
@@ -282,7 +285,7 @@ class TestWrite:
             assert link.out.endswith(b"\r\n\r\na")
             return []
 
-        assert exchange(app, link=link).status == 200
+        assert exchange(app, link=link).response.status == 200
 
     def test_never_after_the_end(self) -> None:
         kept: list[Any] = []
@@ -311,7 +314,7 @@ class TestExcInfo:
             return [b"sorry"]
 
         x = exchange(app)
-        assert (x.status, fields(x)[0]) == (503, "HTTP/1.1 503 Sorry")
+        assert (x.response.status, fields(x)[0]) == (503, "HTTP/1.1 503 Sorry")
         assert "X-A: b" not in fields(x)
 
     def test_raises_it_again_when_the_head_is_out(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -328,7 +331,7 @@ class TestExcInfo:
             yield b"more"
 
         x = exchange(app, validated=False)
-        assert (x.status, x.keep_alive, reached) == (200, False, [])
+        assert (x.response.status, x.response.keep_alive, reached) == (200, False, [])
         assert body(x) == chunk(b"part")  # and no end: the client sees that it is not whole
         assert "the cause" in caplog.text
 
@@ -340,7 +343,7 @@ class TestExcInfo:
                 start_response("500 Sorry", _PLAIN, sys.exc_info())
             return [b"sorry"]
 
-        assert exchange(app).status == 500
+        assert exchange(app).response.status == 500
 
 
 class TestClose:
@@ -367,7 +370,7 @@ class TestClose:
         pieces = _Pieces(b"a", b"b")
         link = FakeLink()
         link.gone = True
-        assert not exchange(_app(pieces), link=link).keep_alive
+        assert not exchange(_app(pieces), link=link).response.keep_alive
         assert pieces.closed == 1
 
     def test_comes_after_what_is_out(self) -> None:
@@ -392,7 +395,7 @@ class TestTheBody:
 
         x = exchange(app, "POST / HTTP/1.1", "Content-Length: 5", link=FakeLink(b"hel", b"lo"))
         assert body(x) == chunk(b"hel") + chunk(b"lo") + b"0\r\n\r\n"
-        assert (x.input.received, x.keep_alive) == (5, True)
+        assert (x.input.received, x.response.keep_alive) == (5, True)
 
     def test_100_continue_then_the_answer(self) -> None:
         def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -403,12 +406,12 @@ class TestTheBody:
         lines = ("POST / HTTP/1.1", "Content-Length: 5", "Expect: 100-continue")
         x = exchange(app, *lines, link=FakeLink(b"hello"))
         assert sent(x).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
-        assert x.keep_alive
+        assert x.response.keep_alive
 
     def test_100_continue_is_not_sent_for_a_body_that_is_not_read(self) -> None:
         x = exchange(_app([b"no"], "403 No"), "POST / HTTP/1.1", "Content-Length: 5", "Expect: 100-continue")
         assert sent(x).startswith(b"HTTP/1.1 403 No\r\n")
-        assert (fields(x)[-1], x.keep_alive) == ("Connection: close", False)
+        assert (fields(x)[-1], x.response.keep_alive) == ("Connection: close", False)
 
     @pytest.mark.parametrize(
         ("piece", "status"), [(b"zz\r\n", 400), (b"7\r\nabcdefg\r\n", 413), (TimeoutError(), 408)]
@@ -419,7 +422,7 @@ class TestTheBody:
             raise AssertionError("not reached")
 
         x = exchange(app, "POST / HTTP/1.1", "Transfer-Encoding: chunked", link=FakeLink(piece), limit=5)
-        assert (x.status, x.keep_alive) == (status, False)
+        assert (x.response.status, x.response.keep_alive) == (status, False)
         assert "Connection: close" in fields(x)
 
     def test_an_app_that_answers_itself_closes_too(self) -> None:
@@ -431,7 +434,7 @@ class TestTheBody:
             return [b"mine"]
 
         x = exchange(app, "POST / HTTP/1.1", "Transfer-Encoding: chunked", link=FakeLink(b"zz\r\n"))
-        assert (fields(x)[0], fields(x)[-1], x.keep_alive) == (
+        assert (fields(x)[0], fields(x)[-1], x.response.keep_alive) == (
             "HTTP/1.1 400 Mine",
             "Connection: close",
             False,
@@ -440,7 +443,7 @@ class TestTheBody:
     def test_more_than_is_thrown_away_closes_and_is_told(self) -> None:
         for length, closes in ((1 << 16, False), ((1 << 16) + 1, True)):
             x = exchange(_app([b"no"]), "POST / HTTP/1.1", f"Content-Length: {length}")
-            assert (fields(x)[-1] == "Connection: close", x.keep_alive) == (closes, not closes)
+            assert (fields(x)[-1] == "Connection: close", x.response.keep_alive) == (closes, not closes)
 
     def test_a_client_that_went_away_gets_no_answer(self, caplog: pytest.LogCaptureFixture) -> None:
         def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -448,5 +451,5 @@ class TestTheBody:
             raise AssertionError("not reached")
 
         x = exchange(app, "POST / HTTP/1.1", "Content-Length: 5", link=FakeLink(b"ab"))
-        assert (sent(x), x.status, x.keep_alive) == (b"", 0, False)
+        assert (sent(x), x.response.status, x.response.keep_alive) == (b"", 0, False)
         assert not caplog.records

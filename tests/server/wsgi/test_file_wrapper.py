@@ -42,7 +42,12 @@ class TestByTheKernel:
         link = FakeLink()
         file = path.open("rb")
         x = _serve(file, link=link)
-        assert (body(x), x.bytes_sent, x.keep_alive, link.files) == (_CONTENT, len(_CONTENT), True, 1)
+        assert (body(x), x.response.bytes_sent, x.response.keep_alive, link.files) == (
+            _CONTENT,
+            len(_CONTENT),
+            True,
+            1,
+        )
         assert f"Content-Length: {len(_CONTENT)}" in fields(x)
         assert file.closed
 
@@ -63,13 +68,13 @@ class TestByTheKernel:
 
     def test_no_more_than_the_apps_content_length(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         x = _serve(path.open("rb"), headers=[("Content-Length", "5")])
-        assert (body(x), x.bytes_sent, x.keep_alive) == (b"01234", 5, True)
+        assert (body(x), x.response.bytes_sent, x.response.keep_alive) == (b"01234", 5, True)
 
     def test_less_than_the_apps_content_length_closes(
         self, path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         x = _serve(path.open("rb"), headers=[("Content-Length", str(len(_CONTENT) + 1))])
-        assert (body(x), x.keep_alive) == (_CONTENT, False)
+        assert (body(x), x.response.keep_alive) == (_CONTENT, False)
         assert "less than its Content-Length" in caplog.text
 
     def test_a_file_that_shrinks_meanwhile_closes(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -79,31 +84,31 @@ class TestByTheKernel:
                 return super().send_file(fd, offset, count)
 
         x = _serve(path.open("rb"), link=Shrinking())
-        assert (body(x), x.keep_alive) == (_CONTENT[:7], False)
+        assert (body(x), x.response.keep_alive) == (_CONTENT[:7], False)
         assert caplog.records
 
     def test_an_empty_file(self, tmp_path: Path) -> None:
         (tmp_path / "empty").touch()
         x = _serve((tmp_path / "empty").open("rb"))
-        assert (body(x), x.keep_alive) == (b"", True)
+        assert (body(x), x.response.keep_alive) == (b"", True)
         assert "Content-Length: 0" in fields(x)
 
     def test_head_sends_nothing_of_it(self, path: Path) -> None:
         link = FakeLink()
         file = path.open("rb")
         x = _serve(file, "HEAD / HTTP/1.1", link=link)
-        assert (body(x), link.files, file.closed, x.keep_alive) == (b"", 0, True, True)
+        assert (body(x), link.files, file.closed, x.response.keep_alive) == (b"", 0, True, True)
 
     def test_http_1_0(self, path: Path) -> None:
         x = _serve(path.open("rb"), "GET / HTTP/1.0", "Connection: keep-alive")
-        assert (body(x), x.keep_alive) == (_CONTENT, True)
+        assert (body(x), x.response.keep_alive) == (_CONTENT, True)
 
     def test_a_client_that_goes_away(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         link = FakeLink()
         link.file_error = PeerGone("reset")
         file = path.open("rb")
         x = _serve(file, link=link)
-        assert (x.keep_alive, file.closed) == (False, True)
+        assert (x.response.keep_alive, file.closed) == (False, True)
         assert not caplog.records
 
 
@@ -113,7 +118,7 @@ class TestByHand:
     def test_what_has_no_descriptor(self) -> None:
         file = io.BytesIO(_CONTENT)
         x = _serve(file, headers=[("Content-Length", str(len(_CONTENT)))])
-        assert (body(x), x.keep_alive, file.closed) == (_CONTENT, True, True)
+        assert (body(x), x.response.keep_alive, file.closed) == (_CONTENT, True, True)
 
     def test_what_only_has_read(self) -> None:
         class Reader:
@@ -139,7 +144,11 @@ class TestByHand:
         file = path.open("rb")
         file.seek(5)
         x = _serve(file, link=link)
-        assert (body(x), x.bytes_sent, x.keep_alive) == (_CONTENT[5:], len(_CONTENT) - 5, True)
+        assert (body(x), x.response.bytes_sent, x.response.keep_alive) == (
+            _CONTENT[5:],
+            len(_CONTENT) - 5,
+            True,
+        )
 
     def test_after_write(self, path: Path) -> None:
         def app(environ: dict[str, Any], start_response: Any) -> Any:

@@ -33,7 +33,7 @@ def test_a_body_in_chunks_has_its_length(size: int) -> None:
         validated=False,
     )
     assert body(x) == content
-    assert (x.input.received, x.keep_alive) == (size, True)
+    assert (x.input.received, x.response.keep_alive) == (size, True)
     assert x.environ["CONTENT_LENGTH"] == str(size)
     assert list(x.environ["greenserve.trailers"]) == [("A", "b")]
     assert x.environ["wsgi.input"].closed
@@ -82,7 +82,7 @@ def test_a_body_that_fails_is_answered_before_the_app(incoming: Any, status: int
         with_lengths(app), "POST / HTTP/1.1", _CHUNKED, link=FakeLink(*incoming), limit=5, validated=False
     )
     assert fields(x)[0].split()[1] == str(status)
-    assert not x.keep_alive
+    assert not x.response.keep_alive
 
 
 def test_100_continue_is_sent_before_it_is_waited_for() -> None:

@@ -23,7 +23,7 @@ def test_run_in_order_after_the_answer_is_out() -> None:
         start_response("200 OK", [("Content-Length", "1"), *_PLAIN])
         return [b"x"]
 
-    assert exchange(app, "GET /p HTTP/1.1", link=link).keep_alive
+    assert exchange(app, "GET /p HTTP/1.1", link=link).response.keep_alive
     assert called == [("/p", (1, 2), {"a": 3}, True), ("/p", (), {}, True)]
 
 
@@ -34,7 +34,7 @@ def test_run_when_the_app_failed_too(caplog: pytest.LogCaptureFixture) -> None:
         environ["greenserve.posthooks"].append((lambda environ: called.append("yes"), (), {}))
         raise ValueError
 
-    assert exchange(app).status == 500
+    assert exchange(app).response.status == 500
     assert called == ["yes"]
 
 
@@ -54,7 +54,7 @@ def test_one_that_fails_harms_nobody(error: BaseException, caplog: pytest.LogCap
         start_response("200 OK", _PLAIN)
         return [b"x"]
 
-    assert exchange(app, validated=False).keep_alive
+    assert exchange(app, validated=False).response.keep_alive
     assert called == ["yes"]
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
     assert "post-hook" in caplog.text

@@ -102,7 +102,7 @@ class TestEveryWay:
     @pytest.mark.parametrize("line", ["GET / HTTP/1.1", "POST / HTTP/1.1"])
     def test_arrives(self, way: str, line: str, tmp_path: Path) -> None:
         x = _run(way, tmp_path, "200 OK", line)
-        assert (_whole(x), x.bytes_sent, x.keep_alive) == (b"content", 7, True)
+        assert (_whole(x), x.response.bytes_sent, x.response.keep_alive) == (b"content", 7, True)
 
     def test_9112_6_3_http_1_0_gets_no_chunks(self, way: str, tmp_path: Path) -> None:
         for asked in ("keep-alive", "Keep-Alive", "close"):
@@ -110,8 +110,8 @@ class TestEveryWay:
             assert body(x) == b"content"
             assert not any(field.startswith("Transfer-Encoding") for field in fields(x))
             has_length = "Content-Length: 7" in fields(x)
-            assert x.keep_alive is (has_length and asked != "close")
-            assert fields(x)[-1] == "Connection: " + ("keep-alive" if x.keep_alive else "close")
+            assert x.response.keep_alive is (has_length and asked != "close")
+            assert fields(x)[-1] == "Connection: " + ("keep-alive" if x.response.keep_alive else "close")
 
     @pytest.mark.parametrize(
         ("line", "status"),
@@ -129,7 +129,7 @@ class TestEveryWay:
         self, way: str, line: str, status: str, headers: Any, tmp_path: Path
     ) -> None:
         x = _run(way, tmp_path, status, line, "Connection: keep-alive", headers=headers)
-        assert (body(x), x.bytes_sent, x.keep_alive) == (b"", 0, True)
+        assert (body(x), x.response.bytes_sent, x.response.keep_alive) == (b"", 0, True)
         assert sent(x).count(b"HTTP/1.1") == 1
         lengths = [field for field in fields(x) if field.startswith(("Content-Length", "Transfer-Encoding"))]
         if status.startswith("205"):
@@ -141,11 +141,11 @@ class TestEveryWay:
         self, way: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         x = _run(way, tmp_path, "200 OK", "GET /a HTTP/1.1", headers=[("Content-Length", "4")])
-        assert (body(x), x.bytes_sent) == (b"cont", 4)
+        assert (body(x), x.response.bytes_sent) == (b"cont", 4)
         if "file" in way:  # to the end of the file or of the length: PEP 3333, "File Handling"
-            assert (x.keep_alive, caplog.messages) == (True, [])
+            assert (x.response.keep_alive, caplog.messages) == (True, [])
         else:
-            assert x.keep_alive is False
+            assert x.response.keep_alive is False
             assert caplog.messages == [
                 "GET /a: the app sent more than its Content-Length of 4: cut off, the connection closes"
             ]
@@ -154,7 +154,7 @@ class TestEveryWay:
         self, way: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         x = _run(way, tmp_path, "200 OK", "GET /a HTTP/1.1", headers=[("Content-Length", "9")])
-        assert (body(x), x.bytes_sent, x.keep_alive) == (b"content", 7, False)
+        assert (body(x), x.response.bytes_sent, x.response.keep_alive) == (b"content", 7, False)
         assert "Content-Length: 9" in fields(x)
         (message,) = caplog.messages
         assert "GET /a: the app sent 7 bytes, less than its Content-Length of 9" in message
@@ -165,7 +165,7 @@ class TestEveryWay:
         for length in ("0", "4", "999"):
             x = _run(way, tmp_path, "200 OK", "HEAD / HTTP/1.1", headers=[("Content-Length", length)])
             assert f"Content-Length: {length}" in fields(x)
-            assert x.keep_alive
+            assert x.response.keep_alive
         assert not caplog.records
 
 
@@ -194,7 +194,7 @@ class TestTheEnd:
 
         x = exchange(app, line, validated=False)
         assert b"late" not in sent(x)
-        assert x.keep_alive is False
+        assert x.response.keep_alive is False
         assert "write() was called after the end of the response" in caplog.text
 
     @pytest.mark.parametrize("pieces", [[b"a"], iter([b"a", b"b"])])
@@ -217,7 +217,7 @@ class TestTheEnd:
             return self._Closing(b"a", b"b", last=lambda: 1 / 0)
 
         x = exchange(app, "GET / HTTP/1.0", validated=False)
-        assert (body(x), x.is_cut_off, x.keep_alive) == (b"ab", False, False)
+        assert (body(x), x.response.is_cut_off, x.response.keep_alive) == (b"ab", False, False)
         assert "ZeroDivisionError" in caplog.text
 
 
@@ -258,7 +258,12 @@ def test_9112_8_an_error_after_the_head_leaves_the_answer_incomplete(
         return Failing()
 
     x = exchange(head_app if line.startswith("HEAD") else app, line, validated=False)
-    assert (x.status, body(x), x.keep_alive, x.is_cut_off) == (200, out, False, cut_off)
+    assert (x.response.status, body(x), x.response.keep_alive, x.response.is_cut_off) == (
+        200,
+        out,
+        False,
+        cut_off,
+    )
     assert sent(x).count(b"HTTP/1.1") == 1
 
 
@@ -296,7 +301,7 @@ class TestBytes:
 
         for app in (written, *map(returned, ([liar], [b"", liar], (liar,), iter([liar])))):
             x = exchange(app, validated=False)
-            assert (_whole(x), x.bytes_sent, x.keep_alive) == (b"content", 7, True)
+            assert (_whole(x), x.response.bytes_sent, x.response.keep_alive) == (b"content", 7, True)
 
     @pytest.mark.parametrize("piece", [bytearray(b"x"), memoryview(b"x"), "x", 1, None, [b"x"]])
     def test_anything_else_is_the_apps_error_wherever_it_stands(
@@ -308,7 +313,7 @@ class TestBytes:
                 start_response("200 OK", _PLAIN)
                 return pieces
 
-            assert exchange(app, validated=False).status == 500
+            assert exchange(app, validated=False).response.status == 500
             assert "where PEP 3333 wants bytes" in caplog.text
             caplog.clear()
 
@@ -320,7 +325,7 @@ class TestBytes:
                     write(wrong)
             return [b"x"]
 
-        assert exchange(app, validated=False).status == 200
+        assert exchange(app, validated=False).response.status == 200
 
 
 def test_a_client_that_goes_away_meanwhile_is_no_ones_fault(caplog: pytest.LogCaptureFixture) -> None:
@@ -333,5 +338,5 @@ def test_a_client_that_goes_away_meanwhile_is_no_ones_fault(caplog: pytest.LogCa
         yield b"b"
         raise AssertionError("not reached")
 
-    assert not exchange(app, link=link, validated=False).keep_alive
+    assert not exchange(app, link=link, validated=False).response.keep_alive
     assert not caplog.records

@@ -1,4 +1,4 @@
-"""`python -m greenserve` as a program of its own: started, read from, signalled."""
+"""Python as a program of its own: the command, started, read from and signalled, or a script that runs to its end."""
 
 from __future__ import annotations
 
@@ -17,6 +17,22 @@ from typing import Any
 from tests.support.times import PATIENCE
 
 ROOT = Path(__file__).parents[3]
+
+
+def run_python(
+    *arguments: str | Path, folder: Path | None = None, typed: str | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """`python ...`, run to its end with this process's sys.path: what it printed and said, and its status."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environ},
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
 
 class Command:
@@ -64,6 +80,11 @@ class Command:
             if found := re.search(pattern, line):
                 return found
         raise AssertionError(f"ended without {pattern!r}: {self.said}")
+
+    def listens(self) -> tuple[str, int]:
+        """Wait until the server listens: the address that it says."""
+        found = self.until(r"listening at https?://(.*):(\d+)$")
+        return found[1].strip("[]"), int(found[2])
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

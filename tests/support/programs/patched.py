@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
-from tests.support.times import PATIENCE
+from tests.support.programs.commands import run_python
 
 
 def run(
@@ -29,12 +26,6 @@ def run_file(path: Path, script: str, *arguments: str, filters: tuple[str, ...] 
 
 
 def _run(arguments: list[str], filters: tuple[str, ...]) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *(f"-W{one}" for one in filters), *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    done = run_python("-W", "error", *(f"-W{one}" for one in filters), *arguments)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return done.stdout

@@ -16,11 +16,16 @@ from greenserve.websocket.framing.closing import PHASES
 
 ROOT = Path(__file__).parents[3]
 Table = Mapping[Enum, frozenset[Enum]]
-DRAWINGS: dict[str, tuple[Table, frozenset[Enum]]] = {
-    "connection": (TRANSITIONS, STARTS),
-    "websocket": (PHASES, frozenset()),
-    "chunks": (CHUNK_TRANSITIONS, frozenset()),
-}
+DRAWINGS: dict[str, tuple[str, Table, frozenset[Enum]]] = {
+    "connection": ("net/http", TRANSITIONS, STARTS),
+    "websocket": ("websocket", PHASES, frozenset()),
+    "chunks": ("http1", CHUNK_TRANSITIONS, frozenset()),
+}  # each with the folder in whose README it is drawn
+
+
+def readme_of(name: str) -> Path:
+    """The README that has a drawing."""
+    return ROOT / "server" / "greenserve" / DRAWINGS[name][0] / "README.md"
 
 
 def mermaid(table: Table, starts: frozenset[Enum]) -> str:
@@ -37,16 +42,17 @@ def mermaid(table: Table, starts: frozenset[Enum]) -> str:
     return "\n".join([*lines, "```"])
 
 
-def with_drawings(text: str) -> str:
-    """`text` with each block between its markers drawn anew."""
-    for name, machine in DRAWINGS.items():
-        pattern = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
-        text = re.sub(
-            pattern, lambda found, m=machine: f"{found[1]}{mermaid(*m)}\n{found[2]}", text, flags=re.DOTALL
-        )
+def with_drawing(name: str, text: str) -> str:
+    """`text` with the block between the markers of `name` drawn anew; ValueError where they are missing."""
+    pattern = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
+    drawn = mermaid(*DRAWINGS[name][1:])
+    text, count = re.subn(pattern, lambda found: f"{found[1]}{drawn}\n{found[2]}", text, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"<!-- {name}:begin --> … <!-- {name}:end --> stand there {count} times, not once")
     return text
 
 
 if __name__ == "__main__":
-    readme = ROOT / "server" / "README.md"
-    readme.write_text(with_drawings(readme.read_text()))
+    for drawing in DRAWINGS:
+        readme = readme_of(drawing)
+        readme.write_text(with_drawing(drawing, readme.read_text()))

@@ -115,7 +115,7 @@ def pause() -> None:
     if hub is None:
         signal.pause()
         return
-    with hub.door_in_use():
+    with hub.expecting_calls():
         _paused.park("a signal")
 
 

@@ -210,7 +210,7 @@ class Request(Activity):
         exchange = self._exchange
         if exchange is None:
             return self.connection.state in _BEFORE_QUEUED
-        return exchange.has_begun and exchange.keep_alive
+        return exchange.response.head is not None and exchange.response.keep_alive
 
     def expired(self) -> None:
         """See Activity."""

@@ -1,4 +1,4 @@
-"""The states of a connection, and the ways between them. Drawn in server/README.md.
+"""The states of a connection, and the ways between them. Drawn in README.md.
 
 The table is not looked at while serving: the tests watch every step of every connection and hold it against this.
 """

@@ -27,7 +27,7 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
-# Drawn in server/README.md. Not looked at while serving: tests watch every step of every WebSocket.
+# Drawn in websocket/README.md. Not looked at while serving: tests watch every step of every WebSocket.
 PHASES: Final[Mapping[Phase, frozenset[Phase]]] = {
     Phase.OPEN: frozenset({Phase.CLOSING, Phase.ENDING}),
     Phase.CLOSING: frozenset({Phase.ENDING}),

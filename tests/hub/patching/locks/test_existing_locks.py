@@ -97,7 +97,7 @@ def test_a_condition_that_stays_is_told_by_name_and_others_are_replaced():
         warnings.simplefilter("always")
         report = greenserve.monkey_patch()
     assert report.left == ("queue.Queue.mutex",), report.left
-    assert "locks queue.Queue.mutex" in str(told[0].message)
+    assert "stay native: queue.Queue.mutex" in str(told[0].message)
     conditions = "not_empty", "not_full", "all_tasks_done"
     assert {getattr(busy, name)._lock for name in conditions} == {busy.mutex}
     assert {getattr(idle, name)._lock for name in conditions} == {idle.mutex}

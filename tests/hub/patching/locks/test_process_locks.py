@@ -253,7 +253,7 @@ def test_a_token_on_its_way_to_one_that_is_killed_is_given_back():
     green = spawn(semaphore.acquire)
     sleep(MS)
     twin_of(semaphore).release()
-    # It is taken while nobody here runs: the answer waits at the hub's door.
+    # It is taken while nobody here runs: the answer waits in the hub's wakeup.
     eventually(semaphore._is_zero)
     kill(green)
     eventually(lambda: not semaphore._is_zero())

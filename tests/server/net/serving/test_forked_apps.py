@@ -154,9 +154,9 @@ def folder(tmp_path: Path) -> Path:
 def running(folder: Path, *arguments: str) -> Iterator[tuple[Command, tuple[str, int]]]:
     call = ("-W", "ignore::DeprecationWarning", "-m", "greenserve", "forking:app", "--bind", "127.0.0.1:0")
     with command(*call, "--drain-delay", "off", *arguments, folder=folder) as process:
-        found = process.until(r"listening at https?://(.*):(\d+)$")
+        address = process.listens()
         process.until("stop it with")
-        yield process, (found[1], int(found[2]))
+        yield process, address
 
 
 def stopped(process: Command) -> list[str]:
@@ -191,7 +191,7 @@ def test_each_request_is_answered_once(where: str, folder: Path, patching: list[
         paths = stopped(process)
     assert [path.split()[1].partition("?")[0] for path in paths] == [where, "/status"] * len(_STATUS)
     if where == "/app":
-        assert "GET /app?raise: a child process that the app has forked ends by this error" in process.text
+        assert "GET /app?raise: a child process that the app forked ends with this error" in process.text
         assert process.text.count("ValueError: in the child\n") == 1
 
 

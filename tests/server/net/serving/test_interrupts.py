@@ -6,12 +6,9 @@ of ours, nor of the hub, breaks by it. A process of its own, since signals go to
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.times import PATIENCE
+from tests.support.programs.commands import run_python
 
 _STORM = """
 import signal, threading, time
@@ -62,14 +59,6 @@ print("served")
 
 
 def test_a_storm_of_signals(tmp_path: Path) -> None:
-    root = Path(__file__).parents[4]
     (tmp_path / "storm.py").write_text(_STORM)
-    ran = subprocess.run(
-        [sys.executable, str(tmp_path / "storm.py"), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": f"{root}/server:{root}/hub:{root}"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    ran = run_python(tmp_path / "storm.py", tmp_path)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "served\n", "")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import subprocess
-import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import run_python
 from tests.support.servers.apps import path
 from tests.support.servers.running import becomes_quiet, in_one_hub, open_files, serving
-from tests.support.times import PATIENCE
 
 from greenserve import Config, Server, sleep
 from greenserve_hub.testing import fake_clock, wait_all_blocked
@@ -203,16 +201,7 @@ class TestErrors:
     @pytest.mark.parametrize("program", ["_OUT_OF_DESCRIPTORS", "_MANY_OUT_OF_DESCRIPTORS"])
     def test_no_descriptors_for_real(self, program: str, tmp_path: Path) -> None:
         (tmp_path / "run.py").write_text(globals()[program])
-        root = Path(__file__).parents[4]
-        ran = subprocess.run(
-            [sys.executable, str(tmp_path / "run.py")],
-            cwd=root,
-            env={**os.environ, "PYTHONPATH": f"{root}/server:{root}/hub:{root}"},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        ran = run_python(tmp_path / "run.py")
         assert (ran.returncode, ran.stdout) == (0, "answered\n"), ran.stderr
         assert ran.stderr.count("ulimit -n") == 1
 

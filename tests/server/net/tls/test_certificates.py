@@ -272,5 +272,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     file = issue(tmp_path / "c.pem", "x")
     monkeypatch.setattr(Path, "read_text", refuse)
-    with pytest.raises(ConfigError, match=r"certfile: .*c\.pem: Permission denied \(who runs the server"):
+    with pytest.raises(
+        ConfigError, match=r"certfile: .*c\.pem: Permission denied \(the user who runs the server"
+    ):
         load(certfile=str(file))
