@@ -43,7 +43,7 @@ class Callbacks:
         return repr(self._receiver.writer.owner)
 
     def start(self, message: Message | None = None) -> bool:
-        """Have on_message called with `message` and what is queued. Return False if the queue is being worked off.
+        """Have on_message called with `message` and the queued ones. Return False if it is being called already.
 
         Switches: from the hub into on_message.
         """
