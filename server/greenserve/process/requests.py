@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import FrameType
 
 from greenserve.net import WebSocket
+from greenserve.net.websockets.callbacks import Callbacks
 from greenserve.wsgi import Exchange
 from greenserve_hub.diagnostics.holders import frames_of, holder_of
 
@@ -16,6 +17,6 @@ def holder_of_request(frame: FrameType) -> str:
             found = one.f_locals.get("self")
             if isinstance(found, Exchange):
                 return f"{found} of {found.peer or 'unix'}:{found.peer_port}, {holder_of(frame)}"
-            if isinstance(found, WebSocket):
+            if isinstance(found, WebSocket | Callbacks):
                 return f"{found!r}, {holder_of(frame)}"
     return holder_of(frame)

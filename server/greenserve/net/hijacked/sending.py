@@ -1,4 +1,4 @@
-"""The sending half of a HijackedSocket: whole pieces, one after another, whoever sends them.
+"""The sending half of a HijackedSocket: whole pieces one after another, however many green threads send.
 
 Facts: the libraries that this is for send from several threads at once, and take no notice of how many bytes send()
 says have gone. Decision: send() sends all or fails, and one waits for the other. Invariants: pieces never interleave;

@@ -88,9 +88,8 @@ def _accept(
             headers=headers,
         )
     except HandshakeError as error:
-        if (
-            error.status == 403
-        ):  # its Origin may be a page of our own, which whoever runs the server has to know
+        # The Origin may be a page of the app's own, which the operator then has to list.
+        if error.status == 403:
             options.refusals.log(
                 "rejected a WebSocket at %.100a of %.100a: %s",
                 environ["PATH_INFO"],

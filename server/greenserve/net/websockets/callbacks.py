@@ -38,8 +38,12 @@ class Callbacks:
         self.on_message: OnMessage | None = None
         self.on_close: OnClose | None = None
 
+    def __repr__(self) -> str:
+        """The WebSocket, for logs that tell what holds the hub."""
+        return repr(self._receiver.writer.owner)
+
     def start(self, message: Message | None = None) -> bool:
-        """Have on_message called with `message` and what is queued. Return False if the queue is being worked off.
+        """Have on_message called with `message` and the queued ones. Return False if it is being called already.
 
         Switches: from the hub into on_message.
         """

@@ -1,8 +1,8 @@
 """Frames on their way to one client: at once where the kernel takes them, else by an outbox, in their order.
 
-Below Sender, which knows messages and who may send when. Takes the closing handshake from step to step, since each step
-may send a Close. Invariants: no frame overtakes another; nothing follows a Close; a client that reads too slowly what
-waits for it is cut off, by its rate or by `limit_unsent`.
+Below Sender, which knows messages and the turns of senders. Takes the closing handshake from step to step, since each
+step may send a Close. Invariants: no frame overtakes another; nothing follows a Close; a client that reads too slowly
+is cut off, by its rate or by `limit_unsent`.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Consumer(Protocol):
     """Takes messages in place of receive()."""
 
     def start(self, message: Message | None = None) -> bool:
-        """Take this message, and what is queued. Return False if it is at it already, which leaves this one here."""
+        """Take this message and the queued ones. Return False, with this one not taken, if it takes them already."""
 
 
 class _Queue(deque[Message]):
@@ -262,7 +262,7 @@ class Receiver:
         self._read_on()
 
     def _gives_way(self) -> bool:
-        """Return True if it goes on in the next turn: a read holds pings by the ten thousand, each to be answered."""
+        """Return True to go on in the next turn: a read may hold ten thousand pings, each to be answered."""
         hub = self.writer.hub
         if hub.clock() - hub.now <= MAX_TURN:
             return False

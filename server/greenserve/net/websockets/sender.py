@@ -1,4 +1,4 @@
-"""The sending half of a WebSocket: whole frames, in their order, whoever sends them and however slowly they are taken.
+"""The sending half of a WebSocket: whole frames in their order, however many send and however slowly the client reads.
 
 Messages, above FrameWriter, which brings frames to the client. Invariants: the fragments of a streamed message have no
 other message between them (RFC 6455 §5.4); what waits for a slow client is bounded, whatever `when_slow` says and
@@ -160,7 +160,7 @@ class Sender:
         return writer.closing is OPEN
 
     def stop(self) -> None:
-        """No message follows: whoever waits to send hears it. The outbox goes out still. Switches: never."""
+        """No message follows: wake those that wait to send. The outbox is sent still. Switches: never."""
         queue, self._queue = self._queue, None
         for waiter in queue or ():
             waiter.wake()

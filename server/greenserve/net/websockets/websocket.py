@@ -340,7 +340,7 @@ class WebSocket:
     # Its connection calls: see Upgraded ------------------------------------------------------------------
 
     def expired(self) -> None:
-        """See what is due."""
+        """Act on what is due."""
         self._keepalive.expired()
 
     def lost(self) -> None:
@@ -364,7 +364,7 @@ class WebSocket:
             self.close(1001, "the server stops")
 
     def app_left(self, error: BaseException | None) -> None:
-        """Close, unless on_message goes on; then keep of environ only what is needed."""
+        """Close, unless there is an on_message; then keep only the text of environ."""
         if error is not None:
             self.close(1011, "error in the app")
         elif self.on_message is None:
