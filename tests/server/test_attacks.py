@@ -31,7 +31,15 @@ def _rows() -> list[Row]:
     table = text.partition("<!-- attacks:begin -->")[2].partition("<!-- attacks:end -->")[0].strip()
     header, _, *lines = table.splitlines()
     assert header == HEADER
-    return [Row(*(cell.strip() for cell in line.strip("|").split("|"))) for line in lines]
+    rows: list[Row] = []
+    for line in lines:
+        row = Row(*(cell.strip() for cell in line.strip("|").split("|")))
+        if row.attack:
+            rows.append(row)
+        else:  # the one above goes on
+            assert (row.setting, row.default, row.outcome) == ("", "", "")
+            rows[-1] = rows[-1]._replace(test=f"{rows[-1].test} {row.test}")
+    return rows
 
 
 ROWS = _rows()

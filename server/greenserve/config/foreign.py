@@ -199,7 +199,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ),
     (
         "permit-obsolete-folding strip-header-spaces permit-unconventional-http-version casefold-http-method",
-        "requests are parsed strictly by RFC 9112, without exceptions: server/README.md has the table",
+        "requests are parsed strictly by RFC 9112, without exceptions: server/greenserve/http1/README.md has the table",
     ),
     ("permit-unconventional-http-method", "leave it out: the app gets any method made of A-Z, 0-9, - and _"),
     ("ws", "leave it out: WebSockets are always served; {limit_websockets} limits their number"),

@@ -1,6 +1,6 @@
 """Settings: the proxies between clients and the server, and what they are trusted with.
 
-Part of Config, in settings.py. server/README.md, "Behind a proxy", says what they mean for a request.
+Part of Config, in settings.py. proxies/README.md says what they mean for a request.
 """
 
 from __future__ import annotations

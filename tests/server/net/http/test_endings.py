@@ -303,7 +303,7 @@ class TestEarlyHints:
         assert ran.stderr.index("103 Early Hints") < ran.stderr.index("200 OK")
 
     def test_httpx_passes_them_by(self, server: Server) -> None:
-        # Python's http.client, and with it requests, takes a 103 for the answer: see server/README.md.
+        # Python's http.client, and with it requests, takes a 103 for the answer: see wsgi/README.md.
         with httpx.Client(timeout=PATIENCE) as client:
             for _ in range(2):
                 answer = client.get(f"{server.url}/hints")

@@ -1,7 +1,7 @@
 """Clients that close their sending side and read on: nc -N, some load balancers, and who looks like them.
 
 RFC 9112 §9.6 knows such an end, and over TCP nobody can tell it from that of a client that has gone until something is
-sent to it. The rule is in server/README.md.
+sent to it. The rule is in net/http/README.md.
 """
 
 from __future__ import annotations
