@@ -1,8 +1,4 @@
-"""What holds of the repository as a whole: its layers, its public names, its layout, the wheel it makes.
-
-The layers are read from the imports with ast, at whatever depth they stand, so that no import can hide in a function.
-Imports under TYPE_CHECKING are exempt, as they are gone at run time.
-"""
+"""What holds of the repository as a whole: its public names, its layout, the wheel it makes. See test_house.py too."""
 
 from __future__ import annotations
 
@@ -15,9 +11,7 @@ import sys
 import tomllib
 import types
 import zipfile
-from collections.abc import Iterator
 from functools import cache
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -27,23 +21,6 @@ pytestmark = pytest.mark.repository
 ROOT = Path(__file__).parents[1]
 SOURCES = {"greenserve": ROOT / "server", "greenserve_hub": ROOT / "hub"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-# Each may import those to its left, and itself.
-LAYERS = ["http1 websocket", "wsgi", "net", "process"]
-# Those on top of the layers, which no layer may import. Whatever else lies in greenserve is a leaf: settings, logs,
-# errors. A leaf imports leaves alone.
-TOPS = {"", "__main__", "attach", "cli", "embedding", "patched", "pytest_plugin"}
-# What a sans-IO core may know: bytes, the errors, grammar and caches that the cores share, and nothing of the world.
-# `proxies` is a core, and a leaf.
-CORES = {"http1", "websocket", "proxies"}
-CORES_MAY_IMPORT = {"errors", "grammar", "caches"}
-WORLD = {
-    *("socket", "ssl", "time", "os", "select", "selectors", "threading", "signal", "subprocess", "asyncio"),
-    *("logging", "greenlet", "greenserve_hub", "datetime", "io", "tempfile", "pathlib"),
-}
-
-
-# The imports
 
 
 @cache
@@ -55,112 +32,6 @@ def modules() -> dict[str, Path]:
             parts = path.relative_to(root).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
-
-
-def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-
-
-def import_statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            yield child
-        elif is_type_checking(child):
-            for other in child.orelse:
-                yield from import_statements(ast.Module([other], []))
-        else:
-            yield from import_statements(child)
-
-
-def imports(name: str, source: str | None = None) -> set[str]:
-    """The modules that `name` imports; of its own project the submodule, where a `from` names one."""
-    path = modules()[name]
-    found = set()
-    for node in import_statements(ast.parse(source if source is not None else path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-            continue
-        base = node.module or ""
-        if node.level:
-            package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
-            base = ".".join(package[: len(package) - node.level + 1] + ([base] if base else []))
-        for alias in node.names:
-            inner = f"{base}.{alias.name}"
-            found.add(inner if inner in modules() else base)
-    return found
-
-
-def part(name: str) -> str | None:
-    """The part of greenserve that a module belongs to, "" for the package itself; None for other packages."""
-    top, _, rest = name.partition(".")
-    return rest.split(".")[0] if top == "greenserve" else None
-
-
-def wrong_arrows(name: str, imported: set[str]) -> list[str]:
-    """What `name` imports against the layers."""
-    mine = part(name)
-    if mine is None:
-        return [other for other in imported if part(other) is not None]
-    if mine in TOPS:
-        return []
-    height = {one: index for index, layer in enumerate(LAYERS) for one in layer.split()}
-    allowed = {one for one in height if mine in height and height[one] < height[mine]} | {mine}
-    wrong = []
-    for other in sorted(imported):
-        to = part(other)
-        if mine in CORES:
-            good = to in CORES_MAY_IMPORT | {mine} if to is not None else other.split(".")[0] not in WORLD
-        else:
-            good = to is None or to in allowed or (to not in height and to not in TOPS)
-        if not good:
-            wrong.append(other)
-    return wrong
-
-
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_imports_follow_the_layers(name):
-    assert not wrong_arrows(name, imports(name)), "process → net → wsgi → http1, websocket; server → hub"
-
-
-@pytest.mark.parametrize(
-    ("name", "source", "wrong"),
-    [
-        ("greenserve.net", "from greenserve.process import single", ["greenserve.process.single"]),
-        (
-            "greenserve.wsgi",
-            "def f():\n    from greenserve.net.serving.server import Server",
-            ["greenserve.net.serving.server"],
-        ),
-        ("greenserve.wsgi", "import greenserve", ["greenserve"]),
-        ("greenserve.errors", "from .http1 import x", ["greenserve.http1"]),
-        ("greenserve.http1", "import time", ["time"]),
-        ("greenserve.proxies", "import socket", ["socket"]),
-        ("greenserve.proxies", "from greenserve.http1 import x", ["greenserve.http1"]),
-        ("greenserve.config", "from greenserve.proxies import Trust", []),
-        ("greenserve.http1", "from greenserve_hub import sleep", ["greenserve_hub"]),
-        ("greenserve.http1", "from greenserve.config import Config", ["greenserve.config"]),
-        ("greenserve_hub", "import greenserve.errors", ["greenserve.errors"]),
-        ("greenserve.wsgi", "if TYPE_CHECKING:\n    import greenserve.net", []),
-        ("greenserve.net", "from greenserve.wsgi import x\nfrom greenserve_hub import y\nimport os", []),
-        ("greenserve.cli", "from greenserve.process import single", []),
-    ],
-)
-def test_the_layer_test_would_find(name, source, wrong):
-    assert wrong_arrows(name, imports(name, source)) == wrong
-
-
-def test_no_module_imports_itself_in_a_circle():
-    known = set(modules())
-    graph = {name: (imports(name) & known) - {name} for name in known}
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        pytest.fail(" → ".join(error.args[1]))
-
-
-def test_the_hub_and_the_cores_log_nothing():
-    quiet = [name for name in modules() if part(name) in CORES or part(name) is None]
-    assert not [name for name in quiet if "logging" in imports(name)]
 
 
 # The public names

@@ -55,7 +55,10 @@ def test_released_by_with_after_an_error(lock):
 
 
 def test_release_of_what_nobody_holds_is_an_error(lock):
-    said = {Lock: "release of a lock that is not held", RLock: "release of a lock that this green thread does not hold"}
+    said = {
+        Lock: "release of a lock that is not held",
+        RLock: "release of a lock that this green thread does not hold",
+    }
     with pytest.raises(RuntimeError, match=said[type(lock)]):
         lock.release()
 
