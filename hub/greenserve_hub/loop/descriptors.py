@@ -64,7 +64,10 @@ class Descriptor:
             self.readable = False
 
     def on_readable(self, callback: Callable[[], object]) -> None:
-        """Call back once, from the hub, when it becomes readable. Switches: never."""
+        """Call back once, from the hub, at the next edge: for a descriptor that nothing has read from yet.
+
+        After a read, an edge may have come since that would be lost: when_readable() sees it. Switches: never.
+        """
         self.reader = callback
         if not self.hub.edge:
             self.hub.poller.arm(self.fd, READ)

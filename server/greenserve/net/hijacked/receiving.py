@@ -113,7 +113,7 @@ class SocketReceiver:
         try:
             data = self._stream.receive_now(READ_SIZE)
         except BlockingIOError:
-            self._stream.descriptor.on_readable(self._on_readable)
+            self._stream.descriptor.when_readable(self._on_readable)
             return
         except PeerGone:
             self._alarm.set()  # receive() meets it again

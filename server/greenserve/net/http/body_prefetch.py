@@ -91,7 +91,7 @@ class BodyPrefetch(Activity):
             else:
                 connection.close()  # it will not come whole any more
         except BlockingIOError:
-            connection.stream.descriptor.on_readable(self._on_readable)
+            connection.stream.descriptor.when_readable(self._on_readable)
         except PeerGone:
             connection.close()
         except Exception:

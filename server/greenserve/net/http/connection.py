@@ -129,7 +129,7 @@ class Connection:
             else:
                 self.close()
         except BlockingIOError:
-            self.stream.descriptor.on_readable(self._on_readable)
+            self.stream.descriptor.when_readable(self._on_readable)
         except PeerGone:
             self.close()
         except Exception:
@@ -231,8 +231,8 @@ class Connection:
             self.state = _PARKED
             self.deadline.arm(hub.now + services.timeouts.keep_alive)
             stream = self.stream
-            if type(stream) is Stream and not stream.descriptor.readable:
-                stream.descriptor.on_readable(self._on_readable)  # when_readable(), without the call
+            if type(stream) is Stream:
+                stream.descriptor.when_readable(self._on_readable)  # stream.when_readable(), without the call
             else:
                 stream.when_readable(self._on_readable)
 

@@ -60,7 +60,7 @@ class Discarding:
                     self._came(len(data))
                 stream.when_readable(self._on_readable)
         except BlockingIOError:
-            stream.descriptor.on_readable(self._on_readable)
+            stream.descriptor.when_readable(self._on_readable)
         except PeerGone:
             self._done(False)
         except Exception:

@@ -206,7 +206,7 @@ class Opening:
         try:
             data = stream.receive_now(HEAD_SIZE)
         except BlockingIOError:
-            stream.descriptor.on_readable(self._on_hello)
+            stream.descriptor.when_readable(self._on_hello)
         except PeerGone as error:
             self._fail_handshake(str(error))
         else:
@@ -261,7 +261,7 @@ class Opening:
         if stream.has_unsent:
             stream.descriptor.on_writable(self._queue_up)
         else:
-            stream.descriptor.on_readable(self._queue_up)
+            stream.descriptor.when_readable(self._queue_up)
 
     def broke(self) -> None:
         """See Handshaking."""

@@ -104,7 +104,7 @@ class ProxyHeaderReading:
         try:
             data = stream.receive_now(HEAD_SIZE)
         except BlockingIOError:
-            stream.descriptor.on_readable(self._on_readable)
+            stream.descriptor.when_readable(self._on_readable)
             return
         except PeerGone:
             data = b""

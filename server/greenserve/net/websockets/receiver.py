@@ -179,8 +179,8 @@ class Receiver:
 
     def _read_on(self) -> None:
         stream = self.writer.carrier.stream
-        if type(stream) is Stream and not stream.descriptor.readable:
-            stream.descriptor.on_readable(self)  # when_readable(), without the call
+        if type(stream) is Stream:
+            stream.descriptor.when_readable(self)  # stream.when_readable(), without the call
         else:
             stream.when_readable(self)
 
@@ -192,7 +192,7 @@ class Receiver:
         try:
             data = writer.carrier.stream.receive_now(self._at_once)
         except BlockingIOError:
-            writer.carrier.stream.descriptor.on_readable(self)
+            writer.carrier.stream.descriptor.when_readable(self)
         except PeerGone as error:
             writer.broke(str(error))
         else:
