@@ -169,7 +169,8 @@ class Request(Activity):
         elif response is None:
             self.sent()
         else:
-            services.batch.add(connection, *response)
+            first, second = response
+            services.batch.add(connection, first, second)
 
     def _leave(self, upgrade: Upgrade, exchange: Exchange, error: BaseException | None) -> None:
         self._worker = None
