@@ -135,7 +135,7 @@ class Request(Activity):
         services = connection.services
         self._worker = getcurrent()
         began = services.hub.now
-        connection.enter(_RUNNING, self)
+        connection.state = _RUNNING  # enter(), without the call
         connection.deadline.arm(began + services.timeouts.request_timeout)
         head = self.head
         framing = self.framing
@@ -169,7 +169,8 @@ class Request(Activity):
         elif response is None:
             self.sent()
         else:
-            services.batch.add(connection, *response)
+            first, second = response
+            services.batch.add(connection, first, second)
 
     def _leave(self, upgrade: Upgrade, exchange: Exchange, error: BaseException | None) -> None:
         self._worker = None
