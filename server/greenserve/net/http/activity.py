@@ -129,9 +129,12 @@ class Carrier(Protocol):
 class Host(Carrier, Protocol):
     """A connection as its activities see it. No method switches."""
 
-    state: State  # changed by the methods below, and by a request that begins to run
     ahead: bytes  # what has come and is not read yet
     activity: Activity | None
+
+    @property
+    def state(self) -> State:
+        """What it is doing; changed by the methods below alone."""
 
     @property
     def endpoint(self) -> Endpoint:

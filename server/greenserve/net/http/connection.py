@@ -2,7 +2,7 @@
 
 Heads are read and idle time is spent in hub callbacks, under one Deadline: a slow or idle client costs this object and
 no slot of the pool. All else is an Activity's, which gives the connection back with next(), or ends it. `state` is
-written here, and RUNNING by request.py, where a call would cost each request; states.py has the drawn table.
+written here alone; states.py has the drawn table.
 
 Invariants: each callback (the descriptor's reader, or a call_soon, which can't be taken back) looks whether the state
 that it was made for still holds, so that of several that are due the first counts; a closed connection stays closed,

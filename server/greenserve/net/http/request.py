@@ -135,7 +135,7 @@ class Request(Activity):
         services = connection.services
         self._worker = getcurrent()
         began = services.hub.now
-        connection.state = _RUNNING  # enter(), without the call
+        connection.enter(_RUNNING, self)
         connection.deadline.arm(began + services.timeouts.request_timeout)
         head = self.head
         framing = self.framing
