@@ -147,7 +147,9 @@ class GreenPool:
         """Like spawn_n if a slot is free, otherwise False. Switches: never; in the hub directly into `fn`."""
         if self.sem.counter <= 0:
             return False
-        hub = self._bound_hub()
+        hub = self._hub
+        if hub is None or getcurrent() is not hub.greenlet:  # else it is this thread's, and need not be looked up
+            hub = self._bound_hub()
         self.sem.counter -= 1
         worker = self._worker(hub, fn, args, None)
         self.coroutines_running.add(worker)
