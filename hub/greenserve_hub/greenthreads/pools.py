@@ -148,7 +148,9 @@ class GreenPool:
         if self.sem.counter <= 0:
             return False
         hub = self._hub
-        if hub is None or getcurrent() is not hub.greenlet:  # else it is this thread's, and need not be looked up
+        if (
+            hub is None or getcurrent() is not hub.greenlet
+        ):  # else it is this thread's, and need not be looked up
             hub = self._bound_hub()
         self.sem.counter -= 1
         worker = self._worker(hub, fn, args, None)
