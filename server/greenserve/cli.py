@@ -219,6 +219,8 @@ def _help(entry: Setting) -> str:
     facts = []
     if entry.kind.off:
         facts.append(f"off: {entry.kind.off}")
+    if entry.kind.zero:
+        facts.append(f"0: {entry.kind.zero}")
     if aliases := [alias for alias in entry.aliases if alias.startswith("--")]:
         facts.append(f"also {', '.join(aliases)}")
     if default := entry.kind.format(entry.default):

@@ -55,7 +55,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ),
     (
         "keepalive channel-timeout http1-keep-alive http-keepalive cleanup-interval",
-        "{keep_alive} sets how long an idle connection is kept open",
+        "{keep_alive} sets the time for which an idle connection stays open",
     ),
     ("http1-header-read-timeout", "{head_timeout} sets the time for the whole head of a request"),
     (
@@ -132,7 +132,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("access-log accesslog disable-logging", "{access_logfile} sets the access log's file, or off"),
     (
         "access-log-fmt log-format logformat",
-        "{access_log_format} is combined, json, or a line of Apache's atoms",
+        "{access_log_format} is combined, json, or a line of Apache's % codes",
     ),
     ("log errorlog error-log logto log-to", "{error_logfile} sets the error log's file"),
     ("loglevel verbose quiet verbosity", "{log_level} is debug, info, warning, error or critical"),

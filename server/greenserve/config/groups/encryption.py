@@ -20,8 +20,8 @@ class TLSSettings:
         (),
         kinds.files(),
         group=TLS,
-        help="PEM file with a certificate and its chain; every --bind then speaks TLS; give several for several "
-        "names: the first serves clients that send no name or an unknown one",
+        help="PEM file with a certificate and its chain. Every --bind then speaks TLS. May be given several times, "
+        "for several names. The first one serves clients that send no name or an unknown one",
         flags=("--ssl-certfile",),
     )
     keyfile: tuple[str, ...] = setting(

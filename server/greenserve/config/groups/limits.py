@@ -25,8 +25,8 @@ class LimitSettings:
         1000,
         kinds.count(),
         group=CONCURRENCY,
-        help="maximum number of requests that run at the same time; one that waits for its own client does not "
-        "count",
+        help="maximum number of requests that run at the same time; requests that wait for their client are not "
+        "counted",
         protects="more requests at the same time than the app and its database can serve",
         precedent="gunicorn, eventlet 1000",
         flags=("--worker-connections",),
@@ -34,10 +34,9 @@ class LimitSettings:
     # Four times the pool: what an app holds for 5,000 slow clients still fits into the process.
     pool_overflow: int = setting(
         4000,
-        kinds.count(least=0),
+        kinds.count(least=0, zero="a slow client keeps its slot"),
         group=CONCURRENCY,
-        help="maximum number of requests that may start beyond the pool, while as many others wait for their "
-        "clients; 0: a slow client keeps its slot",
+        help="maximum number of extra requests that may start while as many others wait for slow clients",
         protects="slow clients taking all slots of the pool while they send or read",
         precedent="SQLAlchemy max_overflow 10",
     )
@@ -55,18 +54,18 @@ class LimitSettings:
         10_000,
         kinds.count(),
         group=CONCURRENCY,
-        help="maximum number of open connections; a further one replaces the longest idle connection, or gets "
-        "503 with Retry-After if none is idle",
+        help="maximum number of open connections; a further one closes the connection that has been idle longest, "
+        "or gets 503 with Retry-After if none is idle",
         protects="running out of descriptors and memory",
         precedent="waitress 100, nginx 512 a worker",
     )
     # A tenth of limit_connections: an attack needs ten addresses, and few NATs have more clients behind one address.
     limit_connections_per_ip: int = setting(
         1000,
-        kinds.count(least=0),
+        kinds.count(least=0, zero="unlimited"),
         group=CONCURRENCY,
         help="maximum number of open connections from one IPv4 address or IPv6 /64, except this machine and "
-        "trusted proxies; further ones get 503 with Retry-After; 0: unlimited",
+        "trusted proxies; further ones get 503 with Retry-After",
         protects="one client taking all connections",
         precedent="nginx limit_conn (its examples 1 to 10), mod_qos 50",
     )
@@ -74,8 +73,8 @@ class LimitSettings:
         512 << 20,
         kinds.size(off="unlimited"),
         group=CONCURRENCY,
-        help="memory for buffered responses and WebSocket messages; beyond it the longest-stalled connections "
-        "are reset",
+        help="memory for buffered responses and WebSocket messages; over this, the server resets the connections "
+        "that have stalled longest",
         protects="clients that request much, or listen to much, and don't read it, until memory runs out",
         precedent="lighttpd, Envoy: per connection",
     )
@@ -92,7 +91,8 @@ class LimitSettings:
         10.0,
         kinds.duration(off="no deadline"),
         group=TIMEOUTS,
-        help="time for the whole head of a request, from its first byte; then 408",
+        help="time for the whole head of a request, from its first byte; for the first request of a connection, "
+        "from the connect; then 408",
         protects="slow-header clients (slowloris)",
         precedent="granian 30s, Apache 20s",
     )
@@ -100,7 +100,7 @@ class LimitSettings:
         75.0,
         kinds.duration(off="each connection closes after its response"),
         group=TIMEOUTS,
-        help="how long an idle connection is kept open",
+        help="time for which an idle connection stays open",
         protects="idle connections kept forever; longer than the 60s of common load balancers, so that the "
         "balancer closes first",
         precedent="nginx 75s, gunicorn 2s, uvicorn 5s",
@@ -143,8 +143,8 @@ class LimitSettings:
         10.0,
         kinds.duration(off="as long as body_timeout and send_timeout"),
         group=TIMEOUTS,
-        help="waiting time before body_min_rate and send_min_rate apply; a fast client earns more, up to the "
-        "timeout",
+        help="time before body_min_rate and send_min_rate apply; a fast client may pause longer, up to "
+        "body_timeout or send_timeout",
         protects="phones in a tunnel being cut off by the two minimum rates",
         precedent="Kestrel 5s, Apache 20s",
     )
@@ -160,8 +160,8 @@ class LimitSettings:
         0.0,
         kinds.duration(off="503, after which an EventSource never reconnects"),
         group=TIMEOUTS,
-        help="time until an EventSource that found no slot reconnects: it gets 200 and an empty stream instead "
-        "of 503",
+        help="time after which an EventSource reconnects that came while the server was full or stopping; it "
+        "gets 200 and an empty stream, not 503",
         protects="event streams that end for good because the server was once full or restarting",
         precedent="none: in HTML any status but 200 ends an EventSource",
     )
@@ -169,7 +169,7 @@ class LimitSettings:
         300.0,
         kinds.duration(off="no deadline"),
         group=TIMEOUTS,
-        help="time for the app to begin its response; then 504, and only this request ends",
+        help="time for the app to begin its response; then 504, and the server stays up",
         protects="an app that hangs and keeps its slot",
         precedent="mod_wsgi 60s",
     )
@@ -196,8 +196,8 @@ class LimitSettings:
         False,
         kinds.boolean(),
         group=TIMEOUTS,
-        help="accepting of new connections during drain_delay, for load balancers such as Kubernetes's, which "
-        "learn late that this server stops",
+        help="accept new connections during drain_delay, for load balancers that notice a stop late, such as "
+        "Kubernetes's",
     )
 
     limit_request_line: int = setting(
@@ -245,7 +245,8 @@ class LimitSettings:
         64 << 10,
         kinds.size(off="the connection closes at once"),
         group=REQUESTS,
-        help="maximum size of an unread body that is read and discarded to keep the connection open",
+        help="maximum size of a body that the app did not read and the server discards, to keep the connection "
+        "open",
         protects="reading a long upload that the app does not want",
         precedent="Go net/http 256K",
     )
@@ -253,9 +254,9 @@ class LimitSettings:
         "auto",
         kinds.choice("auto", "stream", "buffer"),
         group=REQUESTS,
-        help="handling of chunked bodies: stream passes each chunk to the app as it arrives, buffer reads the "
-        "whole body first and sets CONTENT_LENGTH, auto buffers for apps of Django, Bottle, CherryPy and web.py, "
-        "which would read nothing otherwise",
+        help="handling of chunked bodies. stream: the app gets each chunk when it arrives. buffer: the server "
+        "reads the whole body first and sets CONTENT_LENGTH. auto: buffer for apps of Django, Bottle, CherryPy "
+        "and web.py, which would read nothing otherwise; stream for all others",
         protects="apps that read CONTENT_LENGTH bytes mistaking a chunked body for an empty one",
         precedent="waitress, nginx buffer",
     )

@@ -35,7 +35,7 @@ class ListeningSettings:
         False,
         kinds.boolean(),
         group=LISTEN,
-        help="sharing of one port by several processes (SO_REUSEPORT)",
+        help="share the port with other processes (SO_REUSEPORT)",
     )
     socket_mode: int = setting(
         0o660,

@@ -40,10 +40,9 @@ class ProxySettings:
     )
     forwarded_hops: int = setting(
         0,
-        kinds.count(least=0),
+        kinds.count(least=0, zero="proxies are recognised by their addresses"),
         group=PROXIES,
-        help="number of proxies that append to the fields, for proxies of unknown address; 0: recognise proxies "
-        "by address",
+        help="number of trusted proxies that append to the fields, if you do not know their addresses",
         protects="addresses that a client has put in front of those that proxies append",
         precedent="waitress, Werkzeug's ProxyFix 1",
         flags=("--trusted-proxy-count",),

@@ -24,14 +24,14 @@ class RunningSettings:
         True,
         kinds.boolean(),
         group=RESPONSES,
-        help="the field `Server: greenserve` in every response",
+        help="send the field `Server: greenserve` in every response",
         precedent="uvicorn",
     )
     sendfile: bool = setting(
         True,
         kinds.boolean(),
         group=RESPONSES,
-        help="sending of wsgi.file_wrapper files by the kernel (sendfile)",
+        help="let the kernel send wsgi.file_wrapper files (sendfile)",
     )
 
     access_logfile: str = setting(
@@ -45,7 +45,7 @@ class RunningSettings:
         "combined",
         kinds.log_format(),
         group=LOGS,
-        help="format of the access log: combined, json, or Apache's atoms",
+        help="format of the access log: combined, json, or a line of Apache's % codes",
         flags=("--access-logformat",),
     )
     error_logfile: str = setting(
@@ -66,7 +66,7 @@ class RunningSettings:
         0.1,
         kinds.duration(off="no watching"),
         group=DEBUGGING,
-        help="time for which code may block the hub before it is logged, with its stack",
+        help="time for which code may block all requests before it is logged, with its stack",
         protects="code that computes or blocks, and delays all other requests unnoticed",
         precedent="gevent, asyncio 100ms",
     )
@@ -88,7 +88,7 @@ class RunningSettings:
         False,
         kinds.boolean(),
         group=DEBUGGING,
-        help="permission for a backdoor address that other machines can reach",
+        help="allow a backdoor address that other machines can reach",
     )
 
     chdir: str = setting(
@@ -102,23 +102,21 @@ class RunningSettings:
         "auto",
         kinds.choice("auto", "epoll", "kqueue", "poll", "select", "asyncio", "asyncio-plain"),
         group=PROCESS,
-        help="kernel interface that reports which sockets are ready: auto, epoll, kqueue, poll, select, asyncio "
-        "(on uvloop if installed) or asyncio-plain",
+        help="event loop to use: auto, epoll, kqueue, poll, select, asyncio (on uvloop if installed) or "
+        "asyncio-plain",
     )
     monkey_patch: bool = setting(
         True,
         kinds.boolean(),
         group=PROCESS,
-        help="patching of the standard library's blocking calls, to make them green, before the command imports "
-        "the app",
+        help="make the standard library's blocking calls green before the command imports the app",
         precedent="gunicorn's gevent and eventlet workers",
     )
     threadpool_size: int = setting(
         DEFAULT_SIZE,
-        kinds.count(least=0),
+        kinds.count(least=0, zero="the call runs in the calling thread"),
         group=PROCESS,
-        help="maximum number of OS threads that threads.execute() uses at the same time; 0: run the call on the "
-        "spot",
+        help="maximum number of OS threads that threads.execute() uses at the same time",
         protects="one OS thread for each of many blocking calls",
         precedent="eventlet 20",
     )

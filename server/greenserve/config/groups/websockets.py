@@ -23,9 +23,9 @@ class WebSocketSettings:
     # A tenth of limit_connections is left for requests.
     limit_websockets: int = setting(
         9000,
-        kinds.count(least=0),
+        kinds.count(least=0, zero="none is accepted"),
         group=WEBSOCKETS,
-        help="maximum number of open WebSockets; further ones get 503 with Retry-After; 0: none is accepted",
+        help="maximum number of open WebSockets; further ones get 503 with Retry-After",
         protects="WebSockets that leave no connections for requests",
         precedent="waitress 100 connections, nginx 512 a worker",
     )
@@ -48,10 +48,10 @@ class WebSocketSettings:
     )
     ws_max_ratio: int = setting(
         200,
-        kinds.count(least=0),
+        kinds.count(least=0, zero="unlimited"),
         group=WEBSOCKETS,
-        help="maximum ratio of a message's decompressed to its compressed size, from 4 MiB on; more closes with "
-        "1009; 0: unlimited",
+        help="highest ratio of a message's decompressed to its compressed size, checked for messages over 4 MiB "
+        "(decompressed); more closes with 1009",
         protects="deflate bombs: a thousand times the memory that was sent",
         precedent="Apache DeflateInflateRatioLimit 200",
     )
@@ -76,7 +76,7 @@ class WebSocketSettings:
         kinds.choice("wait", "drop", "close"),
         group=WEBSOCKETS,
         help="action of send() when ws_max_unsent is reached: wait, drop the message, or close the connection; "
-        "a Room never waits: for it wait means close",
+        "in a Room, wait acts like close",
     )
     ws_ping_interval: float = setting(
         20.0,
@@ -90,7 +90,7 @@ class WebSocketSettings:
         20.0,
         kinds.duration(off="wait forever"),
         group=WEBSOCKETS,
-        help="time after a ping in which anything must arrive; then closed with 1011",
+        help="time after a ping; if nothing arrives in it, the server closes with 1011",
         protects="half-open connections that keep their place",
         precedent="uvicorn, websockets 20s",
     )
@@ -114,7 +114,7 @@ class WebSocketSettings:
         True,
         kinds.boolean(),
         group=WEBSOCKETS,
-        help="acceptance of permessage-deflate, if a client offers it",
+        help="accept permessage-deflate if a client offers it",
         precedent="uvicorn",
         flags=("--ws-per-message-deflate",),
     )
@@ -122,7 +122,7 @@ class WebSocketSettings:
         ("same",),
         origins(),
         group=WEBSOCKETS,
-        help="sites whose pages may connect: same (the site that they connect to), *, or origins such as "
+        help="sites whose pages may connect: same (only pages of this site), *, or origins such as "
         "https://app.example; others get 403",
         protects="pages of foreign sites connecting as the user who has them open",
         precedent="Django Channels ALLOWED_HOSTS, Rails same",

@@ -50,6 +50,7 @@ class Kind:
     allowed: str
     unit: str = ""
     off: str = ""  # what `off` or 0 means; empty if it is refused
+    zero: str = ""  # what the number 0 means, where `off` is refused; empty if it means no more than 0
     toml: bool = False  # True if TOML reads the output of `format` unquoted
 
 
@@ -81,8 +82,8 @@ def rate(off: str) -> Kind:
     return Kind(values.parse_size, values.format_size, "RATE", allowed, "bytes a second", off)
 
 
-def count(*, least: int = 1) -> Kind:
-    """Return the kind of a whole number, at least `least`."""
+def count(*, least: int = 1, zero: str = "") -> Kind:
+    """Return the kind of a whole number, at least `least`; `zero` says what 0 means, if that is not plain."""
 
     def parse(value: object) -> int:
         number = values.parse_count(value)
@@ -90,7 +91,7 @@ def count(*, least: int = 1) -> Kind:
             raise ValueError("too small")
         return number
 
-    return Kind(parse, str, "N", f"a whole number, at least {least}", toml=True)
+    return Kind(parse, str, "N", f"a whole number, at least {least}", zero=zero, toml=True)
 
 
 def boolean() -> Kind:
@@ -244,7 +245,7 @@ def log_format() -> Kind:
         compile_format(value)
         return value
 
-    return Kind(parse, str, "FORMAT", 'combined, json, or a line of Apache atoms such as %h %t "%r" %s %b')
+    return Kind(parse, str, "FORMAT", 'combined, json, or a line of Apache % codes such as %h %t "%r" %s %b')
 
 
 def _items(value: object) -> list[Any] | None:
