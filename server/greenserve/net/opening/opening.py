@@ -105,6 +105,7 @@ class Opening:
         if self._reading is not None:
             self._reading.read_late()
             if self._reading is not None:
+                # Only logged: a proxy that sends no PROXY header may not speak HTTP.
                 slow = ProtocolError(408, "PROXY header: it came too slowly (head_timeout)")
                 self._fail_proxy_header(slow if self._reading.begun else None)
             return
