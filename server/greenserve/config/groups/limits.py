@@ -160,8 +160,8 @@ class LimitSettings:
         0.0,
         kinds.duration(off="503, after which an EventSource never reconnects"),
         group=TIMEOUTS,
-        help="time after which an EventSource reconnects that came while the server was full or stopping; it "
-        "gets 200 and an empty stream, not 503",
+        help="time after which an EventSource reconnects if the server is full or stopping: it gets 200 and an "
+        "empty stream, not 503",
         protects="event streams that end for good because the server was once full or restarting",
         precedent="none: in HTML any status but 200 ends an EventSource",
     )
