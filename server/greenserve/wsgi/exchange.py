@@ -161,6 +161,8 @@ class Exchange:
         response.is_over = True
         if self.posthooks:
             self._run_posthooks()
+        if self.failure is None:
+            self.failure = response.late_error
         if "greenserve.upgrade" in self.environ:
             self._end_of_upgrade()
         if self.input is not NO_BODY:
@@ -189,8 +191,6 @@ class Exchange:
         del environ["greenserve.upgrade"]  # or exchange and environ would hold each other
         environ.pop("werkzeug.socket", None)
         environ["wsgi.early_hints"] = _too_late  # a WebSocket keeps environ, and need not keep the response
-        if self.failure is None:
-            self.failure = self.response.late_error
 
     def _run_posthooks(self) -> None:
         for hook in self.posthooks:

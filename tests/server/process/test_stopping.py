@@ -316,5 +316,7 @@ class TestStopped:
             process.signal(signal.SIGTERM)
             assert process.ended() == 5
             assert process.process.stdout is not None
-            assert process.process.stdout.read() == "goes on 0 2\n"  # the main thread and the app's: none of ours
+            assert (
+                process.process.stdout.read() == "goes on 0 2\n"
+            )  # the main thread and the app's: none of ours
             assert process.said[-1].endswith("info: stopped\n")

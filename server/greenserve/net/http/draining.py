@@ -87,8 +87,6 @@ class Draining(Activity):
 
     __slots__ = ("_connection", "_framing", "_pace", "_request")
 
-    may_ask = True
-
     def __init__(self, connection: Host, request: Activity, framing: BodyFraming, pace: Pace) -> None:
         """`request` is for the repr, `pace` how patient to be."""
         self._connection = connection
@@ -99,6 +97,11 @@ class Draining(Activity):
     def __str__(self) -> str:
         """See Activity."""
         return str(self._request)
+
+    @property
+    def may_ask(self) -> bool:
+        """See Activity."""
+        return self._connection.state is State.DISCARDING
 
     def begin(self, ahead: bytes) -> None:
         """Start with what was received of it already; or linger, if it is too much. Switches: never."""

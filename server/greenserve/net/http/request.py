@@ -40,7 +40,8 @@ _RUNNING: Final = State.RUNNING
 _CLOSED: Final = State.CLOSED
 _BEFORE_QUEUED: Final = (State.HEAD, State.PARKED)
 _WITH_A_CLIENT: Final = (_RUNNING, State.UPGRADED)
-_TOLD_OF: Final = (_QUEUED, _RUNNING, State.SENDING)
+_SUBMITTED: Final = (*_BEFORE_QUEUED, State.BODY)
+_TOLD_OF: Final = (*_SUBMITTED, _QUEUED, _RUNNING, State.SENDING)
 
 
 class Request(Activity):
@@ -229,10 +230,20 @@ class Request(Activity):
         """See Activity."""
         connection = self.connection
         told = repr(connection) if connection.state in _TOLD_OF else None
+        if connection.state in _SUBMITTED:
+            # Complete in this turn: the queue has not looked at it yet.
+            connection.services.queue.unqueue(self)
+            self.refuse_stopping()
+            return told
         if self._worker is not None:
             self._worker.throw(GreenletExit())
         connection.close()
         return told
+
+    def closed(self) -> None:
+        """See Activity."""
+        if self._worker is None:
+            self._exchange = None  # which knows this request: a circle otherwise
 
     # The Link ----------------------------------------------------------------------------------------------
 

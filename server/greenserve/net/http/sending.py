@@ -70,6 +70,7 @@ class Sending(Activity):
             if not self._outbox.flush():
                 self._wait()
             elif self._request is None:
+                connection.enter(State.SENDING, None)
                 connection.linger()
             else:
                 connection.enter(State.SENDING, self._request)
@@ -99,3 +100,5 @@ class Sending(Activity):
     def closed(self) -> None:
         """See Activity."""
         self._outbox.drop()
+        if self._request is not None:
+            self._request.closed()

@@ -77,8 +77,6 @@ class Opening:
 
     __slots__ = ("_ahead", "_connection", "_endpoint", "_entrance", "_is_over", "_reading")
 
-    may_ask = True
-
     def __init__(self, connection: Opener, entrance: Entrance, endpoint: Endpoint) -> None:
         """Begins to read: registering has the kernel tell of what is there already."""
         self._connection = connection
@@ -99,6 +97,11 @@ class Opening:
         return ""
 
     # The activity ------------------------------------------------------------------------------------------
+
+    @property
+    def may_ask(self) -> bool:
+        """See http's Activity."""
+        return not self._is_over
 
     def expired(self) -> None:
         """Take bytes that came in time but lie in the socket still, since an app held the hub; else end."""
@@ -124,6 +127,8 @@ class Opening:
 
     def drain(self) -> None:
         """The connection was opened for a request that may be on its way."""
+        if self._is_over:
+            return  # it was refused, and lingers
         deadline = self._connection.deadline
         deadline.arm(min(deadline.when, self._entrance.hub.now + FIRST_REQUEST_TIME))
 

@@ -51,7 +51,9 @@ class Callbacks:
             return False
         self._runs = True
         services = self._receiver.writer.carrier.services
-        services.callbacks.start_nowait(services.context.copy().run, self._run, message)
+        # In a list, from which it is taken: the worker's arguments live as long as its loop.
+        messages = [] if message is None else [message]
+        services.callbacks.start_nowait(services.context.copy().run, self._run, messages)
         return True
 
     def closed(self) -> None:
@@ -63,22 +65,23 @@ class Callbacks:
                 services.callbacks.start_nowait, services.context.copy().run, self._call_on_close
             )
 
-    def _run(self, message: Message | None) -> None:
-        """Call on_message until nothing is left. On a worker."""
+    def leave_behind(self) -> None:
+        """Call nothing more, in the child of a fork: a call may be running here. Switches: never."""
+        self.on_message = self.on_close = None
+
+    def _run(self, messages: list[Message]) -> None:
+        """Call on_message with `messages` and until nothing is queued. On a worker."""
         receiver, owner, hub = self._receiver, self._receiver.writer.owner, self._receiver.writer.hub
         worker = getcurrent()
         assert isinstance(worker, PoolWorker)
         try:
             while (function := self.on_message) is not None:
-                if message is None:
-                    message = receiver.next_queued()
-                    if message is None:
-                        break
-                    worker.next_job()
-                function(message)
-                message = None
+                if not messages and not receiver.take_queued(messages):
+                    break
+                function(messages.pop())  # which alone holds it
                 if forks.last is not None:
                     end_if_forked(owner)
+                worker.next_job()
                 if hub.clock() - hub.now > MAX_TURN:
                     sleep(0)
         except Exception as error:

@@ -140,10 +140,13 @@ class Receiver:
         """Return True if messages wait in the queue."""
         return bool(self._queue)
 
-    def next_queued(self) -> Message | None:
-        """Return the next message of the queue, None if it is empty. Switches: never."""
+    def take_queued(self, messages: list[Message]) -> bool:
+        """Move the next message of the queue into `messages`. Return False if there is none. Switches: never."""
         queue = self._queue
-        return self._take_queued(queue) if queue else None
+        if not queue:
+            return False
+        messages.append(self._take_queued(queue))
+        return True
 
     # Reading ---------------------------------------------------------------------------------------------
 

@@ -353,7 +353,9 @@ class WebSocket:
         """Become as closed, silently."""
         self._writer.leave_behind("it belongs to the process that this one was forked from")
         self._receiver.leave_behind()
-        self._callbacks = None
+        if self._callbacks is not None:
+            self._callbacks.leave_behind()
+            self._callbacks = None
         self.rooms = ()
 
     def drain(self) -> None:

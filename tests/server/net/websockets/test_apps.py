@@ -463,3 +463,14 @@ class TestInFlask:
             assert server.stats.active == 0
             assert other.send(handshake("/feed", "Origin: https://evil.example")).answer().status == 403
         assert "Traceback" not in caplog.text
+
+
+def test_an_error_behind_the_upgrade_counts_where_environ_has_lost_its_key(tmp_path: Path) -> None:
+    def app(environ: Environ, start_response: Start) -> list[bytes]:
+        accept_websocket(environ)
+        del environ["greenserve.upgrade"]
+        start_response("500 Internal Server Error", [])  # a framework has caught what its view has raised
+        return []
+
+    with in_one_hub(app, tmp_path) as (server, _), WSClient(server.address, green=True) as client:
+        assert client.close_frame() == (1011, "error in the app")

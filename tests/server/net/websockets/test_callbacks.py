@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
+from greenlet import GreenletExit
 from tests.support.clients.ws_client import (
     Open,
     WSClient,
@@ -26,6 +28,7 @@ from greenserve import (
     spawn,
 )
 from greenserve_hub.loop.current import get_hub
+from greenserve_hub.testing import FakeClock
 
 pytestmark = pytest.mark.over_tls_too
 
@@ -67,6 +70,61 @@ class TestOnMessage:
                 assert (server.stats.active, server.stats.websockets) == (0, 1)
                 assert not server.queue.pool.running()
                 assert not server.callbacks.running()
+
+    def test_what_one_call_has_left_behind_is_not_for_the_next(self, tmp_path: Path) -> None:
+        clocks: list[FakeClock] = []
+
+        def handler(ws: WebSocket) -> None:
+            def got(one: str | bytes) -> None:
+                Timeout(0.5)
+                clocks[0].advance(1)  # so that the hub has a turn, in which it is due
+                ws.send(one)
+
+            ws.on_message = got
+
+        with one_websocket(handler, tmp_path) as (_, clock, client):
+            clocks.append(clock)
+            for number in range(3):
+                client.tell(f"{number}")
+                assert client.message() == f"{number}"
+
+    def test_a_message_is_held_by_its_call_alone(self, tmp_path: Path) -> None:
+        held: list[int] = []
+
+        def handler(ws: WebSocket) -> None:
+            def got(one: str | bytes) -> None:
+                sleep(0)  # out of the hub's callback that has brought it
+                held.append(sys.getrefcount(one))
+
+            ws.on_message = got
+
+        with one_websocket(handler, tmp_path) as (_, _, client):
+            client.tell("the first one", "the second one")
+            sleep(1)
+        assert held[0] == held[1]
+
+    def test_left_behind_while_it_is_called_it_calls_nothing_more(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """In the child of a fork, say, that `on_message` has made and that raises SystemExit."""
+        closed: list[str] = []
+
+        def handler(ws: WebSocket) -> None:
+            def got(one: str | bytes) -> None:
+                while not ws.closed:
+                    sleep(1)
+                ws.leave_behind()
+                raise GreenletExit
+
+            ws.on_message = got
+            ws.on_close = lambda: closed.append("called")
+
+        with one_websocket(handler, tmp_path) as (server, _, client):
+            client.tell("one")
+            client.leave()
+            sleep(2)
+            assert not server.callbacks.running()
+        assert not closed
 
     def test_set_late_it_gets_what_has_come(self, tmp_path: Path) -> None:
         handler = Open()
