@@ -190,12 +190,13 @@ class Receiver:
     def __call__(self) -> None:
         """The socket is readable. Its own callback: a bound method would cost each idle WebSocket 64 bytes."""
         writer = self.writer
-        if writer.closing is not OPEN and writer.closing.phase is not _CLOSING:
+        stream = writer.carrier.stream
+        if stream.descriptor.closed or (writer.closing is not OPEN and not writer.carrier.is_open):
             return
         try:
-            data = writer.carrier.stream.receive_now(self._at_once)
+            data = stream.receive_now(self._at_once)
         except BlockingIOError:
-            writer.carrier.stream.descriptor.when_readable(self)
+            stream.descriptor.when_readable(self)
         except PeerGone as error:
             writer.broke(str(error))
         else:
@@ -207,6 +208,8 @@ class Receiver:
     def _receive(self, data: bytes) -> None:
         writer = self.writer
         if writer.closing is not OPEN and writer.closing.phase is not _CLOSING:
+            if writer.carrier.is_open:
+                self._read_on()  # a Close waits for the client: of what comes only the end counts
             return
         try:
             size = len(data)

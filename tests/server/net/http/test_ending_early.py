@@ -56,7 +56,7 @@ def test_a_request_that_the_queue_has_not_seen_yet_is_told_so(
 
 def test_one_that_lingers_before_http_is_left_alone(tmp_path: Path, certificate: Path) -> None:
     with (
-        in_one_hub(path, tmp_path, certfile=str(certificate)) as (server, clock),
+        in_one_hub(path, tmp_path, certfile=str(certificate)) as (server, _),
         RawClient(server.address, green=True) as client,
     ):
         client.send(request("/"))  # not TLS

@@ -18,9 +18,12 @@ from tests.support.clients.ws_client import (
     message,
     one_websocket,
 )
+from tests.support.clients.ws_open import LARGE, sockets
 from tests.support.servers.running import in_one_hub
 
 from greenserve import WebSocket, WebSocketWSGI, sleep, spawn
+from greenserve.websocket import encode_shared
+from greenserve_hub.testing import wait_all_blocked
 
 pytestmark = pytest.mark.over_tls_too
 
@@ -182,6 +185,25 @@ class TestPing:
             _pong(client)
             sleep(19)
             assert not handler.ws.closed
+
+    def test_a_client_that_leaves_while_the_close_waits_for_it_ends_it(self, tmp_path: Path) -> None:
+        with sockets(tmp_path, ws_ping_interval=5, ws_ping_timeout=5, ws_close_timeout=100) as found:
+            ws, client = found.open()
+            ended: list[int | None] = []
+            ws.on_close = lambda: ended.append(ws.close_code)
+            wait_all_blocked()
+            found.clock.advance(5)
+            wait_all_blocked()  # a ping is out
+            assert ws.send_shared(encode_shared(bytes(LARGE), None))
+            found.clock.advance(5)
+            wait_all_blocked()
+            assert (ws.close_code, ended) == (1011, [])
+            client.send(frame(1, b"too late"))
+            wait_all_blocked()
+            assert not ended
+            client.finish_sending()
+            wait_all_blocked()
+            assert ended == [1011]
 
     def test_who_reads_slowly_has_until_it_comes_to_the_ping(self, tmp_path: Path) -> None:
         handler = Open()
