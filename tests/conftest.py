@@ -7,11 +7,12 @@ choose their own poller, and those marked `no_hub`. What another hub shows as we
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import none
 
 from greenserve_hub.loop.current import set_hub
 
@@ -80,6 +81,12 @@ def _is_left_out(item: pytest.Item) -> bool:
     return _OWN_POLLER in params or again or item.get_closest_marker("no_hub") is not None
 
 
+@settings(max_examples=1, database=None)
+@given(none())
+def _have_hypothesis_ready(_: None) -> None:
+    """Have it register its random generator: it asks the collector who holds that, which sees no frozen holder."""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Some hundred thousand objects hold the tests: the collector, which many tests call, need not look at them."""
@@ -87,12 +94,9 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        if sys.version_info < (
-            3,
-            14,
-        ):  # where Hypothesis asks the collector which object refers to a random generator
-            gc.collect()
-            gc.freeze()
+        _have_hypothesis_ready()
+        gc.collect()
+        gc.freeze()
         gc.enable()
 
 

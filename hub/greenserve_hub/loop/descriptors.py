@@ -64,9 +64,9 @@ class Descriptor:
             self.readable = False
 
     def on_readable(self, callback: Callable[[], object]) -> None:
-        """Call back once, from the hub, at the next edge: for a descriptor that nothing has read from yet.
+        """Call back once, from the hub, at the next edge: for a descriptor that no read has drained yet.
 
-        After a read, an edge may have come since that would be lost: when_readable() sees it. Switches: never.
+        After drained(), an edge may have come that would be lost: when_readable() sees it. Switches: never.
         """
         self.reader = callback
         if not self.hub.edge:

@@ -1,4 +1,4 @@
-"""Waits of green threads for a descriptor. (Callbacks use Descriptor.on_readable and on_writable directly.)
+"""Waits of green threads for a descriptor. (Callbacks use Descriptor.when_readable and on_writable directly.)
 
 Called by green sockets and by the server's streams. Invariant: one waiter per descriptor and direction. The error for a
 second one names the first, with both stacks.

@@ -42,7 +42,6 @@ class Exchange:
     """One request and its response."""
 
     __slots__ = (
-        "__weakref__",
         "environ",
         "failure",
         "head",

@@ -1,6 +1,7 @@
 """Link, the connection as an Exchange and its Response use it, and the type of an app.
 
-The seam between wsgi/ and net/: a connection implements it (an HTTP/2 stream will), and a test fakes it in ten lines.
+The seam between wsgi/ and net/: a request of net/http implements it (an HTTP/2 stream will), and a test fakes it in ten
+lines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The hub in an asyncio loop: its errors, its end, its children. test_pollers.py has the contract."""
+"""The hub in an asyncio loop: its errors, its end, its children. test_contract.py has the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""app_check: working WSGI apps pass, ASGI apps and factories are told what to do."""
+"""checking: working WSGI apps pass, ASGI apps and factories are told what to do."""
 
 import functools
 import types

@@ -1,4 +1,4 @@
-"""app_frameworks: a framework is found through what stands around its app."""
+"""frameworks: a framework is found through what stands around its app."""
 
 from __future__ import annotations
 

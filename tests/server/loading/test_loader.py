@@ -1,4 +1,4 @@
-"""loader and app_import: APP in all its forms, and the one line when it can't be had."""
+"""loader and importing: APP in all its forms, and the one line when it can't be had."""
 
 import importlib
 import os

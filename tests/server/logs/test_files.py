@@ -1,4 +1,4 @@
-"""log_file: lines go out whole, or are counted; nothing is raised and nothing stalls."""
+"""files: lines go out whole, or are counted; nothing is raised and nothing stalls."""
 
 import contextlib
 import errno

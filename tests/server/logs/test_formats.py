@@ -1,4 +1,4 @@
-"""access_format and access_atoms: every atom in both spellings, json, and no forging."""
+"""formats and atoms: every atom in both spellings, json, and no forging."""
 
 import json
 import os

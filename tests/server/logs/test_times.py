@@ -1,4 +1,4 @@
-"""log_time: local time with its zone, right to the second."""
+"""times: local time with its zone, right to the second."""
 
 import time
 from collections.abc import Iterator

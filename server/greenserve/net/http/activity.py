@@ -1,8 +1,9 @@
 """What a connection is busy with, one thing at a time, and what it offers to that: the seams of this folder.
 
 A connection keeps the descriptor, the deadline and its place among those that the server knows, and hands the rest to
-an Activity: an opening, a request, a WebSocket. The invariant: `closed` is called once, when the connection is closed,
-whoever closed it, and nothing is sent or received after it.
+an Activity: an opening, a request, a WebSocket. The invariant: the current activity's `closed` is called once, when the
+connection is closed, whoever closed it, and nothing is sent or received after it. An activity that holds another one
+calls that one's `closed` itself.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from greenserve_hub.deadlines import Deadline
 
 
 class Activity(Protocol):
-    """What a connection is busy with. Every method is called from the hub or a green thread, and never switches.
+    """What a connection is busy with. Every method is called from the hub or a green thread.
+
+    Only `expired` and `end` switch: they raise an exception in the app's green thread, which runs at once.
 
     What an activity does not define means nothing to it.
     """
@@ -134,7 +137,7 @@ class Host(Carrier, Protocol):
 
     @property
     def state(self) -> State:
-        """What it is doing; changed by the methods below alone."""
+        """What it is doing; only its own methods change it."""
 
     @property
     def endpoint(self) -> Endpoint:

@@ -15,7 +15,7 @@ _TURN: Final = 0.003  # seconds of handshakes before others have their turn
 
 
 class Handshaking(Protocol):
-    """A connection in the middle of its handshake."""
+    """The opening of a connection, in the middle of its handshake."""
 
     def shake(self) -> None:
         """Go one step on with the handshake. Switches: never."""

@@ -14,17 +14,20 @@ from greenserve_hub.loop.parking import WaitQueue
 
 
 class Ending(Protocol):
-    """What the end of a stop ends: a connection, or the app's call that outlives an upgraded one. Nothing switches."""
+    """What the end of a stop ends: a connection, or the app's call that outlives an upgraded one."""
 
     def end(self) -> str | None:
-        """The time to stop is over: end what runs and close. Return what it was, for the log; None if nothing."""
+        """The time to stop is over: end what runs and close. Return what it was, for the log; None if nothing.
+
+        Switches: into the app that runs, which gets an exception.
+        """
 
     def leave_behind(self) -> None:
         """Close the child's copy, after a fork, and leave the client to the parent."""
 
 
 class Member(Idle, Ending, Protocol):
-    """A connection. Nothing switches."""
+    """A connection. Nothing but end() switches."""
 
     peer: str  # the client's address, "" on a unix socket
 

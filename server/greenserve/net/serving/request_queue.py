@@ -1,6 +1,6 @@
 """RequestQueue: requests that are complete, and the pool that runs them.
 
-Knows connections as Jobs and no bytes; slots.py counts what runs, batching.py sends the responses of one turn. The
+Knows requests as Jobs and no bytes; slots.py counts what runs, batching.py sends the responses of one turn. The
 invariants: requests begin in the order in which they were complete, at most as many run at once as the pool has slots,
 and no request is queued while a slot is free.
 """
@@ -19,7 +19,7 @@ from greenserve_hub.loop.hub import MAX_TURN, Hub
 
 
 class Job(Protocol):
-    """A connection whose request is complete. Nothing but `run` switches."""
+    """A request that is complete. Nothing but `run` switches."""
 
     def run(self) -> None:
         """Run the request in the current green thread, unless the connection was closed meanwhile."""

@@ -1,7 +1,7 @@
 """The minimum rate of a client, as the seconds that a request may still wait for it, in one direction.
 
-Arithmetic only: the clock and the bytes are arguments. A connection makes one when it first has to wait for a body, and
-one when it first has to wait for a reader; both the green half and the callbacks count with it.
+Arithmetic only: the clock and the bytes are arguments. A request makes one for its body and one for its response when
+it first has to wait for its client. What is sent after the app's call has one of its own.
 
 Facts: a timeout between two pieces lets a client live for ever on a byte now and then; an average over the whole
 transfer lets one that was fast for a minute be silent for an hour. Decision: a credit of seconds. It begins with

@@ -1,1 +1,1 @@
-"""Frames in, messages out, and the other way round (RFC 6455 §5, RFC 7692)."""
+"""Frames in, messages out, the other way round, and the closing handshake (RFC 6455 §5 and §7, RFC 7692)."""

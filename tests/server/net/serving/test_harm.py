@@ -243,7 +243,7 @@ def test_a_write_after_the_end_is_the_apps_error() -> None:
     assert "after the end of the response" in str(late[0])
 
 
-@pytest.mark.plain_only  # of TLS: test_encryption.py
+@pytest.mark.plain_only  # of TLS: net/tls/test_streams.py
 def test_an_answer_cut_off_without_a_length_is_reset() -> None:
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         start_response("200 OK", [])

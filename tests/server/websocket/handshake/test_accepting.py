@@ -1,4 +1,4 @@
-"""handshake: the server's half of the opening handshake, in the order of RFC 6455 §4.2.1 and §4.2.2."""
+"""accepting: the server's half of the opening handshake, in the order of RFC 6455 §4.2.1 and §4.2.2."""
 
 from __future__ import annotations
 
