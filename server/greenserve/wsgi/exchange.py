@@ -42,6 +42,7 @@ class Exchange:
     """One request and its response."""
 
     __slots__ = (
+        "__weakref__",  # by which tests see that nothing holds it for longer than its request
         "environ",
         "failure",
         "head",
