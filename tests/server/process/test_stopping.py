@@ -88,6 +88,22 @@ for action in sys.argv:
         pair = socket.socketpair()
         pair[1].setblocking(False)
 """
+_SCRIPT = """
+import os, sys
+from greenserve.cli import main
+from greenserve.process.stopping import Stopping
+
+
+def handle_and_say(self, number, frame, handle=Stopping._handle):
+    handle(self, number, frame)
+    os.write(2, b"handled\\n")
+
+
+Stopping._handle = handle_and_say
+arguments = sys.argv[1:]
+sys.argv.append({does!r})
+sys.exit(main(arguments))
+"""
 _STACK = r'File ".*stuck.py", line \d+, in (app|forever_in_c|two_seconds_in_c)$'
 
 
@@ -100,10 +116,7 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def running(folder: Path, *arguments: str, does: str = "") -> Iterator[tuple[Command, tuple[str, int]]]:
     """The command, whose app finds `does` in sys.argv."""
-    script = (
-        f"import sys; from greenserve.cli import main; arguments = sys.argv[1:]; sys.argv.append({does!r}); "
-        + ("sys.exit(main(arguments))")
-    )
+    script = _SCRIPT.format(does=does)
     call = (
         "-c",
         script,
@@ -136,7 +149,7 @@ def patching(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 def _comes(process: Command, number: signal.Signals) -> None:
-    """Until the signal was delivered: of two that are the same the kernel would make one."""
+    """Until the signal was delivered to a thread: of two that are the same the kernel would make one."""
     status = Path(f"/proc/{process.process.pid}/status")
 
     def is_pending() -> int:
@@ -172,7 +185,10 @@ class TestHeld:
         with busy(folder, path) as process:
             for number in numbers:
                 process.signal(number)
-                _comes(process, number)
+                if path == "/c":
+                    _comes(process, number)
+                else:
+                    process.until("^handled$")  # of two that are the same CPython would make one
             process.until("the process ends now")
             process.until(_STACK)
             assert process.ended() == 0
@@ -202,7 +218,7 @@ class TestHeld:
         with busy(folder, "/handlers_only", "--graceful-timeout", "1000s") as process:
             for _ in range(2):
                 process.signal(signal.SIGINT)
-                _comes(process, signal.SIGINT)
+                process.until("^handled$")
             process.until("in app$")
             assert process.ended() == 1
 
