@@ -267,7 +267,7 @@ class GreenPool:
             self._tell_if_empty()
 
     def _tell_if_empty(self) -> None:
-        if self.sem.counter == self.size:
+        if self._emptied.waiting and self.sem.counter == self.size:
             self._emptied.wake_all()
 
     def _bound_hub(self) -> Hub:
