@@ -43,6 +43,7 @@ ORDER = {
     "greenserve": [
         "ground",
         "proxies",
+        "metrics",
         "logs",
         "config.values",
         "config.groups",
