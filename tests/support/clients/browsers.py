@@ -155,29 +155,39 @@ class Browser:
 @contextmanager
 def browsers(count: int) -> Iterator[list[Browser]]:
     """So many, closed at the end."""
-    assert CHROMEDRIVER is not None
     with ExitStack() as stack:
         # Chromium leaves folders behind; they go with the one that they are in.
         folder = stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
-        driver = stack.enter_context(
-            subprocess.Popen(
-                [CHROMEDRIVER, "--port=0"],
-                env=os.environ | {"TMPDIR": folder},
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        )
-        stack.callback(driver.terminate)
-        assert driver.stdout is not None
-        said = ""
-        while not (port := re.search(r"started successfully on port (\d+)", said)):
-            line = driver.stdout.readline()
-            assert line, f"chromedriver ended: {said}"
-            said += line
+        # It looks for a port that is free in IPv6, which somebody may have in IPv4; then it ends.
+        port = next(filter(None, (_driver(stack, folder) for _ in range(20))), None)
+        assert port is not None, "chromedriver finds no port"
         http = stack.enter_context(requests.Session())
         http.trust_env = False  # a proxy of the environment is not for loopback
         made = []
         for _ in range(count):
-            made.append(browser := Browser(f"http://127.0.0.1:{port[1]}", http))
+            made.append(browser := Browser(f"http://127.0.0.1:{port}", http))
             stack.callback(browser.close)
         yield made
+
+
+def _driver(stack: ExitStack, folder: str) -> str | None:
+    """Start chromedriver, which ends with `stack`: its port, or None if it has found none."""
+    assert CHROMEDRIVER is not None
+    driver = stack.enter_context(
+        subprocess.Popen(
+            [CHROMEDRIVER, "--port=0"],
+            env=os.environ | {"TMPDIR": folder},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    )
+    stack.callback(driver.terminate)
+    assert driver.stdout is not None
+    said = ""
+    while not (port := re.search(r"started successfully on port (\d+)", said)):
+        line = driver.stdout.readline()
+        if not line:
+            assert "port not available" in said, f"chromedriver ended: {said}"
+            return None
+        said += line
+    return port[1]
