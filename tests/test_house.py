@@ -62,7 +62,9 @@ ORDER = {
         "net.hijacked",
         "net.serving",
         "net",
+        "process.system",
         "process",
+        "process.master",
         "face",
     ],
 }

@@ -13,8 +13,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
+from wsgiref.types import WSGIApplication
 
-from greenserve.config import SETTINGS, load_config
+from greenserve.config import SETTINGS, Loaded, load_config
 from greenserve.config.show import show_config
 from greenserve.config.unknown_names import closest
 from greenserve.config.values.binds import parse_bind
@@ -23,6 +24,8 @@ from greenserve.errors import AppImportError, ConfigError
 from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
 from greenserve.process import Starting
+from greenserve.process.master.plan import Plan, logical_folder, needs_master, reenter
+from greenserve.process.system.settling import set_environment
 from greenserve.version import version
 from greenserve_hub.loop.current import use_hub
 from greenserve_hub.patching.monkey import patch_early
@@ -65,6 +68,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     if options.help:
         _parser().print_help()
         return 0
+    folder = logical_folder()
     loaded = load_config(options.given, file=options.config)
     if options.print_config:
         sys.stdout.write(show_config(loaded))
@@ -73,6 +77,11 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
         raise ConfigError("no app: name it as module:attr, or see greenserve --help")
     spec = str(loaded.app.value)
     enter_folder(loaded.config.chdir, loaded.origins["chdir"])
+    set_environment(loaded.config)
+    if needs_master(loaded.config) and not options.check_config:
+        from greenserve.process.master.start import run_with_workers
+
+        return run_with_workers(_plan(loaded, options, folder), starting=starting)
     if loaded.config.monkey_patch:
         check_process()
         patch_for(loaded.config.hub)
@@ -89,6 +98,29 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     from greenserve.process.single import run
 
     return run(app, loaded.config, starting=starting)
+
+
+def _plan(loaded: Loaded, options: argparse.Namespace, folder: str) -> Plan:
+    """What a master needs to know, to start workers now and after a reload."""
+    assert loaded.app is not None
+    config, spec = loaded.config, str(loaded.app.value)
+
+    def load() -> WSGIApplication:
+        set_environment(config)
+        if config.monkey_patch:
+            check_process()
+            patch_for(config.hub)
+        return load_app(spec)
+
+    def reread() -> Plan:
+        reenter(folder)
+        again = load_config(options.given, file=options.config)
+        if again.app is None:
+            raise ConfigError("no app: the configuration does not name it any more")
+        enter_folder(again.config.chdir, again.origins["chdir"])
+        return _plan(again, options, folder)
+
+    return Plan(config, load, reread, False, spec, None, folder)
 
 
 def patch_for(hub: str) -> None:
@@ -202,17 +234,14 @@ def _parser() -> _Parser:
 
 def _add_flags(group: Any, entry: Setting) -> None:
     text = _help(entry).replace("%", "%%")
-    if not entry.kind.metavar:
-        no = "--no-" + entry.flag[2:]
-        group.add_argument(entry.flag, no, dest=entry.name, action=_Give, nargs=0, help=text)
-        return
     short = [flag for flag in entry.aliases if not flag.startswith("--")]
-    group.add_argument(
-        *short, entry.flag, dest=entry.name, action=_Give, metavar=entry.kind.metavar, help=text
-    )
+    names, value = [*short, entry.flag], dict[str, Any](metavar=entry.kind.metavar)
+    if not entry.kind.metavar:
+        names, value = [*names, "--no-" + entry.flag[2:]], dict[str, Any](nargs=0)
+    group.add_argument(*names, dest=entry.name, action=_Give, help=text, **value)
     for alias in entry.aliases:
         if alias not in short:
-            group.add_argument(alias, dest=entry.name, action=_Give, help=argparse.SUPPRESS)
+            group.add_argument(alias, dest=entry.name, action=_Give, help=argparse.SUPPRESS, **value)
 
 
 def _help(entry: Setting) -> str:

@@ -58,6 +58,10 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Con
     single = types.ModuleType("greenserve.process.single")
     single.run = run
     monkeypatch.setitem(sys.modules, "greenserve.process.single", single)
+    start = types.ModuleType("greenserve.process.master.start")
+    start.run_with_workers = lambda plan, *, starting: run(plan.load(), plan.config, starting=starting)
+    monkeypatch.setitem(sys.modules, "greenserve.process.master.start", start)
+    monkeypatch.setattr("greenserve.cli.set_environment", lambda config: None)
     return calls
 
 
@@ -109,6 +113,10 @@ def test_no_monkey_patch(served: list[tuple[Any, Config]], patched: list[tuple[s
         (["--no-sendfile", "--sendfile"], "sendfile", True),
         (["--reuse-port"], "reuse_port", True),
         (["--pool", "1", "--pool", "2"], "pool", 2),
+        (["-w4"], "workers", 4),
+        (["--workers", "auto"], "workers", 0),
+        (["-e", "A=1,2", "--env", "B="], "env", ("A=1,2", "B=")),
+        (["--max-jitter", "5%", "--preload-app"], "max_jitter", 0.05),
     ],
 )
 def test_flags_and_aliases(
@@ -139,6 +147,10 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "proxy_allow_from": "192.0.2.1",
         "ws_when_slow": "drop",
         "ws_origins": "*",
+        "worker_sockets": "shared",
+        "max_jitter": "0.5",
+        "umask": "027",
+        "env": "GS_CLI=1",
     }
     argv = ["gs_cli_app:app"]
     for name, entry in SETTINGS.items():
@@ -196,8 +208,11 @@ def test_the_servers_exit_code_is_the_commands(
         (["--check-confg", "a:b"], "unknown flag --check-confg; did you mean --check-config?"),
         (["-x"], "unknown flag -x; greenserve --help lists all"),
         (["--port", "80", "a:b"], "unknown flag --port: --bind takes both, as HOST:PORT: 0.0.0.0:8000"),
-        (["-w", "4", "a:b"], "unknown flag -w: greenserve runs one process"),
-        (["-w4", "a:b"], "unknown flag -w: greenserve runs one process"),
+        (["-w", "x", "a:b"], "workers = 'x' (flag -w): not a whole number; allowed: a whole number, or auto"),
+        (["-wx", "a:b"], "workers = 'x' (flag -w): not a whole number"),
+        (["--env", "x", "a:b"], "env = ['x'] (flag --env): 'x' is not NAME=VALUE"),
+        (["--umask", "9", "a:b"], "umask = '9' (flag --umask): not an octal mode"),
+        (["--max-jitter", "2", "a:b"], "max_jitter = '2' (flag --max-jitter): not between 0 and 1"),
         (["--timeout=3"], "unknown flag --timeout: --request-timeout ends one request"),
         (["a:b", "8000"], "one app at a time, not a:b and 8000; to listen there, give --bind 127.0.0.1:8000"),
         (["a:b", "[::1]:8"], "one app at a time, not a:b and [::1]:8; to listen there, give --bind [::1]:8"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 __all__ = ["FOREIGN", "advice"]
 
 _LEAVE_OUT = "leave it out; greenserve does not need it"
-_NO_PROCESSES = "greenserve runs one process, on one core; start several with {reuse_port}, or behind a proxy"
+_PROCESSES = "{workers} sets the number of processes"
 
 # A hyphen matches an underscore too, and `x` matches `no-x`.
 _TABLE: tuple[tuple[str, str], ...] = (
@@ -35,10 +35,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "paste paster ini ini-paste paste-global raw-paste-global-conf",
         "write a module with app = loadapp(...) in it",
     ),
-    (
-        "workers w processes cheaper thunder-lock",
-        _NO_PROCESSES,
-    ),
+    ("processes cheaper thunder-lock", _PROCESSES),
     (
         "threads blocking-threads blocking-threads-idle-timeout gevent async runtime-threads runtime-blocking-threads "
         "backpressure nothreading with-threads without-threads",
@@ -51,7 +48,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ),
     (
         "timeout t harakiri http-timeout timeout-worker-healthcheck",
-        "{request_timeout} ends one request that takes too long; greenserve has no workers to kill",
+        "{request_timeout} ends one request that takes too long, {worker_timeout} a worker that stands still",
     ),
     (
         "keepalive channel-timeout http1-keep-alive http-keepalive cleanup-interval",
@@ -67,10 +64,11 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "{graceful_timeout} sets how long running requests may go on at a stop",
     ),
     (
-        "max-requests m limit-max-requests max-requests-jitter limit-max-requests-jitter max-requests-delta "
-        "workers-lifetime max-worker-lifetime workers-max-rss reload-on-rss reload-on-as rss-samples "
-        "rss-sample-interval respawn-failed-workers respawn-interval",
-        "greenserve does not restart itself: let systemd (RuntimeMaxSec=, MemoryMax=) or Kubernetes do it",
+        "limit-max-requests max-requests-jitter limit-max-requests-jitter max-requests-delta m workers-lifetime "
+        "max-worker-lifetime workers-max-rss reload-on-rss reload-on-as rss-samples rss-sample-interval "
+        "respawn-failed-workers respawn-interval",
+        "{max_requests}, {max_lifetime} and {max_rss} replace a worker, {max_jitter} spreads that; one that ends is "
+        "always replaced",
     ),
     (
         "reload reload-engine reload-extra-file reload-extra-files reload-dir reload-include reload-exclude "
@@ -87,29 +85,24 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("inbuf-overflow", "{chunked_bodies} sets which bodies are read before the app is called"),
     ("outbuf-high-watermark outbuf-overflow", "{limit_unsent} limits the memory for slow clients' responses"),
     (
-        "user u uid group g gid initgroups",
-        "greenserve does not change its user: use systemd's User=, Docker's --user or setpriv; a port below 1024 needs "
-        "only CAP_NET_BIND_SERVICE",
+        "u uid g gid initgroups",
+        "{user} and {group} set what the workers run as; a port below 1024 needs only CAP_NET_BIND_SERVICE",
     ),
     (
-        "daemon D daemonize d",
-        "greenserve stays in the foreground: let systemd run it (deploy/systemd), or another supervisor",
+        "daemonize d",
+        "{daemon} starts it in the background; systemd needs no such thing (deploy/systemd)",
     ),
     (
-        "pid pidfile pid-file safe-pidfile",
-        "greenserve writes no pid file: systemd knows the process, and the log names it",
-    ),
-    (
-        "umask",
-        "set the umask in the shell, or by systemd's UMask=; {socket_mode} sets the mode of a unix socket's file",
+        "pid-file safe-pidfile",
+        "{pid} sets the file for the process id",
     ),
     (
         "name n proc-name procname process-name default-proc-name",
         "greenserve does not rename its process: systemd's unit has a name",
     ),
     (
-        "env e raw-env env-file env-files",
-        "set variables first: env NAME=value greenserve APP, systemd's EnvironmentFile=, or docker run --env-file",
+        "raw-env env-file env-files",
+        "{env} sets a variable, once or several times; systemd's EnvironmentFile= and docker run --env-file read files",
     ),
     (
         "pythonpath pp python-path",
@@ -118,7 +111,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("working-dir", "{chdir} sets the folder to change to before the app is imported"),
     ("home virtualenv venv pyhome", "run the greenserve of that environment: VENV/bin/greenserve APP"),
     (
-        "preload preload-app lazy-apps lazy need-app master enable-threads single-interpreter vacuum die-on-term "
+        "lazy-apps lazy need-app enable-threads single-interpreter vacuum die-on-term "
         "no-orphans strict worker-tmp-dir tmp-upload-dir spew enable-stdio-inheritance R "
         "disable-redirect-access-to-syslog "
         "use-colors no-color force-color skip-checks http-parser asyncore-loop-timeout asyncore-use-poll recv-bytes "

@@ -22,6 +22,7 @@ from greenserve.config.groups.listening import ListeningSettings
 from greenserve.config.groups.proxies import ProxySettings
 from greenserve.config.groups.running import RunningSettings
 from greenserve.config.groups.websockets import WebSocketSettings
+from greenserve.config.groups.workers import WorkerSettings
 from greenserve.config.unknown_names import refuse_unknown, refuse_unknown_variables
 from greenserve.config.values.binds import BindAddress, parse_bind
 from greenserve.config.values.registry import Given, Layer, Setting, choose, environment, settings_of
@@ -32,7 +33,13 @@ __all__ = ["SETTINGS", "Config"]
 
 @dataclass(frozen=True, kw_only=True)
 class Config(
-    RunningSettings, WebSocketSettings, LimitSettings, ProxySettings, TLSSettings, ListeningSettings
+    RunningSettings,
+    WorkerSettings,
+    WebSocketSettings,
+    LimitSettings,
+    ProxySettings,
+    TLSSettings,
+    ListeningSettings,
 ):  # last first
     """All settings of one server. `Config(pool=8)` takes Python values or their text forms."""
 

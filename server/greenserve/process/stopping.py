@@ -19,13 +19,13 @@ import faulthandler
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 from weakref import WeakSet
 
 from greenserve.logs.error_log import ErrorLog
 from greenserve.net import Server
-from greenserve.process.notifying import notify
 from greenserve.process.requests import holder_of_request
 from greenserve.process.signal_thread import SignalThread
 from greenserve_hub.deadlines import NEVER
@@ -45,13 +45,17 @@ _NUMBERS: Final = (signal.SIGTERM, signal.SIGINT)
 class Stopping:
     """Handles the signals that stop one server, from take() to the end of its block. In the main thread."""
 
-    def __init__(self, hub: Hub, server: Server, error_log: ErrorLog) -> None:
-        """Takes no signal yet."""
+    def __init__(
+        self, hub: Hub, server: Server, error_log: ErrorLog, begins: Callable[[int], object]
+    ) -> None:
+        """Takes no signal yet. `begins(running)` is called when a stop begins, with the number of requests."""
         self._hub = hub
         self._server = server
         self._log_fd = error_log.duplicate()
         self._before: dict[int, Any] = {}
         self._thread = SignalThread(self._heard, self._due)
+        self._begins = begins
+        self._restarts = False  # another process takes the place of this one
         self._asked_at = NEVER
         self._has_begun = False  # the hub has begun to stop the server
         self._tell_at = NEVER  # when to log what delays it
@@ -140,6 +144,14 @@ class Stopping:
             self._tell_at = NEVER
             self._end_held_at = min(self._end_held_at, now + _PATIENCE)
 
+    def ask(self, number: int, restarts: bool = False) -> None:
+        """Stop as a signal does, unless one came before. In the hub. `restarts`: another process takes its place."""
+        if self._asked_at == NEVER:
+            self._restarts = restarts
+            self._ask(number, time.monotonic())
+            self._set_alarm()
+            self._thread.wake()
+
     # In the hub -------------------------------------------------------------------------------------------
 
     def _begin(self, name: str) -> None:
@@ -155,9 +167,12 @@ class Stopping:
             server.config.graceful_timeout,
             "; SIGINT (Ctrl-C) again ends them at once" if name == "SIGINT" and running else "",
         )
-        notify("STOPPING=1", f"STATUS=stopping, {running} requests run")
+        self._begins(running)
         # At a terminal there is no proxy in front that could lose a request.
-        server.stop(drain_delay=0.0 if name == "SIGINT" and os.isatty(0) else server.config.drain_delay)
+        server.stop(
+            drain_delay=0.0 if name == "SIGINT" and os.isatty(0) else server.config.drain_delay,
+            restarts=self._restarts,
+        )
 
     def _hurry(self, name: str) -> None:
         log.info("%s while stopping: stopping at once", name)

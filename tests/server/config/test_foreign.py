@@ -131,7 +131,7 @@ def test_names_are_spelled_as_their_reader_would() -> None:
 
 
 def test_short_flags_have_their_case() -> None:
-    assert advice("D", str) != advice("w", str)
+    assert advice("G", str) != advice("g", str)
     assert "user" in str(advice("u", str)).lower()
 
 
@@ -143,8 +143,8 @@ def test_a_name_of_nobodys() -> None:
 
 def test_a_keyword_is_told_of_too() -> None:
     with pytest.raises(
-        ConfigError, match=r"^unknown setting workers \(keyword\): greenserve runs one process"
+        ConfigError, match=r"^unknown setting processes \(keyword\): workers sets the number of processes"
     ):
-        Config.from_settings({}, workers=4)
+        Config.from_settings({}, processes=4)
     with pytest.raises(ConfigError, match=r"^unknown setting timeout \(keyword\): request_timeout ends one"):
         Config.from_settings({}, timeout=4)

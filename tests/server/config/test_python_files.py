@@ -38,9 +38,8 @@ def test_each_of_its_names_is_explained(tmp_path: Path) -> None:
     assert line.startswith(
         "--config gunicorn.conf.py: this is Python, and greenserve reads TOML: write a greenserve.toml;"
     )
-    assert "the same names: bind, backlog;" in line
+    assert "the same names: bind, backlog, workers;" in line
     assert "worker_connections: named pool here;" in line
-    assert "workers: greenserve runs one process" in line
     assert "timeout: request_timeout ends" in line
     assert "post_fork: there are no hooks" in line
     assert "mine" not in line

@@ -10,7 +10,8 @@ Invariant: parse(parse(x)) == parse(x), so a Config can be made of another's val
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from greenserve.logs.formats import compile_format
 
 __all__ = [
     "Kind",
+    "account",
     "backdoor",
     "binds",
     "boolean",
@@ -30,6 +32,7 @@ __all__ = [
     "file",
     "files",
     "folder",
+    "fraction",
     "log_file",
     "log_format",
     "mode",
@@ -37,6 +40,9 @@ __all__ = [
     "size",
     "text",
     "tls_version",
+    "umask",
+    "variables",
+    "workers",
 ]
 
 
@@ -94,6 +100,20 @@ def count(*, least: int = 1, zero: str = "") -> Kind:
     return Kind(parse, str, "N", f"a whole number, at least {least}", zero=zero, toml=True)
 
 
+def workers() -> Kind:
+    """Return the kind of a number of processes; 0 stands for `auto`."""
+
+    def parse(value: object) -> int:
+        return 0 if isinstance(value, str) and value.strip().lower() == "auto" else values.parse_count(value)
+
+    return Kind(parse, lambda number: str(number or "auto"), "N", "a whole number, or auto")
+
+
+def fraction() -> Kind:
+    """Return the kind of a part of a whole: a number from 0 to 1, or a percentage."""
+    return Kind(values.parse_fraction, values.format_fraction, "PART", "a part such as 0.1 or 10%, at most 1")
+
+
 def boolean() -> Kind:
     """Return the kind of a switch: `--x` and `--no-x`."""
     return Kind(values.parse_bool, values.format_bool, "", "true or false", toml=True)
@@ -102,6 +122,47 @@ def boolean() -> Kind:
 def mode() -> Kind:
     """Return the kind of a file mode, in octal."""
     return Kind(values.parse_mode, values.format_mode, "MODE", "an octal mode such as 660")
+
+
+def account() -> Kind:
+    """Return the kind of a user or group, as name or number; empty for none."""
+
+    def parse(value: object) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(values.parse_count(value))
+        if not isinstance(value, str) or not re.fullmatch(r"|[^\s:]+", value):
+            raise ValueError("not a name or number")
+        return value
+
+    return Kind(parse, str, "NAME", "a name or a number")
+
+
+def umask() -> Kind:
+    """Return the kind of a umask, as octal text; empty for none."""
+
+    def parse(value: object) -> str:
+        return "" if value == "" else values.format_mode(values.parse_mode(value))
+
+    return Kind(parse, str, "MODE", "an octal umask such as 027")
+
+
+def variables() -> Kind:
+    """Return the kind of a tuple of environment variables, each `NAME=VALUE`."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        if isinstance(value, Mapping):
+            value = [f"{name}={content}" for name, content in value.items()]
+        items = (
+            [value] if isinstance(value, str) and value else _items(value or ())
+        )  # a value may hold commas
+        if items is None:
+            raise ValueError("not NAME=VALUE")
+        for item in items:
+            if not isinstance(item, str) or not re.fullmatch(r"[^=\0]+=[^\0]*", item):
+                raise ValueError(f"{item!r} is not NAME=VALUE")
+        return tuple(items)
+
+    return Kind(parse, ",".join, "NAME=VALUE", "NAME=VALUE, once or several times")
 
 
 def choice(*names: str) -> Kind:

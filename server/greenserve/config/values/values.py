@@ -15,12 +15,14 @@ from decimal import Decimal
 __all__ = [
     "format_bool",
     "format_duration",
+    "format_fraction",
     "format_mode",
     "format_size",
     "is_off",
     "parse_bool",
     "parse_count",
     "parse_duration",
+    "parse_fraction",
     "parse_mode",
     "parse_size",
 ]
@@ -124,6 +126,25 @@ def parse_count(value: object) -> int:
     if not 0 <= value < 1 << 31:
         raise ValueError("not between 0 and 2147483647")
     return value
+
+
+def parse_fraction(value: object) -> float:
+    """Return a number from 0 to 1 for a number, or for text such as `0.1` and `10%`."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)( ?%)?", value.strip(), re.ASCII)
+        if match is None:
+            raise ValueError("not a part")
+        value = float(match[1]) / (100 if match[2] else 1)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError("not a part")
+    if not 0 <= value <= 1:
+        raise ValueError("not between 0 and 1")
+    return round(float(value), 4)
+
+
+def format_fraction(part: float) -> str:
+    """Return a part as text."""
+    return f"{part:.4f}".rstrip("0").rstrip(".")
 
 
 def parse_bool(value: object) -> bool:

@@ -7,12 +7,26 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from greenserve.config import BindAddress, Config
 from greenserve.net.sockets.binding import open_listener, prepare
 from greenserve.net.sockets.listener import Listener
-from greenserve_hub.greenthreads.greenthreads import GreenThread, spawn
+from greenserve.net.tls.contexts import TLS
+from greenserve_hub.greenthreads.greenthreads import spawn
+
+
+class Given(NamedTuple):
+    """What a server gets from its master: sockets that it neither watches nor removes, and certificates.
+
+    `serving` stand in the order of `bind`, `redirecting` in that of `redirect_bind`. `tls` was read before the process
+    has changed its user.
+    """
+
+    serving: list[socket.socket]
+    redirecting: list[socket.socket]
+    tls: TLS | None = None
+
 
 Make = Callable[[socket.socket], Listener]
 
@@ -20,24 +34,31 @@ Make = Callable[[socket.socket], Listener]
 class Listeners:
     """Where one server serves (`bind`), and where it redirects to there (`redirect_bind`)."""
 
-    def __init__(self, config: Config, sockets: Sequence[socket.socket]) -> None:
-        """Nothing is open yet. `sockets` that listen already take the place of `bind`."""
+    def __init__(self, config: Config, sockets: Sequence[socket.socket], given: Given | None) -> None:
+        """Nothing is open yet. `sockets` that listen already take the place of `bind`; `given` that of all."""
         self.serving: list[Listener] = []
         self.redirecting: list[Listener] = []
         self._config = config
         self._sockets = tuple(sockets)
-        self._acceptors: list[GreenThread[None]] = []
+        self._given = given
+        self._adopted: dict[int, list[Listener]] = {}
+        self._make: tuple[Make, Make] | None = None
 
     @property
     def all(self) -> list[Listener]:
-        """Both."""
-        return self.serving + self.redirecting
+        """Both, and what was adopted."""
+        return self.serving + self.redirecting + [one for many in self._adopted.values() for one in many]
 
     def open(self, serve: Make, redirect: Make) -> None:
         """Open all. Switches: never.
 
         Raises ConfigError for an address that is not to be had; close() is left to the caller then.
         """
+        self._make = serve, redirect
+        if self._given is not None:
+            self.serving += [serve(sock) for sock in self._given.serving]
+            self.redirecting += [redirect(sock) for sock in self._given.redirecting]
+            return
         config = self._config
         sockets = [prepare(sock) for sock in self._sockets] or self._open_all(config.addresses)
         for sock in sockets:
@@ -62,7 +83,22 @@ class Listeners:
 
     def accept(self) -> None:
         """Begin to accept. Switches: never."""
-        self._acceptors = [spawn(listener.accept_forever) for listener in self.all]
+        for listener in self.all:
+            spawn(listener.accept_forever)
+
+    def adopt(self, number: int, given: Given) -> None:
+        """Accept from another worker's sockets too, in a group that leave() names. Switches: never."""
+        assert self._make is not None
+        serve, redirect = self._make
+        listeners = [serve(sock) for sock in given.serving] + [redirect(sock) for sock in given.redirecting]
+        self._adopted[number] = listeners
+        for listener in listeners:
+            spawn(listener.accept_forever)
+
+    def leave(self, number: int) -> None:
+        """Accept from that group no more; what waits in the sockets' queues stays there. Switches: never."""
+        for listener in self._adopted.pop(number, ()):
+            listener.close()
 
     def finish(self) -> None:
         """Accept the connections that the kernel has made already, and no more. Switches: never."""

@@ -34,7 +34,7 @@ from greenserve.net.opening.proxy_header import ProxyHeaders
 from greenserve.net.serving.accepting import Accepting
 from greenserve.net.serving.admission import Admission, PeerCounts
 from greenserve.net.serving.connections import Connections
-from greenserve.net.serving.listeners import Listeners
+from greenserve.net.serving.listeners import Given, Listeners
 from greenserve.net.serving.parts import make_forwarding, make_head_limits, make_service
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve.net.serving.stats import Stats
@@ -81,11 +81,13 @@ class Server:
         config: Config | None = None,
         *,
         sockets: Sequence[socket.socket] = (),
+        given: Given | None = None,
         errors: TextIO | None = None,
         ssl_context: ssl.SSLContext | None = None,
         **settings: Any,
     ) -> None:
-        """`settings` as in Config, if there is no `config`. `sockets` that listen already take the place of `bind`.
+        """`settings` as in Config, if there is no `config`. `sockets` that listen already take the place of `bind`;
+        `given` ones, of a master, that of `redirect_bind` too, and their files stay.
         `errors` is the wsgi.errors of apps, sys.stderr by default. `ssl_context` takes the place of `certfile` and the
         settings that go with it.
 
@@ -104,7 +106,8 @@ class Server:
         self._tls: TLS | None = None
         self.access_log: AccessLog | None = None
         self.counts = Counts()
-        self.listening = Listeners(config, sockets)
+        self.listening = Listeners(config, sockets, given)
+        self._given = given
         self._peers = PeerCounts(config)
         self.connections = Connections(self, self._peers.add, self._peers.remove)
         self.callbacks = GreenPool(sys.maxsize)  # of WebSockets, one each at most: their number bounds it
@@ -132,7 +135,8 @@ class Server:
         self.broadcasts = Broadcasts(hub)
         self.handshakes = Handshakes(hub)
         try:
-            self._tls = tls = open_tls(config, self._ssl_context)
+            given = self._given
+            self._tls = tls = given.tls if given is not None else open_tls(config, self._ssl_context)
             self.access_log = open_access_log(config.access_logfile, config.access_log_format)
             self.service = make_service(config, self._app, tls is not None)
             services = self._make_services()
@@ -200,7 +204,7 @@ class Server:
             base_environ(scheme, name, port, f"greenserve/{version()}", self._errors), tls, submit
         )
         taker = Accepting(services, endpoint, self.admission, self.connections, self.lose)
-        return Listener(self.hub, sock, scheme, self.counts, taker)
+        return Listener(self.hub, sock, scheme, self.counts, taker, self._given is None)
 
     def _redirect(self, request: Request) -> None:
         request.redirect(self.port or 443)

@@ -75,8 +75,19 @@ class Taker(Protocol):
 class Listener:
     """One address that a server listens at."""
 
-    def __init__(self, hub: Hub, sock: socket.socket, scheme: str, counts: Counts, taker: Taker) -> None:
-        """Takes over a socket that listens and does not block. `scheme` is for `url`."""
+    def __init__(
+        self,
+        hub: Hub,
+        sock: socket.socket,
+        scheme: str,
+        counts: Counts,
+        taker: Taker,
+        removes_file: bool = True,
+    ) -> None:
+        """Takes over a socket that listens and does not block. `scheme` is for `url`.
+
+        `removes_file`: close() removes a unix socket's file.
+        """
         self.sock = sock
         self.name = sock.getsockname()
         self._hub = hub
@@ -84,7 +95,7 @@ class Listener:
         self._taker = taker
         self.url = url_of(sock, scheme)
         self.reach = reach_of(sock)
-        self._file = file_of(sock)
+        self._file = file_of(sock) if removes_file else None
         self._is_closed = False
         self._pause = _FIRST_PAUSE
         self._is_short = False  # of what the machine has; told

@@ -1,0 +1,326 @@
+"""Crew: which worker is started, replaced, killed and replaced again. The decisions of a master, without a process.
+
+Knows workers by their Protocol, and gets the time from a clock: tests run it without a fork. The master calls it when
+something has happened, and several times a second.
+
+Invariants: a seat has one worker that serves and at most one that starts in its place. A worker is retired only when
+the one in its place is ready, so a reload whose code does not start changes nothing. One replacement starts at a time,
+so a reload needs memory for one more worker, besides those that drain.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from greenserve.process.master.seats import Failure, Seat, State, Worker
+from greenserve_hub.deadlines import NEVER
+
+__all__ = ["Crew", "Limits"]
+
+log = logging.getLogger("greenserve.error")
+
+_DUMP_TIME: Final = 2.0  # seconds that a stuck worker has to log its stacks
+_STOP_MARGIN: Final = 5.0  # seconds beyond graceful_timeout: a worker ends itself 1.5 s after it
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds; 0 for none."""
+
+    worker_timeout: float
+    start_timeout: float
+    graceful_timeout: float
+
+
+class Crew:
+    """The workers of one server."""
+
+    def __init__(
+        self,
+        hire: Callable[[int], Worker],
+        size: int,
+        limits: Limits,
+        clock: Callable[[], float],
+        *,
+        adopts: bool = True,
+    ) -> None:
+        """`hire(seat)` starts a process. `adopts`: each seat has sockets of its own, from which others may accept."""
+        self.seats = [Seat(index) for index in range(size)]
+        self.leaving: set[Worker] = set()
+        self.limits = limits
+        self.failure: Failure | None = None  # the reason why no worker can start at all
+        self.is_stopping = False
+        self._hire = hire
+        self._clock = clock
+        self._adopts = adopts
+        self._to_replace: deque[int] = deque()
+        self._is_rolling = False
+        self._has_served = False
+        self._kill_at = NEVER
+
+    # State -----------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Worker]:
+        """All living workers."""
+        for seat in self.seats:
+            for worker in (seat.worker, seat.heir):
+                if worker is not None:
+                    yield worker
+        yield from tuple(self.leaving)
+
+    @property
+    def size(self) -> int:
+        """The number of workers that are wanted."""
+        return sum(seat.is_wanted for seat in self.seats)
+
+    @property
+    def is_ready(self) -> bool:
+        """Return True if every wanted worker serves."""
+        return all(seat.is_served for seat in self.seats if seat.is_wanted)
+
+    @property
+    def is_rolling(self) -> bool:
+        """Return True while a reload replaces workers."""
+        return self._is_rolling
+
+    @property
+    def is_over(self) -> bool:
+        """Return True if it was stopped, or can't start, and no worker is left."""
+        return self.is_stopping and next(iter(self), None) is None
+
+    # What the master is asked for ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start a worker on each seat that has none."""
+        for seat in self.seats:
+            if seat.worker is None:
+                seat.worker = self._hire(seat.index)
+
+    def adopt(self, seat: int, worker: Worker) -> None:
+        """Take over a worker that serves already, of the program before this one."""
+        self.seats[seat].worker = worker
+        self.seats[seat].has_served = self._has_served = True
+
+    def roll(self) -> None:
+        """Replace all workers, one after another. A roll that is under way begins again."""
+        if self.is_stopping:
+            return
+        self._is_rolling = True
+        self._to_replace = deque(seat.index for seat in self.seats if seat.is_wanted)
+        for seat in self.seats:
+            if seat.heir is not None:  # it may have read what has changed since
+                self._dismiss(seat.heir)
+                seat.heir = None
+            seat.failures = 0
+        self._advance()
+
+    def resize(self, size: int) -> None:
+        """Want so many workers, at least one."""
+        if self.is_stopping:
+            return
+        for seat in self.seats:
+            seat.is_wanted = seat.index < size
+        self.seats += [Seat(index) for index in range(len(self.seats), size)]
+        for seat in self.seats:
+            if seat.is_wanted:
+                seat.worker = seat.worker or self._hire(seat.index)
+                continue
+            for worker in (seat.worker, seat.heir):
+                if worker is not None:
+                    self._dismiss(worker)
+            seat.worker = seat.heir = None
+        self._settle()
+        self._advance()
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Stop all workers, as SIGTERM or SIGINT does; a second call ends what they still do."""
+        is_second, self.is_stopping = self.is_stopping, True
+        self._to_replace.clear()
+        self._is_rolling = False
+        if not is_second:
+            self._kill_at = self._clock() + self.limits.graceful_timeout + _STOP_MARGIN
+        for worker in self:
+            if is_second:
+                worker.hurry()
+            else:
+                worker.stop(number)
+
+    # What has happened -----------------------------------------------------------------------------------
+
+    def ready(self, worker: Worker) -> None:
+        """A worker accepts connections."""
+        seat = self.seats[worker.seat]
+        if worker.state is not State.STARTING:
+            return
+        if self.is_stopping or worker not in (seat.worker, seat.heir):
+            return  # it is told to end
+        worker.state = State.READY
+        worker.ready_at = self._clock()
+        self._has_served = seat.has_served = True
+        if worker is seat.heir:
+            before, seat.worker, seat.heir = seat.worker, worker, None
+            if before is not None:
+                self._dismiss(before)
+            self._is_done_with(seat)
+        self._settle()
+        self._advance()
+
+    def wants_to_go(self, worker: Worker, why: str) -> None:
+        """A worker has reached a limit of its life."""
+        seat = self.seats[worker.seat]
+        if worker is seat.worker and worker.seat not in self._to_replace and not self.is_stopping:
+            log.info("%s is replaced: %s", worker, why)
+            self._to_replace.append(worker.seat)
+            self._advance()
+
+    def exited(self, worker: Worker, how: str) -> None:
+        """A worker process has ended; `how` is told in the log."""
+        seat = self.seats[worker.seat]
+        why = f"could not start: {worker.failure.text}{worker.failure.details}" if worker.failure else how
+        if worker in self.leaving or self.is_stopping:
+            self.leaving.discard(worker)
+            self._forget(seat, worker)
+            return
+        now = self._clock()
+        if worker is seat.heir:
+            seat.heir = None
+            self._has_no_heir(seat, worker, why)
+        elif worker is seat.worker:
+            seat.worker = None
+            seat.ended(worker, now)
+            if worker.failure and not self._has_served:
+                self._give_up(worker.failure)
+                return
+            if seat.heir is not None:
+                seat.worker, seat.heir = seat.heir, None
+                self._is_done_with(seat)
+            self._tell_of_end(seat, worker, why)
+        self._settle()
+        self.tick()
+
+    def tick(self) -> None:
+        """Do what is due."""
+        now = self._clock()
+        if not self.is_stopping:
+            for seat in self.seats:
+                if seat.is_wanted and seat.worker is None and seat.start_at <= now:
+                    seat.worker = self._hire(seat.index)
+            self._advance()
+        for worker in tuple(self):
+            if now >= min(worker.kill_at, self._kill_at):
+                worker.kill()
+            elif worker.kill_at == NEVER:
+                self._check(worker, now)
+
+    def _check(self, worker: Worker, now: float) -> None:
+        limits = self.limits
+        if worker.state is State.STARTING:
+            if limits.start_timeout and now - worker.born >= limits.start_timeout:
+                log.error(
+                    "%s is not ready after %g s (worker_start_timeout) and is killed; this is what it does:",
+                    worker,
+                    limits.start_timeout,
+                )
+                self._abort(worker, now)
+        elif limits.worker_timeout and worker.silence() >= limits.worker_timeout:
+            log.error(
+                "%s is killed: its hub has not run for %g s (worker_timeout), so none of its requests went on; "
+                "this is what holds it:",
+                worker,
+                limits.worker_timeout,
+            )
+            self._abort(worker, now)
+
+    def _abort(self, worker: Worker, now: float) -> None:
+        worker.kill_at = now + _DUMP_TIME
+        worker.abort()
+
+    # Replacing -------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Start the next replacement, if none starts already."""
+        if self.is_stopping or any(seat.heir is not None for seat in self.seats):
+            return
+        for index in tuple(self._to_replace):
+            seat = self.seats[index]
+            if not seat.is_wanted or seat.worker is None:  # its next worker is a new one anyway
+                self._is_done_with(seat)
+            elif seat.start_at <= self._clock():
+                seat.heir = self._hire(index)
+                return
+
+    def _is_done_with(self, seat: Seat) -> None:
+        if seat.index in self._to_replace:
+            self._to_replace.remove(seat.index)
+        if self._is_rolling and not self._to_replace:
+            self._is_rolling = False
+            log.info("reloaded: all %d workers are new", self.size)
+
+    def _has_no_heir(self, seat: Seat, heir: Worker, why: str) -> None:
+        seat.ended(heir, self._clock())
+        if not self._is_rolling:
+            log.error(
+                "%s, which was to replace another one, %s; that one goes on, and the next try is in %g s",
+                heir,
+                why,
+                seat.pause,
+            )
+            return
+        self._is_rolling = False
+        left = len(self._to_replace)
+        self._to_replace.clear()
+        seat.start_at = 0.0
+        log.error(
+            "reload failed: %s %s. %s, and requests are served as before; mend it, then reload again (SIGHUP)",
+            heir,
+            why,
+            "The workers of before go on" if left == self.size else f"{left} workers of before go on",
+        )
+
+    def _dismiss(self, worker: Worker) -> None:
+        """Have a worker end that is not needed any more."""
+        has_served = worker.state is State.READY
+        worker.state = State.LEAVING
+        self.leaving.add(worker)
+        if has_served:
+            worker.retire()
+        else:
+            worker.stop(signal.SIGTERM)
+
+    def _forget(self, seat: Seat, worker: Worker) -> None:
+        if seat.worker is worker:
+            seat.worker = None
+        if seat.heir is worker:
+            seat.heir = None
+
+    def _give_up(self, failure: Failure) -> None:
+        """No worker has ever served: the reason is the same for all, so the command ends with it."""
+        if self.failure is None:
+            self.failure = failure
+            self.stop()
+
+    def _tell_of_end(self, seat: Seat, worker: Worker, why: str) -> None:
+        following = "another one starts" + (f" in {seat.pause:g} s" if seat.pause else " now")
+        log.error("%s %s; only its own requests are lost, and %s", worker, why, following)
+
+    # Sockets of seats that nobody serves -----------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Have clients of a seat without a worker served by other workers."""
+        if not self._adopts or self.is_stopping:
+            return
+        able = [seat.worker for seat in self.seats if seat.worker is not None and seat.is_served]
+        for seat in self.seats:
+            needs = not seat.is_served and (seat.has_served or seat.failures > 0)
+            if seat.adopter is not None and (not needs or seat.adopter not in able):
+                if seat.adopter in able:
+                    seat.adopter.leave(seat.index)
+                seat.adopter = None
+            if needs and seat.adopter is None and able:
+                seat.adopter = able[seat.index % len(able)]
+                seat.adopter.adopt(seat.index)

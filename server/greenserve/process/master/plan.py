@@ -1,0 +1,69 @@
+"""Plan: what a server with workers is to serve, and with which settings; read again at each reload."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from greenserve.config import Config
+from greenserve.errors import ConfigError
+from greenserve.loading.loader import enter_folder
+from greenserve.wsgi import WSGIApplication
+
+__all__ = ["Plan", "logical_folder", "needs_master", "number_of_workers", "reenter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the master gets from the command, or from a program that calls run()."""
+
+    config: Config
+    load: Callable[[], WSGIApplication]  # in the worker: enter its folder, patch, import the app
+    reread: (
+        Callable[[], Plan] | None
+    )  # read all sources of settings again; None for a program, which has one only
+    preloaded: bool  # the app is imported already; a reload of workers does not import it again
+    name: str  # of the app, for titles
+    command: tuple[str, ...] | None  # to execute this program again; None if that is not known
+    folder: str  # the working folder at the start, by the name that it had
+
+    def enter_folder(self) -> None:
+        """Enter the folders of the start again: their names may stand for others now. Raises ConfigError."""
+        reenter(self.folder)
+        enter_folder(self.config.chdir)
+
+
+def reenter(folder: str) -> None:
+    """Enter a folder that was the working folder at the start. Raises ConfigError."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise ConfigError(f"the working folder {folder} is gone: {error.strerror}") from None
+
+
+def logical_folder() -> str:
+    """Return the working folder by the name that the shell has for it: a link to the current release, say."""
+    named = os.environ.get("PWD", "")
+    try:
+        if os.path.isabs(named) and os.path.samefile(named, "."):
+            return named
+    except OSError:
+        pass
+    return os.getcwd()
+
+
+def needs_master(config: Config) -> bool:
+    """Return True if the settings ask for what only a master can do."""
+    return (
+        config.workers != 1
+        or config.master
+        or config.preload
+        or bool(config.max_requests or config.max_lifetime or config.max_rss)
+        or bool(config.user or config.group)
+    )
+
+
+def number_of_workers(config: Config, cpus: Callable[[], int]) -> int:
+    """Return the number of workers; `auto` is one for each CPU."""
+    return config.workers or cpus()

@@ -1,0 +1,145 @@
+"""A worker: what a forked process does from its birth to its end.
+
+It imports the app, serves on the sockets of its seat, shows by a heartbeat that its hub runs, and does what the master
+says. Invariant: a worker without a master ends by itself, after what it is doing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import json
+import logging
+import os
+import threading
+from typing import Final, NoReturn
+
+from greenserve.errors import AppImportError, ConfigError
+from greenserve.logs.error_log import ErrorLog
+from greenserve.metrics.board import Row
+from greenserve.net import Server
+from greenserve.net.serving.listeners import Given
+from greenserve.net.tls.contexts import open_tls
+from greenserve.process.master.channel import Channel, Message
+from greenserve.process.master.plan import Plan
+from greenserve.process.master.recycling import Recycling, resident_bytes
+from greenserve.process.master.worker_process import BEAT, beat_now
+from greenserve.process.serving import make_server, serve
+from greenserve.process.stopping import Stopping
+from greenserve.process.system.identity import end_with_parent, find_account, set_title
+from greenserve_hub.forks import end_child
+from greenserve_hub.loop.current import get_hub
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.unpatched import signal, socket
+
+__all__ = ["become_worker"]
+
+log = logging.getLogger("greenserve.error")
+
+_BEAT_EVERY: Final = 0.5  # seconds
+# In a worker these have no meaning. A handler, since what is ignored stays so in programs that the app starts.
+_UNUSED: Final = (signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP, signal.SIGUSR1)
+
+
+def become_worker(
+    plan: Plan, number: int, given: Given, channel: socket.socket, row: Row, error_log: ErrorLog, parent: int
+) -> NoReturn:
+    """Be a worker from now on, in the child of a fork, and end with its exit code."""
+    code = 1
+    try:
+        code = _live(plan, number, given, channel, row, error_log, parent)
+        threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
+        atexit._run_exitfuncs()
+    except BaseException as error:
+        end_child(error)
+    end_child(SystemExit(code))
+
+
+def _live(
+    plan: Plan, number: int, given: Given, channel: socket.socket, row: Row, error_log: ErrorLog, parent: int
+) -> int:
+    for unused in _UNUSED:
+        signal.signal(unused, _nothing)
+    faulthandler.enable(error_log.duplicate())  # SIGABRT has it log the stacks
+    set_title(f"worker {number} [{plan.name}]")
+    config = plan.config
+    try:
+        plan.enter_folder()
+        # Before the user changes, who may not read the key.
+        given = given._replace(tls=open_tls(config, None))
+        account = find_account(config.user, config.group)
+        if account is not None:
+            account.enter()
+        end_with_parent(parent)
+        app = plan.load()
+        server = make_server(app, config, error_log, given=given)
+        with contextlib.ExitStack() as stack:
+            return serve(server, error_log, stack, _Worker(plan, channel, row))
+    except ConfigError as error:
+        details = error.details if isinstance(error, AppImportError) else ""
+        failed = {"failed": str(error), "code": error.exit_code, "details": details}
+        with contextlib.suppress(OSError):  # the master is gone
+            channel.sendall(json.dumps(failed).encode() + b"\n")
+        return error.exit_code
+
+
+class _Worker:
+    """A worker whose server runs; see Phases."""
+
+    ends_process = True
+
+    def __init__(self, plan: Plan, channel: socket.socket, row: Row) -> None:
+        self._plan = plan
+        self._row = row
+        self._sock = channel
+        self._hub: Hub
+        self._server: Server
+        self._stopping: Stopping
+        self._channel: Channel
+        self._recycling: Recycling | None = None
+
+    def began(self, server: Server, stopping: Stopping) -> None:
+        self._hub = get_hub()
+        self._server = server
+        self._stopping = stopping
+        self._recycling = Recycling(server.config, self._hub.clock())
+        stopping.take(hangup=bool(server.config.certfile))
+        self._channel = Channel(self._sock, self._heard, self._is_orphaned)
+        self._beat()
+        self._channel.send({"ready": server.places, "redirects": server.redirect_urls})
+
+    def stops(self, running: int) -> None:
+        pass
+
+    def _beat(self) -> None:
+        self._row[BEAT] = beat_now()
+        self._hub.call_after(_BEAT_EVERY, self._beat)
+        if self._recycling is not None:
+            requests = self._server.queue.begun
+            if why := self._recycling.reached(self._hub.clock(), requests, resident_bytes):
+                self._recycling = None
+                self._channel.send({"replace": why})
+
+    def _heard(self, message: Message, fds: list[int]) -> None:
+        match message.get("do"):
+            case "retire":
+                self._stopping.ask(signal.SIGTERM, restarts=True)
+            case "stop":
+                self._stopping.ask(signal.SIGINT)
+            case "hurry":
+                self._server.stop(0)
+            case "adopt":
+                sockets = [socket.socket(fileno=fd) for fd in fds]
+                serving = message["serving"]
+                self._server.listening.adopt(message["seat"], Given(sockets[:serving], sockets[serving:]))
+            case "leave":
+                self._server.listening.leave(message["seat"])
+
+    def _is_orphaned(self) -> None:
+        log.error("the master process is gone: this worker stops")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _nothing(*_: object) -> None:
+    pass

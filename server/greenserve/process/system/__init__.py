@@ -1,0 +1,1 @@
+"""What a process asks of its system: CPUs, accounts, variables, and how its children have ended."""
