@@ -40,12 +40,18 @@ def format_threads(stacks: bool = True, frame: FrameType | None = None) -> str:
     running = {**sys._current_frames(), _thread.get_ident(): frame or sys._getframe(1)}
     # type(), because isinstance() reads __class__, which makes lazy proxies do work or raise.
     found = [one for one in gc.get_objects() if issubclass(type(one), Hub | greenlet)]
-    hubs = [one for one in found if issubclass(type(one), Hub) and not one.closed]
-    greens = [one for one in found if issubclass(type(one), greenlet) and not one.dead]
+    # The collector does not tell of what gc.freeze() has set aside, in a program that forks say.
+    hubs = _once_each([find_hub(), *found], lambda one: issubclass(type(one), Hub) and not one.closed)
+    kept = [one for hub in hubs for one in (*hub.parked, hub.greenlet.parent)]
+    greens = _once_each(found + kept, lambda one: issubclass(type(one), greenlet) and not one.dead)
     lines: list[str] = []
     for hub in sorted(hubs, key=lambda hub: hub is not find_hub()):
         lines += _HubDump(hub, greens, running.get(hub.thread_id)).lines(stacks)
     return "\n".join(lines) + "\n"
+
+
+def _once_each(objects: Iterable[Any], counts: Callable[[Any], bool]) -> list[Any]:
+    return list({id(one): one for one in objects if counts(one)}.values())
 
 
 class _HubDump:

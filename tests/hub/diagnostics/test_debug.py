@@ -63,6 +63,21 @@ class TestDump:
             debug.format_threads().count("\nOS thread ") == _open_hubs() - 1
         )  # the first has no line before it
 
+    def test_tells_of_those_that_the_collector_has_set_aside(self) -> None:
+        event = Event()
+        spawn(crawl, event)
+        wait_all_blocked()
+        before = format_threads(stacks=False)
+        gc.freeze()
+        try:
+            assert format_threads(stacks=False) == before
+        finally:
+            gc.unfreeze()
+        assert "main green thread" in before
+        assert "crawl" in before
+        event.send()
+        sleep()
+
     def test_tells_of_each_its_function_age_line_wait_and_stack(self, clock: FakeClock) -> None:
         event = Event()
         green = spawn(crawl, event)
