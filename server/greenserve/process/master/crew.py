@@ -25,6 +25,7 @@ __all__ = ["Crew", "Limits"]
 log = logging.getLogger("greenserve.error")
 
 _DUMP_TIME: Final = 2.0  # seconds that a stuck worker has to log its stacks
+_FORK_PAUSE: Final = 1.0  # seconds after a fork that the system has refused
 _STOP_MARGIN: Final = 5.0  # seconds beyond graceful_timeout: a worker ends itself 1.5 s after it
 
 
@@ -49,7 +50,7 @@ class Crew:
         *,
         adopts: bool = True,
     ) -> None:
-        """`hire(seat)` starts a process. `adopts`: each seat has sockets of its own, from which others may accept."""
+        """`hire(seat)` starts a process, or raises OSError. `adopts`: each seat has sockets of its own, from which others may accept."""
         self.seats = [Seat(index) for index in range(size)]
         self.leaving: set[Worker] = set()
         self.limits = limits
@@ -99,7 +100,7 @@ class Crew:
         """Start a worker on each seat that has none."""
         for seat in self.seats:
             if seat.worker is None:
-                seat.worker = self._hire(seat.index)
+                seat.worker = self._fill(seat)
 
     def adopt(self, seat: int, worker: Worker) -> None:
         """Take over a worker that serves already, of the program before this one."""
@@ -128,7 +129,7 @@ class Crew:
         self.seats += [Seat(index) for index in range(len(self.seats), size)]
         for seat in self.seats:
             if seat.is_wanted:
-                seat.worker = seat.worker or self._hire(seat.index)
+                seat.worker = seat.worker or self._fill(seat)
                 continue
             for worker in (seat.worker, seat.heir):
                 if worker is not None:
@@ -209,7 +210,7 @@ class Crew:
         if not self.is_stopping:
             for seat in self.seats:
                 if seat.is_wanted and seat.worker is None and seat.start_at <= now:
-                    seat.worker = self._hire(seat.index)
+                    seat.worker = self._fill(seat)
             self._advance()
         for worker in tuple(self):
             if now >= min(worker.kill_at, self._kill_at):
@@ -240,6 +241,21 @@ class Crew:
         worker.kill_at = now + _DUMP_TIME
         worker.abort()
 
+    def _fill(self, seat: Seat) -> Worker | None:
+        """Start a process for a seat; None if the system lets it have none now: it is tried again."""
+        try:
+            return self._hire(seat.index)
+        except OSError as error:
+            seat.failures += 1
+            seat.start_at = self._clock() + max(_FORK_PAUSE, seat.pause)
+            log.error(
+                "a worker can't be started: %s (raise the limits of processes, descriptors or memory); "
+                "the next try is in %g s",
+                error.strerror or error,
+                seat.start_at - self._clock(),
+            )
+            return None
+
     # Replacing -------------------------------------------------------------------------------------------
 
     def _advance(self) -> None:
@@ -251,7 +267,7 @@ class Crew:
             if not seat.is_wanted or seat.worker is None:  # its next worker is a new one anyway
                 self._is_done_with(seat)
             elif seat.start_at <= self._clock():
-                seat.heir = self._hire(index)
+                seat.heir = self._fill(seat)
                 return
 
     def _is_done_with(self, seat: Seat) -> None:

@@ -123,12 +123,23 @@ class Master:
         row = self._board.row(index)
         row.clear()
         given = self._sockets.of(seat)
-        ours, theirs = pair()
+        try:
+            ours, theirs = pair()
+        except OSError:
+            self._free_rows.append(index)
+            raise
         parent = os.getpid()
         masked = signal.pthread_sigmask(
             signal.SIG_BLOCK, _SIGNALS
         )  # or a handler of the master runs in the child
-        pid = native_os.fork()
+        try:
+            pid = native_os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+            self._free_rows.append(index)
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
