@@ -10,6 +10,7 @@ for a bad setting, 3 for an app that can't be loaded, and 4 if the next try may 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -24,7 +25,14 @@ from greenserve.errors import AppImportError, ConfigError
 from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
 from greenserve.process import Starting
-from greenserve.process.master.plan import Plan, logical_folder, needs_master, reenter
+from greenserve.process.master.handover import Handover, is_trial
+from greenserve.process.master.plan import (
+    Plan,
+    command_of_this_program,
+    logical_folder,
+    needs_master,
+    reenter,
+)
 from greenserve.process.system.settling import set_environment
 from greenserve.version import version
 from greenserve_hub.loop.current import use_hub
@@ -44,8 +52,15 @@ the file, the file beats the defaults. Times: 30, 30s, 500ms, 5m, 1h. Sizes: 819
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    with Starting() as starting:
+        code = _run(sys.argv[1:] if argv is None else argv, starting)
+        starting.failed(code)  # unless it is ready by then
+        return code
+
+
+def _run(argv: Sequence[str], starting: Starting) -> int:
     try:
-        return _run(sys.argv[1:] if argv is None else argv)
+        return _run_command(argv, starting)
     except ConfigError as error:
         if isinstance(error, AppImportError):
             sys.stderr.write(error.details)  # above the line, which stays visible at the bottom
@@ -53,11 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130  # during the app's import: nothing is bound yet, so nothing has to drain
-
-
-def _run(argv: Sequence[str]) -> int:
-    with Starting() as starting:
-        return _run_command(argv, starting)
 
 
 def _run_command(argv: Sequence[str], starting: Starting) -> int:
@@ -78,16 +88,21 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     spec = str(loaded.app.value)
     enter_folder(loaded.config.chdir, loaded.origins["chdir"])
     set_environment(loaded.config)
-    if needs_master(loaded.config) and not options.check_config:
-        from greenserve.process.master.start import run_with_workers
-
-        return run_with_workers(_plan(loaded, options, folder), starting=starting)
+    checks = options.check_config or is_trial(os.environ)
+    handover = Handover.take(os.environ)
+    if loaded.config.daemon and not checks and handover is None:
+        starting.detach()
+    has_master = (needs_master(loaded.config) or handover is not None) and not checks
+    if has_master and not loaded.config.preload:
+        return _run_workers(_plan(loaded, options, folder), starting, handover)
     if loaded.config.monkey_patch:
         check_process()
         patch_for(loaded.config.hub)
     starting.listen()
     app = load_app(spec)
-    if options.check_config:
+    if has_master:
+        return _run_workers(_plan(loaded, options, folder, app), starting, handover)
+    if checks:
         check_process()  # as the server does when it is made, but then its log is open
         from greenserve.net.tls.contexts import open_tls
 
@@ -100,12 +115,22 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     return run(app, loaded.config, starting=starting)
 
 
-def _plan(loaded: Loaded, options: argparse.Namespace, folder: str) -> Plan:
+def _run_workers(plan: Plan, starting: Starting, handover: Handover | None) -> int:
+    from greenserve.process.master.start import run_with_workers
+
+    return run_with_workers(plan, starting=starting, handover=handover)
+
+
+def _plan(
+    loaded: Loaded, options: argparse.Namespace, folder: str, preloaded: WSGIApplication | None = None
+) -> Plan:
     """What a master needs to know, to start workers now and after a reload."""
     assert loaded.app is not None
     config, spec = loaded.config, str(loaded.app.value)
 
     def load() -> WSGIApplication:
+        if preloaded is not None:
+            return preloaded
         set_environment(config)
         if config.monkey_patch:
             check_process()
@@ -120,7 +145,8 @@ def _plan(loaded: Loaded, options: argparse.Namespace, folder: str) -> Plan:
         enter_folder(again.config.chdir, again.origins["chdir"])
         return _plan(again, options, folder)
 
-    return Plan(config, load, reread, False, spec, None, folder)
+    command = command_of_this_program()
+    return Plan(config, load, reread, preloaded is not None, spec, command, folder)
 
 
 def patch_for(hub: str) -> None:

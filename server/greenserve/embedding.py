@@ -12,6 +12,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from greenserve.config import Config
@@ -19,7 +20,10 @@ from greenserve.errors import ConfigError
 from greenserve.loading.loader import check_wsgi, enter_folder, load_app
 from greenserve.net import Server
 from greenserve.process.embedded import EmbeddedServer
+from greenserve.process.master import Plan, needs_master, run_with_workers
+from greenserve.process.master.plan import logical_folder
 from greenserve.process.single import run as run_process
+from greenserve.process.system.settling import set_environment
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub.greenio.sockets import GreenSocket
 from greenserve_hub.loop.current import get_hub
@@ -39,10 +43,11 @@ def serve(
     The Server is a context manager: the end of the block stops it gracefully, within `graceful_timeout` seconds.
     Without a block call stop(). `app` is a WSGI app or a "module:attr". `bind` is an address, a list of them, a port,
     or (host, port); `host` and `port` may replace it. The default is port 0, a free one: see Server.url. `ssl_context`
-    makes it speak TLS, like `certfile`, and is used unchanged. `chdir`, `error_logfile`, `log_level`,
-    `threadpool_size`, `dump_signal` and `backdoor` have no effect here: they are for run() and the command, which own
-    their process, and `monkey_patch` is for the command alone. Raises ConfigError for bad settings and addresses that
-    can't be bound.
+    makes it speak TLS, like `certfile`, and is used unchanged.
+
+    `chdir`, `error_logfile`, `log_level`, `threadpool_size`, `dump_signal`, `backdoor`, `pid`, `env` and `umask` have
+    no effect here: they are for run() and the command, which own their process, and `monkey_patch` is for the command
+    alone. Raises ConfigError for bad settings, for `workers`, and for addresses that can't be bound.
     """
     if more or isinstance(app, socket.socket | GreenSocket):
         raise ConfigError(
@@ -58,7 +63,8 @@ def serve(
         settings.setdefault("port", 0)
     else:
         settings["bind"] = "127.0.0.1:0"
-    server = EmbeddedServer(app, Config.from_settings(**settings), ssl_context=ssl_context)
+    config = _in_this_process(Config.from_settings(**settings))
+    server = EmbeddedServer(app, config, ssl_context=ssl_context)
     server.start()
     return server
 
@@ -69,11 +75,43 @@ def run(app: WSGIApplication | str, **settings: Any) -> int:
     Raises ConfigError.
     """
     config = Config.from_settings(**settings)
+    if config.daemon:
+        raise ConfigError(
+            "daemon is for the command: a program that is to run in the background does that itself"
+        )
+    folder = logical_folder()
     enter_folder(config.chdir)
+    set_environment(config)
+    if needs_master(config):
+        return run_with_workers(_plan(app, config, folder))
     if isinstance(app, str):
         app = load_app(app)
     check_wsgi(app)
     return run_process(app, config)
+
+
+def _plan(app: WSGIApplication | str, config: Config, folder: str) -> Plan:
+    """What a master serves: a named app is imported in each worker, another one was made before they are forked."""
+    if not isinstance(app, str):
+        check_wsgi(app)
+    elif config.preload:
+        app = load_app(app)
+    if isinstance(app, str):
+        return Plan(config, partial(load_app, app), None, False, app, None, folder)
+    return Plan(config, partial(_identity, app), None, True, type(app).__name__, None, folder)
+
+
+def _identity(app: WSGIApplication) -> WSGIApplication:
+    return app
+
+
+def _in_this_process(config: Config) -> Config:
+    if needs_master(config):
+        raise ConfigError(
+            "workers and other settings of a master are for greenserve.run() and the command, which own their process: "
+            "leave them out"
+        )
+    return config
 
 
 def wsgi_server(
@@ -115,7 +153,8 @@ def wsgi_server(
         )
     if hasattr(sock, "do_handshake"):
         raise ConfigError("wsgi_server() takes a plain socket: give the context of wrap_ssl() as ssl_context")
-    server = Server(app, Config.from_settings(**settings), sockets=[sock], ssl_context=ssl_context)
+    config = _in_this_process(Config.from_settings(**settings))
+    server = Server(app, config, sockets=[sock], ssl_context=ssl_context)
     get_hub()
     server.start()
     try:

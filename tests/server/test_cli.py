@@ -59,9 +59,12 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Con
     single.run = run
     monkeypatch.setitem(sys.modules, "greenserve.process.single", single)
     start = types.ModuleType("greenserve.process.master.start")
-    start.run_with_workers = lambda plan, *, starting: run(plan.load(), plan.config, starting=starting)
+    start.run_with_workers = lambda plan, *, starting, handover: run(
+        plan.load(), plan.config, starting=starting
+    )
     monkeypatch.setitem(sys.modules, "greenserve.process.master.start", start)
     monkeypatch.setattr("greenserve.cli.set_environment", lambda config: None)
+    monkeypatch.setattr(Starting, "detach", lambda self: None)
     return calls
 
 

@@ -26,6 +26,7 @@ __all__ = ["Loaded", "load_config"]
 
 OWN_FILE = "greenserve.toml"
 PROJECT_FILE = "pyproject.toml"
+_FIRST_FD = 3  # SD_LISTEN_FDS_START
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,10 @@ def _other_variables(environ: Mapping[str, str]) -> dict[str, Given]:
     found = {}
     if port := environ.get("PORT"):
         found["bind"] = Given(f"0.0.0.0:{port}", "env PORT")
+    # sd_listen_fds(3): systemd passes sockets to a process whose number it names.
+    if environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "").isdecimal():
+        fds = range(_FIRST_FD, _FIRST_FD + int(environ["LISTEN_FDS"]))
+        found["bind"] = Given([f"fd://{fd}" for fd in fds], "env LISTEN_FDS")
     if allowed := environ.get("FORWARDED_ALLOW_IPS"):
         found["forwarded_allow_ips"] = Given(allowed, "env FORWARDED_ALLOW_IPS")
     return found

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
+from typing import Self
 
-from greenserve_hub.unpatched import socket
+from greenserve_hub.unpatched import socket, time
 
-__all__ = ["notify"]
+__all__ = ["Watchdog", "notify"]
 
 log = logging.getLogger("greenserve.error")
 
@@ -34,3 +36,26 @@ def notify(*lines: str) -> None:
         log.warning(
             "systemd was not told %s: %s; if the unit waits for it, it will time out", lines[0], error
         )
+
+
+class Watchdog:
+    """Tells systemd that the service is alive, if its unit has WatchdogSec=; see sd_watchdog_enabled(3)."""
+
+    def __init__(self, every: float) -> None:
+        """`every` so many seconds; 0 for never."""
+        self.every = every
+        self._next = 0.0
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """Return that of this process, by systemd's variables."""
+        period, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+        is_asked = period.isdecimal() and pid in ("", str(os.getpid()))
+        return cls(int(period) / 2e6 if is_asked else 0.0)
+
+    def ping(self) -> None:
+        """Tell it, if half of the time is over. To be called several times in that. Switches: never."""
+        now = time.monotonic()
+        if self.every and now >= self._next:
+            self._next = now + self.every
+            notify("WATCHDOG=1")

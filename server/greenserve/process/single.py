@@ -17,10 +17,11 @@ from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.logs.error_log import open_error_log
 from greenserve.net import Server
-from greenserve.process.notifying import notify
+from greenserve.process.notifying import Watchdog, notify
 from greenserve.process.serving import make_server, serve, tell_of_bodies
 from greenserve.process.starting import Starting
 from greenserve.process.stopping import Stopping
+from greenserve.process.system.pid_files import PidFile
 from greenserve.wsgi import WSGIApplication
 
 log = logging.getLogger("greenserve.error")
@@ -43,6 +44,8 @@ def run(
         )
     with contextlib.ExitStack() as stack:
         error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
+        if config.pid:
+            stack.callback(PidFile(config.pid).close)
         server = make_server(app, config, error_log, sockets=sockets)
         code = serve(server, error_log, stack, _Alone(app, starting))
         log.info("stopped")
@@ -69,6 +72,14 @@ class _Alone:
         log.info("greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid())
         notify("READY=1", f"STATUS=serving at {', '.join(server.urls)}")
         tell_of_bodies(self._app, server.config)
+        self._ping(server, Watchdog.of(os.environ))
+        if self._starting is not None:
+            self._starting.ready()
+
+    def _ping(self, server: Server, watchdog: Watchdog) -> None:
+        if watchdog.every:
+            watchdog.ping()
+            server.hub.call_after(watchdog.every / 2, self._ping, server, watchdog)
 
     def stops(self, running: int) -> None:
         notify("STOPPING=1", f"STATUS=stopping, {running} requests run")

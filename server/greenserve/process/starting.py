@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from greenserve.process.signal_thread import SignalThread
+from greenserve.process.system.daemons import Daemon
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.unpatched import os, time
@@ -34,6 +35,7 @@ class Starting:
         self._thread: SignalThread | None = None
         self._late = 0  # the signal whose handler has not run yet
         self._late_at = NEVER
+        self._daemon: Daemon | None = None
 
     def __enter__(self) -> Self:
         """Take the signals that would otherwise be lost."""
@@ -54,6 +56,20 @@ class Starting:
         if self._thread is not None:
             self._thread.close()
         self.leave_behind()
+
+    def detach(self) -> None:
+        """Go on in the background; the command returns when ready() is called. Before any thread and any hub."""
+        self._daemon = Daemon()
+
+    def ready(self) -> None:
+        """The server serves: a command that has detached returns. Repeatable."""
+        if self._daemon is not None:
+            self._daemon.ready()
+
+    def failed(self, code: int) -> None:
+        """The process ends with this exit code: a command that still waits does so too."""
+        if self._daemon is not None:
+            self._daemon.ended(code)
 
     def leave_behind(self) -> None:
         """The same, in the child of a fork, which is not process 1."""

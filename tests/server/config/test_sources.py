@@ -1,5 +1,6 @@
 """config.sources: flags beat variables beat the file beats the defaults, each with its origin."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,18 @@ def test_the_environment_and_folder_of_the_process_are_the_default(
     monkeypatch.setenv("GREENSERVE_POOL", "6")
     config: Any = load_config().config
     assert (config.pool, config.backlog) == (6, 9)
+
+
+class TestSystemdsSockets:
+    def test_are_bound_where_nothing_else_is_named(self, tmp_path: Path) -> None:
+        environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"}
+        loaded = load_config(folder=tmp_path, environ=environ)
+        assert loaded.config.bind == ("fd://3", "fd://4")
+        assert loaded.origins["bind"] == "env LISTEN_FDS"
+        given = {"bind": Given("127.0.0.1:1", "flag --bind")}
+        assert load_config(given, folder=tmp_path, environ=environ).config.bind == ("127.0.0.1:1",)
+
+    @pytest.mark.parametrize(("pid", "fds"), [("1", "1"), ("", "1"), (None, "x"), (None, "")])
+    def test_of_another_process_or_none(self, pid: str | None, fds: str, tmp_path: Path) -> None:
+        environ = {"LISTEN_PID": str(os.getpid()) if pid is None else pid, "LISTEN_FDS": fds}
+        assert load_config(folder=tmp_path, environ=environ).config.bind == ("127.0.0.1:8000",)

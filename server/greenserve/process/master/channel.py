@@ -48,6 +48,7 @@ class Channel:
         self._ended = ended
         self._to_send: deque[tuple[bytes, Sequence[int]]] = deque()
         self._is_sending = False
+        self._begun = bytearray()  # of a message that has not come whole
         self.is_closed = False
         leave_in_children(self)
         spawn_n(self._read)
@@ -55,6 +56,11 @@ class Channel:
     def fileno(self) -> int:
         """The descriptor."""
         return self._sock.fileno()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Return True if no message is under way on this side."""
+        return not (self._to_send or self._is_sending or self._begun)
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message soon, with copies of descriptors; lost if the other process is gone. Switches: never."""
@@ -80,7 +86,7 @@ class Channel:
             self._is_sending = False
 
     def _read(self) -> None:
-        begun = bytearray()
+        begun = self._begun
         fds: list[int] = []
         with contextlib.suppress(OSError):
             while data := self._receive(fds):

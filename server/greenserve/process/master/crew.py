@@ -50,7 +50,10 @@ class Crew:
         *,
         adopts: bool = True,
     ) -> None:
-        """`hire(seat)` starts a process, or raises OSError. `adopts`: each seat has sockets of its own, from which others may accept."""
+        """`hire(seat)` starts a process, or raises OSError.
+
+        `adopts`: each seat has sockets of its own, from which others may accept.
+        """
         self.seats = [Seat(index) for index in range(size)]
         self.leaving: set[Worker] = set()
         self.limits = limits
@@ -102,10 +105,16 @@ class Crew:
             if seat.worker is None:
                 seat.worker = self._fill(seat)
 
-    def adopt(self, seat: int, worker: Worker) -> None:
-        """Take over a worker that serves already, of the program before this one."""
-        self.seats[seat].worker = worker
-        self.seats[seat].has_served = self._has_served = True
+    def take_over(self, worker: Worker, is_leaving: bool) -> None:
+        """Take over a worker of the program before this one. It serves, or is told to end already."""
+        worker.ready_at = self._clock()
+        worker.state = State.LEAVING if is_leaving else State.READY
+        if is_leaving:
+            self.leaving.add(worker)
+            return
+        self.seats += [Seat(index, is_wanted=False) for index in range(len(self.seats), worker.seat + 1)]
+        self.seats[worker.seat].worker = worker
+        self.seats[worker.seat].has_served = self._has_served = True
 
     def roll(self) -> None:
         """Replace all workers, one after another. A roll that is under way begins again."""

@@ -21,18 +21,22 @@ from greenserve.logs.error_log import ErrorLog
 from greenserve.metrics.board import Board
 from greenserve.process.master.channel import Message, pair
 from greenserve.process.master.crew import Crew, Limits
+from greenserve.process.master.handover import HandedWorker, Handover
 from greenserve.process.master.plan import Plan, number_of_workers
-from greenserve.process.master.seats import Failure
+from greenserve.process.master.seats import Failure, State
 from greenserve.process.master.sockets import Sockets
+from greenserve.process.master.upgrading import Upgrading
 from greenserve.process.master.worker import become_worker
 from greenserve.process.master.worker_process import BEAT, WorkerProcess
-from greenserve.process.notifying import notify
+from greenserve.process.notifying import Watchdog, notify
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.exits import how_it_ended, kills_for_memory
+from greenserve.process.system.pid_files import PidFile
+from greenserve.version import version
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.queues import Queue
 from greenserve_hub.unpatched import os as native_os
-from greenserve_hub.unpatched import signal, time
+from greenserve_hub.unpatched import signal, socket, time
 
 __all__ = ["Master"]
 
@@ -57,32 +61,45 @@ _SIGNALS: Final = {
 class Master:
     """Serves with several processes. In the main thread."""
 
-    def __init__(self, plan: Plan, sockets: Sockets, error_log: ErrorLog) -> None:
-        """`sockets` are open already."""
+    def __init__(
+        self,
+        plan: Plan,
+        sockets: Sockets,
+        error_log: ErrorLog,
+        *,
+        pid_file: PidFile | None = None,
+        handover: Handover | None = None,
+        ready: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`sockets` are open already. `handover`: from the program before this one. `ready()`: the first worker is."""
         self._plan = plan
         self._sockets = sockets
         self._error_log = error_log
+        self._pid_file = pid_file
+        self._ready = ready
         self._hub = get_hub()
         self._hub.expect_calls()
         self._todo: Queue[Callable[[], object]] = Queue()
         self._board = Board([BEAT], _ROWS)
         self._free_rows = list(range(_ROWS - 1, -1, -1))
-        self._rows: dict[WorkerProcess, int] = {}
+        self._rows: dict[WorkerProcess, int | None] = {}  # None: a row of the board before
         self._number = 0
+        self._is_reloading = False  # and systemd waits for the end of it
         self._ended: dict[WorkerProcess, str] = {}  # by now, but with messages that are not read yet
         self._kills = kills_for_memory()
         self._is_announced = False
         self._ticks = False
-        self.crew = self._make_crew(plan.config)
-
-    def _make_crew(self, config: Config) -> Crew:
-        return Crew(
+        config = plan.config
+        self.crew = Crew(
             self._hire,
             number_of_workers(config, usable_cpus),
             _limits(config),
             time.monotonic,
             adopts=config.worker_sockets == "own",
         )
+        self._watchdog = Watchdog.of(os.environ)
+        self._before = handover
+        self._upgrading = Upgrading(self._next_handover, self._sockets, self._tell_of_reload)
 
     def run(self) -> int:
         """Serve until a signal stops it, and return the exit code. Raises ConfigError if no worker can start."""
@@ -91,7 +108,7 @@ class Master:
             for number, step in _SIGNALS.items()
         }
         try:
-            self.crew.start()
+            self._begin()
             self._tick_later()
             while not self.crew.is_over:
                 self._todo.get()()
@@ -104,6 +121,47 @@ class Master:
         log.info("stopped")
         return 0
 
+    def _begin(self) -> None:
+        if self._before is None:
+            self.crew.start()
+            return
+        size = self.crew.size
+        self._number = self._before.number
+        board = Board.attach(self._before.board)
+        for one in self._before.workers:
+            worker = WorkerProcess(
+                one.number, one.seat, one.pid, board.row(one.row), time.monotonic(), self._sockets.own_of
+            )
+            self._rows[worker] = None
+            worker.listen(socket.socket(fileno=one.channel), self._hears, self._hears_end)
+            self.crew.take_over(worker, one.is_leaving)
+        signal.pthread_sigmask(
+            signal.SIG_UNBLOCK, signal.valid_signals()
+        )  # the program before has blocked them
+        log.info(
+            "greenserve %s goes on in process %d: each worker is replaced by a new one",
+            version(),
+            os.getpid(),
+        )
+        self.crew.roll()
+        self.crew.resize(size)
+        self._reap(signal.SIGCHLD)
+
+    def _next_handover(self) -> Handover | None:
+        """Return what the next program needs; None while a message is under way, which it would cut in two."""
+        if not all(worker.channel.is_quiet for worker in self._rows):
+            return None
+        workers = []
+        for worker, row in self._rows.items():
+            if worker.state is State.STARTING:
+                worker.stop(signal.SIGTERM)
+            if worker not in self._ended and row is not None:
+                is_leaving = worker.state is not State.READY
+                fd = worker.channel.fileno()
+                workers.append(HandedWorker(worker.pid, worker.number, worker.seat, row, fd, is_leaving))
+        pid_file = self._pid_file.fd if self._pid_file else -1
+        return Handover(self._sockets.state(), workers, self._board.fd, pid_file, self._number)
+
     def _take_signal(self, step: str, number: int, frame: FrameType | None) -> None:
         self._hub.call_from_thread(self._todo.put, partial(getattr(self, f"_{step}"), number))
 
@@ -113,6 +171,12 @@ class Master:
     def _tick(self) -> None:
         self._tick_later()
         self.crew.tick()
+        self._watchdog.ping()
+        if self._is_reloading and not self.crew.is_rolling:
+            self._is_reloading = False
+            notify("READY=1", self._status())
+        if not self.crew.is_stopping:
+            self._upgrading.step(self._plan)
 
     # Workers ---------------------------------------------------------------------------------------------
 
@@ -172,8 +236,6 @@ class Master:
 
     def _announce(self, message: Message) -> None:
         if self._is_announced:
-            if self.crew.is_ready and not self.crew.is_rolling:
-                notify("READY=1", self._status())
             return
         self._is_announced = True
         for place in message["ready"]:
@@ -186,6 +248,7 @@ class Master:
             *(os.getpid(), self.crew.size, os.getpid(), os.getpid()),
         )
         notify("READY=1", self._status())
+        self._ready()
 
     def _status(self) -> str:
         return f"STATUS=serving with {self.crew.size} workers"
@@ -202,6 +265,8 @@ class Master:
         self.crew.stop(number)
 
     def _reload(self, number: int) -> None:
+        if self.crew.is_stopping:
+            return
         if self._plan.preloaded:
             log.info("SIGHUP: the app is preloaded, so the whole program is loaded again, as by SIGUSR2")
             self._upgrade(number)
@@ -215,13 +280,17 @@ class Master:
                 "reload failed: %s. Everything goes on as before; mend it, then reload again (SIGHUP)", error
             )
             return
-        now = int(time.monotonic() * 1_000_000)
-        notify("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=reloading")
+        self._tell_of_reload()
         log.info("reloading: each worker is replaced when a new one is ready")
         self._plan = plan
         self.crew.limits = _limits(plan.config)
         self.crew.roll()
         self.crew.resize(size)
+
+    def _tell_of_reload(self) -> None:
+        self._is_reloading = True
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        notify("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=reloading")
 
     def _reopen(self, number: int) -> None:
         self._error_log.reopen()
@@ -229,7 +298,8 @@ class Master:
             worker.pass_on(signal.SIGUSR1)
 
     def _upgrade(self, number: int) -> None:
-        log.error("SIGUSR2: not possible here")
+        if not self.crew.is_stopping:
+            self._upgrading.begin(signal.Signals(number).name, self._plan)
 
     def _dump(self, number: int) -> None:
         for worker in self._rows:
@@ -276,7 +346,9 @@ class Master:
         if how is None:
             return
         worker.channel.close()
-        self._free_rows.append(self._rows.pop(worker))
+        row = self._rows.pop(worker)
+        if row is not None:
+            self._free_rows.append(row)
         self.crew.exited(worker, how)
 
 

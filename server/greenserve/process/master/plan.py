@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,14 @@ from greenserve.errors import ConfigError
 from greenserve.loading.loader import enter_folder
 from greenserve.wsgi import WSGIApplication
 
-__all__ = ["Plan", "logical_folder", "needs_master", "number_of_workers", "reenter"]
+__all__ = [
+    "Plan",
+    "command_of_this_program",
+    "logical_folder",
+    "needs_master",
+    "number_of_workers",
+    "reenter",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,11 @@ def logical_folder() -> str:
     except OSError:
         pass
     return os.getcwd()
+
+
+def command_of_this_program() -> tuple[str, ...]:
+    """Return the command that has started this process, to execute it again."""
+    return (sys.executable, *sys.orig_argv[1:])
 
 
 def needs_master(config: Config) -> bool:

@@ -6,16 +6,18 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from greenserve.errors import ConfigError
 from greenserve.logs.error_log import open_error_log
+from greenserve.process.master.handover import Handover
 from greenserve.process.master.master import Master
 from greenserve.process.master.plan import Plan, number_of_workers
 from greenserve.process.master.sockets import Sockets
 from greenserve.process.starting import Starting
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.identity import find_account, set_title
+from greenserve.process.system.pid_files import PidFile
 
 __all__ = ["run_with_workers"]
 
@@ -23,11 +25,15 @@ log = logging.getLogger("greenserve.error")
 
 
 def run_with_workers(
-    plan: Plan, sockets: Sequence[socket.socket] = (), starting: Starting | None = None
+    plan: Plan,
+    sockets: Sequence[socket.socket] = (),
+    *,
+    starting: Starting | None = None,
+    handover: Handover | None = None,
 ) -> int:
     """Serve with a master and workers until a signal stops them, and return the exit code. Raises ConfigError.
 
-    In the main thread.
+    In the main thread. `starting` is given by the command; `handover` by the program before this one in this process.
     """
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError(
@@ -38,11 +44,23 @@ def run_with_workers(
     with contextlib.ExitStack() as stack:
         error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
         set_title(f"master [{plan.name}]")
+        pid_file = None
+        if config.pid:
+            pid_file = PidFile(config.pid, -1 if handover is None else handover.pid_file)
+            stack.callback(pid_file.close)
         opened = Sockets()
         stack.callback(opened.close)
+        if handover is not None:
+            opened.restore(handover.sockets)
         opened.take(sockets)
         opened.open(config, number_of_workers(config, usable_cpus), bool(sockets))
-        master = Master(plan, opened, error_log)
+        opened.drop_unused()
+        ready: Callable[[], object] = _nothing
         if starting is not None:
             starting.end()
-        return master.run()
+            ready = starting.ready
+        return Master(plan, opened, error_log, pid_file=pid_file, handover=handover, ready=ready).run()
+
+
+def _nothing() -> None:
+    pass
