@@ -25,7 +25,6 @@ from greenserve.errors import AppImportError, ConfigError
 from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
 from greenserve.process import Starting
-from greenserve.process.master.handover import Handover, is_trial
 from greenserve.process.master.plan import (
     Plan,
     command_of_this_program,
@@ -33,6 +32,7 @@ from greenserve.process.master.plan import (
     needs_master,
     reenter,
 )
+from greenserve.process.master.upgrading import Handover, is_trial
 from greenserve.process.system.settling import set_environment
 from greenserve.version import version
 from greenserve_hub.loop.current import use_hub

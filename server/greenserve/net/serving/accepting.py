@@ -16,6 +16,7 @@ from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.serving.admission import Admission
 from greenserve.net.serving.connections import Connections
 from greenserve.net.sockets.stream import Stream, close_connection
+from greenserve_hub.greenthreads.greenthreads import sleep
 
 
 class Accepting:
@@ -28,13 +29,16 @@ class Accepting:
         admission: Admission,
         connections: Connections,
         lost: Callable[[Exception], None],
+        holds_back: Callable[[int], float] | None = None,
     ) -> None:
-        """`lost` is told when the listener has failed for good."""
+        """`lost` is told when the listener has failed for good. `holds_back`: see Given."""
         self._services = services
         self._endpoint = endpoint
         self._admission = admission
         self._connections = connections
         self.lost = lost
+        self.shares = holds_back is not None
+        self._holds_back = holds_back
         self.wait_for_room = connections.wait_for_a_close
 
     def accepted(self, sock: socket.socket, address: Any) -> bool:
@@ -51,6 +55,11 @@ class Accepting:
             return False
         self.open(Stream(services.hub, sock), peer, port)
         return True
+
+    def hold_back(self) -> None:
+        """See Taker."""
+        if self._holds_back is not None and (pause := self._holds_back(len(self._connections))):
+            sleep(pause)
 
     def open(self, stream: Stream, peer: str, peer_port: str) -> Connection:
         """Make a connection of a stream. Closes it if that fails. Switches: never."""

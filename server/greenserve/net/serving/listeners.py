@@ -20,12 +20,19 @@ class Given(NamedTuple):
     """What a server gets from its master: sockets that it neither watches nor removes, and certificates.
 
     `serving` stand in the order of `bind`, `redirecting` in that of `redirect_bind`. `tls` was read before the process
-    has changed its user.
+    has changed its user. From the sockets with the descriptors in `shared` other workers accept too; before each accept
+    there, `hold_back(connections)` returns how long this one is to leave it to them, in seconds.
     """
 
     serving: list[socket.socket]
     redirecting: list[socket.socket]
     tls: TLS | None = None
+    shared: frozenset[int] = frozenset()
+    hold_back: Callable[[int], float] | None = None
+
+    def holds_back(self, sock: socket.socket) -> Callable[[int], float] | None:
+        """Return `hold_back` for a socket that is shared, None for another one."""
+        return self.hold_back if sock.fileno() in self.shared else None
 
 
 Make = Callable[[socket.socket], Listener]

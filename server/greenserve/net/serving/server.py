@@ -203,7 +203,8 @@ class Server:
         endpoint = Endpoint(
             base_environ(scheme, name, port, f"greenserve/{version()}", self._errors), tls, submit
         )
-        taker = Accepting(services, endpoint, self.admission, self.connections, self.lose)
+        holds_back = None if self._given is None else self._given.holds_back(sock)
+        taker = Accepting(services, endpoint, self.admission, self.connections, self.lose, holds_back)
         return Listener(self.hub, sock, scheme, self.counts, taker, self._given is None)
 
     def _redirect(self, request: Request) -> None:

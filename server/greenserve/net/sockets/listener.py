@@ -64,6 +64,13 @@ class Taker(Protocol):
         """
 
     @property
+    def shares(self) -> bool:
+        """Return True if other processes accept from the same socket."""
+
+    def hold_back(self) -> None:
+        """Leave the next connections to other processes that have fewer, for a moment. Switches: if it does."""
+
+    @property
     def wait_for_room(self) -> Callable[[float], None]:
         """Called with seconds: returns after them, or when a descriptor and memory may be free. Switches: always."""
 
@@ -124,8 +131,11 @@ class Listener:
     def _accept_all(self) -> OSError:
         """Accept as long as that is possible. Return the error that has ended it."""
         accepted = 0
+        shares = self._taker.shares
         while not self._descriptor.closed:
             try:
+                if shares:
+                    self._taker.hold_back()
                 sock, address = self._accept()
             except BlockingIOError:
                 accepted = self._failed = 0

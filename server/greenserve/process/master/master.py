@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable
 from functools import partial
+from heapq import heappop, heappush
 from types import FrameType
 from typing import Final
 
@@ -21,11 +22,11 @@ from greenserve.logs.error_log import ErrorLog
 from greenserve.metrics.board import Board
 from greenserve.process.master.channel import Message, pair
 from greenserve.process.master.crew import Crew, Limits
-from greenserve.process.master.handover import HandedWorker, Handover
 from greenserve.process.master.plan import Plan, number_of_workers
 from greenserve.process.master.seats import Failure, State
+from greenserve.process.master.sharing import HELD, Sharing
 from greenserve.process.master.sockets import Sockets
-from greenserve.process.master.upgrading import Upgrading
+from greenserve.process.master.upgrading import HandedWorker, Handover, Upgrading
 from greenserve.process.master.worker import become_worker
 from greenserve.process.master.worker_process import BEAT, WorkerProcess
 from greenserve.process.notifying import Watchdog, notify
@@ -45,6 +46,7 @@ log = logging.getLogger("greenserve.error")
 _TICK: Final = 0.25  # seconds
 _LAST_WORDS: Final = 1.0  # seconds that messages of an ended worker may take to be read
 _ROWS: Final = 4096  # of the board: more workers than any machine runs at once
+_MORE_ROWS: Final = 64  # workers that may come after one that shares a socket with them
 _SIGNALS: Final = {
     signal.SIGTERM: "stop",
     signal.SIGINT: "stop",
@@ -80,8 +82,8 @@ class Master:
         self._hub = get_hub()
         self._hub.expect_calls()
         self._todo: Queue[Callable[[], object]] = Queue()
-        self._board = Board([BEAT], _ROWS)
-        self._free_rows = list(range(_ROWS - 1, -1, -1))
+        self._board = Board([BEAT, HELD], _ROWS)
+        self._free_rows = list(range(_ROWS))  # a heap: the lowest are used
         self._rows: dict[WorkerProcess, int | None] = {}  # None: a row of the board before
         self._number = 0
         self._is_reloading = False  # and systemd waits for the end of it
@@ -183,14 +185,14 @@ class Master:
     def _hire(self, seat: int) -> WorkerProcess:
         """Fork a worker. Returns in the master only."""
         self._number += 1
-        index = self._free_rows.pop()
+        index = heappop(self._free_rows)
         row = self._board.row(index)
         row.clear()
         given = self._sockets.of(seat)
         try:
             ours, theirs = pair()
         except OSError:
-            self._free_rows.append(index)
+            heappush(self._free_rows, index)
             raise
         parent = os.getpid()
         masked = signal.pthread_sigmask(
@@ -200,7 +202,7 @@ class Master:
             pid = native_os.fork()
         except OSError:
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
-            self._free_rows.append(index)
+            heappush(self._free_rows, index)
             ours.close()
             theirs.close()
             raise
@@ -211,6 +213,9 @@ class Master:
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
             ours.close()
             self._sockets.leave_behind(given)
+            if given.shared:
+                rows = len(self._rows) + _MORE_ROWS
+                given = given._replace(hold_back=Sharing(self._board, index, rows).hold_back)
             become_worker(self._plan, self._number, given, theirs, row, self._error_log, parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         theirs.close()
@@ -348,7 +353,8 @@ class Master:
         worker.channel.close()
         row = self._rows.pop(worker)
         if row is not None:
-            self._free_rows.append(row)
+            worker.row.clear()
+            heappush(self._free_rows, row)
         self.crew.exited(worker, how)
 
 

@@ -117,10 +117,13 @@ class Sockets:
 
     def _given(self, seat: int, keys: Sequence[_Key]) -> Given:
         given = Given([], [])
+        shared = set()
         for key in keys:
             sock = self._open[key][seat if key in self._own else 0]
             (given.serving if key[0] == _SERVING else given.redirecting).append(sock)
-        return given
+            if key not in self._own:
+                shared.add(sock.fileno())
+        return given._replace(shared=frozenset(shared))
 
     def drop_unused(self) -> None:
         """Close what a reload has left without use. Nobody accepts there any more."""

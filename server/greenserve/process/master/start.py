@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 from greenserve.errors import ConfigError
 from greenserve.logs.error_log import open_error_log
-from greenserve.process.master.handover import Handover
 from greenserve.process.master.master import Master
 from greenserve.process.master.plan import Plan, number_of_workers
 from greenserve.process.master.sockets import Sockets
+from greenserve.process.master.upgrading import Handover
 from greenserve.process.starting import Starting
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.identity import find_account, set_title

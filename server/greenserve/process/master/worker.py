@@ -24,6 +24,7 @@ from greenserve.net.tls.contexts import open_tls
 from greenserve.process.master.channel import Channel, Message
 from greenserve.process.master.plan import Plan
 from greenserve.process.master.recycling import Recycling, resident_bytes
+from greenserve.process.master.sharing import HELD
 from greenserve.process.master.worker_process import BEAT, beat_now
 from greenserve.process.serving import make_server, serve
 from greenserve.process.stopping import Stopping
@@ -110,7 +111,7 @@ class _Worker:
         self._channel.send({"ready": server.places, "redirects": server.redirect_urls})
 
     def stops(self, running: int) -> None:
-        pass
+        self._row[HELD] = 0  # its connections are no measure for the others any more
 
     def _beat(self) -> None:
         self._row[BEAT] = beat_now()
