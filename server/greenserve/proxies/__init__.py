@@ -7,6 +7,7 @@ config/ the texts of settings.
 from greenserve.proxies.addresses import parse_address
 from greenserve.proxies.forwarded import FORWARDED, X_FIELDS, Claims, read_claims
 from greenserve.proxies.proxy_protocol import ProxyHeader, ProxyReader
+from greenserve.proxies.request_start import RequestStarts
 from greenserve.proxies.tlvs import Details, ProxiedTLS
 from greenserve.proxies.trust import Trust, canonical_peer
 
@@ -18,6 +19,7 @@ __all__ = [
     "ProxiedTLS",
     "ProxyHeader",
     "ProxyReader",
+    "RequestStarts",
     "Trust",
     "canonical_peer",
     "parse_address",

@@ -27,12 +27,15 @@ from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, Side
 from greenserve.wsgi import Exchange, RequestTimeout, make_environ
 from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.loop.hub import MAX_TURN
+from greenserve_hub.unpatched import time
 
 log = logging.getLogger("greenserve.error")
 
 # Seconds from a request to the end of its client's sending within which that is a half-close: `nc -N` and its like. A
 # later one comes from a client that has waited and given up.
 _HALF_CLOSE_TIME: Final = 1.0
+_TOO_LATE: Final = "the request waited too long before it came here (X-Request-Start, queue_timeout)"
+_AGAIN: Final = ("Retry-After", "1")
 
 # An enum's member is looked up by Python code, and these are asked for with every request.
 _QUEUED: Final = State.QUEUED
@@ -51,13 +54,13 @@ class Request(Activity):
         "_exchange",
         "_is_broken",
         "_patience",
-        "_queued_at",
         "_response",
         "_upgrade",
         "_worker",
         "connection",
         "framing",
         "head",
+        "since",
     )
 
     def __init__(self, connection: Host, head: RequestHead) -> None:
@@ -65,6 +68,7 @@ class Request(Activity):
         self.connection = connection
         self.head = head
         self.framing: BodyFraming | None = None
+        self.since = 0.0  # when it was whole, by the hub's clock; 0 before it runs or is queued
         self._exchange: Exchange | None = None
         self._worker: greenlet | None = None  # the green thread that it runs on
         self._response: tuple[bytes, bytes] | None = None  # a whole one, of an exchange that is not over
@@ -86,18 +90,19 @@ class Request(Activity):
         if connection.state is not _CLOSED:
             services = connection.services
             connection.enter(_QUEUED, self)
-            self._queued_at = services.hub.now
-            connection.deadline.arm(services.hub.now + services.timeouts.queue_timeout)
+            self.since = now = services.hub.now
+            connection.deadline.arm(now + services.timeouts.queue_timeout - self._waited_before())
         return True
 
     def refuse_stopping(self) -> None:
         """See Job."""
+        self.connection.services.counts.shed_stopping += 1
         self.refuse_busy("the server is stopping")
 
     def refuse_busy(self, reason: str) -> None:
         """See Job."""
         if self.connection.state is not _CLOSED:
-            self.connection.refuse(ProtocolError(503, reason), self, ("Retry-After", "1"))
+            self.connection.refuse(ProtocolError(503, reason), self, _AGAIN)
 
     def redirect(self, port: int) -> None:
         """Say where the same is to be had with TLS, in place of running. Switches: never."""
@@ -109,10 +114,30 @@ class Request(Activity):
             moved = ProtocolError(308, f"This is served at {location}")
             answer(self.connection, moved, self, ("Location", location))
 
-    def _has_given_up(self) -> bool:
-        """Return True if its client has left while it waited: nobody can read the response, or probably nobody will."""
+    def _waited_before(self) -> float:
+        """Return the seconds that it has waited at the proxy."""
+        connection = self.connection
+        return connection.services.request_starts.waited(self.head.fields, connection.peer, time.time())
+
+    def _must_be_in_time(self, before: State) -> None:
+        """Raise ProtocolError if it has waited at the proxy for so long that its client has given up."""
+        services = self.connection.services
+        # In the queue its deadline was made of this.
+        if before is not _QUEUED and self._waited_before() >= services.timeouts.queue_timeout:
+            services.counts.shed_request_start += 1
+            raise ProtocolError(503, _TOO_LATE, _AGAIN)
+
+    def _ends_without_its_client(self) -> bool:
+        """Close and return True if its client has left while it waited: nobody will read the response, or probably."""
+        if not self._has_lost_its_client():
+            return False
+        self.connection.services.counts.shed_client_left += 1
+        self.connection.close()
+        return True
+
+    def _has_lost_its_client(self) -> bool:
         stream = self.connection.stream
-        return stream.is_reset() or stream.descriptor.hung_up_at > self._queued_at + _HALF_CLOSE_TIME
+        return stream.is_reset() or stream.descriptor.hung_up_at > self.since + _HALF_CLOSE_TIME
 
     def broke(self) -> None:
         """See Job."""
@@ -128,14 +153,12 @@ class Request(Activity):
         """See Job. Switches: as the app does."""
         connection = self.connection
         state = connection.state
-        if state is _CLOSED:
-            return
-        if state is _QUEUED and self._has_given_up():
-            connection.close()
+        if state is _CLOSED or (state is _QUEUED and self._ends_without_its_client()):
             return
         services = connection.services
-        self._worker = getcurrent()
         began = services.hub.now
+        self.since = self.since or began
+        self._worker = getcurrent()
         connection.enter(_RUNNING, self)
         connection.deadline.arm(began + services.timeouts.request_timeout)
         head = self.head
@@ -147,6 +170,8 @@ class Request(Activity):
             environ = make_environ(
                 connection.environ, head, connection.peer, connection.peer_port, services.forwarding
             )
+            if "HTTP_X_REQUEST_START" in environ or "HTTP_X_QUEUE_START" in environ:
+                self._must_be_in_time(state)
             self._exchange = exchange = Exchange(services.service, self, head, environ, framing, ahead)
         except ProtocolError as error:
             self._worker = None
@@ -220,7 +245,12 @@ class Request(Activity):
         services = connection.services
         if connection.state is _QUEUED:
             services.queue.unqueue(self)
-            self.refuse_busy("the server is busy (queue_timeout)")
+            if services.hub.now - self.since < services.timeouts.queue_timeout:
+                services.counts.shed_request_start += 1
+                self.refuse_busy(_TOO_LATE)
+            else:
+                services.counts.shed_queue_timeout += 1
+                self.refuse_busy("the server is busy (queue_timeout)")
         elif self._worker is not None:
             # Again until it ends: an app may have caught the first.
             connection.deadline.arm(services.hub.now + 1.0)

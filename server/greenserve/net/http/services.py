@@ -17,6 +17,7 @@ from greenserve.net.opening.opening import Entrance
 from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.send_budget import SendBudget
 from greenserve.net.sockets.timeouts import Timeouts
+from greenserve.proxies import RequestStarts
 from greenserve.wsgi import Forwarding, Service
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.loop.hub import Hub
@@ -95,6 +96,7 @@ class Services:
     limit_websockets: int
     event_stream_retry: float  # seconds
     forwarding: Forwarding
+    request_starts: RequestStarts
     budget: SendBudget
     counts: Counts
     entrance: Entrance

@@ -24,10 +24,12 @@ Life = TypeVar("Life", bound=Upgraded)
 def must_have_room(services: Services) -> None:
     """Raise ProtocolError where no more upgraded connections are allowed. Switches: never."""
     if services.is_stopping():
+        services.counts.shed_stopping += 1
         raise ProtocolError(503, "the server is stopping", _AGAIN)
     # A client that leaves while its app is busy has an app there still; what is called for it, likewise.
     running = max(services.members.beyond_http, services.callbacks.running())
     if running >= services.limit_websockets:
+        services.counts.shed_limit_websockets += 1
         raise ProtocolError(503, "too many WebSockets (limit_websockets)", _AGAIN)
 
 

@@ -35,7 +35,7 @@ from greenserve.net.serving.accepting import Accepting
 from greenserve.net.serving.admission import Admission, PeerCounts
 from greenserve.net.serving.connections import Connections
 from greenserve.net.serving.listeners import Given, Listeners
-from greenserve.net.serving.parts import make_forwarding, make_head_limits, make_service
+from greenserve.net.serving.parts import make_forwarding, make_head_limits, make_request_starts, make_service
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve.net.serving.stats import Stats
 from greenserve.net.serving.stopping import End, Stop
@@ -169,6 +169,7 @@ class Server:
             limit_websockets=config.limit_websockets,
             event_stream_retry=config.event_stream_retry,
             forwarding=make_forwarding(config),
+            request_starts=make_request_starts(config),
             budget=self.unsent,
             counts=self.counts,
             entrance=Entrance(
@@ -379,5 +380,10 @@ class Server:
             waiting_for_client=self.queue.slots.lent,
             requests=self.queue.begun,
             turned_away=self.admission.rejected.count,
+            shed_queue_full=self.queue.overfull,
+            shed_no_connection=self.admission.full,
+            shed_peer_connections=self.admission.greedy,
+            idle_closed=self.admission.made_way,
+            unsent_resets=self.unsent.resets,
             **asdict(self.counts),
         )

@@ -20,6 +20,18 @@ class Stats:
     refused: int
     accept_errors: int
     handshake_errors: int
+    request_timeouts: int  # requests that were ended since their time was over
+    # Shed since there was too much: requests that no app saw, and connections whose requests were not even read.
+    shed_queue_full: int  # limit_queue
+    shed_queue_timeout: int
+    shed_request_start: int  # they had waited for too long at the proxy (X-Request-Start)
+    shed_client_left: int  # while its request waited for a slot
+    shed_stopping: int
+    shed_limit_websockets: int
+    shed_no_connection: int  # limit_connections, with none idle
+    shed_peer_connections: int  # limit_connections_per_ip
+    idle_closed: int  # idle connections that were closed for new ones
+    unsent_resets: int  # connections that were reset by limit_unsent
 
     def as_dict(self) -> dict[str, int]:
         """All of it, by name."""
