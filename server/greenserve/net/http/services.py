@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from greenserve.http1 import HeadLimits
 from greenserve.logs.record import Finished
+from greenserve.net.http.ending_early import Departures
 from greenserve.net.opening.opening import Entrance
 from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.send_budget import SendBudget
@@ -97,6 +98,7 @@ class Services:
     event_stream_retry: float  # seconds
     forwarding: Forwarding
     request_starts: RequestStarts
+    departures: Departures | None  # None: what runs is not cancelled
     budget: SendBudget
     counts: Counts
     entrance: Entrance

@@ -21,6 +21,7 @@ class Stats:
     accept_errors: int
     handshake_errors: int
     request_timeouts: int  # requests that were ended since their time was over
+    cancelled: int  # requests that were ended since their clients had left (cancel_on_disconnect)
     # Shed since there was too much: requests that no app saw, and connections whose requests were not even read.
     shed_queue_full: int  # limit_queue
     shed_queue_timeout: int
