@@ -166,6 +166,8 @@ class TestTCP:
     def test_it_is_cancelled(self, how: str, reset: bool) -> None:
         app = _App()
         with serving(app, cancel_on_disconnect=how) as server:
+            if not (reset or server.hub.edge):
+                pytest.skip("poll and select tell nothing of a socket that nobody reads")
             self._leave(server, app, reset)
             eventually(lambda: app.ended == ["RequestCancelled"])
 
