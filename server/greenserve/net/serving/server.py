@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from dataclasses import asdict
 from typing import Any, Self, TextIO, cast
 
 from greenserve.config import Config
@@ -385,18 +384,4 @@ class Server:
     @property
     def stats(self) -> Stats:
         """What it has done so far and is doing now."""
-        return Stats(
-            connections=len(self.connections),
-            active=self.queue.pool.running() - self.queue.slots.upgraded,
-            websockets=self.connections.upgraded,
-            queued=self.queue.waiting,
-            waiting_for_client=self.queue.slots.lent,
-            requests=self.queue.begun,
-            turned_away=self.admission.rejected.count,
-            shed_queue_full=self.queue.overfull,
-            shed_no_connection=self.admission.full,
-            shed_peer_connections=self.admission.greedy,
-            idle_closed=self.admission.made_way,
-            unsent_resets=self.unsent.resets,
-            **asdict(self.counts),
-        )
+        return Stats.of(self.connections, self.queue, self.admission, self.unsent, self.counts)

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Self
+
+from greenserve.net.serving.admission import Admission
+from greenserve.net.serving.connections import Connections
+from greenserve.net.serving.request_queue import RequestQueue
+from greenserve.net.sockets.counts import Counts
+from greenserve.net.sockets.send_budget import SendBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,32 @@ class Stats:
     shed_peer_connections: int  # limit_connections_per_ip
     idle_closed: int  # idle connections that were closed for new ones
     unsent_resets: int  # connections that were reset by limit_unsent
+
+    @classmethod
+    def of(
+        cls,
+        connections: Connections,
+        queue: RequestQueue,
+        admission: Admission,
+        unsent: SendBudget,
+        counts: Counts,
+    ) -> Self:
+        """What these parts of a server have counted."""
+        return cls(
+            connections=len(connections),
+            active=queue.pool.running() - queue.slots.upgraded,
+            websockets=connections.upgraded,
+            queued=queue.waiting,
+            waiting_for_client=queue.slots.lent,
+            requests=queue.begun,
+            turned_away=admission.rejected.count,
+            shed_queue_full=queue.overfull,
+            shed_no_connection=admission.full,
+            shed_peer_connections=admission.greedy,
+            idle_closed=admission.made_way,
+            unsent_resets=unsent.resets,
+            **asdict(counts),
+        )
 
     def as_dict(self) -> dict[str, int]:
         """All of it, by name."""
