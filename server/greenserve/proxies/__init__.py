@@ -8,15 +8,12 @@ from greenserve.proxies.addresses import parse_address
 from greenserve.proxies.forwarded import FORWARDED, X_FIELDS, Claims, read_claims
 from greenserve.proxies.proxy_protocol import ProxyHeader, ProxyReader
 from greenserve.proxies.request_start import RequestStarts
-from greenserve.proxies.tlvs import Details, ProxiedTLS
 from greenserve.proxies.trust import Trust, canonical_peer
 
 __all__ = [
     "FORWARDED",
     "X_FIELDS",
     "Claims",
-    "Details",
-    "ProxiedTLS",
     "ProxyHeader",
     "ProxyReader",
     "RequestStarts",

@@ -145,6 +145,9 @@ class Stop:
         count = len(lasting)
         first = random.random()  # else all the servers of a site would begin together
         while lasting:
+            if not lasting[-1].lasts:
+                lasting.pop()  # it has ended meanwhile
+                continue
             seconds = min(self._jitter, (self._by - began) / 2)  # the rest is for the last to agree
             at = began + seconds * (count - len(lasting) + first) / count
             if (left := self._left(at)) > 0:

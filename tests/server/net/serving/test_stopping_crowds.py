@@ -97,6 +97,18 @@ class TestWebSockets:
                 for reader in readers:
                     reader.wait()
 
+    def test_those_that_leave_by_themselves_are_not_waited_for(self, tmp_path: Path) -> None:
+        with in_one_hub(WebSocketWSGI(echo), tmp_path, graceful_timeout=30) as (server, clock):
+            clients = [WSClient(server.address, green=True) for _ in range(20)]
+            sleep(0.1)
+            began = clock()
+            stopping = spawn(server.stop, jitter=10)
+            sleep(3)
+            for client in clients:
+                client.close()
+            stopping.wait()
+            assert clock() - began < 4
+
     def test_idle_connections_do_not_wait_for_them(self, tmp_path: Path) -> None:
         with (
             in_one_hub(WebSocketWSGI(echo), tmp_path) as (server, clock),
