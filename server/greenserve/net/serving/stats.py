@@ -29,17 +29,17 @@ class Stats:
     handshake_errors: int
     request_timeouts: int  # requests that were ended since their time was over
     cancelled: int  # requests that were ended since their clients had left (cancel_on_disconnect)
-    # Shed since there was too much: requests that no app saw, and connections whose requests were not even read.
-    shed_queue_full: int  # limit_queue
+    # Requests that no app saw, and connections that were closed, because there were too many: by the limit.
+    shed_limit_queue: int
     shed_queue_timeout: int
     shed_request_start: int  # they had waited for too long at the proxy (X-Request-Start)
     shed_client_left: int  # while its request waited for a slot
     shed_stopping: int
     shed_limit_websockets: int
-    shed_no_connection: int  # limit_connections, with none idle
-    shed_peer_connections: int  # limit_connections_per_ip
-    idle_closed: int  # idle connections that were closed for new ones
-    unsent_resets: int  # connections that were reset by limit_unsent
+    shed_limit_connections: int
+    shed_limit_connections_per_ip: int
+    shed_made_way: int  # idle ones, closed for new ones
+    shed_limit_unsent: int
 
     @classmethod
     def of(
@@ -59,11 +59,11 @@ class Stats:
             waiting_for_client=queue.slots.lent,
             requests=queue.begun,
             turned_away=admission.rejected.count,
-            shed_queue_full=queue.overfull,
-            shed_no_connection=admission.full,
-            shed_peer_connections=admission.greedy,
-            idle_closed=admission.made_way,
-            unsent_resets=unsent.resets,
+            shed_limit_queue=queue.overfull,
+            shed_limit_connections=admission.full,
+            shed_limit_connections_per_ip=admission.greedy,
+            shed_made_way=admission.made_way,
+            shed_limit_unsent=unsent.resets,
             **asdict(counts),
         )
 

@@ -110,7 +110,7 @@ class TestCounts:
             first.send(request("/holds"))
             wait_all_blocked()
             assert client.get("/").status == 503
-            assert _shed(server) == {"shed_queue_full": 1}
+            assert _shed(server) == {"shed_limit_queue": 1}
             app.gate.send(None)
             assert first.answer().status == 200
 
@@ -139,10 +139,13 @@ class TestCounts:
             with _client(server) as second:
                 second.send(request("/holds"))
                 wait_all_blocked()
-                assert server.stats.idle_closed == 1
+                assert server.stats.shed_made_way == 1
                 with _client(server) as third:
                     assert third.answer().status == 503
-                assert (server.stats.turned_away, _shed(server)) == (1, {"shed_no_connection": 1})
+                assert (server.stats.turned_away, _shed(server)) == (
+                    1,
+                    {"shed_limit_connections": 1, "shed_made_way": 1},
+                )
                 app.gate.send(None)
                 second.answer()
 
