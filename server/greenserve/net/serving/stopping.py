@@ -16,6 +16,8 @@ import logging
 import random
 from typing import Final, Protocol
 
+from greenlet import greenlet
+
 from greenserve.config import Config
 from greenserve.net.serving.connections import Connections, Ending, Member
 from greenserve.net.serving.listeners import Listeners
@@ -164,7 +166,7 @@ class Stop:
     def _end_what_runs(self) -> None:
         server = self._server
         for green in server.callbacks.members():
-            self._tell("a callback of a WebSocket", None, stack_of(green.gr_frame))
+            self._tell("a callback of a WebSocket", None, self._stack_of(green))
         server.queue.refuse_all()
         for _ in range(3):  # what an app does in its finally clauses may take turns too
             for connection in server.connections.all:
@@ -177,10 +179,13 @@ class Stop:
 
     def _end_one(self, connection: Ending) -> None:
         began, green = connection.running or (None, None)
-        stack = None if green is None else stack_of(green.gr_frame)
+        stack = self._stack_of(green)  # before it ends
         ended = connection.end()
         if ended is not None:
             self._tell(ended, began, stack)
+
+    def _stack_of(self, green: greenlet | None) -> str | None:
+        return None if green is None or self._told >= _MOST_TOLD else stack_of(green.gr_frame)
 
     def _tell(self, ended: str, began: float | None, stack: str | None) -> None:
         """Log what is ended, and where it was, unless enough of it was logged."""
