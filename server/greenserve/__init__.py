@@ -72,6 +72,7 @@ from greenserve.config import Config
 from greenserve.embedding import run, serve, wsgi_server
 from greenserve.net import Room, Server, WebSocket, WebSocketWSGI, accept_websocket
 from greenserve.websocket import Compression, HandshakeError
+from greenserve.wsgi import RequestCancelled, RequestTimeout
 
 # Its errors
 from greenserve.errors import AppError, AppImportError, BodyError, ConfigError
@@ -112,6 +113,8 @@ __all__ = [
     "ProtocolError",
     "Queue",
     "RLock",
+    "RequestCancelled",
+    "RequestTimeout",
     "Room",
     "Semaphore",
     "ServeError",

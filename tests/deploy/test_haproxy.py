@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.support.servers.running import serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Config, accept_websocket
+from greenserve.proxies.request_start import parse_request_start
 
 FOLDER = Path(__file__).parents[2] / "deploy/haproxy"
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
@@ -125,6 +127,7 @@ def test_http_tells_who_asked_whatever_the_client_claims(tmp_path):
     claims = [
         *("X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example"),
         *("X-Forwarded-Prefix: /evil", "Forwarded: for=6.6.6.6;proto=https", "X-Real-IP: 6.6.6.6"),
+        *("X-Request-Start: t=1700000000", "X-Queue-Start: t=1700000000"),
     ]
     with (
         serving(app) as server,
@@ -137,6 +140,9 @@ def test_http_tells_who_asked_whatever_the_client_claims(tmp_path):
         assert environ["greenserve.peer"].address == "127.0.0.1"
         assert (environ["wsgi.url_scheme"], environ["SCRIPT_NAME"], environ["HTTP_HOST"]) == ("http", "", "x")
         assert not {"HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED", "HTTP_X_REAL_IP"} & environ.keys()
+        assert "HTTP_X_QUEUE_START" not in environ
+        started = parse_request_start(environ["HTTP_X_REQUEST_START"])
+        assert started == pytest.approx(time.time(), abs=PATIENCE)
 
 
 def test_http_ends_tls_and_says_so(tmp_path):

@@ -7,6 +7,7 @@ import http.client
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.support.times import PATIENCE
 
 import greenserve
 from greenserve import Config
+from greenserve.proxies.request_start import parse_request_start
 
 pytestmark = [pytest.mark.repository, pytest.mark.skipif(NGINX is None, reason="needs nginx")]
 
@@ -36,6 +38,7 @@ SHOWN = (
         "HTTP_X_FORWARDED_PROTO",
     ),
     *("HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_HOST", "greenserve.peer"),
+    *("HTTP_X_REQUEST_START", "HTTP_X_QUEUE_START"),
 )
 
 
@@ -110,6 +113,8 @@ LIES = {
     "X-Forwarded-Host": "evil.example",
     "X-Forwarded-Prefix": "/evil",
     "X-Real-IP": "192.0.2.1",
+    "X-Request-Start": "t=1700000000",
+    "X-Queue-Start": "t=1700000000",
     "Forwarded": "for=192.0.2.1",
 }
 
@@ -137,6 +142,8 @@ def test_tells_who_asked_whatever_the_client_claims(address):
     )
     assert environ["HTTP_HOST"] == f"127.0.0.1:{address[1]}"
     assert environ["greenserve.peer"].startswith("Peer(address='127.0.0.1', port=")
+    assert parse_request_start(environ["HTTP_X_REQUEST_START"]) == pytest.approx(time.time(), abs=PATIENCE)
+    assert environ["HTTP_X_QUEUE_START"] == "None"
 
 
 def test_an_app_below_a_prefix_as_the_readme_has_it(tmp_path):

@@ -46,7 +46,7 @@ class Descriptor:
         self.sock = sock
         self.readable: object = True  # as after an edge
         self.hangup = False
-        self.hung_up_at = 0.0  # the time of the event, by the hub's clock
+        self.hung_up_at = 0.0  # the time of the first such event, by the hub's clock
         self.closed = False
         self.reader: Callable[[], object] | None = None
         self.writer: Callable[[], object] | None = None
@@ -62,6 +62,12 @@ class Descriptor:
         """
         if self.readable is edge and not self.hangup:
             self.readable = False
+
+    def hung_up(self, now: float) -> None:
+        """Note a hangup, for the hub; each later event tells of it again. Switches: never."""
+        if not self.hangup:
+            self.hangup = True
+            self.hung_up_at = now
 
     def on_readable(self, callback: Callable[[], object]) -> None:
         """Call back once, from the hub, at the next edge: for a descriptor that no read has drained yet.

@@ -27,7 +27,7 @@ from greenserve_hub.loop.descriptors import Descriptor
 from greenserve_hub.loop.greenlets import HubLoop, Parked, Relieved
 from greenserve_hub.loop.wakeups import Wakeup
 from greenserve_hub.pollers.choosing import make_poller
-from greenserve_hub.pollers.contract import HANGUP, READ, WRITE, Call, Poller
+from greenserve_hub.pollers.contract import BROKEN, HANGUP, READ, WRITE, Call, Poller
 from greenserve_hub.tracing import is_traced, trace_apart
 from greenserve_hub.unpatched import _thread, time
 
@@ -306,9 +306,9 @@ class Hub:
                         continue
                     descriptor = descriptors[fd]
                     if bits & HANGUP:
-                        descriptor.hangup = True
-                        descriptor.hung_up_at = now
-                        bits |= READ | WRITE
+                        descriptor.hung_up(now)
+                        # An end of sending is nothing to write for: it is told at each arm(), and writers would spin.
+                        bits |= READ | WRITE if bits & BROKEN else READ
                     if bits & READ:
                         descriptor.readable = now
                         callback = descriptor.reader

@@ -19,7 +19,8 @@ from greenserve_hub.deadlines import DeadlineQueue
 
 READ = 1  # EPOLLIN
 WRITE = 4  # EPOLLOUT
-HANGUP = 0x2000 | 0x10 | 0x8  # EPOLLRDHUP, EPOLLHUP, EPOLLERR: the peer has closed at least its sending side
+BROKEN = 0x10 | 0x8  # EPOLLHUP, EPOLLERR: nothing can be sent to the peer any more
+HANGUP = 0x2000 | BROKEN  # besides EPOLLRDHUP: the peer has closed at least its sending side
 
 Call = tuple[Callable[..., object], tuple[Any, ...]]
 

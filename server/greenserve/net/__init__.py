@@ -5,20 +5,16 @@ stops what is here.
 """
 
 from greenserve.net.http.connection import Connection
-from greenserve.net.http.states import State
 from greenserve.net.serving.server import Server
 from greenserve.net.serving.stats import Stats
-from greenserve.net.sockets.listener import Listener
 from greenserve.net.websockets.apps import WebSocketWSGI, accept_websocket
 from greenserve.net.websockets.rooms import Room
 from greenserve.net.websockets.websocket import WebSocket
 
 __all__ = [
     "Connection",
-    "Listener",
     "Room",
     "Server",
-    "State",
     "Stats",
     "WebSocket",
     "WebSocketWSGI",

@@ -80,10 +80,15 @@ class EmbeddedServer(Server):
         )
 
     def stop(
-        self, graceful: float | None = None, *, drain_delay: float = 0.0, restarts: bool = False
+        self,
+        graceful: float | None = None,
+        *,
+        drain_delay: float = 0.0,
+        restarts: bool = False,
+        jitter: float = 0.0,
     ) -> None:
         """See Server; returns when its OS thread has ended too. Raises the error that has ended the thread early."""
-        super().stop(graceful, drain_delay=drain_delay, restarts=restarts)
+        super().stop(graceful, drain_delay=drain_delay, restarts=restarts, jitter=jitter)
         atexit.unregister(self._at_exit)
         self._join()
 

@@ -168,10 +168,13 @@ class Stopping:
             "; SIGINT (Ctrl-C) again ends them at once" if name == "SIGINT" and running else "",
         )
         self._begins(running)
-        # At a terminal there is no proxy in front that could lose a request.
+        config = server.config
+        # At a terminal there is no proxy in front that could lose a request, and no crowd of clients.
+        by_hand = name == "SIGINT" and os.isatty(0)
         server.stop(
-            drain_delay=0.0 if name == "SIGINT" and os.isatty(0) else server.config.drain_delay,
+            drain_delay=0.0 if by_hand else config.drain_delay,
             restarts=self._restarts,
+            jitter=0.0 if by_hand else config.ws_restart_jitter,
         )
 
     def _hurry(self, name: str) -> None:

@@ -7,17 +7,16 @@ config/ the texts of settings.
 from greenserve.proxies.addresses import parse_address
 from greenserve.proxies.forwarded import FORWARDED, X_FIELDS, Claims, read_claims
 from greenserve.proxies.proxy_protocol import ProxyHeader, ProxyReader
-from greenserve.proxies.tlvs import Details, ProxiedTLS
+from greenserve.proxies.request_start import RequestStarts
 from greenserve.proxies.trust import Trust, canonical_peer
 
 __all__ = [
     "FORWARDED",
     "X_FIELDS",
     "Claims",
-    "Details",
-    "ProxiedTLS",
     "ProxyHeader",
     "ProxyReader",
+    "RequestStarts",
     "Trust",
     "canonical_peer",
     "parse_address",

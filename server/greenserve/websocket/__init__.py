@@ -4,7 +4,6 @@ It imports no socket, clock, hub or os; limits are arguments. net/ feeds it and 
 how the pieces fit and what was measured.
 """
 
-from greenserve.websocket.framing.close_codes import CLOSE_CODES, may_be_in_a_frame
 from greenserve.websocket.framing.closing import OPEN, Closing, Phase
 from greenserve.websocket.framing.deflate import Deflate, ReadLimits, compress_alone
 from greenserve.websocket.framing.events import Close, Event, Failure, Fragment, Message, Ping, Pong
@@ -33,7 +32,6 @@ from greenserve.websocket.handshake.refusals import HandshakeError
 
 __all__ = [
     "BINARY",
-    "CLOSE_CODES",
     "CONTINUATION",
     "OPEN",
     "TEXT",
@@ -63,6 +61,5 @@ __all__ = [
     "encode_pong",
     "encode_shared",
     "is_upgrade",
-    "may_be_in_a_frame",
     "shake_hands",
 ]

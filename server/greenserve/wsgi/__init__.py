@@ -9,13 +9,14 @@ its own functions and a stream's Link there; the Exchange stays.
 
 from greenserve.wsgi.environ import base_environ, make_environ
 from greenserve.wsgi.error_stream import ErrorStream
-from greenserve.wsgi.exchange import Exchange, RequestTimeout
+from greenserve.wsgi.exchange import Exchange, RequestCancelled, RequestTimeout, StreamEnded
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forked import end_if_forked
 from greenserve.wsgi.forwarding import Forwarding, Peer
 from greenserve.wsgi.input import RequestInput
 from greenserve.wsgi.link import Link, WSGIApplication
 from greenserve.wsgi.measuring import with_lengths
+from greenserve.wsgi.response import Response
 from greenserve.wsgi.service import Service
 from greenserve.wsgi.tls_environ import client_environ, tls_environ
 
@@ -26,9 +27,12 @@ __all__ = [
     "Forwarding",
     "Link",
     "Peer",
+    "RequestCancelled",
     "RequestInput",
     "RequestTimeout",
+    "Response",
     "Service",
+    "StreamEnded",
     "WSGIApplication",
     "base_environ",
     "client_environ",

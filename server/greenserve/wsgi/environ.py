@@ -26,6 +26,7 @@ _OF_REQUEST: Final = (
     "wsgi.input",
     "greenserve.posthooks",
     "greenserve.client_disconnected",
+    "greenserve.set_timeout",
     "wsgi.early_hints",
 )
 # Fields that are not lists: two joined values would be a third that was never sent, and either alone may be the one

@@ -32,10 +32,18 @@ log = logging.getLogger("greenserve.error")
 
 
 class RequestTimeout(BaseException):
-    """Raised in the green thread of a request that took longer than `request_timeout`.
+    """Raised in the green thread of a request that took longer than `request_timeout`, or than its set_timeout().
 
     It is not an Exception, so an app's `except Exception` lets it pass.
     """
+
+
+class RequestCancelled(BaseException):
+    """Raised in the green thread of a request whose client has left (`cancel_on_disconnect`). Not an Exception."""
+
+
+class StreamEnded(GreenletExit):
+    """Raised in the green thread of an event stream that the server ends as it stops: its client comes back."""
 
 
 class Exchange:
@@ -78,6 +86,7 @@ class Exchange:
         environ["wsgi.input"] = body
         environ["greenserve.posthooks"] = self.posthooks
         environ["greenserve.client_disconnected"] = link.is_peer_gone
+        environ["greenserve.set_timeout"] = link.set_timeout
         environ["wsgi.early_hints"] = response.early_hints
         if "HTTP_UPGRADE" in environ:
             environ["greenserve.upgrade"] = self.upgrade
@@ -230,8 +239,12 @@ class Exchange:
             log.info("%s: %s", self, error)
             self.response.send_error(error.status, error.reason, *error.headers)
         elif isinstance(error, RequestTimeout):
-            log.error("%s: the app took longer than request_timeout and was ended", self, exc_info=error)
+            log.error("%s: %s, and was ended", self, error, exc_info=error)
             self.response.send_error(504, "The request took too long.")
+        elif isinstance(error, RequestCancelled):
+            log.info("%s: the client has left, and the app was ended", self, exc_info=error)
+        elif isinstance(error, StreamEnded):
+            self.response.end_stream()
         elif isinstance(error, GreenletExit):
             self.response.send_error(503, "The server is stopping.")
         else:

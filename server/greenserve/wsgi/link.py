@@ -56,6 +56,13 @@ class Link(Protocol):
     def is_peer_gone(self) -> bool:
         """Return True if the peer has closed. Switches: never."""
 
+    def set_timeout(self, seconds: float | None) -> None:
+        """End the request in so many seconds from now; None or 0: never. In place of all limits before.
+
+        Switches: never. Raises AppError if it has left HTTP or is over, ValueError, TypeError, and RuntimeError in
+        another OS thread than the server's.
+        """
+
     def offer(self, environ: dict[str, Any]) -> None:
         """Add the connection's own keys to the environ of a request that asks for an upgrade and has no body.
 

@@ -8,8 +8,9 @@ closes, and nothing follows the end.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from greenserve.errors import AppError, PeerGone
 from greenserve.http1 import (
@@ -29,6 +30,8 @@ from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
 
 log = logging.getLogger("greenserve.error")
+
+_EVENTS: Final = re.compile(rb"\r\ncontent-type:[ \t]*text/event-stream[ \t]*[;\r]", re.IGNORECASE)
 
 
 class Response:
@@ -213,6 +216,20 @@ class Response:
         if head is not None and head.length is not None:
             self._check_length(head.length)
         self.is_over = True  # bytes that the iterable's close() writes would be read as the next response
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Return True if a stream of server-sent events has begun (HTML, "Server-sent events")."""
+        return self.status == 200 and self.head is not None and _EVENTS.search(self.head.data) is not None
+
+    def end_stream(self) -> None:
+        """End a response that its app would not end, so that its client sees an end and no failure. Raises nothing."""
+        if self.status and not self.is_over and not (self.head and self.head.length):
+            try:
+                self.is_cut_off = False
+                self.end(True)
+            except BaseException as error:  # the client is gone, or a stop has lost its patience
+                log.debug("%s %s: could not end: %r", self._request.method, self._request.target, error)
 
     def leave(self) -> None:
         """Note that the connection has left HTTP, with a 101."""

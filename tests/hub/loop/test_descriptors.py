@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 
@@ -244,4 +245,30 @@ def test_a_hangup_has_its_time(pair, clock):
     wait_all_blocked()
     if hub.poller.name != "select":
         assert descriptor.hung_up_at == clock()
+    descriptor.close()
+
+
+def test_a_peer_that_sends_no_more_is_nothing_to_write_for(pair, clock):
+    """An edge poller tells of its end at each arm: a writer that waits for room would spin."""
+    hub, woken = get_hub(), []
+    descriptor = hub.open_descriptor(pair[0].fileno())
+    pair[1].shutdown(socket.SHUT_WR)
+    wait_all_blocked()
+    ended_at = clock()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            pair[0].send(bytes(65536))
+    clock.advance(5)
+    descriptor.on_writable(lambda: woken.append("writer"))
+    for _ in range(5):
+        sleep(0)
+    assert woken == []
+    if descriptor.hangup:
+        assert descriptor.hung_up_at == ended_at
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            pair[1].recv(65536)
+    for _ in range(5):
+        sleep(0)
+    assert woken == ["writer"]
     descriptor.close()

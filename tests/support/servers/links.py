@@ -59,6 +59,8 @@ class FakeLink:
     def is_peer_gone(self) -> bool:
         return self.gone
 
+    def set_timeout(self, seconds: float | None) -> None: ...
+
     def offer(self, environ: dict[str, Any]) -> None: ...
 
     def upgrade(self, head: bytes, make: Any) -> Any:

@@ -173,6 +173,16 @@ class LimitSettings:
         protects="an app that hangs and keeps its slot",
         precedent="mod_wsgi 60s",
     )
+    cancel_on_disconnect: str = setting(
+        "off",
+        kinds.choice("off", "reset", "close"),
+        group=TIMEOUTS,
+        help="end of a request whose client leaves while the app runs. reset: if the client has surely left. close: "
+        "also if it has ended its side more than 1s after the request, as browsers and proxies do when they give up. "
+        "off: the app runs on",
+        protects="apps that work for clients which have left",
+        precedent="uvicorn and granian tell an ASGI app of it",
+    )
     graceful_timeout: float = setting(
         30.0,
         kinds.duration(off="running requests are ended at once"),

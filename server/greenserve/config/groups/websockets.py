@@ -110,6 +110,15 @@ class WebSocketSettings:
         protects="clients that never complete the closing handshake",
         precedent="websockets 10s",
     )
+    ws_restart_jitter: float = setting(
+        5.0,
+        kinds.duration(off="all at once"),
+        group=WEBSOCKETS,
+        help="time after SIGTERM and drain_delay over which WebSockets and event streams are ended one after another, "
+        "in random order; at most half of what is left of graceful_timeout",
+        protects="ten thousand clients that all come back in the same second",
+        precedent="Envoy drains gradually over --drain-time-s",
+    )
     ws_compression: bool = setting(
         True,
         kinds.boolean(),

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from greenlet import greenlet
+
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead
 from greenserve.logs.record import Record
@@ -37,6 +39,19 @@ class Activity(Protocol):
     def may_ask(self) -> bool:
         """Return True if the client may send a request: it was not told that the connection ends."""
         return False
+
+    @property
+    def lasts(self) -> bool:
+        """Return True if it goes on until one side ends it, and its client then comes back at once.
+
+        A stop ends those one after another.
+        """
+        return False
+
+    @property
+    def running(self) -> tuple[float, greenlet] | None:
+        """Since when the app runs for it, by the hub's clock, and on which green thread; None if it does not."""
+        return None
 
     def expired(self) -> None:
         """The connection's deadline has passed."""

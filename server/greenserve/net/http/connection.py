@@ -15,6 +15,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
+from greenlet import greenlet
+
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import HeadReader, RequestHead, read_whole_head
 from greenserve.net.http.activity import Activity, Refused
@@ -312,6 +314,16 @@ class Connection:
         if self.activity is not None:
             return self.activity.may_ask
         return self.state is _HEAD or self.state is _PARKED
+
+    @property
+    def lasts(self) -> bool:
+        """Return True if its activity goes on until one side ends it, and its client then comes back at once."""
+        return self.activity is not None and self.activity.lasts
+
+    @property
+    def running(self) -> tuple[float, greenlet] | None:
+        """Since when the app runs for it, by the hub's clock, and on which green thread; None if it does not."""
+        return None if self.activity is None else self.activity.running
 
     def drain(self) -> None:
         """The server stops: close unless a request is under way, or about to come. Switches: never."""

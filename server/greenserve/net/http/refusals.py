@@ -17,12 +17,15 @@ from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, check_head, encode_error, response_head
 from greenserve.logs.record import Record
 from greenserve.net.http.activity import Host, Refused
+from greenserve.net.http.services import Services
 from greenserve.net.http.states import State
-from greenserve.wsgi import Service
+from greenserve.wsgi import Response, Service
+from greenserve_hub.unpatched import time
 
 _PORT: Final = re.compile(r":\d*\Z", re.ASCII)
 _AUTHORITY: Final = re.compile(r"[^/?#]*")
 
+_TOO_LATE: Final = "the request waited too long before it came here (X-Request-Start, queue_timeout)"
 _EVENTS: Final = "text/event-stream"
 _STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store")]
 
@@ -114,6 +117,47 @@ def answer(connection: Host, error: ProtocolError, request: Refused | None, *ext
     connection.flush(data, b"")
     if services.log_access is not None:
         services.log_access(refusal, services.hub.now)
+
+
+def redirect_to_https(connection: Host, request: Refused, port: int) -> None:
+    """Say where the same is to be had with TLS, at `port`. Switches: never."""
+    try:
+        location = https_location(request.head, port)
+    except ProtocolError as error:
+        connection.refuse(error, request)
+    else:
+        moved = ProtocolError(308, f"This is served at {location}")
+        answer(connection, moved, request, ("Location", location))
+
+
+def waited_before(connection: Host, head: RequestHead) -> float:
+    """Return the seconds that a request waited at the proxy, before it came here."""
+    return connection.services.request_starts.waited(head.fields, connection.peer, time.time())
+
+
+def must_be_in_time(connection: Host, head: RequestHead, before: State) -> None:
+    """Raise ProtocolError if a request has waited at the proxy for so long that its client has given up.
+
+    `before`: its state. In the queue its deadline was made of this.
+    """
+    services = connection.services
+    if before is not State.QUEUED and waited_before(connection, head) >= services.timeouts.queue_timeout:
+        services.counts.shed_request_start += 1
+        raise ProtocolError(503, _TOO_LATE, ("Retry-After", "1"))
+
+
+def why_late(services: Services, since: float) -> str:
+    """Return why a request that was queued `since` then does not run, and count it."""
+    if services.hub.now - since < services.timeouts.queue_timeout:
+        services.counts.shed_request_start += 1
+        return _TOO_LATE
+    services.counts.shed_queue_timeout += 1
+    return "the server is busy (queue_timeout)"
+
+
+def feeds_an_event_source(response: Response, head: RequestHead) -> bool:
+    """Return True if an EventSource is being answered with a stream, which has begun and not ended."""
+    return response.is_event_stream and not response.is_over and _is_an_event_source(head)
 
 
 def _is_an_event_source(head: RequestHead) -> bool:

@@ -15,24 +15,27 @@ from typing import Any, Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from greenserve.errors import AppError, PeerGone, ProtocolError
+from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead
 from greenserve.net.http.activity import Activity, Carrier, Host
 from greenserve.net.http.draining import Draining
+from greenserve.net.http.ending_early import TimeLimit, has_left, must_be_limitable
 from greenserve.net.http.patience import Patience
-from greenserve.net.http.refusals import answer, https_location
+from greenserve.net.http.refusals import (
+    feeds_an_event_source,
+    must_be_in_time,
+    redirect_to_https,
+    waited_before,
+    why_late,
+)
 from greenserve.net.http.states import State
-from greenserve.net.http.upgrading import Life, Upgrade, must_have_room
+from greenserve.net.http.upgrading import Life, Upgrade, counted, must_be_upgradable, offer_upgrade
 from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, Side
-from greenserve.wsgi import Exchange, RequestTimeout, make_environ
+from greenserve.wsgi import Exchange, StreamEnded, make_environ
 from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.loop.hub import MAX_TURN
 
 log = logging.getLogger("greenserve.error")
-
-# Seconds from a request to the end of its client's sending within which that is a half-close: `nc -N` and its like. A
-# later one comes from a client that has waited and given up.
-_HALF_CLOSE_TIME: Final = 1.0
 
 # An enum's member is looked up by Python code, and these are asked for with every request.
 _QUEUED: Final = State.QUEUED
@@ -50,14 +53,15 @@ class Request(Activity):
     __slots__ = (
         "_exchange",
         "_is_broken",
+        "_limit",
         "_patience",
-        "_queued_at",
         "_response",
         "_upgrade",
         "_worker",
         "connection",
         "framing",
         "head",
+        "since",
     )
 
     def __init__(self, connection: Host, head: RequestHead) -> None:
@@ -65,10 +69,12 @@ class Request(Activity):
         self.connection = connection
         self.head = head
         self.framing: BodyFraming | None = None
+        self.since = 0.0  # when it was whole, by the hub's clock; 0 before it runs or is queued
         self._exchange: Exchange | None = None
         self._worker: greenlet | None = None  # the green thread that it runs on
         self._response: tuple[bytes, bytes] | None = None  # a whole one, of an exchange that is not over
-        self._is_broken = False  # a response was interrupted half sent
+        self._is_broken = False  # a response was interrupted half sent, or is being sent
+        self._limit: TimeLimit | None = None  # of the app's own, or one that is over
         self._upgrade: Upgrade | None = None
         self._patience: Patience | None = None  # made when we first have to wait for its client
 
@@ -86,12 +92,15 @@ class Request(Activity):
         if connection.state is not _CLOSED:
             services = connection.services
             connection.enter(_QUEUED, self)
-            self._queued_at = services.hub.now
-            connection.deadline.arm(services.hub.now + services.timeouts.queue_timeout)
+            self.since = now = services.hub.now
+            connection.deadline.arm(
+                now + services.timeouts.queue_timeout - waited_before(connection, self.head)
+            )
         return True
 
     def refuse_stopping(self) -> None:
         """See Job."""
+        self.connection.services.counts.shed_stopping += 1
         self.refuse_busy("the server is stopping")
 
     def refuse_busy(self, reason: str) -> None:
@@ -101,18 +110,15 @@ class Request(Activity):
 
     def redirect(self, port: int) -> None:
         """Say where the same is to be had with TLS, in place of running. Switches: never."""
-        try:
-            location = https_location(self.head, port)
-        except ProtocolError as error:
-            self.connection.refuse(error, self)
-        else:
-            moved = ProtocolError(308, f"This is served at {location}")
-            answer(self.connection, moved, self, ("Location", location))
+        redirect_to_https(self.connection, self, port)
 
-    def _has_given_up(self) -> bool:
-        """Return True if its client has left while it waited: nobody can read the response, or probably nobody will."""
-        stream = self.connection.stream
-        return stream.is_reset() or stream.descriptor.hung_up_at > self._queued_at + _HALF_CLOSE_TIME
+    def _ends_without_its_client(self) -> bool:
+        """Close and return True if its client has left while it waited: nobody will read the response, or probably."""
+        if not has_left(self.connection.stream, self.since):
+            return False
+        self.connection.services.counts.shed_client_left += 1
+        self.connection.close()
+        return True
 
     def broke(self) -> None:
         """See Job."""
@@ -128,14 +134,12 @@ class Request(Activity):
         """See Job. Switches: as the app does."""
         connection = self.connection
         state = connection.state
-        if state is _CLOSED:
-            return
-        if state is _QUEUED and self._has_given_up():
-            connection.close()
+        if state is _CLOSED or (state is _QUEUED and self._ends_without_its_client()):
             return
         services = connection.services
-        self._worker = getcurrent()
         began = services.hub.now
+        self.since = self.since or began
+        self._worker = getcurrent()
         connection.enter(_RUNNING, self)
         connection.deadline.arm(began + services.timeouts.request_timeout)
         head = self.head
@@ -147,20 +151,25 @@ class Request(Activity):
             environ = make_environ(
                 connection.environ, head, connection.peer, connection.peer_port, services.forwarding
             )
+            if "HTTP_X_REQUEST_START" in environ or "HTTP_X_QUEUE_START" in environ:
+                must_be_in_time(connection, head, state)
             self._exchange = exchange = Exchange(services.service, self, head, environ, framing, ahead)
         except ProtocolError as error:
             self._worker = None
             connection.refuse(error, self, *error.headers)
             return
+        run = services.context.copy().run
         try:
-            services.context.copy().run(exchange.run)
+            if services.departures is None:
+                run(exchange.run)
+            else:
+                services.departures.run(self, run, exchange.run)
         except BaseException as error:  # killed while it dealt with the app's own error
-            if self._upgrade is not None:
-                self._leave(self._upgrade, exchange, error)
+            self._leave(exchange, error)
             raise
         self._worker = None
         if self._upgrade is not None:
-            self._leave(self._upgrade, exchange, exchange.failure)
+            self._leave(exchange, exchange.failure)
             return
         if services.log_access is not None:
             services.log_access(exchange, began)
@@ -173,11 +182,12 @@ class Request(Activity):
             first, second = response
             services.batch.add(connection, first, second)
 
-    def _leave(self, upgrade: Upgrade, exchange: Exchange, error: BaseException | None) -> None:
-        self._worker = None
-        self._exchange = None
-        exchange.failure = None  # its traceback holds the exchange
-        upgrade.app_left(error)
+    def _leave(self, exchange: Exchange, error: BaseException | None) -> None:
+        if self._upgrade is not None:
+            self._worker = None
+            self._exchange = None
+            exchange.failure = None  # its traceback holds the exchange
+            self._upgrade.app_left(error)
 
     def sent(self) -> None:
         """See Activity: see to what is left of this request, or has come of the next."""
@@ -220,11 +230,36 @@ class Request(Activity):
         services = connection.services
         if connection.state is _QUEUED:
             services.queue.unqueue(self)
-            self.refuse_busy("the server is busy (queue_timeout)")
+            self.refuse_busy(why_late(services, self.since))
         elif self._worker is not None:
             # Again until it ends: an app may have caught the first.
             connection.deadline.arm(services.hub.now + 1.0)
-            self._worker.throw(RequestTimeout())
+            limit = self._limit = self._limit or TimeLimit(None, False)
+            self._worker.throw(limit.error(services.counts))
+
+    def interrupt(self, error: BaseException) -> bool:
+        """See Cancellable."""
+        exchange = self._exchange
+        if self._worker is None or exchange is None or exchange.response.is_over:
+            return False
+        self._worker.throw(error)
+        return True
+
+    @property
+    def lasts(self) -> bool:
+        """See Activity."""
+        exchange = self._exchange
+        return exchange is not None and feeds_an_event_source(exchange.response, self.head)
+
+    @property
+    def running(self) -> tuple[float, greenlet] | None:
+        """See Activity."""
+        return None if self._worker is None else (self.since, self._worker)
+
+    def drain(self) -> None:
+        """See Activity: an EventSource comes back by itself, so its stream ends here."""
+        if self.lasts:
+            self.connection.services.hub.call_soon(self.interrupt, StreamEnded())
 
     def end(self) -> str | None:
         """See Activity."""
@@ -263,8 +298,13 @@ class Request(Activity):
         hub = connection.services.hub
         if hub.clock() - hub.now > MAX_TURN:
             sleep(0)
-        connection.deadline.disarm()  # request_timeout: the response has begun
+        self._begun()
         self._sending(connection.stream.send, data)
+
+    def _begun(self) -> None:
+        """The response has begun: request_timeout was for the time until then."""
+        if self._limit is None or not self._limit.is_for_the_rest:
+            self.connection.deadline.disarm()
 
     def send_interim(self, data: bytes) -> None:
         """See Link."""
@@ -275,7 +315,7 @@ class Request(Activity):
         if len(second) < JOIN_BELOW:
             self.send(first + second)
             return
-        self.connection.deadline.disarm()
+        self._begun()
         self._sending(self.connection.stream.send_pieces, first, second)
 
     def send_last(self, head: bytes, body: bytes) -> None:
@@ -312,30 +352,25 @@ class Request(Activity):
         """See Link; environ["greenserve.client_disconnected"]."""
         return self.connection.state not in _WITH_A_CLIENT or self.connection.stream.is_peer_gone()
 
+    def set_timeout(self, seconds: float | None) -> None:
+        """See Link; environ["greenserve.set_timeout"]."""
+        connection = self.connection
+        hub, exchange = connection.services.hub, self._exchange
+        must_be_limitable(hub, exchange is not None, self._upgrade is not None)
+        assert exchange is not None
+        self._limit = limit = TimeLimit(seconds, exchange.response.status != 0)
+        connection.deadline.arm(hub.clock() + limit.seconds)
+
     def offer(self, environ: dict[str, Any]) -> None:
-        """See Link. A library could make nothing of a limit but an error of its own, so it is looked at before."""
-        if environ["HTTP_UPGRADE"].lower() == "websocket":
-            services = self.connection.services
-            must_have_room(services)
-            if environ["REQUEST_METHOD"] == "GET" and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
-                services.offer_upgrade(self.connection, environ)
+        """See Link."""
+        offer_upgrade(self.connection, environ)
 
     def upgrade(self, head: bytes, make: Callable[[Carrier, bytes], Life]) -> Life:
         """See Link."""
         connection = self.connection
-        members = connection.services.members
-        if connection.state is not _RUNNING:
-            raise AppError("a connection is upgraded once, and while its request runs")
-        if self.framing is not None:
-            # What of it has not come yet would be taken for the new protocol's.
-            raise ProtocolError(400, "a request with a body asks for an upgrade (RFC 9110 §7.8)")
-        must_have_room(connection.services)
-        members.begin_upgrade()  # already, or others would come in while this one waits for its client
-        try:
+        must_be_upgradable(connection, self.framing is not None)
+        with counted(connection.services.members):
             self.send_interim(head)
-        except BaseException:
-            members.end_upgrade()
-            raise
         self.head.fields = []  # they are in environ; the green thread may last for days, and holds the head
         self._upgrade = upgrade = Upgrade(connection, self._worker)
         return upgrade.begin(make)

@@ -13,10 +13,12 @@ from typing import Any, Protocol
 
 from greenserve.http1 import HeadLimits
 from greenserve.logs.record import Finished
+from greenserve.net.http.ending_early import Departures
 from greenserve.net.opening.opening import Entrance
 from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.send_budget import SendBudget
 from greenserve.net.sockets.timeouts import Timeouts
+from greenserve.proxies import RequestStarts
 from greenserve.wsgi import Forwarding, Service
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.loop.hub import Hub
@@ -95,6 +97,8 @@ class Services:
     limit_websockets: int
     event_stream_retry: float  # seconds
     forwarding: Forwarding
+    request_starts: RequestStarts
+    departures: Departures | None  # None: what runs is not cancelled
     budget: SendBudget
     counts: Counts
     entrance: Entrance

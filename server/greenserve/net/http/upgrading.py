@@ -6,14 +6,15 @@ ones that the server counts until it is closed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
 
 from greenlet import GreenletExit, greenlet
 
-from greenserve.errors import ProtocolError
+from greenserve.errors import AppError, ProtocolError
 from greenserve.net.http.activity import Activity, Carrier, Host, Upgraded
-from greenserve.net.http.services import Services
+from greenserve.net.http.services import Members, Services
 from greenserve.net.http.states import State
 
 _AGAIN: Final = ("Retry-After", "1")
@@ -24,11 +25,46 @@ Life = TypeVar("Life", bound=Upgraded)
 def must_have_room(services: Services) -> None:
     """Raise ProtocolError where no more upgraded connections are allowed. Switches: never."""
     if services.is_stopping():
+        services.counts.shed_stopping += 1
         raise ProtocolError(503, "the server is stopping", _AGAIN)
     # A client that leaves while its app is busy has an app there still; what is called for it, likewise.
     running = max(services.members.beyond_http, services.callbacks.running())
     if running >= services.limit_websockets:
+        services.counts.shed_limit_websockets += 1
         raise ProtocolError(503, "too many WebSockets (limit_websockets)", _AGAIN)
+
+
+def must_be_upgradable(connection: Host, has_body: bool) -> None:
+    """Raise AppError or ProtocolError where a request can't take its connection out of HTTP. Switches: never."""
+    if connection.state is not State.RUNNING:
+        raise AppError("a connection is upgraded once, and while its request runs")
+    if has_body:
+        # What of it has not come yet would be taken for the new protocol's.
+        raise ProtocolError(400, "a request with a body asks for an upgrade (RFC 9110 §7.8)")
+    must_have_room(connection.services)
+
+
+@contextmanager
+def counted(members: Members) -> Iterator[None]:
+    """Count a connection that leaves HTTP, while this waits for its client: or others would come in meanwhile."""
+    members.begin_upgrade()
+    try:
+        yield
+    except BaseException:
+        members.end_upgrade()
+        raise
+
+
+def offer_upgrade(connection: Host, environ: dict[str, Any]) -> None:
+    """Put a socket for libraries that speak WebSocket themselves into the environ of a handshake. Switches: never.
+
+    Raises ProtocolError: such a library could make nothing of a limit but an error of its own, so it is looked at here.
+    """
+    if environ["HTTP_UPGRADE"].lower() == "websocket":
+        services = connection.services
+        must_have_room(services)
+        if environ["REQUEST_METHOD"] == "GET" and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
+            services.offer_upgrade(connection, environ)
 
 
 class Upgrade(Activity):
@@ -72,6 +108,16 @@ class Upgrade(Activity):
             connection.close()
         else:
             self._life.app_left(error)
+
+    @property
+    def lasts(self) -> bool:
+        """See Activity."""
+        return True
+
+    @property
+    def running(self) -> tuple[float, greenlet] | None:
+        """See Activity."""
+        return None if self._worker is None else (self._began, self._worker)
 
     def expired(self) -> None:
         """See Activity."""

@@ -103,6 +103,9 @@ class Opening:
         """See http's Activity."""
         return not self._is_over
 
+    lasts = False
+    running = None
+
     def expired(self) -> None:
         """Take bytes that came in time but lie in the socket still, since an app held the hub; else end."""
         if self._reading is not None:

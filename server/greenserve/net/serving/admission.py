@@ -88,6 +88,9 @@ class Admission:
     def __init__(self, hub: Hub, config: Config, peers: PeerCounts, connections: Collection[Idle]) -> None:
         """`connections` are the open ones, which `peers` counts by address."""
         self.rejected = Rejected(hub)
+        self.greedy = 0  # connections so far, of addresses that had too many
+        self.full = 0  # connections so far for which there was no room, and no idle one to close
+        self.made_way = 0  # idle connections so far that were closed for a new one
         self._hub = hub
         self._peers = peers
         self._connections = connections
@@ -106,6 +109,7 @@ class Admission:
         elif len(self._connections) < self._limit or self._make_room():
             return True
         else:
+            self.full += 1
             self._tell(
                 _ALL,
                 f"{self._limit} connections are open, none is idle (raise limit_connections if there is memory)",
@@ -131,6 +135,7 @@ class Admission:
             while self._idle:
                 until, connection = self._idle.popleft()
                 if connection.make_way(until):
+                    self.made_way += 1
                     return True
             now = self._hub.now
             if now < self._search_from:
@@ -142,6 +147,7 @@ class Admission:
             self._idle.extend(nsmallest(_SEARCHED, found, key=_by_moment))
 
     def _tell_greedy(self, peer: str) -> None:
+        self.greedy += 1
         self._tell(
             peer,
             f"{peer} has {self._peers.limit} connections open (limit_connections_per_ip; if it is a proxy of many "

@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from greenlet import greenlet
+
 from greenserve.net.serving.admission import Idle
 from greenserve_hub.loop.parking import WaitQueue
 
 
 class Ending(Protocol):
     """What the end of a stop ends: a connection, or the app's call that outlives an upgraded one."""
+
+    @property
+    def running(self) -> tuple[float, greenlet] | None:
+        """Since when the app runs for it, by the hub's clock, and on which green thread; None if it does not."""
 
     def end(self) -> str | None:
         """The time to stop is over: end what runs and close. Return what it was, for the log; None if nothing.
@@ -34,6 +40,10 @@ class Member(Idle, Ending, Protocol):
     @property
     def may_ask(self) -> bool:
         """Return True if its client may send another request: nothing told it that the connection ends."""
+
+    @property
+    def lasts(self) -> bool:
+        """Return True if it goes on until one side ends it, and its client then comes back at once."""
 
     def drain(self) -> None:
         """The server stops: close, unless a request is under way or about to come."""

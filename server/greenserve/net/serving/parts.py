@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from greenserve.config import Config
 from greenserve.http1 import HeadLimits
+from greenserve.net.http.ending_early import Departures
+from greenserve.net.sockets.counts import Counts
 from greenserve.net.websockets.options import WebSocketOptions
-from greenserve.proxies import Trust
+from greenserve.proxies import RequestStarts, Trust
 from greenserve.wsgi import Forwarding, Service, WSGIApplication
 from greenserve.wsgi.service import DateLine
+from greenserve_hub.deadlines import NEVER
+from greenserve_hub.loop.hub import Hub
 
 
 def make_service(config: Config, app: WSGIApplication, has_tls: bool) -> Service:
@@ -37,3 +41,14 @@ def make_head_limits(config: Config) -> HeadLimits:
 def make_forwarding(config: Config) -> Forwarding:
     """Which proxies are trusted with what."""
     return Forwarding(Trust(config.forwarded_allow_ips), config.forwarded_headers, config.forwarded_hops)
+
+
+def make_request_starts(config: Config) -> RequestStarts:
+    """How long proxies have kept requests."""
+    return RequestStarts(Trust(config.forwarded_allow_ips), config.queue_timeout or NEVER)
+
+
+def make_departures(config: Config, hub: Hub, counts: Counts) -> Departures | None:
+    """The watch over clients that leave while the app runs; None if it runs on."""
+    how = config.cancel_on_disconnect
+    return None if how == "off" else Departures(hub, counts, guesses=how == "close")

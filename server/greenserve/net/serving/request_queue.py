@@ -49,6 +49,7 @@ class RequestQueue:
         self.pool = self.slots.pool
         self.batch = Batch()
         self.begun = 0  # requests so far
+        self.overfull = 0  # requests that found `limit` before them
         self._limit = limit
         self._hub = hub
         self._queue: deque[Job] = deque()
@@ -111,6 +112,7 @@ class RequestQueue:
         queue = self._queue
         while len(queue) > self._limit:
             queue.pop().refuse_busy("the server is busy (limit_queue)")
+            self.overfull += 1
 
     def _dispatch_soon(self) -> None:
         if not self._dispatch_due:

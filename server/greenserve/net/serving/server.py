@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from dataclasses import asdict
 from typing import Any, Self, TextIO, cast
 
 from greenserve.config import Config
@@ -35,7 +34,13 @@ from greenserve.net.serving.accepting import Accepting
 from greenserve.net.serving.admission import Admission, PeerCounts
 from greenserve.net.serving.connections import Connections
 from greenserve.net.serving.listeners import Given, Listeners
-from greenserve.net.serving.parts import make_forwarding, make_head_limits, make_service
+from greenserve.net.serving.parts import (
+    make_departures,
+    make_forwarding,
+    make_head_limits,
+    make_request_starts,
+    make_service,
+)
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve.net.serving.stats import Stats
 from greenserve.net.serving.stopping import End, Stop
@@ -169,6 +174,8 @@ class Server:
             limit_websockets=config.limit_websockets,
             event_stream_retry=config.event_stream_retry,
             forwarding=make_forwarding(config),
+            request_starts=make_request_starts(config),
+            departures=make_departures(config, self.hub, self.counts),
             budget=self.unsent,
             counts=self.counts,
             entrance=Entrance(
@@ -200,9 +207,9 @@ class Server:
     ) -> Listener:
         scheme = "http" if tls is None else "https"
         name, port = name_and_port(sock, scheme)
-        endpoint = Endpoint(
-            base_environ(scheme, name, port, f"greenserve/{version()}", self._errors), tls, submit
-        )
+        environ = base_environ(scheme, name, port, f"greenserve/{version()}", self._errors)
+        environ["greenserve.is_stopping"] = services.is_stopping
+        endpoint = Endpoint(environ, tls, submit)
         holds_back = None if self._given is None else self._given.holds_back(sock)
         taker = Accepting(services, endpoint, self.admission, self.connections, self.lose, holds_back)
         return Listener(self.hub, sock, scheme, self.counts, taker, self._given is None)
@@ -236,22 +243,28 @@ class Server:
     # Its end --------------------------------------------------------------------------------------------
 
     def stop(
-        self, graceful: float | None = None, *, drain_delay: float = 0.0, restarts: bool = False
+        self,
+        graceful: float | None = None,
+        *,
+        drain_delay: float = 0.0,
+        restarts: bool = False,
+        jitter: float = 0.0,
     ) -> None:
         """Stop and return when all is closed.
 
         Running requests get `graceful` s, graceful_timeout by default. Within it kept connections may ask once more for
         `drain_delay` s, so that a proxy in front loses no request; a SIGTERM gives them the setting of this name.
         WebSockets are closed with 1001, or with 1012 if another server `restarts` in its place, and get as long to
-        agree. From any OS thread and any green thread, also a request's own; repeatable, and a second call with a
-        shorter time hurries the first. A server that was never started can not be started afterwards. Switches: in the
-        server's own thread; in another one it blocks.
+        agree; they and event streams end one after another within `jitter` s (a SIGTERM: ws_restart_jitter). From any
+        OS thread and any green thread, also a request's own; repeatable, and a second call with a shorter time hurries
+        the first. A server that was never started can not be started afterwards. Switches: in the server's own thread;
+        in another one it blocks.
         """
         if not self._started:
             self._started = True
             self._end.come()
         if not self._end.has_come():
-            self._stop.begin(graceful, drain_delay, restarts)
+            self._stop.begin(graceful, drain_delay, restarts, jitter)
             self._wait(None)
 
     def lose(self, error: Exception) -> None:
@@ -372,13 +385,4 @@ class Server:
     @property
     def stats(self) -> Stats:
         """What it has done so far and is doing now."""
-        return Stats(
-            connections=len(self.connections),
-            active=self.queue.pool.running() - self.queue.slots.upgraded,
-            websockets=self.connections.upgraded,
-            queued=self.queue.waiting,
-            waiting_for_client=self.queue.slots.lent,
-            requests=self.queue.begun,
-            turned_away=self.admission.rejected.count,
-            **asdict(self.counts),
-        )
+        return Stats.of(self.connections, self.queue, self.admission, self.unsent, self.counts)

@@ -13,10 +13,13 @@ The invariant: a request that came whole is answered, or told that it was not ru
 from __future__ import annotations
 
 import logging
+import random
 from typing import Final, Protocol
 
+from greenlet import greenlet
+
 from greenserve.config import Config
-from greenserve.net.serving.connections import Connections, Ending
+from greenserve.net.serving.connections import Connections, Ending, Member
 from greenserve.net.serving.listeners import Listeners
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve.wsgi import Service
@@ -24,7 +27,8 @@ from greenserve_hub.deadlines import NEVER
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn_n
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.timeouts import Timeout
-from greenserve_hub.loop.hub import Hub
+from greenserve_hub.loop.hub import MAX_TURN, Hub
+from greenserve_hub.loop.origins import stack_of
 from greenserve_hub.loop.parking import TIMED_OUT, WaitQueue
 from greenserve_hub.osthreads import threads
 from greenserve_hub.unpatched import _thread
@@ -32,6 +36,8 @@ from greenserve_hub.unpatched import _thread
 log = logging.getLogger("greenserve.error")
 
 _LOOK: Final = 0.1  # seconds between two looks whether a client may still ask
+_LEAST_PAUSE: Final = 0.01  # seconds: of ten thousand, some are drained together
+_MOST_TOLD: Final = 50  # log lines about what was ended, each with a stack
 
 
 class Stoppable(Protocol):
@@ -57,7 +63,9 @@ class Stop:
         self._server = server
         self._by = NEVER  # the moment, by the hub's clock, at which what still runs is ended
         self._drain_until = NEVER
+        self._jitter = 0.0  # seconds over which lasting connections are ended
         self._why = "ended after graceful_timeout"  # what runs
+        self._told = 0  # log lines about what was ended
         self._hurried = WaitQueue()
         self.restarts = False  # True if another server follows
         self.has_begun = False
@@ -66,11 +74,17 @@ class Stop:
         """For dumps."""
         return f"the stop of {self._server!r}"
 
-    def begin(self, graceful: float | None = None, drain_delay: float = 0.0, restarts: bool = False) -> None:
+    def begin(
+        self,
+        graceful: float | None = None,
+        drain_delay: float = 0.0,
+        restarts: bool = False,
+        jitter: float = 0.0,
+    ) -> None:
         """Stop, or stop sooner than asked for before; see Server.stop(). From any OS thread. Switches: never."""
         server = self._server
         if server.hub.thread_id != _thread.get_ident():
-            server.hub.call_from_thread(self.begin, graceful, drain_delay, restarts)
+            server.hub.call_from_thread(self.begin, graceful, drain_delay, restarts, jitter)
             return
         now = server.hub.clock()
         by = now + (server.config.graceful_timeout if graceful is None else graceful)
@@ -80,12 +94,14 @@ class Stop:
             self.restarts = restarts
             self._by = by
             self._drain_until = drain_until
+            self._jitter = jitter
             if graceful is not None:
                 self._why = f"ended after the {graceful:g} s that the stop gave it"
             # A green thread of its own: the caller may be one of those that the stop ends.
             spawn_n(self._run)
             return
         self._drain_until = min(self._drain_until, drain_until)
+        self._jitter = min(self._jitter, jitter)
         if by < self._by:
             self._by = by
             self._why = "ended by a second stop, which asked for less time"
@@ -105,14 +121,41 @@ class Stop:
             server.listening.finish()
         connections = server.connections
         connections.stop_waiting()
-        for connection in connections:
-            connection.drain()
+        lasting = [connection for connection in connections if connection.lasts]
+        for connection in set(connections).difference(lasting):
+            self._drain(connection)
+        self._drain_in_turn(lasting)
         while connections.all and (left := self._left(self._by)) > 0:
             connections.wait_for_last(left)
         with Timeout(max(0, self._left(self._by)), False):
             server.callbacks.waitall()
         self._end_what_runs()
+        if self._told > _MOST_TOLD:
+            log.warning("%s: %d more, which are not listed", self._why, self._told - _MOST_TOLD)
         server.has_stopped()
+
+    def _drain(self, connection: Member) -> None:
+        """Switches: when this turn has done enough."""
+        connection.drain()
+        if self._server.hub.clock() - self._server.hub.now > MAX_TURN:
+            sleep(0)
+
+    def _drain_in_turn(self, lasting: list[Member]) -> None:
+        """Drain each of them at its moment, in random order: all their clients come back as soon as they are told."""
+        random.shuffle(lasting)
+        began = self._server.hub.clock()
+        count = len(lasting)
+        first = random.random()  # else all the servers of a site would begin together
+        while lasting:
+            if not lasting[-1].lasts:
+                lasting.pop()  # it has ended meanwhile
+                continue
+            seconds = min(self._jitter, (self._by - began) / 2)  # the rest is for the last to agree
+            at = began + seconds * (count - len(lasting) + first) / count
+            if (left := self._left(at)) > 0:
+                self._hurried.park("the next moment in the drain of", self, max(left, _LEAST_PAUSE))
+            else:
+                self._drain(lasting.pop())
 
     def _left(self, moment: float) -> float:
         return moment - self._server.hub.clock()
@@ -122,6 +165,8 @@ class Stop:
 
     def _end_what_runs(self) -> None:
         server = self._server
+        for green in server.callbacks.members():
+            self._tell("a callback of a WebSocket", None, self._stack_of(green))
         server.queue.refuse_all()
         for _ in range(3):  # what an app does in its finally clauses may take turns too
             for connection in server.connections.all:
@@ -133,9 +178,22 @@ class Stop:
             sleep(0)
 
     def _end_one(self, connection: Ending) -> None:
+        began, green = connection.running or (None, None)
+        stack = self._stack_of(green)  # before it ends
         ended = connection.end()
         if ended is not None:
-            log.warning("%s: %s", self._why, ended)
+            self._tell(ended, began, stack)
+
+    def _stack_of(self, green: greenlet | None) -> str | None:
+        return None if green is None or self._told >= _MOST_TOLD else stack_of(green.gr_frame)
+
+    def _tell(self, ended: str, began: float | None, stack: str | None) -> None:
+        """Log what is ended, and where it was, unless enough of it was logged."""
+        self._told += 1
+        if self._told <= _MOST_TOLD:
+            age = "" if began is None else f", {self._server.hub.clock() - began:.1f} s old"
+            where = f". It was here:\n{stack.rstrip()}" if stack else ""
+            log.warning("%s: %s%s%s", self._why, ended, age, where)
 
 
 class End:

@@ -40,6 +40,7 @@ class SendBudget:
     def __init__(self, hub: Hub, limit: int) -> None:
         """`limit` in bytes, 0 for none."""
         self.bytes = 0
+        self.resets = 0  # so far, of connections whose clients took nothing
         self._limit = limit
         self._waiting: dict[Waiting, None] = {}  # in the order in which they last moved
         # An app may give the same page to all, and a Room the same message: it is held once.
@@ -86,6 +87,7 @@ class SendBudget:
             longest = next(iter(waiting))
             self.remove(longest)
             longest.reset()
+            self.resets += 1
             self._tell()
 
     def _tell(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
@@ -295,6 +297,31 @@ class TestProgram:
             assert process.ended() == 0
             assert process.process.stdout is not None
             assert "the handler is through" in process.process.stdout.read()
+
+    def test_sigterm_tells_one_after_another(self, tmp_path: Path) -> None:
+        (tmp_path / "chat.py").write_text("from greenserve import WebSocketWSGI\napp = WebSocketWSGI(list)\n")
+        settings = ("--drain-delay", "0", "--ws-restart-jitter", "1s")
+        moments: list[float] = []
+        with (
+            command(
+                "-m", "greenserve", "chat:app", "--bind", "127.0.0.1:0", *settings, folder=tmp_path
+            ) as process,
+            ThreadPoolExecutor() as threads,
+        ):
+            port = int(process.until(r"http://127\.0\.0\.1:(\d+)")[1])
+            clients = [WSClient(("127.0.0.1", port)) for _ in range(4)]
+
+            def wait_for_the_end(client: WSClient) -> None:
+                with client:
+                    assert client.agree() == (1001, "the server stops")
+                    moments.append(time.monotonic())
+
+            told = [threads.submit(wait_for_the_end, client) for client in clients]
+            process.signal(signal.SIGTERM)
+            for one in told:
+                one.result()
+            assert process.ended() == 0
+        assert max(moments) - min(moments) > 0.5  # 0.75, were it not for the machine's own pauses
 
     def test_an_embedded_server_stops_with_open_ones(self) -> None:
         with serving(WebSocketWSGI(echo)) as server:

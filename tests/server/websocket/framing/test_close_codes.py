@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from greenserve.websocket import CLOSE_CODES, Close, may_be_in_a_frame
-from greenserve.websocket.framing.close_codes import read_close
+from greenserve.websocket import Close
+from greenserve.websocket.framing.close_codes import CLOSE_CODES, may_be_in_a_frame, read_close
 from greenserve.websocket.framing.events import Broken
 
 
