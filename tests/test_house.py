@@ -65,6 +65,7 @@ ORDER = {
         "process.system",
         "process",
         "process.master",
+        "commands",
         "face",
     ],
 }

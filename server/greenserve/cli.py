@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 from wsgiref.types import WSGIApplication
 
+from greenserve.commands import COMMANDS, run_command
 from greenserve.config import SETTINGS, Loaded, load_config
 from greenserve.config.show import show_config
 from greenserve.config.unknown_names import closest
@@ -47,7 +48,10 @@ app or create_app, or the path of a file; the configuration may name it as `app`
 _SOURCES = """\
 Each setting is also an environment variable (GREENSERVE_HEAD_TIMEOUT=5s) and a key in greenserve.toml
 or in [tool.greenserve] of pyproject.toml (head_timeout = "5s"). Flags beat variables, variables beat
-the file, the file beats the defaults. Times: 30, 30s, 500ms, 5m, 1h. Sizes: 8190, 16K, 16M, 1G."""
+the file, the file beats the defaults. Times: 30, 30s, 500ms, 5m, 1h. Sizes: 8190, 16K, 16M, 1G.
+
+Subcommands, as the first word:
+""" + "".join(f"  {name:<12}{about}\n" for name, about in COMMANDS.items())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,6 +75,8 @@ def _run(argv: Sequence[str], starting: Starting) -> int:
 
 
 def _run_command(argv: Sequence[str], starting: Starting) -> int:
+    if argv and argv[0] in COMMANDS:
+        return run_command(argv[0], argv[1:])
     options = _parse(argv)
     if options.version:
         sys.stdout.write(f"greenserve {version()}\n")
@@ -213,7 +219,7 @@ def _meant_by(words: Sequence[str]) -> str:
         except ValueError:
             apps.append(word)
     if has_subcommand:
-        return f"; there is no subcommand: greenserve {apps[0] if apps else 'APP'}{binds}"
+        return f"; there is no subcommand {words[0]}: greenserve {apps[0] if apps else 'APP'}{binds}"
     return f"; to listen there, give{binds}" if binds else ""
 
 

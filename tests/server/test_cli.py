@@ -221,13 +221,18 @@ def test_the_servers_exit_code_is_the_commands(
         (["a:b", "[::1]:8"], "one app at a time, not a:b and [::1]:8; to listen there, give --bind [::1]:8"),
         (
             ["runserver", "0.0.0.0:80"],
-            "one app at a time, not runserver and 0.0.0.0:80; there is no subcommand: greenserve APP --bind 0.0.0.0:80",
+            "one app at a time, not runserver and 0.0.0.0:80; there is no subcommand runserver: greenserve APP --bind "
+            "0.0.0.0:80",
         ),
         (
             ["run", "a:b", "8000"],
-            "one app at a time, not run and a:b and 8000; there is no subcommand: greenserve a:b --bind 127.0.0.1:8000",
+            "one app at a time, not run and a:b and 8000; there is no subcommand run: greenserve a:b --bind "
+            "127.0.0.1:8000",
         ),
-        (["runserver", "a"], "one app at a time, not runserver and a; there is no subcommand: greenserve a"),
+        (
+            ["runserver", "a"],
+            "one app at a time, not runserver and a; there is no subcommand runserver: greenserve a",
+        ),
         (
             ["-c", "gunicorn.conf.py", "a:b"],
             "--config gunicorn.conf.py: this is Python, and greenserve reads TOML",
