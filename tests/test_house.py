@@ -54,6 +54,7 @@ ORDER = {
         "websocket.handshake",
         "websocket",
         "wsgi",
+        "hooks",
         "net.sockets",
         "net.tls",
         "net.opening",

@@ -15,6 +15,7 @@ from tests.support.servers.certificates import issue
 
 from greenserve.cli import main
 from greenserve.config import SETTINGS, Config
+from greenserve.hooks import Hooks
 from greenserve.process import Starting
 
 APP = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
@@ -51,7 +52,7 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Con
     """Put a stand-in where the server starts; it notes what it was given and says that it ended well."""
     calls: list[tuple[Any, Config]] = []
 
-    def run(app: Any, config: Config, *, starting: Starting) -> int:
+    def run(app: Any, config: Config, *, starting: Starting, hooks: Hooks) -> int:
         calls.append((app, config))
         return 0
 
@@ -197,7 +198,9 @@ def test_chdir_comes_before_the_import(served: list[tuple[Any, Config]], folder:
 def test_the_servers_exit_code_is_the_commands(
     served: list[tuple[Any, Config]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["greenserve.process.single"], "run", lambda app, config, *, starting: 1)
+    monkeypatch.setattr(
+        sys.modules["greenserve.process.single"], "run", lambda app, config, *, starting, hooks: 1
+    )
     assert main(["gs_cli_app:app"]) == 1
 
 
@@ -235,7 +238,7 @@ def test_the_servers_exit_code_is_the_commands(
         ),
         (
             ["-c", "gunicorn.conf.py", "a:b"],
-            "--config gunicorn.conf.py: this is Python, and greenserve reads TOML",
+            "--config gunicorn.conf.py: no such file",
         ),
         (["--head", "3", "a:b"], "unknown flag --head"),  # no abbreviations: they break with new flags
         (["a:b", "--pool"], "argument --pool: expected one argument"),

@@ -201,11 +201,23 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "{ws_ping_interval} sets the silence after which a client is pinged",
     ),
     (
-        "on-starting on-reload when-ready pre-fork post-fork post-worker-init worker-int worker-abort pre-exec "
-        "pre-request post-request child-exit worker-exit nworkers-changed on-exit ssl-context dirty-app dirty-apps "
-        "dirty-workers dirty-timeout dirty-threads dirty-graceful-timeout on-dirty-starting dirty-post-fork "
-        "dirty-worker-init dirty-worker-exit",
-        "there are no hooks: write a program that calls greenserve.run() or greenserve.serve()",
+        "on-starting when-ready post-fork worker-exit pre-request post-request",
+        "a hook is a function in greenserve_conf.py (server/greenserve/hooks/README.md)",
+    ),
+    (
+        "on-reload pre-fork post-worker-init worker-int worker-abort pre-exec child-exit nworkers-changed on-exit",
+        "this hook is not called: on_starting, when_ready, post_fork and worker_exit are "
+        "(server/greenserve/hooks/README.md)",
+    ),
+    (
+        "ssl-context",
+        "{certfile}, {keyfile}, {ciphers} and {tls_min_version} set up TLS; a program may give greenserve.serve() an "
+        "ssl_context of its own",
+    ),
+    (
+        "dirty-app dirty-apps dirty-workers dirty-timeout dirty-threads dirty-graceful-timeout on-dirty-starting "
+        "dirty-post-fork dirty-worker-init dirty-worker-exit",
+        "greenserve runs no processes for long tasks: use a task queue such as RQ or Celery, or threads.execute()",
     ),
 )
 

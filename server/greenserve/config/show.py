@@ -19,7 +19,7 @@ _COLUMN = 42  # the column of the sources, unless a value is longer
 
 def show_config(loaded: Loaded) -> str:
     """Return the configuration as TOML, one setting a line, each with its source as a comment."""
-    lines = [] if loaded.file is None else [f"# file: {loaded.file}"]
+    lines = [f"# file: {file}" for file in (loaded.python_file, loaded.file) if file is not None]
     if loaded.app is not None:
         lines.append(_line("app", _quoted(str(loaded.app.value)), loaded.app.origin))
     group = ""
