@@ -38,7 +38,7 @@ from greenserve.process.master.plan import (
 from greenserve.process.master.upgrading import Handover, is_trial
 from greenserve.process.system.settling import set_environment
 from greenserve.version import version
-from greenserve_hub.loop.current import use_hub
+from greenserve_hub.loop.current import find_hub, use_hub
 from greenserve_hub.patching.monkey import patch_early
 
 __all__ = ["main"]
@@ -170,7 +170,8 @@ def _plan(
 
 def patch_for(hub: str) -> None:
     """Patch the process before the user's code is imported, with the chosen hub: patching makes one."""
-    if hub != "auto":
+    old = find_hub()
+    if hub != "auto" and (old is None or old.poller.name != hub):
         use_hub(hub)
     patch_early()
 

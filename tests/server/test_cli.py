@@ -61,7 +61,7 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Con
     monkeypatch.setitem(sys.modules, "greenserve.process.single", single)
     start = types.ModuleType("greenserve.process.master.start")
     start.run_with_workers = lambda plan, *, starting, handover: run(
-        plan.load(), plan.config, starting=starting
+        plan.load(), plan.config, starting=starting, hooks=plan.hooks
     )
     monkeypatch.setitem(sys.modules, "greenserve.process.master.start", start)
     monkeypatch.setattr("greenserve.cli.set_environment", lambda config: None)

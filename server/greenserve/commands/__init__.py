@@ -14,6 +14,7 @@ __all__ = ["COMMANDS", "run_command"]
 
 # Each with what it does, for --help and for completion.
 COMMANDS = {
+    "migrate": "print a greenserve.toml made of gunicorn's configuration file or command line",
     "completion": "print the script by which bash, zsh or fish completes greenserve's flags",
 }
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-__all__ = ["FOREIGN", "advice"]
+__all__ = ["FOREIGN", "NOT_NEEDED", "advice"]
 
-_LEAVE_OUT = "leave it out; greenserve does not need it"
+NOT_NEEDED = "leave it out"  # so begins the sentence of what has no effect that would be missed
+_LEAVE_OUT = f"{NOT_NEEDED}; greenserve does not need it"
 _PROCESSES = "{workers} sets the number of processes"
 
 # A hyphen matches an underscore too, and `x` matches `no-x`.
@@ -116,9 +117,13 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "disable-redirect-access-to-syslog "
         "use-colors no-color force-color skip-checks http-parser asyncore-loop-timeout asyncore-use-poll recv-bytes "
         "send-bytes channel-request-lookahead http1-pipeline-flush task-impl reset-contextvars do-handshake-on-connect "
-        "suppress-ragged-eofs protocol uwsgi-allow-from uwsgi-allow-ips http clear-untrusted-proxy-headers "
+        "suppress-ragged-eofs http clear-untrusted-proxy-headers "
         "log-untrusted-proxy-headers log-socket-errors expose-tracebacks date-header http-chunked-input",
         _LEAVE_OUT,
+    ),
+    (
+        "protocol uwsgi-allow-from uwsgi-allow-ips",
+        "only HTTP is spoken: in nginx write proxy_pass for uwsgi_pass (deploy/nginx)",
     ),
     ("loop asgi-loop", "{hub} sets what waits for sockets; asyncio uses uvloop if it is installed"),
     ("interface lifespan asgi-lifespan asgi-disconnect-grace-period", "greenserve serves WSGI: leave it out"),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greenserve.config.gunicorn import read_variable
 from greenserve.config.hooks import Hook
 from greenserve.config.python_files import PythonFile, find_python, is_python, read_python
 from greenserve.config.settings import SETTINGS, Config
@@ -62,10 +63,11 @@ def load_config(
     variables = environment(SETTINGS.values(), environ)
     if environ.get(APP):
         variables["app"] = Given(environ[APP], f"env {APP}")
+    of_gunicorn = read_variable(environ)
     named = None if file is None else os.fspath(file)
     python = named if named is not None and is_python(named) else None
     path, table = _read_file(Path(folder), Path(named) if named is not None and python is None else None)
-    stronger = [flags or {}, variables]
+    stronger = [flags or {}, variables, of_gunicorn]
 
     def prepare(early: Layer) -> None:
         if before_python is not None:

@@ -98,17 +98,62 @@ def test_the_command_calls_each_in_its_place(tmp_path: Path) -> None:
     ]
 
 
+def test_with_workers_the_master_and_each_worker_call_theirs(tmp_path: Path) -> None:
+    (tmp_path / "web.py").write_text(
+        "import os, sys\nsys.stderr.write(f'hook app {os.getpid()}\\n')\n" + _APP
+    )
+    (tmp_path / "greenserve_conf.py").write_text(
+        """
+import sys
+from greenserve import sleep, spawn
+bind, app, workers = "127.0.0.1:0", "web:app", 2
+hub = "poll"
+def say(name, *processes):
+    sys.stderr.write(" ".join(["hook", name, *(str(one.pid) for one in processes)]) + "\\n")
+def on_starting(server):
+    say("on_starting", server)
+def when_ready(server):
+    say("when_ready", server)
+def post_fork(server, worker):
+    spawn(sleep, 0)  # a green thread begins before the app is there
+    say("post_fork", server, worker)
+def worker_exit(server, worker):
+    say("worker_exit", server, worker)
+def post_request(worker, req, environ, resp):
+    say("post_request", worker)
+"""
+    )
+    with command("-m", "greenserve", folder=tmp_path) as program:
+        address = program.listens()
+        program.until("with 2 workers")
+        assert ask(address, request()).body == b"x"
+        program.until("hook post_request")
+        program.signal(signal.SIGTERM)
+        assert program.ended() == 0
+    told = [line.split()[1:] for line in program.said if line.startswith("hook ")]
+    master = str(program.process.pid)
+    assert told[:2] == [["on_starting", master], ["when_ready", master]]
+    for worker in {words[2] for words in told if words[0] == "post_fork"}:
+        names = [words[0] for words in told if words[-1] == worker and words[0] != "post_request"]
+        assert names == ["post_fork", "app", "worker_exit"]
+    assert [words[0] for words in told].count("worker_exit") == 2
+
+
+@pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("name", ["on_starting", "when_ready"])
-def test_a_start_that_a_hook_refuses(tmp_path: Path, name: str) -> None:
+def test_a_start_that_a_hook_refuses(tmp_path: Path, name: str, number: int) -> None:
     (tmp_path / "web.py").write_text(_APP)
     (tmp_path / "greenserve_conf.py").write_text(
         f"def {name}(server):\n    raise LookupError('no licence')\n\n"
         "def worker_exit(server, worker):\n    print('exit', flush=True)\n"
     )
-    with command("-m", "greenserve", "web:app", "-b", "127.0.0.1:0", folder=tmp_path) as program:
+    workers = str(number)
+    with command(
+        "-m", "greenserve", "web:app", "-b", "127.0.0.1:0", "-w", workers, folder=tmp_path
+    ) as program:
         assert program.ended() == 2
         assert program.process.stdout is not None
-        assert program.process.stdout.read() == ("exit\n" if name == "when_ready" else "")
+        assert program.process.stdout.read() == ("exit\n" if name == "when_ready" and number == 1 else "")
     assert program.said[-1] == (
         f"greenserve: the hook {name} (greenserve_conf.py:1) failed, so nothing was started: LookupError: no licence\n"
     )
