@@ -68,11 +68,24 @@ ORDER = {
         "process.master",
         "commands",
         "face",
+        "django",
+        "django.management",
+        "django.management.commands",
     ],
 }
 FACE = {
     "greenserve_hub": {"", "testing"},
-    "greenserve": {"", "__main__", "attach", "cli", "embedding", "patched", "pytest_plugin"},
+    "greenserve": {
+        "",
+        "__main__",
+        "attach",
+        "bottle",
+        "cli",
+        "embedding",
+        "paste",
+        "patched",
+        "pytest_plugin",
+    },
 }
 # The sans-IO cores, with what they may import: bytes, and nothing of the world.
 CORES = ("greenserve.http1", "greenserve.websocket", "greenserve.proxies")
