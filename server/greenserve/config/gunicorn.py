@@ -77,7 +77,7 @@ threads . --threads
 worker_connections pool --worker-connections
 max_requests . --max-requests
 max_requests_jitter . --max-requests-jitter
-timeout worker_timeout -t --timeout
+timeout . -t --timeout
 graceful_timeout . --graceful-timeout
 keepalive keep_alive --keep-alive
 limit_request_line . --limit-request-line
