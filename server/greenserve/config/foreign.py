@@ -65,7 +65,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "{graceful_timeout} sets how long running requests may go on at a stop",
     ),
     (
-        "limit-max-requests max-requests-jitter limit-max-requests-jitter max-requests-delta m workers-lifetime "
+        "limit-max-requests max-requests-jitter limit-max-requests-jitter max-requests-delta workers-lifetime "
         "max-worker-lifetime workers-max-rss reload-on-rss reload-on-as rss-samples rss-sample-interval "
         "respawn-failed-workers respawn-interval",
         "{max_requests}, {max_lifetime} and {max_rss} replace a worker, {max_jitter} spreads that; one that ends is "
@@ -86,7 +86,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("inbuf-overflow", "{chunked_bodies} sets which bodies are read before the app is called"),
     ("outbuf-high-watermark outbuf-overflow", "{limit_unsent} limits the memory for slow clients' responses"),
     (
-        "u uid g gid initgroups",
+        "uid gid initgroups",
         "{user} and {group} set what the workers run as; a port below 1024 needs only CAP_NET_BIND_SERVICE",
     ),
     (

@@ -35,6 +35,12 @@ def test_each_has_its_place(name: str) -> None:
     assert "{" not in row.place(str)
 
 
+def test_what_is_the_same_has_gunicorns_flags_too() -> None:
+    ours = {flag for entry in SETTINGS.values() for flag in (entry.flag, *entry.aliases)} | {"--no-sendfile"}
+    theirs = {flag for row in GUNICORN.values() if row.ours in SETTINGS for flag in row.flags}
+    assert theirs - ours == {"-p"}  # the port, for uvicorn and Flask
+
+
 def test_what_has_our_name_is_the_same_setting() -> None:
     # Names that both have must not fall to the side of the explained ones.
     assert [name for name in GUNICORN if name in SETTINGS and GUNICORN[name].ours != name] == []

@@ -107,7 +107,7 @@ def workers() -> Kind:
     def parse(value: object) -> int:
         return 0 if isinstance(value, str) and value.strip().lower() == "auto" else values.parse_count(value)
 
-    return Kind(parse, lambda number: str(number or "auto"), "N", "a whole number, or auto")
+    return Kind(parse, lambda number: str(number or "auto"), "N", "a whole number, or auto", words=("auto",))
 
 
 def fraction() -> Kind:
