@@ -34,7 +34,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("settings", "Django reads DJANGO_SETTINGS_MODULE, which mysite.wsgi sets: greenserve mysite.wsgi"),
     (
         "paste paster ini ini-paste paste-global raw-paste-global-conf",
-        "write a module with app = loadapp(...) in it",
+        "write use = egg:greenserve in [server:main] and run pserve, or a module with app = loadapp(...) in it",
     ),
     ("processes cheaper thunder-lock", _PROCESSES),
     (

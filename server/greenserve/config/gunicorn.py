@@ -269,8 +269,10 @@ def read_variable(environ: Mapping[str, str]) -> dict[str, Given]:
 
     Raises ConfigError for a flag whose meaning greenserve can't keep.
     """
+    if not environ.get(VARIABLE):
+        return {}
     try:
-        found = parse_flags(shlex.split(environ.get(VARIABLE, "")))
+        found = parse_flags(shlex.split(environ[VARIABLE]))
     except (ValueError, ConfigError) as error:
         raise ConfigError(f"env {VARIABLE}: {error}") from None
     layer = {}

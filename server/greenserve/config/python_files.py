@@ -126,6 +126,7 @@ def _run(tree: ast.Module, path: Path, shown: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too
+        del sys.modules[_MODULE]
         frame, line = error.__traceback__, 0
         while frame is not None and frame.tb_frame.f_code.co_filename != filename:
             frame = frame.tb_next

@@ -58,11 +58,17 @@ class Terminal:
     """A shell on a terminal of its own."""
 
     def __init__(self, *command: str, folder: Path) -> None:
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(folder)
-            environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "dumb"}
-            os.execve(command[0], command, environ)
+        self.fd, theirs = pty.openpty()
+        self.shell = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "dumb"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
         self.seen = ""
 
     def type(self, text: str) -> None:
@@ -79,8 +85,9 @@ class Terminal:
         return found
 
     def close(self) -> None:
-        os.close(self.fd)  # which hangs it up
-        os.waitpid(self.pid, 0)
+        self.shell.kill()
+        self.shell.wait()
+        os.close(self.fd)
 
 
 def complete(terminal: Terminal, typed: str) -> str:

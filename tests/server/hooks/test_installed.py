@@ -139,6 +139,27 @@ def post_request(worker, req, environ, resp):
     assert [words[0] for words in told].count("worker_exit") == 2
 
 
+def test_a_reload_runs_the_file_again_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "web.py").write_text(_APP)
+    file = tmp_path / "greenserve_conf.py"
+    text = "import sys\ndef post_fork(server, worker):\n    sys.stderr.write('hook first\\n')\n"
+    file.write_text(text)
+    with command("-m", "greenserve", "web:app", "-b", "127.0.0.1:0", "--master", folder=tmp_path) as program:
+        program.until("hook first")
+        address = program.listens()
+        program.until("runs as process")
+        file.write_text("bind = (")
+        program.signal(signal.SIGHUP)
+        program.until(r"greenserve_conf.py:1: '\(' was never closed")
+        assert ask(address, request()).body == b"x"
+        file.write_text(text.replace("first", "second"))
+        program.signal(signal.SIGHUP)
+        program.until("hook second")
+        assert ask(address, request()).body == b"x"
+        program.signal(signal.SIGTERM)
+        assert program.ended() == 0
+
+
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("name", ["on_starting", "when_ready"])
 def test_a_start_that_a_hook_refuses(tmp_path: Path, name: str, number: int) -> None:
