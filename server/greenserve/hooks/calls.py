@@ -81,7 +81,7 @@ class Hooks:
                 what = " ".join(f"{type(error).__name__}: {error}".split())
                 trace = error.__traceback__
                 raise ConfigError(
-                    f"the hook {name} ({hook.origin}) failed, so nothing was started: {what}",
+                    f"the hook {name} ({hook.origin}) failed: {what}; mend it, or take it out",
                     details=format_error(error, trace.tb_next if trace is not None else None),
                 ) from error
 

@@ -65,7 +65,7 @@ def test_an_error_at_the_start_ends_it(
     with pytest.raises(ConfigError) as caught:
         call(Hooks([raising(name, error[0](error[1]))]), process)
     what = " ".join(f"{error[0].__name__}: {error[1]}".split())
-    assert str(caught.value) == f"the hook {name} (conf.py:1) failed, so nothing was started: {what}"
+    assert str(caught.value) == f"the hook {name} (conf.py:1) failed: {what}; mend it, or take it out"
     assert caught.value.details.count("  File ") == 1  # the hook's own
 
 

@@ -163,6 +163,25 @@ def test_a_reload_runs_the_file_again_and_a_bad_one_changes_nothing(tmp_path: Pa
         assert program.ended() == 0
 
 
+def test_after_sigusr2_a_hook_that_fails_does_not_end_what_serves(tmp_path: Path) -> None:
+    (tmp_path / "web.py").write_text(_APP)
+    (tmp_path / "greenserve_conf.py").write_text(
+        "import os\ndef on_starting(server):\n    if os.path.exists('bad'):\n        raise LookupError('no licence')\n"
+    )
+    with command("-m", "greenserve", "web:app", "-b", "127.0.0.1:0", "--master", folder=tmp_path) as program:
+        address = program.listens()
+        program.until("runs as process")
+        (tmp_path / "bad").touch()
+        program.signal(signal.SIGUSR2)
+        program.until(
+            r"the hook on_starting .* failed: LookupError: no licence; .* \(the server goes on without it\)"
+        )
+        program.until("all 1 workers are new")
+        assert ask(address, request()).body == b"x"
+        program.signal(signal.SIGTERM)
+        assert program.ended() == 0
+
+
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("name", ["on_starting", "when_ready"])
 def test_a_start_that_a_hook_refuses(tmp_path: Path, name: str, number: int) -> None:
@@ -179,7 +198,7 @@ def test_a_start_that_a_hook_refuses(tmp_path: Path, name: str, number: int) -> 
         assert program.process.stdout is not None
         assert program.process.stdout.read() == ("exit\n" if name == "when_ready" and number == 1 else "")
     assert program.said[-1] == (
-        f"greenserve: the hook {name} (greenserve_conf.py:1) failed, so nothing was started: LookupError: no licence\n"
+        f"greenserve: the hook {name} (greenserve_conf.py:1) failed: LookupError: no licence; mend it, or take it out\n"
     )
     assert program.text.count("Traceback") == 1
 
