@@ -54,6 +54,7 @@ ORDER = {
         "websocket.handshake",
         "websocket",
         "wsgi",
+        "hooks",
         "net.sockets",
         "net.tls",
         "net.opening",
@@ -65,12 +66,26 @@ ORDER = {
         "process.system",
         "process",
         "process.master",
+        "commands",
         "face",
+        "django",
+        "django.management",
+        "django.management.commands",
     ],
 }
 FACE = {
     "greenserve_hub": {"", "testing"},
-    "greenserve": {"", "__main__", "attach", "cli", "embedding", "patched", "pytest_plugin"},
+    "greenserve": {
+        "",
+        "__main__",
+        "attach",
+        "bottle",
+        "cli",
+        "embedding",
+        "paste",
+        "patched",
+        "pytest_plugin",
+    },
 }
 # The sans-IO cores, with what they may import: bytes, and nothing of the world.
 CORES = ("greenserve.http1", "greenserve.websocket", "greenserve.proxies")

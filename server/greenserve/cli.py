@@ -16,12 +16,15 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 from wsgiref.types import WSGIApplication
 
+from greenserve.commands import COMMANDS, run_command
 from greenserve.config import SETTINGS, Loaded, load_config
+from greenserve.config.hooks import Hook
 from greenserve.config.show import show_config
 from greenserve.config.unknown_names import closest
 from greenserve.config.values.binds import parse_bind
 from greenserve.config.values.registry import Given, Setting
-from greenserve.errors import AppImportError, ConfigError
+from greenserve.errors import ConfigError
+from greenserve.hooks import Hooks, has_installed_hooks, installed_hooks
 from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
 from greenserve.process import Starting
@@ -35,7 +38,7 @@ from greenserve.process.master.plan import (
 from greenserve.process.master.upgrading import Handover, is_trial
 from greenserve.process.system.settling import set_environment
 from greenserve.version import version
-from greenserve_hub.loop.current import use_hub
+from greenserve_hub.loop.current import find_hub, use_hub
 from greenserve_hub.patching.monkey import patch_early
 
 __all__ = ["main"]
@@ -45,9 +48,13 @@ Serve a WSGI app on green threads. APP is module:attr, module:factory(), a modul
 app or create_app, or the path of a file; the configuration may name it as `app` instead."""
 
 _SOURCES = """\
-Each setting is also an environment variable (GREENSERVE_HEAD_TIMEOUT=5s) and a key in greenserve.toml
-or in [tool.greenserve] of pyproject.toml (head_timeout = "5s"). Flags beat variables, variables beat
-the file, the file beats the defaults. Times: 30, 30s, 500ms, 5m, 1h. Sizes: 8190, 16K, 16M, 1G."""
+Each setting is also an environment variable (GREENSERVE_HEAD_TIMEOUT=5s), a key in greenserve.toml
+or in [tool.greenserve] of pyproject.toml (head_timeout = "5s"), and a name in greenserve_conf.py,
+which is run and may hold hooks. Flags beat variables; then come the Python file, the TOML file and
+the defaults. Times: 30, 30s, 500ms, 5m, 1h. Sizes: 8190, 16K, 16M, 1G.
+
+Subcommands, as the first word:
+""" + "".join(f"  {name:<12}{about}\n" for name, about in COMMANDS.items())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,8 +69,7 @@ def _run(argv: Sequence[str], starting: Starting) -> int:
     try:
         return _run_command(argv, starting)
     except ConfigError as error:
-        if isinstance(error, AppImportError):
-            sys.stderr.write(error.details)  # above the line, which stays visible at the bottom
+        sys.stderr.write(error.details)  # above the line, which stays visible at the bottom
         sys.stderr.write(f"greenserve: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
@@ -71,6 +77,8 @@ def _run(argv: Sequence[str], starting: Starting) -> int:
 
 
 def _run_command(argv: Sequence[str], starting: Starting) -> int:
+    if argv and argv[0] in COMMANDS:
+        return run_command(argv[0], argv[1:])
     options = _parse(argv)
     if options.version:
         sys.stdout.write(f"greenserve {version()}\n")
@@ -79,7 +87,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
         _parser().print_help()
         return 0
     folder = logical_folder()
-    loaded = load_config(options.given, file=options.config)
+    loaded = load_config(options.given, file=options.config, before_python=_patch)
     if options.print_config:
         sys.stdout.write(show_config(loaded))
         return 0
@@ -93,15 +101,17 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     if loaded.config.daemon and not checks and handover is None:
         starting.detach()
     has_master = (needs_master(loaded.config) or handover is not None) and not checks
-    if has_master and not loaded.config.preload:
-        return _run_workers(_plan(loaded, options, folder), starting, handover)
-    if loaded.config.monkey_patch:
-        check_process()
-        patch_for(loaded.config.hub)
+    imports_app = not has_master or loaded.config.preload
+    # Before a Python file runs, the process is patched already.
+    if loaded.python_file is None and (imports_app or has_installed_hooks()):
+        _patch(loaded.config.monkey_patch, loaded.config.hub)
+    installed = installed_hooks()
+    if not imports_app:
+        return _run_workers(_plan(loaded, options, folder, installed), starting, handover)
     starting.listen()
     app = load_app(spec)
     if has_master:
-        return _run_workers(_plan(loaded, options, folder, app), starting, handover)
+        return _run_workers(_plan(loaded, options, folder, installed, app), starting, handover)
     if checks:
         check_process()  # as the server does when it is made, but then its log is open
         from greenserve.net.tls.contexts import open_tls
@@ -112,7 +122,13 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     # Imported late: neither --help nor a bad setting needs the server.
     from greenserve.process.single import run
 
-    return run(app, loaded.config, starting=starting)
+    return run(app, loaded.config, starting=starting, hooks=Hooks((*installed, *loaded.hooks)))
+
+
+def _patch(monkey_patch: bool, hub: str) -> None:
+    if monkey_patch:
+        check_process()
+        patch_for(hub)
 
 
 def _run_workers(plan: Plan, starting: Starting, handover: Handover | None) -> int:
@@ -122,7 +138,11 @@ def _run_workers(plan: Plan, starting: Starting, handover: Handover | None) -> i
 
 
 def _plan(
-    loaded: Loaded, options: argparse.Namespace, folder: str, preloaded: WSGIApplication | None = None
+    loaded: Loaded,
+    options: argparse.Namespace,
+    folder: str,
+    installed: tuple[Hook, ...],
+    preloaded: WSGIApplication | None = None,
 ) -> Plan:
     """What a master needs to know, to start workers now and after a reload."""
     assert loaded.app is not None
@@ -132,9 +152,7 @@ def _plan(
         if preloaded is not None:
             return preloaded
         set_environment(config)
-        if config.monkey_patch:
-            check_process()
-            patch_for(config.hub)
+        _patch(config.monkey_patch, config.hub)
         return load_app(spec)
 
     def reread() -> Plan:
@@ -143,15 +161,17 @@ def _plan(
         if again.app is None:
             raise ConfigError("no app: the configuration does not name it any more")
         enter_folder(again.config.chdir, again.origins["chdir"])
-        return _plan(again, options, folder)
+        return _plan(again, options, folder, installed)
 
     command = command_of_this_program()
-    return Plan(config, load, reread, preloaded is not None, spec, command, folder)
+    hooks = Hooks((*installed, *loaded.hooks))
+    return Plan(config, load, reread, preloaded is not None, spec, command, folder, hooks)
 
 
 def patch_for(hub: str) -> None:
     """Patch the process before the user's code is imported, with the chosen hub: patching makes one."""
-    if hub != "auto":
+    old = find_hub()
+    if hub != "auto" and (old is None or old.poller.name != hub):
         use_hub(hub)
     patch_early()
 
@@ -213,7 +233,7 @@ def _meant_by(words: Sequence[str]) -> str:
         except ValueError:
             apps.append(word)
     if has_subcommand:
-        return f"; there is no subcommand: greenserve {apps[0] if apps else 'APP'}{binds}"
+        return f"; there is no subcommand {words[0]}: greenserve {apps[0] if apps else 'APP'}{binds}"
     return f"; to listen there, give{binds}" if binds else ""
 
 
@@ -240,7 +260,10 @@ def _parser() -> _Parser:
     command.add_argument("-h", "--help", action="store_true", help="print this help")
     command.add_argument("--version", action="store_true", help="print the version")
     command.add_argument(
-        "-c", "--config", metavar="FILE", help="TOML file to read instead of greenserve.toml"
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="TOML file to read instead of greenserve.toml, or Python file instead of greenserve_conf.py",
     )
     command.add_argument(
         "--print-config", action="store_true", help="print every setting and the source of its value, as TOML"

@@ -82,26 +82,24 @@ class AppError(ServeError):
 
 
 class ConfigError(ServeError):
-    """A setting can't be used: one line names it, its value, its source and the allowed values."""
+    """A setting can't be used: one line names it, its value, its source and the allowed values.
+
+    `details` is the traceback of the user's own error, without the server's frames, or empty.
+    """
 
     exit_code = 2
 
-    def __init__(self, message: str, *, may_pass: bool = False) -> None:
-        """`may_pass`: the next start may succeed without a change, as after a port was in use."""
+    def __init__(self, message: str, details: str = "", *, may_pass: bool = False) -> None:
+        """`message` is the clear line. `may_pass`: the next start may succeed without a change, as after a port was
+        in use.
+        """
         super().__init__(message)
+        self.details = details
         if may_pass:
             self.exit_code = RETRY
 
 
 class AppImportError(ConfigError):
-    """The app can't be imported or is not a WSGI app.
-
-    `details` is the traceback of the user's own error, without the server's frames, or empty.
-    """
+    """The app can't be imported or is not a WSGI app."""
 
     exit_code = 3
-
-    def __init__(self, message: str, details: str = "", *, may_pass: bool = False) -> None:
-        """`message` is the clear line; `details` is as above."""
-        super().__init__(message, may_pass=may_pass)
-        self.details = details

@@ -15,6 +15,7 @@ from tests.support.servers.certificates import issue
 
 from greenserve.cli import main
 from greenserve.config import SETTINGS, Config
+from greenserve.hooks import Hooks
 from greenserve.process import Starting
 
 APP = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
@@ -51,7 +52,7 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Con
     """Put a stand-in where the server starts; it notes what it was given and says that it ended well."""
     calls: list[tuple[Any, Config]] = []
 
-    def run(app: Any, config: Config, *, starting: Starting) -> int:
+    def run(app: Any, config: Config, *, starting: Starting, hooks: Hooks) -> int:
         calls.append((app, config))
         return 0
 
@@ -60,7 +61,7 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Con
     monkeypatch.setitem(sys.modules, "greenserve.process.single", single)
     start = types.ModuleType("greenserve.process.master.start")
     start.run_with_workers = lambda plan, *, starting, handover: run(
-        plan.load(), plan.config, starting=starting
+        plan.load(), plan.config, starting=starting, hooks=plan.hooks
     )
     monkeypatch.setitem(sys.modules, "greenserve.process.master.start", start)
     monkeypatch.setattr("greenserve.cli.set_environment", lambda config: None)
@@ -197,7 +198,9 @@ def test_chdir_comes_before_the_import(served: list[tuple[Any, Config]], folder:
 def test_the_servers_exit_code_is_the_commands(
     served: list[tuple[Any, Config]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["greenserve.process.single"], "run", lambda app, config, *, starting: 1)
+    monkeypatch.setattr(
+        sys.modules["greenserve.process.single"], "run", lambda app, config, *, starting, hooks: 1
+    )
     assert main(["gs_cli_app:app"]) == 1
 
 
@@ -221,16 +224,21 @@ def test_the_servers_exit_code_is_the_commands(
         (["a:b", "[::1]:8"], "one app at a time, not a:b and [::1]:8; to listen there, give --bind [::1]:8"),
         (
             ["runserver", "0.0.0.0:80"],
-            "one app at a time, not runserver and 0.0.0.0:80; there is no subcommand: greenserve APP --bind 0.0.0.0:80",
+            "one app at a time, not runserver and 0.0.0.0:80; there is no subcommand runserver: greenserve APP --bind "
+            "0.0.0.0:80",
         ),
         (
             ["run", "a:b", "8000"],
-            "one app at a time, not run and a:b and 8000; there is no subcommand: greenserve a:b --bind 127.0.0.1:8000",
+            "one app at a time, not run and a:b and 8000; there is no subcommand run: greenserve a:b --bind "
+            "127.0.0.1:8000",
         ),
-        (["runserver", "a"], "one app at a time, not runserver and a; there is no subcommand: greenserve a"),
+        (
+            ["runserver", "a"],
+            "one app at a time, not runserver and a; there is no subcommand runserver: greenserve a",
+        ),
         (
             ["-c", "gunicorn.conf.py", "a:b"],
-            "--config gunicorn.conf.py: this is Python, and greenserve reads TOML",
+            "--config gunicorn.conf.py: no such file",
         ),
         (["--head", "3", "a:b"], "unknown flag --head"),  # no abbreviations: they break with new flags
         (["a:b", "--pool"], "argument --pool: expected one argument"),

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-__all__ = ["FOREIGN", "advice"]
+__all__ = ["FOREIGN", "NOT_NEEDED", "advice"]
 
-_LEAVE_OUT = "leave it out; greenserve does not need it"
+NOT_NEEDED = "leave it out"  # so begins the sentence of what has no effect that would be missed
+_LEAVE_OUT = f"{NOT_NEEDED}; greenserve does not need it"
 _PROCESSES = "{workers} sets the number of processes"
 
 # A hyphen matches an underscore too, and `x` matches `no-x`.
@@ -33,7 +34,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("settings", "Django reads DJANGO_SETTINGS_MODULE, which mysite.wsgi sets: greenserve mysite.wsgi"),
     (
         "paste paster ini ini-paste paste-global raw-paste-global-conf",
-        "write a module with app = loadapp(...) in it",
+        "write use = egg:greenserve in [server:main] and run pserve, or a module with app = loadapp(...) in it",
     ),
     ("processes cheaper thunder-lock", _PROCESSES),
     (
@@ -64,7 +65,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "{graceful_timeout} sets how long running requests may go on at a stop",
     ),
     (
-        "limit-max-requests max-requests-jitter limit-max-requests-jitter max-requests-delta m workers-lifetime "
+        "limit-max-requests max-requests-jitter limit-max-requests-jitter max-requests-delta workers-lifetime "
         "max-worker-lifetime workers-max-rss reload-on-rss reload-on-as rss-samples rss-sample-interval "
         "respawn-failed-workers respawn-interval",
         "{max_requests}, {max_lifetime} and {max_rss} replace a worker, {max_jitter} spreads that; one that ends is "
@@ -85,7 +86,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("inbuf-overflow", "{chunked_bodies} sets which bodies are read before the app is called"),
     ("outbuf-high-watermark outbuf-overflow", "{limit_unsent} limits the memory for slow clients' responses"),
     (
-        "u uid g gid initgroups",
+        "uid gid initgroups",
         "{user} and {group} set what the workers run as; a port below 1024 needs only CAP_NET_BIND_SERVICE",
     ),
     (
@@ -116,9 +117,13 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "disable-redirect-access-to-syslog "
         "use-colors no-color force-color skip-checks http-parser asyncore-loop-timeout asyncore-use-poll recv-bytes "
         "send-bytes channel-request-lookahead http1-pipeline-flush task-impl reset-contextvars do-handshake-on-connect "
-        "suppress-ragged-eofs protocol uwsgi-allow-from uwsgi-allow-ips http clear-untrusted-proxy-headers "
+        "suppress-ragged-eofs http clear-untrusted-proxy-headers "
         "log-untrusted-proxy-headers log-socket-errors expose-tracebacks date-header http-chunked-input",
         _LEAVE_OUT,
+    ),
+    (
+        "protocol uwsgi-allow-from uwsgi-allow-ips",
+        "only HTTP is spoken: in nginx write proxy_pass for uwsgi_pass (deploy/nginx)",
     ),
     ("loop asgi-loop", "{hub} sets what waits for sockets; asyncio uses uvloop if it is installed"),
     ("interface lifespan asgi-lifespan asgi-disconnect-grace-period", "greenserve serves WSGI: leave it out"),
@@ -201,11 +206,23 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "{ws_ping_interval} sets the silence after which a client is pinged",
     ),
     (
-        "on-starting on-reload when-ready pre-fork post-fork post-worker-init worker-int worker-abort pre-exec "
-        "pre-request post-request child-exit worker-exit nworkers-changed on-exit ssl-context dirty-app dirty-apps "
-        "dirty-workers dirty-timeout dirty-threads dirty-graceful-timeout on-dirty-starting dirty-post-fork "
-        "dirty-worker-init dirty-worker-exit",
-        "there are no hooks: write a program that calls greenserve.run() or greenserve.serve()",
+        "on-starting when-ready post-fork worker-exit pre-request post-request",
+        "a hook is a function in greenserve_conf.py (server/greenserve/hooks/README.md)",
+    ),
+    (
+        "on-reload pre-fork post-worker-init worker-int worker-abort pre-exec child-exit nworkers-changed on-exit",
+        "this hook is not called: on_starting, when_ready, post_fork and worker_exit are "
+        "(server/greenserve/hooks/README.md)",
+    ),
+    (
+        "ssl-context",
+        "{certfile}, {keyfile}, {ciphers} and {tls_min_version} set up TLS; a program may give greenserve.serve() an "
+        "ssl_context of its own",
+    ),
+    (
+        "dirty-app dirty-apps dirty-workers dirty-timeout dirty-threads dirty-graceful-timeout on-dirty-starting "
+        "dirty-post-fork dirty-worker-init dirty-worker-exit",
+        "greenserve runs no processes for long tasks: use a task queue such as RQ or Celery, or threads.execute()",
     ),
 )
 

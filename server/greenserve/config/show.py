@@ -12,22 +12,22 @@ from greenserve.config.settings import SETTINGS
 from greenserve.config.sources import Loaded
 from greenserve.config.values.registry import Setting
 
-__all__ = ["show_config"]
+__all__ = ["quoted", "show_config", "toml_value"]
 
 _COLUMN = 42  # the column of the sources, unless a value is longer
 
 
 def show_config(loaded: Loaded) -> str:
     """Return the configuration as TOML, one setting a line, each with its source as a comment."""
-    lines = [] if loaded.file is None else [f"# file: {loaded.file}"]
+    lines = [f"# file: {file}" for file in (loaded.python_file, loaded.file) if file is not None]
     if loaded.app is not None:
-        lines.append(_line("app", _quoted(str(loaded.app.value)), loaded.app.origin))
+        lines.append(_line("app", quoted(str(loaded.app.value)), loaded.app.origin))
     group = ""
     for name, entry in SETTINGS.items():
         if entry.group != group:
             group = entry.group
             lines += ["", f"# {group}"]
-        lines.append(_line(name, _toml(entry, getattr(loaded.config, name)), loaded.origins[name]))
+        lines.append(_line(name, toml_value(entry, getattr(loaded.config, name)), loaded.origins[name]))
     return "\n".join(lines).strip() + "\n"
 
 
@@ -35,13 +35,15 @@ def _line(name: str, value: str, origin: str) -> str:
     return f"{f'{name} = {value}':<{_COLUMN}} # {origin}"
 
 
-def _toml(entry: Setting, value: Any) -> str:
+def toml_value(entry: Setting, value: Any) -> str:
+    """Return a parsed value of a setting as TOML."""
     if isinstance(value, tuple):
-        return "[" + ", ".join(_quoted(item) for item in value) + "]"
+        return "[" + ", ".join(quoted(item) for item in value) + "]"
     text = entry.kind.format(value)
-    return text if entry.kind.toml else _quoted(text)
+    return text if entry.kind.toml else quoted(text)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a string as TOML."""
     # A JSON string is a TOML basic string, except for DEL, which must be escaped in TOML.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,7 +1,8 @@
-"""The command's configuration, and the app that it serves: flags beat variables, then the file, then the defaults.
+"""The command's configuration, and the app that it serves: flags beat variables, then the files, then the defaults.
 
-Reads `greenserve.toml`, or `[tool.greenserve]` of `pyproject.toml`, in the current folder, or the file that `--config`
-names. Called by cli.py; an embedded server uses `Config.from_settings` and reads no file.
+Reads `greenserve.toml`, or `[tool.greenserve]` of `pyproject.toml`, in the current folder, and runs
+`greenserve_conf.py` there, whose values beat theirs. The file that `--config` names takes the place of the one of its
+kind. Called by cli.py; an embedded server uses `Config.from_settings` and reads no file.
 
 Invariant: the result holds the source of each setting's value.
 """
@@ -10,16 +11,18 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from greenserve.config.python_files import refuse_python
+from greenserve.config.gunicorn import read_variable
+from greenserve.config.hooks import Hook
+from greenserve.config.python_files import PythonFile, find_python, is_python, read_python
 from greenserve.config.settings import SETTINGS, Config
 from greenserve.config.unknown_names import APP, refuse_unknown, refuse_unknown_variables
 from greenserve.config.values.kinds import text
-from greenserve.config.values.registry import Given, environment
+from greenserve.config.values.registry import Given, Layer, choose, environment
 from greenserve.errors import ConfigError
 
 __all__ = ["Loaded", "load_config"]
@@ -27,16 +30,19 @@ __all__ = ["Loaded", "load_config"]
 OWN_FILE = "greenserve.toml"
 PROJECT_FILE = "pyproject.toml"
 _FIRST_FD = 3  # SD_LISTEN_FDS_START
+_EARLY = {name: SETTINGS[name] for name in ("monkey_patch", "hub")}  # needed before a Python file is run
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A Config, the source of each of its values, the file that was read, if any, and the app to serve."""
+    """A Config, the source of each of its values, the files that were read, the app to serve, the hooks."""
 
     config: Config
     origins: Mapping[str, str]
     file: Path | None
     app: Given | None = None
+    python_file: Path | None = None
+    hooks: tuple[Hook, ...] = ()
 
 
 def load_config(
@@ -45,23 +51,37 @@ def load_config(
     file: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] = ".",
     environ: Mapping[str, str] | None = None,
+    before_python: Callable[[bool, str], None] | None = None,
 ) -> Loaded:
-    """Merge flags, environment, file and defaults. Raises ConfigError with one clear line.
+    """Merge flags, environment, files and defaults. Raises ConfigError with one clear line.
 
-    `flags` may hold the command's argument, as `app`, besides settings.
+    `flags` may hold the command's argument, as `app`, besides settings. `before_python` is called before a Python file
+    is run, with the settings `monkey_patch` and `hub`.
     """
     environ = os.environ if environ is None else environ
     refuse_unknown_variables(environ, SETTINGS)
     variables = environment(SETTINGS.values(), environ)
     if environ.get(APP):
         variables["app"] = Given(environ[APP], f"env {APP}")
-    path, table = _read_file(Path(folder), None if file is None else Path(file))
-    layers = [flags or {}, variables, table, _other_variables(environ)]
+    of_gunicorn = read_variable(environ)
+    named = None if file is None else os.fspath(file)
+    python = named if named is not None and is_python(named) else None
+    path, table = _read_file(Path(folder), Path(named) if named is not None and python is None else None)
+    stronger = [flags or {}, variables, of_gunicorn]
+
+    def prepare(early: Layer) -> None:
+        if before_python is not None:
+            chosen = {name: value for name, value, _ in choose(_EARLY, [*stronger, early, table])}
+            before_python(chosen["monkey_patch"], chosen["hub"])
+
+    own = find_python(Path(folder), python)
+    run = PythonFile({}, ()) if own is None else read_python(own, prepare)
+    layers = [*stronger, run.settings, table, _other_variables(environ)]
     config, origins = Config.from_layers(layers)
     app = next((layer["app"] for layer in layers if "app" in layer), None)
     if app is not None:
         _check_app(app)
-    return Loaded(config, origins, path, app)
+    return Loaded(config, origins, path, app, own, run.hooks)
 
 
 def _check_app(app: Given) -> None:
@@ -91,7 +111,6 @@ def _other_variables(environ: Mapping[str, str]) -> dict[str, Given]:
 def _read_file(folder: Path, named: Path | None) -> tuple[Path | None, dict[str, Given]]:
     if named is not None:
         candidates = [folder / named]
-        refuse_python(named, candidates[0])
         if not candidates[0].is_file():
             raise ConfigError(f"--config {named}: no such file")
     else:

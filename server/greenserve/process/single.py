@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
+from greenserve.hooks import Hooks, Process
 from greenserve.logs.error_log import open_error_log
 from greenserve.net import Server
 from greenserve.process.notifying import Watchdog, notify
@@ -33,10 +34,11 @@ def run(
     sockets: Sequence[socket.socket] = (),
     *,
     starting: Starting | None = None,
+    hooks: Hooks | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code. Raises ConfigError before anything is accepted.
 
-    In the main thread. `starting` is given by the command, whose process ends afterwards.
+    In the main thread. `starting` is given by the command, whose process ends afterwards, and so are `hooks`.
     """
     if threading.current_thread() is not threading.main_thread():
         raise ConfigError(
@@ -46,8 +48,12 @@ def run(
         error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
         if config.pid:
             stack.callback(PidFile(config.pid).close)
-        server = make_server(app, config, error_log, sockets=sockets)
-        code = serve(server, error_log, stack, _Alone(app, starting))
+        hooks = hooks or Hooks()
+        itself = Process(os.getpid(), config)  # server and worker at once
+        hooks.on_starting(itself)
+        server = make_server(hooks.around(app, itself), config, error_log, sockets=sockets)
+        with hooks.worker(itself, itself):
+            code = serve(server, error_log, stack, _Alone(app, starting, hooks, itself))
         log.info("stopped")
         return code
 
@@ -55,9 +61,13 @@ def run(
 class _Alone:
     """The part of a process without a master; see Phases."""
 
-    def __init__(self, app: WSGIApplication, starting: Starting | None) -> None:
+    def __init__(
+        self, app: WSGIApplication, starting: Starting | None, hooks: Hooks, itself: Process
+    ) -> None:
         self._app = app
         self._starting = starting
+        self._hooks = hooks
+        self._itself = itself
         self.ends_process = starting is not None
 
     def began(self, server: Server, stopping: Stopping) -> None:
@@ -70,6 +80,11 @@ class _Alone:
         for url in server.redirect_urls:
             log.info("redirecting %s to https", url)
         log.info("greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid())
+        try:
+            self._hooks.when_ready(self._itself)
+        except BaseException:
+            server.stop(0)
+            raise
         notify("READY=1", f"STATUS=serving at {', '.join(server.urls)}")
         tell_of_bodies(self._app, server.config)
         self._ping(server, Watchdog.of(os.environ))

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import signal
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 import requests
 from tests.server.frameworks.sites import Site, serving_app
+from tests.support.servers.sentry import sink
 from tests.support.times import PATIENCE
 
 AT_ONCE = 20
@@ -57,36 +51,6 @@ def test_opentelemetry_spans_hang_together_as_the_requests_do(app, tmp_path):
             assert server["parent"] == client
     assert "Failed to detach context" not in told
     assert "Traceback" not in told
-
-
-@contextmanager
-def sink() -> Iterator[tuple[str, list[tuple[dict[str, Any], dict[str, Any]]]]]:
-    """Where Sentry's envelopes go: the DSN, and the items that came, each with its header."""
-    items: list[tuple[dict[str, Any], dict[str, Any]]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            lines = [json.loads(line) for line in body.splitlines() if line]
-            items.extend(zip(lines[1::2], lines[2::2], strict=True))  # after the envelope's own header
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://key@127.0.0.1:{server.server_port}/1", items
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_sentry_is_told_of_each_error_with_its_own_request(tmp_path, monkeypatch):

@@ -102,18 +102,21 @@ class WorkerSettings:
         kinds.account(),
         group=WORKERS,
         help="user, as name or number, that workers run as; the master keeps its own, to bind ports and reopen logs",
+        flags=("-u",),
     )
     group: str = setting(
         "",
         kinds.account(),
         group=WORKERS,
         help="group, as name or number, that workers run as; by default the groups of `user`",
+        flags=("-g",),
     )
     umask: str = setting(
         "",
         kinds.umask(),
         group=WORKERS,
         help="umask of the processes, in octal; by default the one they are started with",
+        flags=("-m",),
     )
     pid: str = setting(
         "",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from greenserve.config.values import values
@@ -58,6 +58,7 @@ class Kind:
     off: str = ""  # what `off` or 0 means; empty if it is refused
     zero: str = ""  # what the number 0 means, where `off` is refused; empty if it means no more than 0
     toml: bool = False  # True if TOML reads the output of `format` unquoted
+    words: tuple[str, ...] = ()  # the values that a shell completes; empty if they can't be listed
 
 
 def duration(off: str) -> Kind:
@@ -106,7 +107,7 @@ def workers() -> Kind:
     def parse(value: object) -> int:
         return 0 if isinstance(value, str) and value.strip().lower() == "auto" else values.parse_count(value)
 
-    return Kind(parse, lambda number: str(number or "auto"), "N", "a whole number, or auto")
+    return Kind(parse, lambda number: str(number or "auto"), "N", "a whole number, or auto", words=("auto",))
 
 
 def fraction() -> Kind:
@@ -174,7 +175,7 @@ def choice(*names: str) -> Kind:
             raise ValueError("unknown")
         return word
 
-    return Kind(parse, str, "NAME", ", ".join(names[:-1]) + f" or {names[-1]}")
+    return Kind(parse, str, "NAME", ", ".join(names[:-1]) + f" or {names[-1]}", words=names)
 
 
 def client_cert() -> Kind:
@@ -186,7 +187,7 @@ def client_cert() -> Kind:
         number = str(int(value)) if isinstance(value, int) else value  # ssl.CERT_REQUIRED is an int as well
         return str(words.parse(numbers.get(number, number) if isinstance(number, str) else number))
 
-    return Kind(parse, str, words.metavar, words.allowed)
+    return replace(words, parse=parse)
 
 
 def tls_version() -> Kind:
@@ -196,7 +197,7 @@ def tls_version() -> Kind:
     def parse(value: object) -> str:
         return str(words.parse(str(value) if isinstance(value, float) else value))
 
-    return Kind(parse, str, "VERSION", words.allowed)
+    return replace(words, parse=parse, metavar="VERSION")
 
 
 def binds(*, least: int = 1) -> Kind:
@@ -306,7 +307,8 @@ def log_format() -> Kind:
         compile_format(value)
         return value
 
-    return Kind(parse, str, "FORMAT", 'combined, json, or a line of Apache % codes such as %h %t "%r" %s %b')
+    allowed = 'combined, json, or a line of Apache % codes such as %h %t "%r" %s %b'
+    return Kind(parse, str, "FORMAT", allowed, words=("combined", "json"))
 
 
 def _items(value: object) -> list[Any] | None:

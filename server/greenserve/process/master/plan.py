@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from greenserve.config import Config
 from greenserve.errors import ConfigError
+from greenserve.hooks import Hooks
 from greenserve.loading.loader import enter_folder
 from greenserve.wsgi import WSGIApplication
 
@@ -35,6 +36,7 @@ class Plan:
     name: str  # of the app, for titles
     command: tuple[str, ...] | None  # to execute this program again; None if that is not known
     folder: str  # the working folder at the start, by the name that it had
+    hooks: Hooks = field(default_factory=Hooks)
 
     def enter_folder(self) -> None:
         """Enter the folders of the start again: their names may stand for others now. Raises ConfigError."""

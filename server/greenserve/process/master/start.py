@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
 
 from greenserve.errors import ConfigError
+from greenserve.hooks import Process
 from greenserve.logs.error_log import open_error_log
 from greenserve.process.master.master import Master
 from greenserve.process.master.plan import Plan, number_of_workers
@@ -48,6 +50,8 @@ def run_with_workers(
         if config.pid:
             pid_file = PidFile(config.pid, -1 if handover is None else handover.pid_file)
             stack.callback(pid_file.close)
+        itself = Process(os.getpid(), config)
+        _call(plan.hooks.on_starting, itself, handover)
         opened = Sockets()
         stack.callback(opened.close)
         if handover is not None:
@@ -55,11 +59,21 @@ def run_with_workers(
         opened.take(sockets)
         opened.open(config, number_of_workers(config, usable_cpus), bool(sockets))
         opened.drop_unused()
+        _call(plan.hooks.when_ready, itself, handover)
         ready: Callable[[], object] = _nothing
         if starting is not None:
             starting.end()
             ready = starting.ready
         return Master(plan, opened, error_log, pid_file=pid_file, handover=handover, ready=ready).run()
+
+
+def _call(hook: Callable[[Process], None], itself: Process, handover: Handover | None) -> None:
+    try:
+        hook(itself)
+    except ConfigError as error:
+        if handover is None:
+            raise
+        log.error("%s (the server goes on without it)", error)  # the workers of before serve
 
 
 def _nothing() -> None:

@@ -16,6 +16,7 @@ import threading
 from typing import Final, NoReturn
 
 from greenserve.errors import AppImportError, ConfigError
+from greenserve.hooks import Process
 from greenserve.logs.error_log import ErrorLog
 from greenserve.metrics.board import Row
 from greenserve.net import Server
@@ -73,9 +74,10 @@ def _live(
         if account is not None:
             account.enter()
         end_with_parent(parent)
-        app = plan.load()
-        server = make_server(app, config, error_log, given=given)
-        with contextlib.ExitStack() as stack:
+        itself = Process(os.getpid(), config)
+        with contextlib.ExitStack() as stack, plan.hooks.worker(Process(parent, config), itself):
+            app = plan.hooks.around(plan.load(), itself)
+            server = make_server(app, config, error_log, given=given)
             return serve(server, error_log, stack, _Worker(plan, channel, row))
     except ConfigError as error:
         details = error.details if isinstance(error, AppImportError) else ""

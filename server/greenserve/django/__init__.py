@@ -1,0 +1,1 @@
+"""greenserve for Django: an app whose command runserver serves with greenserve."""
