@@ -23,6 +23,7 @@ from greenserve.process.serving import make_server, serve, tell_of_bodies
 from greenserve.process.starting import Starting
 from greenserve.process.stopping import Stopping
 from greenserve.process.system.pid_files import PidFile
+from greenserve.process.system.unused_signals import UnusedSignals
 from greenserve.wsgi import WSGIApplication
 
 log = logging.getLogger("greenserve.error")
@@ -46,6 +47,7 @@ def run(
         )
     with contextlib.ExitStack() as stack:
         error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
+        stack.enter_context(UnusedSignals())
         if config.pid:
             stack.callback(PidFile(config.pid).close)
         hooks = hooks or Hooks()
