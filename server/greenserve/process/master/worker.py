@@ -53,6 +53,8 @@ def become_worker(
         code = _live(plan, number, given, channel, row, error_log, parent)
         threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
         atexit._run_exitfuncs()
+    except KeyboardInterrupt:  # Ctrl-C while the app is imported
+        code = 130
     except BaseException as error:
         end_child(error)
     end_child(SystemExit(code))
@@ -101,6 +103,7 @@ class _Worker:
         self._stopping: Stopping
         self._channel: Channel
         self._recycling: Recycling | None = None
+        self._is_stopping = False
 
     def began(self, server: Server, stopping: Stopping) -> None:
         self._hub = get_hub()
@@ -114,6 +117,8 @@ class _Worker:
 
     def stops(self, running: int) -> None:
         self._row[HELD] = 0  # its connections are no measure for the others any more
+        self._is_stopping = True
+        self._channel.send({"stops": running})
 
     def _beat(self) -> None:
         self._row[BEAT] = beat_now()
@@ -135,6 +140,10 @@ class _Worker:
             case "adopt":
                 sockets = [socket.socket(fileno=fd) for fd in fds]
                 serving = message["serving"]
+                if self._is_stopping:  # a signal has told it so, which the master did not know
+                    for sock in sockets:
+                        sock.close()
+                    return
                 self._server.listening.adopt(message["seat"], Given(sockets[:serving], sockets[serving:]))
             case "leave":
                 self._server.listening.leave(message["seat"])
