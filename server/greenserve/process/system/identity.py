@@ -59,6 +59,10 @@ def find_account(user: str, group: str) -> Account | None:
         except KeyError:
             if not user.isdecimal():
                 raise ConfigError(f"user = {user}: this system has no such user") from None
+            if os.geteuid() == 0 and not group:
+                raise ConfigError(
+                    f"user = {user}: this number has no name, so its group is unknown: set group too"
+                ) from None
             uid, groups = int(user), [gid]  # a container may run as a number that has no name
         else:
             name, uid, gid = entry.pw_name, entry.pw_uid, entry.pw_gid
