@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import threading
+import traceback
 from typing import Final, NoReturn
 
 from greenserve.errors import AppImportError, ConfigError
@@ -83,10 +84,19 @@ def _live(
             return serve(server, error_log, stack, _Worker(plan, channel, row))
     except ConfigError as error:
         details = error.details if isinstance(error, AppImportError) else ""
-        failed = {"failed": str(error), "code": error.exit_code, "details": details}
-        with contextlib.suppress(OSError):  # the master is gone
-            channel.sendall(json.dumps(failed).encode() + b"\n")
+        _tell(channel, str(error), error.exit_code, details)
         return error.exit_code
+    except Exception as error:
+        if channel.fileno() < 0:  # it has been ready
+            raise
+        _tell(channel, f"{type(error).__name__}: {error}", AppImportError.exit_code, traceback.format_exc())
+        return AppImportError.exit_code
+
+
+def _tell(channel: socket.socket, text: str, code: int, details: str) -> None:
+    failed = {"failed": text, "code": code, "details": details}
+    with contextlib.suppress(OSError):  # the master is gone
+        channel.sendall(json.dumps(failed).encode() + b"\n")
 
 
 class _Worker:
@@ -112,8 +122,9 @@ class _Worker:
         self._recycling = Recycling(server.config, self._hub.clock())
         stopping.take(hangup=bool(server.config.certfile))
         self._channel = Channel(self._sock, self._heard, self._is_orphaned)
-        self._beat()
+        self._row[BEAT] = beat_now()
         self._channel.send({"ready": server.places, "redirects": server.redirect_urls})
+        self._beat()
 
     def stops(self, running: int) -> None:
         self._row[HELD] = 0  # its connections are no measure for the others any more

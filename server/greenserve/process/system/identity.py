@@ -42,6 +42,11 @@ class Account:
                 f"user, group: not allowed to become user {self.uid}, group {self.gid} ({error.strerror}); "
                 "only root can change it: leave them out, or start as root"
             ) from None
+        if not os.access(os.__file__, os.R_OK):
+            raise ConfigError(
+                f"user, group: user {self.name or self.uid} may not read Python's own files ({os.__file__}); "
+                "install Python and greenserve where all users can read them, not in the home of root"
+            )
         if self.name:
             os.environ["USER"] = os.environ["LOGNAME"] = self.name
             with contextlib.suppress(KeyError):

@@ -36,8 +36,14 @@ def test_lifetime_counts_from_the_birth(draw, limit):
 
 def test_memory():
     recycling = _recycling(0.0, max_rss="100M")
-    assert recycling.reached(0, 0, lambda: (100 << 20) - 1) == ""
-    assert recycling.reached(0, 0, lambda: 101 << 20) == "it uses 101 MiB of memory (max_rss)"
+    assert recycling.reached(110, 0, lambda: (100 << 20) - 1) == ""
+    assert recycling.reached(110, 0, lambda: 101 << 20) == "it uses 101 MiB of memory (max_rss)"
+
+
+def test_a_limit_below_what_the_app_needs_from_its_start_makes_no_loop():
+    recycling = _recycling(0.0, max_rss="1M")
+    assert recycling.reached(109.9, 0, _never) == ""
+    assert recycling.reached(110, 0, lambda: 2 << 20)
 
 
 def test_without_jitter_the_limits_are_exact():

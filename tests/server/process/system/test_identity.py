@@ -17,6 +17,12 @@ _needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 _NOBODY = pwd.getpwnam("nobody")
 
 
+@pytest.fixture(autouse=True)
+def all_may_read_python(monkeypatch):
+    """Though this one may stand in the home of root."""
+    monkeypatch.setattr(os, "__file__", "/")
+
+
 def _in_child(check: Callable[[], object]) -> None:
     """Run `check` in a process of its own, which it may change for good."""
     reader, writer = os.pipe()
@@ -83,6 +89,19 @@ def test_root_becomes_nobody_for_good():
             os.setuid(0)
         with pytest.raises(PermissionError):
             open("/etc/shadow").close()
+
+    _in_child(check)
+
+
+@_needs_root
+def test_a_user_that_may_not_read_python_is_told_so(monkeypatch):
+    monkeypatch.setattr(os, "__file__", "/root/os.py")
+
+    def check() -> None:
+        account = find_account("nobody", "")
+        assert account is not None
+        with pytest.raises(ConfigError, match="user nobody may not read Python's own files"):
+            account.enter()
 
     _in_child(check)
 
