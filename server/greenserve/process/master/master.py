@@ -31,7 +31,7 @@ from greenserve.process.master.worker import become_worker
 from greenserve.process.master.worker_process import BEAT, WorkerProcess
 from greenserve.process.notifying import Watchdog, notify
 from greenserve.process.system.cpus import usable_cpus
-from greenserve.process.system.exits import how_it_ended, kills_for_memory
+from greenserve.process.system.exits import how_it_ended, kills_for_memory, reap_strangers
 from greenserve.process.system.pid_files import PidFile
 from greenserve.version import version
 from greenserve_hub.loop.current import get_hub
@@ -75,10 +75,8 @@ class Master:
     ) -> None:
         """`sockets` are open already. `handover`: from the program before this one. `ready()`: the first worker is."""
         self._plan = plan
-        self._good = (
-            plan,
-            number_of_workers(plan.config, usable_cpus),
-        )  # of the last reload that has succeeded
+        # Of the last reload that has succeeded.
+        self._good = plan, number_of_workers(plan.config, usable_cpus)
         self._sockets = sockets
         self._error_log = error_log
         self._pid_file = pid_file
@@ -354,7 +352,7 @@ class Master:
     def _reap(self, number: int) -> None:
         self._reap_workers()
         if os.getpid() == 1:
-            _reap_strangers({worker.pid for worker in self._rows} - {worker.pid for worker in self._ended})
+            reap_strangers({worker.pid for worker in self._rows} - {worker.pid for worker in self._ended})
 
     def _reap_workers(self) -> None:
         for worker in tuple(self._rows):
@@ -384,20 +382,6 @@ class Master:
             worker.row.clear()
             heappush(self._free_rows, row)
         self.crew.exited(worker, how)
-
-
-def _reap_strangers(workers: set[int]) -> None:
-    """As process 1: wait for what others have left behind, which would stay in the table of processes for ever."""
-    while True:
-        try:
-            found = native_os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if (
-            found is None or found.si_pid in workers
-        ):  # a worker that has ended since: another SIGCHLD comes for it
-            return
-        native_os.waitpid(found.si_pid, 0)
 
 
 def _limits(config: Config) -> Limits:

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from greenserve.process.system.exits import how_it_ended, kills_for_memory
+from greenserve.process.system.exits import how_it_ended, kills_for_memory, reap_strangers
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,20 @@ def test_the_kernel_counts_its_kills(tmp_path):
     assert kills_for_memory(events) == 3
     events.write_text("nonsense\n")
     assert kills_for_memory(events) == 0
+
+
+def test_process_1_reaps_what_others_have_left_behind_but_not_its_own():
+    """A child stands in for process 1, so that no other child of this process is waited for."""
+    child = os.fork()
+    if child == 0:
+        strangers = [os.fork() or os._exit(0) for _ in range(3)]
+        for pid in strangers:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        reap_strangers(set())
+        own = os.fork() or os._exit(7)
+        os.waitid(os.P_PID, own, os.WEXITED | os.WNOWAIT)
+        reap_strangers({own})
+        status = os.waitpid(own, 0)[1]  # it is still there
+        reap_strangers(set())  # nobody is left
+        os._exit(os.waitstatus_to_exitcode(status))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
