@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -20,14 +15,13 @@ import websocket
 from tests.support.clients.raw import RawClient, request
 from tests.support.servers.apps import Environ, Start
 from tests.support.servers.certificates import authority_file, client_context, issue
+from tests.support.servers.haproxy import FOLDER, HAPROXY, check, haproxy, shipped
 from tests.support.servers.running import serving
 from tests.support.times import PATIENCE, eventually
 
 from greenserve import Config, accept_websocket
 from greenserve.proxies.request_start import parse_request_start
 
-FOLDER = Path(__file__).parents[2] / "deploy/haproxy"
-HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 pytestmark = [pytest.mark.repository, pytest.mark.skipif(HAPROXY is None, reason="needs haproxy")]
 
 CLIENT = "127.0.0.77"  # Linux's loopback is a whole network, so a client can be told from the proxy
@@ -52,53 +46,9 @@ class Seen:
             return [environ for environ in self.environs if environ["PATH_INFO"] == path]
 
 
-@contextmanager
-def haproxy(text: str, folder: Path) -> Iterator[tuple[str, int]]:
-    """Where haproxy listens with this configuration, whose `bind` has FD for an address: it takes over a socket."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        os.set_inheritable(listener.fileno(), True)
-        file = folder / "haproxy.cfg"
-        file.write_text(text.replace("FD", f"fd@{listener.fileno()}"))
-        check(file, listener.fileno())
-        process = subprocess.Popen(
-            [str(HAPROXY), "-db", "-f", str(file)],
-            pass_fds=[listener.fileno()],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield listener.getsockname()
-        finally:
-            process.terminate()
-            said, _ = process.communicate(timeout=PATIENCE)
-    assert b"ALERT" not in said, said
-
-
-def check(file: Path, *fds: int) -> None:
-    done = subprocess.run(
-        [str(HAPROXY), "-c", "-f", str(file)],
-        pass_fds=fds,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr, done.stderr
-
-
 def passing(server: str, bind: str = "FD", more: str = "") -> str:
     """A configuration that passes bytes on."""
     return f"{DEFAULTS} mode tcp\nlisten all\n bind {bind}\n{more} server one {server}\n"
-
-
-def shipped(name: str, old: str, backend: str) -> str:
-    """A file as it is shipped but for its two addresses."""
-    text = (FOLDER / name).read_text()
-    assert text.count(f"\n    bind {old}\n") == 1
-    text, count = re.subn(r"server one 127\.0\.0\.1:\d+", f"server one {backend}", text)
-    assert count == 1
-    return text.replace(f"\n    bind {old}\n", "\n    bind FD\n")
 
 
 def ask(address: tuple[str, int], data: bytes, context: ssl.SSLContext | None = None) -> bytes:

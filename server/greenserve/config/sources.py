@@ -95,7 +95,8 @@ def _check_app(app: Given) -> None:
 
 def _other_variables(environ: Mapping[str, str]) -> dict[str, Given]:
     # Weaker than all of greenserve's own sources, and never read by an embedded server. Platforms that start a server
-    # with PORT expect it to listen on every address, as gunicorn does; gunicorn and uvicorn read FORWARDED_ALLOW_IPS.
+    # with PORT expect it to listen on every address, as gunicorn does; gunicorn and uvicorn read FORWARDED_ALLOW_IPS
+    # and WEB_CONCURRENCY.
     found = {}
     if port := environ.get("PORT"):
         found["bind"] = Given(f"0.0.0.0:{port}", "env PORT")
@@ -105,6 +106,8 @@ def _other_variables(environ: Mapping[str, str]) -> dict[str, Given]:
         found["bind"] = Given([f"fd://{fd}" for fd in fds], "env LISTEN_FDS")
     if allowed := environ.get("FORWARDED_ALLOW_IPS"):
         found["forwarded_allow_ips"] = Given(allowed, "env FORWARDED_ALLOW_IPS")
+    if workers := environ.get("WEB_CONCURRENCY"):
+        found["workers"] = Given(workers, "env WEB_CONCURRENCY")
     return found
 
 

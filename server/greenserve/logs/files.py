@@ -12,6 +12,7 @@ Invariant: write() raises nothing, and waits no longer than PATIENCE.
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import sys
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class LogFile:
         self._lost_before = -1  # `lost` when the trouble began; -1 if there is none
         self._torn = False
         self._fd = -1
+        self._copied = -1  # of which _fd is a copy
         self._ready: Callable[[int], object] | None = None
         self._write: Callable[[bytes], int] = _swallow
         if place == "-":
@@ -82,13 +84,17 @@ class LogFile:
 
     def duplicate(self) -> int:
         """Return a descriptor of its own for the same file, for C code that can't call write()."""
-        return os.dup(self._fd) if self._fd >= 0 else os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):
+            return os.dup(self._fd if self._fd >= 0 else self._copied)
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
     def leave_behind(self) -> None:
         """In the child of a fork, write to the stream itself, which a daemon closes."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
-            self._write, self._ready = partial(_os_write, self._copied), None
+            self._write = partial(_os_write, self._copied)
+            if self._ready is not None:
+                self._ready = _ready_of(self._copied)
             os.close(fd)
 
     def close(self) -> None:
@@ -120,9 +126,7 @@ class LogFile:
         self._copied = number
         leave_in_children(self)
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            poller = select.poll()
-            poller.register(self._fd, select.POLLOUT)
-            self._ready = poller.poll
+            self._ready = _ready_of(self._fd)
 
     def _to_fd(self, line: bytes) -> int:
         return _os_write(self._fd, line)
@@ -140,6 +144,12 @@ class LogFile:
         count = self.lost - self._lost_before
         self._lost_before = -1
         self._on_trouble(f"{self._name}: logging works again, {count} lines were lost")
+
+
+def _ready_of(fd: int) -> Callable[[int], object]:
+    poller = select.poll()
+    poller.register(fd, select.POLLOUT)
+    return poller.poll
 
 
 def _open(path: str) -> int:

@@ -56,6 +56,7 @@ class Stopping:
         self._thread = SignalThread(self._heard, self._due)
         self._begins = begins
         self._restarts = False  # another process takes the place of this one
+        self._was_told = False  # to stop, by a master, and no signal has come yet
         self._asked_at = NEVER
         self._has_begun = False  # the hub has begun to stop the server
         self._tell_at = NEVER  # when to log what delays it
@@ -136,6 +137,8 @@ class Stopping:
             self._end_at = came + self._server.config.graceful_timeout + _MARGIN
             self._tell_at = came + _PATIENCE
             self._hub.call_from_thread(spawn_n, self._begin, name)
+        elif self._was_told:
+            self._was_told = False  # sent to all processes of the service, which means one stop
         elif number == signal.SIGINT or came >= self._asked_at + _PATIENCE:
             self._tell_at = NEVER
             self._end_at = min(self._end_at, now + _PATIENCE)
@@ -145,10 +148,14 @@ class Stopping:
             self._end_held_at = min(self._end_held_at, now + _PATIENCE)
 
     def ask(self, number: int, restarts: bool = False) -> None:
-        """Stop as a signal does, unless one came before. In the hub. `restarts`: another process takes its place."""
+        """Stop as a signal does, unless one came before; one that comes later does not hurry it yet. In the hub.
+
+        `restarts`: another process takes its place.
+        """
         if self._asked_at == NEVER:
             self._restarts = restarts
             self._ask(number, time.monotonic())
+            self._was_told = True
             self._set_alarm()
             self._thread.wake()
 
@@ -162,7 +169,7 @@ class Stopping:
         running = server.stats.active + server.stats.queued
         log.info(
             "%s: stopping; %d requests run, for at most %g s more%s",
-            name,
+            "another worker serves in its place" if self._restarts else name,
             running,
             server.config.graceful_timeout,
             "; SIGINT (Ctrl-C) again ends them at once" if name == "SIGINT" and running else "",

@@ -166,6 +166,24 @@ def test_forwarded_allow_ips_is_read_as_gunicorn_and_uvicorn_do(tmp_path: Path) 
         load(tmp_path, environ={"FORWARDED_ALLOW_IPS": "proxy"})
 
 
+def test_web_concurrency_is_the_weakest_word_on_workers(tmp_path: Path) -> None:
+    environ = {"WEB_CONCURRENCY": "3"}
+    loaded = load(tmp_path, environ=environ)
+    assert (loaded.config.workers, loaded.origins["workers"]) == (3, "env WEB_CONCURRENCY")
+    assert load(tmp_path, {"workers": Given("2", "flag --workers")}, environ).config.workers == 2
+    assert load(tmp_path, environ={**environ, "GREENSERVE_WORKERS": "1"}).config.workers == 1
+    assert load(tmp_path, environ={"WEB_CONCURRENCY": ""}).config.workers == 1
+    assert load(tmp_path, environ={"WEB_CONCURRENCY": "auto"}).config.workers == 0
+    (tmp_path / "greenserve.toml").write_text("workers = 4\n")
+    assert load(tmp_path, environ=environ).config.workers == 4
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "1.5"])
+def test_a_bad_web_concurrency_is_named(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"\(env WEB_CONCURRENCY\)"):
+        load(tmp_path, environ={"WEB_CONCURRENCY": value})
+
+
 def test_a_bad_port_names_port(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\(env PORT\)"):
         load(tmp_path, environ={"PORT": "tcp://10.0.0.1:80"})

@@ -213,6 +213,27 @@ def test_a_stdout_whose_reader_is_gone_costs_lines(troubles: Troubles) -> None:
     log.close()
 
 
+def test_the_child_of_a_fork_writes_to_the_stream_itself_and_waits_no_longer_than_its_parent(
+    troubles: Troubles,
+) -> None:
+    reader, writer = os.pipe()
+    with contextlib.closing(os.fdopen(writer, "w")) as stream, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        log = LogFile("-", "stdout", troubles.append)
+        child = os.fork()
+        if child == 0:
+            copy = log.duplicate()
+            os.write(copy, b"from C\n")
+            log.write(b"a line\n")
+            for _ in range(3000):  # more than a pipe takes
+                log.write(b"x" * 100 + b"\n")
+            os._exit(log.lost > 0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+        assert os.read(reader, 14) == b"from C\na line\n"
+        log.close()
+    os.close(reader)
+
+
 def test_a_stream_without_a_descriptor_is_written_as_text(
     monkeypatch: pytest.MonkeyPatch, troubles: Troubles
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import contextlib
 import json
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from greenserve_hub.greenthreads.greenthreads import spawn_n
 from greenserve_hub.unpatched import socket
 
 __all__ = ["Channel", "Message", "pair"]
+
+log = logging.getLogger("greenserve.error")
 
 Message = dict[str, Any]
 
@@ -67,7 +70,8 @@ class Channel:
         if self.is_closed:
             return
         line = json.dumps(message | ({"fds": len(fds)} if fds else {})).encode() + b"\n"
-        self._to_send.append((line, fds))
+        # Copies: the numbers may stand for other files by the time that a busy worker reads.
+        self._to_send.append((line, [os.dup(fd) for fd in fds]))
         if not self._is_sending:
             self._is_sending = True
             spawn_n(self._write)
@@ -75,15 +79,21 @@ class Channel:
     def _write(self) -> None:
         try:
             while self._to_send:
-                line, fds = self._to_send.popleft()
+                line, fds = self._to_send[0]
                 if fds:
                     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
                     line = line[self._sock.sendmsg([line], rights) :]
                 self._sock.sendall(line)
-        except OSError:
-            self._to_send.clear()  # the reader sees the end
+                self._drop_first()
+        except OSError:  # the reader sees the end
+            while self._to_send:
+                self._drop_first()
         finally:
             self._is_sending = False
+
+    def _drop_first(self) -> None:
+        for fd in self._to_send.popleft()[1]:
+            os.close(fd)
 
     def _read(self) -> None:
         begun = self._begun
@@ -98,7 +108,14 @@ class Channel:
                     del begun[: end + 1]
                     count = message.pop("fds", 0)
                     own, fds = fds[:count], fds[count:]
-                    self._heard(message, own)
+                    try:
+                        self._heard(message, own)
+                    except Exception:
+                        log.exception(
+                            "a fault of greenserve's own, please report it; %s was not done", message
+                        )
+        for fd in fds:  # of a message whose end never came
+            os.close(fd)
         if not self.is_closed:
             self.close()
             self._ended()
@@ -124,4 +141,6 @@ class Channel:
         """In the child of a fork: close the copy, or the other end would never see the end. Switches: never."""
         if not self.is_closed:
             self.is_closed = True
+            while self._to_send:
+                self._drop_first()
             os.close(socket.socket.detach(self._sock))  # its own detach() would have the parent's end block

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from greenserve.process.master.seats import Failure, Seat, State, Worker
+from greenserve.process.master.seats import Failure, Seat, State, Worker, have_all_served
 from greenserve_hub.deadlines import NEVER
 
 __all__ = ["Crew", "Limits"]
@@ -27,6 +27,10 @@ log = logging.getLogger("greenserve.error")
 _DUMP_TIME: Final = 2.0  # seconds that a stuck worker has to log its stacks
 _FORK_PAUSE: Final = 1.0  # seconds after a fork that the system has refused
 _STOP_MARGIN: Final = 5.0  # seconds beyond graceful_timeout: a worker ends itself 1.5 s after it
+_HURRY_TIME: Final = (
+    3.0  # seconds after a second signal: a worker ends itself 2 s after it, unless C code keeps the GIL
+)
+_WAKING: Final = 5.0  # seconds that workers have to be heard of again, when all processes were suspended
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,12 @@ class Crew:
         clock: Callable[[], float],
         *,
         adopts: bool = True,
+        rolled: Callable[[bool], object] = bool,
     ) -> None:
         """`hire(seat)` starts a process, or raises OSError.
 
-        `adopts`: each seat has sockets of its own, from which others may accept.
+        `adopts`: each seat has sockets of its own, from which others may accept. `rolled(succeeded)` is called at the
+        end of a reload.
         """
         self.seats = [Seat(index) for index in range(size)]
         self.leaving: set[Worker] = set()
@@ -61,11 +67,15 @@ class Crew:
         self.is_stopping = False
         self._hire = hire
         self._clock = clock
+        self._rolled = rolled
         self._adopts = adopts
         self._to_replace: deque[int] = deque()
         self._is_rolling = False
         self._has_served = False
         self._kill_at = NEVER
+        self._worn: set[Worker] = set()  # those that have asked to be replaced
+        self._ticked_at = clock()
+        self._check_from = 0.0
 
     # State -----------------------------------------------------------------------------------------------
 
@@ -121,13 +131,16 @@ class Crew:
         if self.is_stopping:
             return
         self._is_rolling = True
-        self._to_replace = deque(seat.index for seat in self.seats if seat.is_wanted)
+        self._to_replace = deque(
+            seat.index for seat in self.seats if seat.is_wanted and seat.worker is not None
+        )
         for seat in self.seats:
             if seat.heir is not None:  # it may have read what has changed since
                 self._dismiss(seat.heir)
                 seat.heir = None
             seat.failures = 0
-        self._advance()
+            seat.start_at = 0.0
+        self.tick()
 
     def resize(self, size: int) -> None:
         """Want so many workers, at least one."""
@@ -146,18 +159,19 @@ class Crew:
             seat.worker = seat.heir = None
         self._settle()
         self._advance()
+        self._end_roll()
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Stop all workers, as SIGTERM or SIGINT does; a second call ends what they still do."""
         is_second, self.is_stopping = self.is_stopping, True
         self._to_replace.clear()
         self._is_rolling = False
-        if not is_second:
-            self._kill_at = self._clock() + self.limits.graceful_timeout + _STOP_MARGIN
+        patience = _HURRY_TIME if is_second else self.limits.graceful_timeout + _STOP_MARGIN
+        self._kill_at = min(self._kill_at, self._clock() + patience)
         for worker in self:
             if is_second:
                 worker.hurry()
-            else:
+            elif worker.state is not State.LEAVING:  # or its requests would be ended at once
                 worker.stop(number)
 
     # What has happened -----------------------------------------------------------------------------------
@@ -179,18 +193,34 @@ class Crew:
             self._is_done_with(seat)
         self._settle()
         self._advance()
+        self._end_roll()
+
+    def leaves(self, worker: Worker) -> None:
+        """A worker stops, though nobody here has told it to: it was sent a signal. The next one starts meanwhile."""
+        seat = self.seats[worker.seat]
+        if worker is not seat.worker or worker.state is not State.READY or self.is_stopping:
+            return
+        log.info("%s was told to stop, and is replaced", worker)
+        self._part(worker)
+        seat.worker, seat.heir = seat.heir, None
+        self._is_done_with(seat)
+        self.tick()
 
     def wants_to_go(self, worker: Worker, why: str) -> None:
         """A worker has reached a limit of its life."""
         seat = self.seats[worker.seat]
-        if worker is seat.worker and worker.seat not in self._to_replace and not self.is_stopping:
-            log.info("%s is replaced: %s", worker, why)
+        if worker is not seat.worker or worker in self._worn or self.is_stopping:
+            return
+        log.info("%s is replaced: %s", worker, why)
+        self._worn.add(worker)
+        if worker.seat not in self._to_replace:
             self._to_replace.append(worker.seat)
             self._advance()
 
     def exited(self, worker: Worker, how: str) -> None:
         """A worker process has ended; `how` is told in the log."""
         seat = self.seats[worker.seat]
+        self._worn.discard(worker)
         why = f"could not start: {worker.failure.text}{worker.failure.details}" if worker.failure else how
         if worker in self.leaving or self.is_stopping:
             self.leaving.discard(worker)
@@ -206,25 +236,29 @@ class Crew:
             if worker.failure and not self._has_served:
                 self._give_up(worker.failure)
                 return
-            if seat.heir is not None:
-                seat.worker, seat.heir = seat.heir, None
-                self._is_done_with(seat)
+            seat.worker, seat.heir = seat.heir, None
+            self._is_done_with(seat)  # the next one is a new one anyway
             self._tell_of_end(seat, worker, why)
-        self._settle()
         self.tick()
 
     def tick(self) -> None:
         """Do what is due."""
         now = self._clock()
+        if (
+            now - self._ticked_at > _WAKING
+        ):  # Ctrl-Z, or the machine slept: no worker could show that it lives
+            self._check_from = now + _WAKING
+        self._ticked_at = now
         if not self.is_stopping:
             for seat in self.seats:
                 if seat.is_wanted and seat.worker is None and seat.start_at <= now:
                     seat.worker = self._fill(seat)
+            self._settle()
             self._advance()
         for worker in tuple(self):
             if now >= min(worker.kill_at, self._kill_at):
                 worker.kill()
-            elif worker.kill_at == NEVER:
+            elif worker.kill_at == NEVER and now >= self._check_from:
                 self._check(worker, now)
 
     def _check(self, worker: Worker, now: float) -> None:
@@ -243,6 +277,11 @@ class Crew:
                 "this is what holds it:",
                 worker,
                 limits.worker_timeout,
+            )
+            self._abort(worker, now)
+        elif worker.state is State.LEAVING and now - worker.left_at >= limits.graceful_timeout + _STOP_MARGIN:
+            log.error(
+                "%s does not end in time (graceful_timeout) and is killed; this is what it does:", worker
             )
             self._abort(worker, now)
 
@@ -273,18 +312,25 @@ class Crew:
             return
         for index in tuple(self._to_replace):
             seat = self.seats[index]
-            if not seat.is_wanted or seat.worker is None:  # its next worker is a new one anyway
+            if not seat.is_wanted or seat.worker is None:
                 self._is_done_with(seat)
             elif seat.start_at <= self._clock():
                 seat.heir = self._fill(seat)
                 return
 
+    def _settle(self) -> None:
+        if self._adopts and not self.is_stopping:
+            have_all_served(self.seats)
+
     def _is_done_with(self, seat: Seat) -> None:
         if seat.index in self._to_replace:
             self._to_replace.remove(seat.index)
-        if self._is_rolling and not self._to_replace:
+
+    def _end_roll(self) -> None:
+        if self._is_rolling and not self._to_replace and self.is_ready:
             self._is_rolling = False
             log.info("reloaded: all %d workers are new", self.size)
+            self._rolled(True)
 
     def _has_no_heir(self, seat: Seat, heir: Worker, why: str) -> None:
         seat.ended(heir, self._clock())
@@ -298,24 +344,28 @@ class Crew:
             return
         self._is_rolling = False
         left = len(self._to_replace)
-        self._to_replace.clear()
-        seat.start_at = 0.0
+        self._to_replace = deque(worn.seat for worn in self._worn if worn is self.seats[worn.seat].worker)
         log.error(
             "reload failed: %s %s. %s, and requests are served as before; mend it, then reload again (SIGHUP)",
             heir,
             why,
             "The workers of before go on" if left == self.size else f"{left} workers of before go on",
         )
+        self._rolled(False)
 
     def _dismiss(self, worker: Worker) -> None:
         """Have a worker end that is not needed any more."""
         has_served = worker.state is State.READY
-        worker.state = State.LEAVING
-        self.leaving.add(worker)
+        self._part(worker)
         if has_served:
             worker.retire()
         else:
             worker.stop(signal.SIGTERM)
+
+    def _part(self, worker: Worker) -> None:
+        worker.state = State.LEAVING
+        worker.left_at = self._clock()
+        self.leaving.add(worker)
 
     def _forget(self, seat: Seat, worker: Worker) -> None:
         if seat.worker is worker:
@@ -332,20 +382,3 @@ class Crew:
     def _tell_of_end(self, seat: Seat, worker: Worker, why: str) -> None:
         following = "another one starts" + (f" in {seat.pause:g} s" if seat.pause else " now")
         log.error("%s %s; only its own requests are lost, and %s", worker, why, following)
-
-    # Sockets of seats that nobody serves -----------------------------------------------------------------
-
-    def _settle(self) -> None:
-        """Have clients of a seat without a worker served by other workers."""
-        if not self._adopts or self.is_stopping:
-            return
-        able = [seat.worker for seat in self.seats if seat.worker is not None and seat.is_served]
-        for seat in self.seats:
-            needs = not seat.is_served and (seat.has_served or seat.failures > 0)
-            if seat.adopter is not None and (not needs or seat.adopter not in able):
-                if seat.adopter in able:
-                    seat.adopter.leave(seat.index)
-                seat.adopter = None
-            if needs and seat.adopter is None and able:
-                seat.adopter = able[seat.index % len(able)]
-                seat.adopter.adopt(seat.index)

@@ -31,7 +31,7 @@ from greenserve.process.master.worker import become_worker
 from greenserve.process.master.worker_process import BEAT, WorkerProcess
 from greenserve.process.notifying import Watchdog, notify
 from greenserve.process.system.cpus import usable_cpus
-from greenserve.process.system.exits import how_it_ended, kills_for_memory
+from greenserve.process.system.exits import how_it_ended, kills_for_memory, reap_strangers
 from greenserve.process.system.pid_files import PidFile
 from greenserve.version import version
 from greenserve_hub.loop.current import get_hub
@@ -75,6 +75,8 @@ class Master:
     ) -> None:
         """`sockets` are open already. `handover`: from the program before this one. `ready()`: the first worker is."""
         self._plan = plan
+        # Of the last reload that has succeeded.
+        self._good = plan, number_of_workers(plan.config, usable_cpus)
         self._sockets = sockets
         self._error_log = error_log
         self._pid_file = pid_file
@@ -98,6 +100,7 @@ class Master:
             _limits(config),
             time.monotonic,
             adopts=config.worker_sockets == "own",
+            rolled=lambda succeeded: self._todo.put(partial(self._rolled, succeeded)),
         )
         self._watchdog = Watchdog.of(os.environ)
         self._before = handover
@@ -113,7 +116,11 @@ class Master:
             self._begin()
             self._tick_later()
             while not self.crew.is_over:
-                self._todo.get()()
+                step = self._todo.get()
+                try:
+                    step()
+                except Exception:  # the workers serve, and must not end with it
+                    log.exception("a fault of greenserve's own, please report it; the master goes on")
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -238,6 +245,8 @@ class Master:
             worker.failure = Failure(message["failed"], message["code"], message["details"])
         elif "replace" in message:
             self.crew.wants_to_go(worker, message["replace"])
+        elif "stops" in message:
+            self.crew.leaves(worker)
 
     def _announce(self, message: Message) -> None:
         if self._is_announced:
@@ -297,6 +306,18 @@ class Master:
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         notify("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=reloading")
 
+    def _rolled(self, succeeded: bool) -> None:
+        """A reload is over. After a failure a worker that dies is replaced with the settings of before."""
+        if succeeded:
+            self._good = self._plan, self.crew.size
+        elif not self.crew.is_rolling:
+            self._plan, size = self._good
+            self.crew.limits = _limits(self._plan.config)
+            self._sockets.open(self._plan.config, size)
+            self.crew.resize(size)
+        if not self.crew.is_rolling:
+            self._sockets.drop_unused()
+
     def _reopen(self, number: int) -> None:
         self._error_log.reopen()
         for worker in self._rows:
@@ -329,6 +350,11 @@ class Master:
     # Ends ------------------------------------------------------------------------------------------------
 
     def _reap(self, number: int) -> None:
+        self._reap_workers()
+        if os.getpid() == 1:
+            reap_strangers({worker.pid for worker in self._rows} - {worker.pid for worker in self._ended})
+
+    def _reap_workers(self) -> None:
         for worker in tuple(self._rows):
             if worker in self._ended:
                 continue

@@ -15,6 +15,9 @@ __all__ = ["Recycling", "resident_bytes"]
 
 _STATM: Final = Path("/proc/self/statm")
 _RANDOM: Final = random.SystemRandom()  # the app may have seeded the other one alike in all workers
+_YOUNG: Final = (
+    10.0  # seconds: max_rss below what an app needs from its start must not start workers in a loop
+)
 _PAGE: Final = resource.getpagesize()
 
 
@@ -37,6 +40,7 @@ class Recycling:
             return limit * (1 - config.max_jitter * draw())
 
         self._requests = lowered(config.max_requests)
+        self._grown_up = born + _YOUNG
         self._end = born + lowered(config.max_lifetime) if config.max_lifetime else 0.0
         self._bytes = lowered(config.max_rss)
 
@@ -46,6 +50,6 @@ class Recycling:
             return f"it has served {requests} requests (max_requests)"
         if self._end and now >= self._end:
             return "it has lived long enough (max_lifetime)"
-        if self._bytes and (resident := memory()) >= self._bytes:
+        if self._bytes and now >= self._grown_up and (resident := memory()) >= self._bytes:
             return f"it uses {resident / (1 << 20):.0f} MiB of memory (max_rss)"
         return ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-__all__ = ["Failure", "Seat", "State", "Worker"]
+__all__ = ["Failure", "Seat", "State", "Worker", "have_all_served"]
 
 _LONGEST_PAUSE: Final = 30.0  # seconds between two starts of a worker that ends at once
 _FIRST_PAUSE: Final = 1.0
+_STANDS_STILL: Final = 2.0  # seconds without a heartbeat after which another worker accepts for this one
 _STEADY: Final = 60.0  # seconds of service after which an end is no failed start
 
 
@@ -37,6 +39,7 @@ class Worker(Protocol):
     state: State
     born: float  # by the crew's clock
     ready_at: float
+    left_at: float
     failure: Failure | None
     kill_at: float  # the moment for SIGKILL
 
@@ -96,3 +99,21 @@ class Seat:
     def pause(self) -> float:
         """Seconds before the next start: none at first, then ever more."""
         return 0.0 if self.failures < 2 else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (self.failures - 2))
+
+
+def have_all_served(seats: Sequence[Seat]) -> None:
+    """Have clients of a seat whose worker is gone, or stands still, served by another worker meanwhile."""
+    able = [seat.worker for seat in seats if seat.worker is not None and _is_served_now(seat)]
+    for seat in seats:
+        needs = not _is_served_now(seat) and (seat.has_served or seat.failures > 0)
+        if seat.adopter is not None and (not needs or seat.adopter not in able):
+            if seat.adopter.state is not State.LEAVING:  # one that stands still hears it later
+                seat.adopter.leave(seat.index)
+            seat.adopter = None
+        if needs and seat.adopter is None and able:
+            seat.adopter = able[seat.index % len(able)]
+            seat.adopter.adopt(seat.index)
+
+
+def _is_served_now(seat: Seat) -> bool:
+    return seat.is_served and seat.worker is not None and seat.worker.silence() < _STANDS_STILL

@@ -40,22 +40,29 @@ class Sockets:
         self._files: dict[_Key, tuple[str, int] | None] = {}
         self._order: list[_Key] = []
         self._own: set[_Key] = set()  # those that each seat has its own of
+        self._brought: list[_Key] = []  # by a program, in place of `bind`
 
     def take(self, sockets: Sequence[socket.socket]) -> None:
         """Take sockets that listen already, which a program brings in place of `bind`."""
         for index, sock in enumerate(sockets):
             key = (_SERVING, f"socket {index}")
             self._open[key] = [prepare(sock)]
-            self._order.append(key)
+            self._brought.append(key)
 
-    def open(self, config: Config, seats: int, brought: bool = False) -> None:
-        """Open what the settings name and is not open yet. Raises ConfigError; what was open before stays so.
+    def open(self, config: Config, seats: int) -> None:
+        """Open what the settings name and is not open yet. Raises ConfigError; what was open before stays so."""
+        before = set(self._open)
+        try:
+            self._open_all(config, seats)
+        except BaseException:
+            for key in self._open.keys() - before:
+                self._close(key)
+            raise
 
-        `brought`: the program's own sockets take the place of `bind`.
-        """
-        wanted = [(_SERVING, address) for address in config.addresses if not brought]
+    def _open_all(self, config: Config, seats: int) -> None:
+        wanted = [(_SERVING, address) for address in config.addresses if not self._brought]
         wanted += [(_REDIRECTING, address) for address in config.redirect_addresses]
-        order = [key for key in self._order if brought and key[0] == _SERVING]
+        order = list(self._brought)
         for number, (kind, address) in enumerate(wanted):
             # Port 0 may be given twice, and each is another one.
             key = (
@@ -133,6 +140,7 @@ class Sockets:
     def _close(self, key: _Key) -> None:
         for sock in self._open.pop(key):
             sock.close()
+        self._own.discard(key)
         remove_file(self._files.pop(key, None))
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ def run_with_workers(
         if handover is not None:
             opened.restore(handover.sockets)
         opened.take(sockets)
-        opened.open(config, number_of_workers(config, usable_cpus), bool(sockets))
+        opened.open(config, number_of_workers(config, usable_cpus))
         opened.drop_unused()
         _call(plan.hooks.when_ready, itself, handover)
         ready: Callable[[], object] = _nothing

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import threading
+import traceback
 from typing import Final, NoReturn
 
 from greenserve.errors import AppImportError, ConfigError
@@ -53,6 +54,8 @@ def become_worker(
         code = _live(plan, number, given, channel, row, error_log, parent)
         threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
         atexit._run_exitfuncs()
+    except KeyboardInterrupt:  # Ctrl-C while the app is imported
+        code = 130
     except BaseException as error:
         end_child(error)
     end_child(SystemExit(code))
@@ -81,10 +84,19 @@ def _live(
             return serve(server, error_log, stack, _Worker(plan, channel, row))
     except ConfigError as error:
         details = error.details if isinstance(error, AppImportError) else ""
-        failed = {"failed": str(error), "code": error.exit_code, "details": details}
-        with contextlib.suppress(OSError):  # the master is gone
-            channel.sendall(json.dumps(failed).encode() + b"\n")
+        _tell(channel, str(error), error.exit_code, details)
         return error.exit_code
+    except Exception as error:
+        if channel.fileno() < 0:  # it has been ready
+            raise
+        _tell(channel, f"{type(error).__name__}: {error}", AppImportError.exit_code, traceback.format_exc())
+        return AppImportError.exit_code
+
+
+def _tell(channel: socket.socket, text: str, code: int, details: str) -> None:
+    failed = {"failed": text, "code": code, "details": details}
+    with contextlib.suppress(OSError):  # the master is gone
+        channel.sendall(json.dumps(failed).encode() + b"\n")
 
 
 class _Worker:
@@ -101,6 +113,7 @@ class _Worker:
         self._stopping: Stopping
         self._channel: Channel
         self._recycling: Recycling | None = None
+        self._is_stopping = False
 
     def began(self, server: Server, stopping: Stopping) -> None:
         self._hub = get_hub()
@@ -109,11 +122,14 @@ class _Worker:
         self._recycling = Recycling(server.config, self._hub.clock())
         stopping.take(hangup=bool(server.config.certfile))
         self._channel = Channel(self._sock, self._heard, self._is_orphaned)
-        self._beat()
+        self._row[BEAT] = beat_now()
         self._channel.send({"ready": server.places, "redirects": server.redirect_urls})
+        self._beat()
 
     def stops(self, running: int) -> None:
         self._row[HELD] = 0  # its connections are no measure for the others any more
+        self._is_stopping = True
+        self._channel.send({"stops": running})
 
     def _beat(self) -> None:
         self._row[BEAT] = beat_now()
@@ -135,6 +151,10 @@ class _Worker:
             case "adopt":
                 sockets = [socket.socket(fileno=fd) for fd in fds]
                 serving = message["serving"]
+                if self._is_stopping:  # a signal has told it so, which the master did not know
+                    for sock in sockets:
+                        sock.close()
+                    return
                 self._server.listening.adopt(message["seat"], Given(sockets[:serving], sockets[serving:]))
             case "leave":
                 self._server.listening.leave(message["seat"])

@@ -48,6 +48,7 @@ class WorkerProcess:
         self.state = State.STARTING
         self.born = born
         self.ready_at = 0.0
+        self.left_at = born
         self.failure: Failure | None = None
         self.kill_at = NEVER
         self._adoptable = adoptable

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from pathlib import Path
 from typing import Final
 
-__all__ = ["how_it_ended", "kills_for_memory"]
+from greenserve_hub.unpatched import os, signal
+
+__all__ = ["how_it_ended", "kills_for_memory", "reap_strangers"]
 
 _EVENTS: Final = Path("/sys/fs/cgroup/memory.events")  # of cgroup v2, the container's own
 
@@ -36,3 +36,18 @@ def how_it_ended(status: int, killed_for_memory: bool = False) -> str:
     if killed_for_memory:
         return "was killed by SIGKILL: the kernel did it, since the memory of the container is used up (OOM)"
     return "was killed by SIGKILL, by somebody or, if memory was short, by the kernel (see dmesg)"
+
+
+def reap_strangers(own: set[int]) -> None:
+    """As process 1: wait for what others have left behind, which would stay in the table of processes for ever.
+
+    `own` are processes that the caller waits for itself. Switches: never.
+    """
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if found is None or found.si_pid in own:  # one that has ended since: another SIGCHLD comes for it
+            return
+        os.waitpid(found.si_pid, 0)

@@ -42,6 +42,11 @@ class Account:
                 f"user, group: not allowed to become user {self.uid}, group {self.gid} ({error.strerror}); "
                 "only root can change it: leave them out, or start as root"
             ) from None
+        if not os.access(os.__file__, os.R_OK):
+            raise ConfigError(
+                f"user, group: user {self.name or self.uid} may not read Python's own files ({os.__file__}); "
+                "install Python and greenserve where all users can read them, not in the home of root"
+            )
         if self.name:
             os.environ["USER"] = os.environ["LOGNAME"] = self.name
             with contextlib.suppress(KeyError):
@@ -59,6 +64,10 @@ def find_account(user: str, group: str) -> Account | None:
         except KeyError:
             if not user.isdecimal():
                 raise ConfigError(f"user = {user}: this system has no such user") from None
+            if os.geteuid() == 0 and not group:
+                raise ConfigError(
+                    f"user = {user}: this number has no name, so its group is unknown: set group too"
+                ) from None
             uid, groups = int(user), [gid]  # a container may run as a number that has no name
         else:
             name, uid, gid = entry.pw_name, entry.pw_uid, entry.pw_gid
