@@ -90,6 +90,7 @@ class Upgrade(Activity):
         connection.enter(State.UPGRADED, self)
         connection.deadline.disarm()
         services.slots.give_up()
+        services.counts.upgraded += 1
         ahead, connection.ahead = connection.ahead, b""
         self._life = life = make(connection, ahead)
         if not services.service.parks:  # since its head was sent, which may have had to wait
