@@ -16,7 +16,6 @@ from typing import Final, Literal
 from greenserve.metrics.durations import BUCKETS
 
 __all__ = [
-    "BEAT",
     "COLUMNS",
     "COUNTERS",
     "HISTOGRAMS",
@@ -114,6 +113,7 @@ METRICS: Final = (
         "Time by which the hub's timer was late, measured four times a second.",
         unit="seconds",
     ),
+    Metric("workers_ended", "counter", "workers_ended", "Workers that have ended, for whatever reason."),
     Metric("cpu_us", "counter", "cpu_seconds", "CPU time of the worker, all its OS threads.", unit="seconds"),
     *(Metric(f"connections_{s}", "gauge", "connections", _CONNECTIONS, {"state": s}) for s in STATES),
     Metric("connections_limit", "gauge", "connections_limit", "The setting limit_connections."),
@@ -152,9 +152,6 @@ HISTOGRAMS: Final = (
     Histogram("queue", "queue_wait_seconds", "Time that queued requests waited for a slot."),
 )
 
-# When the row was last written, in microseconds of CLOCK_MONOTONIC, which all processes of a machine share.
-BEAT: Final = "beat_us"
-
 
 def columns_of(histogram: Histogram) -> list[str]:
     """Return the columns of its buckets, the shortest first."""
@@ -169,7 +166,6 @@ COUNTERS: Final = frozenset(
     + _SUMS
 )
 COLUMNS: Final = (
-    BEAT,
     *(metric.name for metric in METRICS),
     *_SUMS,
     *(column for histogram in HISTOGRAMS for column in columns_of(histogram)),

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from greenserve.metrics.board import Row
 from greenserve.metrics.durations import bucketed
-from greenserve.metrics.names import BEAT, STATES
+from greenserve.metrics.names import STATES
 from greenserve.metrics.tally import Tally
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.forks import leave_in_children
@@ -106,7 +106,6 @@ class Publisher:
                 for bucket, count in bucketed(seconds):
                     row[f"{name}_{bucket}"] += count
                 row[f"{name}_us"] += int(sum(seconds) * 1e6)
-        row[BEAT] = int(time.monotonic() * 1e6)
 
 
 def resident_bytes() -> int:

@@ -24,6 +24,7 @@ class Totals:
     def fold(self, row: Row) -> None:
         """Keep what a worker that has ended has counted, and clear its row for the next one. Switches: never."""
         self.take_over(row.values())
+        self._dead["workers_ended"] += 1
         row.clear()
 
     def take_over(self, values: Mapping[str, int]) -> None:

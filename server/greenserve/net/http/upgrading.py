@@ -79,6 +79,16 @@ class Upgrade(Activity):
         self._life: Upgraded | None = None
         self._began = connection.services.hub.clock()
 
+    @property
+    def since(self) -> float:
+        """When it left HTTP, by the hub's clock."""
+        return self._began
+
+    @property
+    def green(self) -> greenlet | None:
+        """The green thread that the app is called on; None when that has returned."""
+        return self._worker
+
     def __str__(self) -> str:
         """See Activity."""
         return "" if self._life is None else f" {self._life.path}"
