@@ -59,7 +59,7 @@ class AdminApp:
             "/metrics": self._metrics,
             "/stats.json": lambda _: _json(summary(master)),
             "/live.json": self._live,
-            "/requests": lambda _: _json(self._asking.ask("requests")),
+            "/requests": self._requests,
             "/threads": self._threads,
         }
         self._posts: Mapping[str, Answer] = {"/reload": self._reload}
@@ -109,6 +109,9 @@ class AdminApp:
     def _live(self, request: Request) -> Response:
         points = self._history.since(_number(request, "fine"), _number(request, "coarse"))
         return _json_text(f'{{"now":{json.dumps(live(self._master))},"history":{points}}}')
+
+    def _requests(self, request: Request) -> Response:
+        return _json(self._asking.ask("routes" if request.params.get("stacks") == "no" else "requests"))
 
     def _threads(self, request: Request) -> Response:
         return _text(200, "\n".join(_section(one) for one in self._asking.ask("threads")["workers"]))

@@ -36,7 +36,12 @@ def describe(server: Server, question: Question) -> dict[str, Any]:
         return {"text": text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n(cut off)\n"}
     found = list(_requests(server))
     oldest = nsmallest(_MOST, found, key=lambda each: each[1].since)
-    return {"count": len(found), "requests": [_told(server.hub, *each) for each in oldest]}
+    told = [_told(server.hub, *each) for each in oldest]
+    if question == "requests":
+        for one, (_, busy) in zip(told, oldest, strict=True):
+            green = busy.green
+            one["stack"] = "" if green is None or green.dead else stack_of(green.gr_frame)[-_DEEPEST:]
+    return {"count": len(found), "requests": told}
 
 
 def _requests(server: Server) -> Iterator[tuple[Connection, Request | Upgrade]]:
@@ -60,7 +65,6 @@ def _told(hub: Hub, connection: Connection, busy: Request | Upgrade) -> dict[str
         "age": round(now - busy.since, 3),
         "waits_for": waits[:_DEEPEST],
         "waited": round(waited, 3),
-        "stack": "" if green is None or green.dead else stack_of(green.gr_frame)[-_DEEPEST:],
     }
 
 

@@ -10,7 +10,8 @@ from greenserve.errors import ServeError
 
 __all__ = ["STATES", "Master", "NoAnswer", "Question", "Worker"]
 
-Question = Literal["requests", "threads"]
+# "routes" are the requests without their stacks, which cost most of it.
+Question = Literal["requests", "routes", "threads"]
 # Of a worker. "stuck": its hub has not turned for longer than the master thinks right.
 STATES: Final = ("starting", "ready", "draining", "stuck")
 

@@ -12,8 +12,8 @@ from greenserve.admin.access import Access
 from greenserve.admin.app import AdminApp
 from greenserve.admin.history import PERIOD, History
 from greenserve.admin.master import Master
-from greenserve.admin.tokens import token_of
 from greenserve.config import Config
+from greenserve.config.tokens import token_of
 from greenserve.config.values.binds import parse_bind
 from greenserve.net import Server
 from greenserve_hub.deadlines import Deadline

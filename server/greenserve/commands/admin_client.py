@@ -12,8 +12,8 @@ import json
 import socket
 from typing import Any, NoReturn
 
-from greenserve.admin.tokens import token_of
 from greenserve.config import load_config
+from greenserve.config.tokens import token_of
 from greenserve.config.values.binds import BindAddress, parse_bind
 from greenserve.config.values.registry import Given
 from greenserve.errors import ConfigError

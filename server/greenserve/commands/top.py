@@ -64,7 +64,7 @@ class _Source:
         if new and new[0]["n"] <= last:
             self._points.clear()  # the master has started anew
         self._points = live["history"]["fine"] = [*self._points, *new][-_KEPT:]
-        return lines(self.place, live, self._client.get_json("/requests"), width, is_coloured)
+        return lines(self.place, live, self._client.get_json("/requests?stacks=no"), width, is_coloured)
 
 
 def _print_once(source: _Source) -> int:

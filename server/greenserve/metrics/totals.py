@@ -35,9 +35,7 @@ class Totals:
                 dead[name] += value
 
     def sum(self, rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
-        """Return the sums over the values of the living `rows`; counters with those of the dead. Switches: never."""
-        found = {name: value if name in COUNTERS else 0 for name, value in self._dead.values().items()}
-        for row in rows:
-            for name, value in row.items():
-                found[name] = found.get(name, 0) + value
-        return found
+        """Return the sums over the values() of the living rows of its board, and of the dead. Switches: never."""
+        dead = self._dead.values()
+        columns = zip(dead.values(), *(row.values() for row in rows), strict=True)
+        return dict(zip(dead, map(sum, columns), strict=True))

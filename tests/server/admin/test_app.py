@@ -251,6 +251,10 @@ class TestQuestions:
         assert "worker 1, process 1001\na tree" in text
         assert "worker 2, process 1002\ndoes not answer" in text
 
+    def test_stacks_can_be_left_out(self, pages):
+        assert pages.ask("/requests?stacks=no", **BEARER).status_code == 200
+        assert pages.master.asked == [(1, "routes"), (2, "routes")]
+
     def test_all_that_are_stuck_cost_one_second_in_all(self, pages):
         pages.master.answers.clear()
         before = pages.clock.now

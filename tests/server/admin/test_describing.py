@@ -44,6 +44,10 @@ def test_each_request_with_its_age_route_wait_and_stack(tmp_path: Path):
         assert (waits["route"], waits["state"], waits["stack"]) == ("GET /next", "waiting for a slot", "")
         assert round(waits["age"]) == 2
         assert "secret" not in json.dumps(found)
+        shorter = describe(server, "routes")["requests"]
+        assert [set(before) - set(now) for before, now in zip(found["requests"], shorter, strict=True)] == [
+            {"stack"}
+        ] * 2
         app.gate.send()
         one.answer()
         other.answer()

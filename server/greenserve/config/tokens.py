@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from greenserve.config import Config
+from greenserve.config.settings import Config
 from greenserve.config.values.kinds import secret
 from greenserve.errors import ConfigError
 
