@@ -35,7 +35,11 @@ class Totals:
                 dead[name] += value
 
     def sum(self, rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
-        """Return the sums over the values() of the living rows of its board, and of the dead. Switches: never."""
+        """Return the sums over the values() of the living rows and of the dead. Switches: never.
+
+        A row may be of another board: of the program before this one, whose workers still live.
+        """
         dead = self._dead.values()
-        columns = zip(dead.values(), *(row.values() for row in rows), strict=True)
-        return dict(zip(dead, map(sum, columns), strict=True))
+        names = list(dead)
+        found = [row.values() if list(row) == names else [row.get(name, 0) for name in names] for row in rows]
+        return dict(zip(names, map(sum, zip(dead.values(), *found, strict=True)), strict=True))

@@ -50,5 +50,8 @@ def test_a_new_program_goes_on_with_the_numbers_of_the_old_ones_board(board):
     old.row(0)["requests"], old.row(0)["gone_since"] = 9, 9
     totals = Totals(board.row(0))
     totals.take_over(old.row(0).values())
-    old.close()
     assert totals.sum([])["requests"] == 9
+    row = board.row(1)
+    row["requests"] = 1
+    assert totals.sum([old.row(0).values(), row.values()])["requests"] == 19, "a worker of before still lives"
+    old.close()
