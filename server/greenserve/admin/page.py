@@ -14,6 +14,8 @@ from typing import Final
 
 from webob import Response
 
+from greenserve.errors import ConfigError
+
 __all__ = ["Page"]
 
 _PARTS: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
@@ -23,8 +25,14 @@ class Page:
     """The page and its policy, read once."""
 
     def __init__(self) -> None:
-        """Read it from the package."""
-        text = resources.files("greenserve.admin").joinpath("page.html").read_text("utf-8")
+        """Read it from the package. Raises ConfigError in a frozen program that was made without it."""
+        try:
+            text = resources.files("greenserve.admin").joinpath("page.html").read_text("utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"the live page can't be read ({error.strerror}): have the program include greenserve's data files "
+                "(PyInstaller: --collect-data greenserve)"
+            ) from None
         hashes = {kind: _hash(content) for kind, content in _PARTS.findall(text)}
         self._body = text.encode()
         self._policy = (

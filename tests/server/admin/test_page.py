@@ -16,6 +16,7 @@ from greenserve.admin.app import AdminApp
 from greenserve.admin.history import History
 from greenserve.admin.page import Page
 from greenserve.config.values.binds import parse_bind
+from greenserve.errors import ConfigError
 from greenserve_hub.testing import FakeClock
 
 TOKEN = "a-token-of-the-test"
@@ -41,6 +42,12 @@ def test_its_policy_runs_its_own_code_only():
         "nothing from outside"
     )
     assert not re.search(r"\bon\w+=|style=|innerHTML|insertAdjacentHTML|eval\(", text)
+
+
+def test_a_frozen_program_without_it_is_told_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr("greenserve.admin.page.resources.files", lambda _: tmp_path)
+    with pytest.raises(ConfigError, match="--collect-data greenserve"):
+        Page()
 
 
 in_a_browser = pytest.mark.skipif(MISSING, reason=REASON)
