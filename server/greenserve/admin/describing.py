@@ -13,9 +13,10 @@ from typing import Any, Final
 from greenlet import greenlet
 
 from greenserve.admin.master import Question
-from greenserve.net import Connection, Server, State
+from greenserve.net import Connection, Server
 from greenserve.net.http.request import Request
 from greenserve.net.http.sending import Sending
+from greenserve.net.http.states import State
 from greenserve.net.http.upgrading import Upgrade
 from greenserve_hub.diagnostics.debug import format_threads
 from greenserve_hub.loop.hub import Hub
@@ -39,7 +40,7 @@ def describe(server: Server, question: Question) -> dict[str, Any]:
     told = [_told(server.hub, *each) for each in oldest]
     if question == "requests":
         for one, (_, busy) in zip(told, oldest, strict=True):
-            green = busy.green
+            green = _green_of(busy)
             one["stack"] = "" if green is None or green.dead else stack_of(green.gr_frame)[-_DEEPEST:]
     return {"count": len(found), "requests": told}
 
@@ -54,7 +55,7 @@ def _requests(server: Server) -> Iterator[tuple[Connection, Request | Upgrade]]:
 
 def _told(hub: Hub, connection: Connection, busy: Request | Upgrade) -> dict[str, Any]:
     now = hub.clock()
-    green = busy.green
+    green = _green_of(busy)
     waits, waited = _wait_of(hub, green, now)
     return {
         "route": str(busy).strip().partition("?")[0][:_DEEPEST],
@@ -66,6 +67,10 @@ def _told(hub: Hub, connection: Connection, busy: Request | Upgrade) -> dict[str
         "waits_for": waits[:_DEEPEST],
         "waited": round(waited, 3),
     }
+
+
+def _green_of(busy: Request | Upgrade) -> greenlet | None:
+    return None if busy.running is None else busy.running[1]
 
 
 def _wait_of(hub: Hub, green: greenlet | None, now: float) -> tuple[str, float]:

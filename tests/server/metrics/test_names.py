@@ -6,7 +6,8 @@ import re
 from dataclasses import fields
 
 from greenserve.metrics.names import COLUMNS, HISTOGRAMS, METRICS, STATES
-from greenserve.net import State, Stats
+from greenserve.net import Stats
+from greenserve.net.http.states import State
 
 
 def test_no_column_is_there_twice():

@@ -78,11 +78,6 @@ class Request(Activity):
         self._upgrade: Upgrade | None = None
         self._patience: Patience | None = None  # made when we first have to wait for its client
 
-    @property
-    def green(self) -> greenlet | None:
-        """The green thread that it runs on; None before and after."""
-        return self._worker
-
     def __str__(self) -> str:
         """See Activity."""
         return f" {self.head.method} {self.head.target}"

@@ -84,11 +84,6 @@ class Upgrade(Activity):
         """When it left HTTP, by the hub's clock."""
         return self._began
 
-    @property
-    def green(self) -> greenlet | None:
-        """The green thread that the app is called on; None when that has returned."""
-        return self._worker
-
     def __str__(self) -> str:
         """See Activity."""
         return "" if self._life is None else f" {self._life.path}"
