@@ -63,6 +63,7 @@ ORDER = {
         "net.hijacked",
         "net.serving",
         "net",
+        "admin",
         "process.system",
         "process",
         "process.master",

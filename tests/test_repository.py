@@ -204,6 +204,10 @@ def test_the_wheel_holds_both_packages_whole(wheel):
     assert f"{info}/licenses/LICENSE" in names
 
 
+def test_the_wheel_holds_what_is_no_python(wheel):
+    assert "greenserve/admin/page.html" in wheel.namelist()
+
+
 def test_the_wheel_brings_the_command_and_the_fixture(wheel):
     entry_points = wheel.read(f"greenserve-{PROJECT['version']}.dist-info/entry_points.txt").decode()
     assert "greenserve = greenserve.cli:main" in entry_points

@@ -156,6 +156,8 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "max_jitter": "0.5",
         "umask": "027",
         "env": "GS_CLI=1",
+        "admin_bind": "127.0.0.1:3",
+        "admin_token": "a-token-of-a-test",
     }
     argv = ["gs_cli_app:app"]
     for name, entry in SETTINGS.items():

@@ -16,6 +16,8 @@ __all__ = ["COMMANDS", "run_command"]
 COMMANDS = {
     "migrate": "print a greenserve.toml made of gunicorn's configuration file or command line",
     "completion": "print the script by which bash, zsh or fish completes greenserve's flags",
+    "top": "show what the workers do, in the terminal, from the admin pages",
+    "health": "exit with 0 if the server is well, else with 1: for HEALTHCHECK and exec probes",
 }
 
 

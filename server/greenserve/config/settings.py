@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
+from greenserve.config.groups.admin import AdminSettings
 from greenserve.config.groups.encryption import TLSSettings
 from greenserve.config.groups.limits import LimitSettings
 from greenserve.config.groups.listening import ListeningSettings
@@ -33,6 +34,7 @@ __all__ = ["SETTINGS", "Config"]
 
 @dataclass(frozen=True, kw_only=True)
 class Config(
+    AdminSettings,
     RunningSettings,
     WorkerSettings,
     WebSocketSettings,
@@ -167,6 +169,9 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
             )
     if values["proxy_protocol"] != "off" and not values["proxy_allow_from"]:
         yield "proxy_protocol", "proxy_allow_from", "no peer could connect: name your proxy's address"
+    admin = values["admin_bind"]
+    if admin in values["bind"] and not admin.endswith(":0"):
+        yield "admin_bind", "bind", "the app is served there: give the admin pages an address of their own"
     backdoor = values["backdoor"]
     if backdoor != "off" and not values["backdoor_allow_remote"] and not parse_bind(backdoor).is_local:
         yield (

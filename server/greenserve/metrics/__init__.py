@@ -1,4 +1,4 @@
 """What the processes of one server count, and where others read it.
 
-On the ground floor, so that all folders may count. Knows no sockets, no HTTP and no hub.
+On the ground floor, so that all folders may count. Knows no sockets and no HTTP.
 """

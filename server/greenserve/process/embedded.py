@@ -12,10 +12,12 @@ import atexit
 import contextlib
 import logging
 import threading
+from functools import cached_property
 from typing import Final
 
 from greenserve.errors import ConfigError
 from greenserve.net import Server
+from greenserve.process.admin_pages import admin_pages, import_pages
 from greenserve.process.holding import Holds
 from greenserve_hub.diagnostics.watchdogs import Watchdog
 from greenserve_hub.greenthreads.greenthreads import kill
@@ -35,16 +37,34 @@ class EmbeddedServer(Server):
     _thread_failure: BaseException | None = None
     _has_listened = False
 
+    @cached_property
+    def _pages(self) -> contextlib.ExitStack:
+        return contextlib.ExitStack()
+
     def start(self) -> None:
         """Listen, begin to accept and return. Raises ConfigError for an address that is not to be had."""
         if self._started:
             raise ConfigError("a server starts once: make another")
         if is_monkey_patched("thread") and find_hub() is not None:
-            super().start()
+            self._start_here()
             atexit.register(self._at_exit)
         else:
             atexit.register(self._at_exit)
             self._start_thread()
+
+    def _start_here(self) -> None:
+        import_pages(self.config)
+        super().start()
+        try:
+            self._pages.enter_context(admin_pages(self))
+        except BaseException:
+            self.release()
+            raise
+
+    def has_stopped(self) -> None:
+        """See Server."""
+        self._pages.close()
+        super().has_stopped()
 
     def _start_thread(self) -> None:
         started = threading.Event()
@@ -58,7 +78,7 @@ class EmbeddedServer(Server):
         hub = use_hub(self.config.hub)
         try:
             try:
-                super().start()
+                self._start_here()
                 self._has_listened = True
             finally:
                 started.set()

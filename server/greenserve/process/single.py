@@ -18,6 +18,7 @@ from greenserve.errors import ConfigError
 from greenserve.hooks import Hooks, Process
 from greenserve.logs.error_log import open_error_log
 from greenserve.net import Server
+from greenserve.process.admin_pages import admin_pages, import_pages
 from greenserve.process.notifying import Watchdog, notify
 from greenserve.process.serving import make_server, serve, tell_of_bodies
 from greenserve.process.starting import Starting
@@ -54,8 +55,9 @@ def run(
         itself = Process(os.getpid(), config)  # server and worker at once
         hooks.on_starting(itself)
         server = make_server(hooks.around(app, itself), config, error_log, sockets=sockets)
-        with hooks.worker(itself, itself):
-            code = serve(server, error_log, stack, _Alone(app, starting, hooks, itself))
+        import_pages(config)
+        with hooks.worker(itself, itself), contextlib.ExitStack() as pages:
+            code = serve(server, error_log, stack, _Alone(app, starting, hooks, itself, pages))
         log.info("stopped")
         return code
 
@@ -64,15 +66,22 @@ class _Alone:
     """The part of a process without a master; see Phases."""
 
     def __init__(
-        self, app: WSGIApplication, starting: Starting | None, hooks: Hooks, itself: Process
+        self,
+        app: WSGIApplication,
+        starting: Starting | None,
+        hooks: Hooks,
+        itself: Process,
+        pages: contextlib.ExitStack,
     ) -> None:
         self._app = app
+        self._pages = pages
         self._starting = starting
         self._hooks = hooks
         self._itself = itself
         self.ends_process = starting is not None
 
     def began(self, server: Server, stopping: Stopping) -> None:
+        self._pages.enter_context(admin_pages(server))
         stopping.take(hangup=bool(server.config.certfile))
         if self._starting is not None:
             self._starting.end()

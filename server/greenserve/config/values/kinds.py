@@ -22,6 +22,7 @@ from greenserve.logs.formats import compile_format
 __all__ = [
     "Kind",
     "account",
+    "admin_address",
     "backdoor",
     "binds",
     "boolean",
@@ -37,6 +38,7 @@ __all__ = [
     "log_format",
     "mode",
     "rate",
+    "secret",
     "size",
     "text",
     "tls_version",
@@ -44,6 +46,8 @@ __all__ = [
     "variables",
     "workers",
 ]
+
+LEAST_SECRET = 16  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +246,43 @@ def backdoor() -> Kind:
         return str(parse_bind(value))
 
     return Kind(parse, str, "ADDRESS", "unix:PATH, 127.0.0.1:PORT, [::1]:PORT or fd://N; or off")
+
+
+def admin_address() -> Kind:
+    """Return the kind of an address for the admin pages, or `off`."""
+
+    def parse(value: object) -> str:
+        if value is None or value is False or value == "off":
+            return "off"
+        if not isinstance(value, str):
+            raise ValueError("not an address")
+        address = parse_bind(value)
+        if address.kind == "fd":
+            raise ValueError("a descriptor does not say who can connect to it")
+        return str(address)
+
+    return Kind(parse, str, "ADDRESS", "127.0.0.1:PORT, HOST:PORT or unix:PATH; or off")
+
+
+def secret() -> Kind:
+    """Return the kind of a secret of at least 16 characters, which is never printed; empty for none."""
+
+    def parse(value: object) -> str:
+        if value == "":
+            return ""
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+            raise ValueError("not a line of ASCII text")
+        if len(value.strip()) < LEAST_SECRET:
+            raise ValueError("too short")
+        return value.strip()
+
+    return Kind(
+        parse,
+        lambda value: "*****" if value else "",
+        "TOKEN",
+        f"at least {LEAST_SECRET} ASCII characters, such as "
+        'python -c "import secrets; print(secrets.token_urlsafe())" prints',
+    )
 
 
 def folder() -> Kind:

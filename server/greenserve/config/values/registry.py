@@ -52,8 +52,9 @@ class Setting:
         try:
             return self.kind.parse(value)
         except ValueError as error:
+            shown = _shown(value) if self.kind.metavar != "TOKEN" else "*****"  # a secret
             raise ConfigError(
-                f"{self.name} = {_shown(value)} ({origin}): {error}; allowed: {self.kind.allowed}"
+                f"{self.name} = {shown} ({origin}): {error}; allowed: {self.kind.allowed}"
             ) from None
 
 

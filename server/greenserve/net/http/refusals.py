@@ -115,6 +115,8 @@ def answer(connection: Host, error: ProtocolError, request: Refused | None, *ext
     data = refusal.encode(services.service, extra)
     connection.enter(State.SENDING, connection.activity if request is None else request)
     connection.flush(data, b"")
+    services.tally.statuses[refusal.status] += 1
+    services.tally.bytes_sent += refusal.bytes_sent
     if services.log_access is not None:
         services.log_access(refusal, services.hub.now)
 

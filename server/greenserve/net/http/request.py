@@ -114,9 +114,12 @@ class Request(Activity):
 
     def _ends_without_its_client(self) -> bool:
         """Close and return True if its client has left while it waited: nobody will read the response, or probably."""
+        services = self.connection.services
         if not has_left(self.connection.stream, self.since):
+            if services.tally.waited is not None:
+                services.tally.waited.append(services.hub.now - self.since)
             return False
-        self.connection.services.counts.shed_client_left += 1
+        services.counts.shed_client_left += 1
         self.connection.close()
         return True
 
@@ -130,12 +133,12 @@ class Request(Activity):
 
     # Running -----------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
+    def run(self) -> bool:
         """See Job. Switches: as the app does."""
         connection = self.connection
         state = connection.state
         if state is _CLOSED or (state is _QUEUED and self._ends_without_its_client()):
-            return
+            return False
         services = connection.services
         began = services.hub.now
         self.since = self.since or began
@@ -157,7 +160,7 @@ class Request(Activity):
         except ProtocolError as error:
             self._worker = None
             connection.refuse(error, self, *error.headers)
-            return
+            return False
         run = services.context.copy().run
         try:
             if services.departures is None:
@@ -170,7 +173,11 @@ class Request(Activity):
         self._worker = None
         if self._upgrade is not None:
             self._leave(exchange, exchange.failure)
-            return
+            return False
+        tally, given = services.tally, exchange.response
+        tally.statuses[given.status] += 1
+        tally.bytes_sent += given.bytes_sent
+        tally.bytes_received += exchange.input.received
         if services.log_access is not None:
             services.log_access(exchange, began)
         response, self._response = self._response, None
@@ -181,6 +188,7 @@ class Request(Activity):
         else:
             first, second = response
             services.batch.add(connection, first, second)
+        return True
 
     def _leave(self, exchange: Exchange, error: BaseException | None) -> None:
         if self._upgrade is not None:

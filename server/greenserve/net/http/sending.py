@@ -49,6 +49,11 @@ class Sending(Activity):
         return "" if self._request is None else str(self._request)
 
     @property
+    def request(self) -> Activity | None:
+        """Whose response it is; None of a head that was refused."""
+        return self._request
+
+    @property
     def may_ask(self) -> bool:
         """See Activity."""
         return self._request is not None and self._request.may_ask

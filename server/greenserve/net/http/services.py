@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from greenserve.http1 import HeadLimits
 from greenserve.logs.record import Finished
+from greenserve.metrics.tally import Tally
 from greenserve.net.http.ending_early import Departures
 from greenserve.net.opening.opening import Entrance
 from greenserve.net.sockets.counts import Counts
@@ -101,6 +102,7 @@ class Services:
     departures: Departures | None  # None: what runs is not cancelled
     budget: SendBudget
     counts: Counts
+    tally: Tally
     entrance: Entrance
     log_access: Callable[[Finished, float], None] | None  # of a request, and when it began by the hub's clock
     is_stopping: Callable[[], bool]

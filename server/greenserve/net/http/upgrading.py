@@ -79,6 +79,11 @@ class Upgrade(Activity):
         self._life: Upgraded | None = None
         self._began = connection.services.hub.clock()
 
+    @property
+    def since(self) -> float:
+        """When it left HTTP, by the hub's clock."""
+        return self._began
+
     def __str__(self) -> str:
         """See Activity."""
         return "" if self._life is None else f" {self._life.path}"
@@ -90,6 +95,7 @@ class Upgrade(Activity):
         connection.enter(State.UPGRADED, self)
         connection.deadline.disarm()
         services.slots.give_up()
+        services.counts.upgraded += 1
         ahead, connection.ahead = connection.ahead, b""
         self._life = life = make(connection, ahead)
         if not services.service.parks:  # since its head was sent, which may have had to wait

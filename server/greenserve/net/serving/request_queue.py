@@ -12,6 +12,7 @@ from typing import Protocol
 
 from greenlet import getcurrent
 
+from greenserve.metrics.tally import Tally
 from greenserve.net.serving.batching import HOLDS, Batch
 from greenserve.net.serving.slots import Slots
 from greenserve_hub.greenthreads.workers import PoolWorker
@@ -21,8 +22,15 @@ from greenserve_hub.loop.hub import MAX_TURN, Hub
 class Job(Protocol):
     """A request that is complete. Nothing but `run` switches."""
 
-    def run(self) -> None:
-        """Run the request in the current green thread, unless the connection was closed meanwhile."""
+    @property
+    def since(self) -> float:
+        """When the request was complete, by the hub's clock."""
+
+    def run(self) -> bool:
+        """Run the request in the current green thread, unless the connection was closed meanwhile.
+
+        Return True if its time tells how fast the app is: it ran, and has not left HTTP.
+        """
 
     def queue(self) -> bool:
         """Note that the request has to wait for a slot. Return False if it was noted before."""
@@ -43,7 +51,7 @@ class Job(Protocol):
 class RequestQueue:
     """The queue in front of a pool."""
 
-    def __init__(self, hub: Hub, size: int, overflow: int, limit: int) -> None:
+    def __init__(self, hub: Hub, size: int, overflow: int, limit: int, tally: Tally) -> None:
         """A pool of `size` slots, of which `overflow` may be lent at once; `limit` requests may be queued."""
         self.slots = Slots(size, overflow, self._slot_freed)
         self.pool = self.slots.pool
@@ -52,6 +60,7 @@ class RequestQueue:
         self.overfull = 0  # requests that found `limit` before them
         self._limit = limit
         self._hub = hub
+        self._tally = tally
         self._queue: deque[Job] = deque()
         self._dispatch_due = False
         self._is_ending = False
@@ -131,14 +140,16 @@ class RequestQueue:
         slots = self.slots
         hub = self._hub
         clock = hub.clock
+        took = self._tally.took
         before = clock()
         while queue and not self._is_ending:
             turn = hub.now
             job = queue.popleft()
             self.begun += 1
             try:
-                job.run()
+                ran = job.run()
             except Exception:
+                ran = False
                 job.broke()
             except BaseException:
                 job.close()
@@ -146,6 +157,8 @@ class RequestQueue:
                 raise  # to the worker, which reports it
             worker.generation += 1  # next_job(), without the call
             now = clock()
+            if took is not None and ran:
+                took.append(now - job.since)
             if now - before > HOLDS and hub.now == turn:
                 self.batch.pause(now)
             before = now

@@ -22,6 +22,7 @@ from greenserve.loading.frameworks import reads_by_length
 from greenserve.loading.process_check import check_process
 from greenserve.logs.access_log import AccessLog, open_access_log
 from greenserve.logs.record import Finished
+from greenserve.metrics.tally import Tally
 from greenserve.net.hijacked.hijacked_socket import HijackedSocket
 from greenserve.net.http.activity import Carrier
 from greenserve.net.http.request import Request
@@ -42,7 +43,7 @@ from greenserve.net.serving.parts import (
     make_service,
 )
 from greenserve.net.serving.request_queue import RequestQueue
-from greenserve.net.serving.stats import Stats
+from greenserve.net.serving.stats import Stats, stats_of
 from greenserve.net.serving.stopping import End, Stop
 from greenserve.net.sockets.binding import name_and_port
 from greenserve.net.sockets.counts import Counts
@@ -111,6 +112,7 @@ class Server:
         self._tls: TLS | None = None
         self.access_log: AccessLog | None = None
         self.counts = Counts()
+        self.tally = Tally()
         self.listening = Listeners(config, sockets, given)
         self._given = given
         self._peers = PeerCounts(config)
@@ -134,7 +136,7 @@ class Server:
         self._started = True
         hub.expect_calls()  # stop() comes from anywhere: waiting for it is no deadlock
         config = self.config
-        self.queue = RequestQueue(hub, config.pool, config.pool_overflow, config.limit_queue)
+        self.queue = RequestQueue(hub, config.pool, config.pool_overflow, config.limit_queue, self.tally)
         self.admission = Admission(hub, config, self._peers, self.connections)
         self.unsent = SendBudget(hub, config.limit_unsent)
         self.broadcasts = Broadcasts(hub)
@@ -178,6 +180,7 @@ class Server:
             departures=make_departures(config, self.hub, self.counts),
             budget=self.unsent,
             counts=self.counts,
+            tally=self.tally,
             entrance=Entrance(
                 hub=self.hub,
                 counts=self.counts,
@@ -385,4 +388,4 @@ class Server:
     @property
     def stats(self) -> Stats:
         """What it has done so far and is doing now."""
-        return Stats.of(self.connections, self.queue, self.admission, self.unsent, self.counts)
+        return stats_of(self)

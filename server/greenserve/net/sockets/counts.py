@@ -13,6 +13,7 @@ class Counts:
     refused: int = 0  # answered with an error before an app saw them
     accept_errors: int = 0
     handshake_errors: int = 0  # connections that ended before both sides had agreed on TLS
+    upgraded: int = 0  # connections that have left HTTP
     request_timeouts: int = 0  # requests that request_timeout has ended
     cancelled: int = 0  # requests that ran when their clients left (cancel_on_disconnect)
     # Requests that no app saw, because there were too many, by what ended them.

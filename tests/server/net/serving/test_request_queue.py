@@ -16,6 +16,7 @@ from tests.support.servers.apps import Environ, Routes, Start, echo, path
 from tests.support.servers.running import in_one_hub
 
 from greenserve import Event, Timeout, sleep, spawn
+from greenserve.metrics.tally import Tally
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve_hub.greenthreads.greenthreads import kill
 from greenserve_hub.loop.current import get_hub
@@ -305,7 +306,7 @@ def test_never_more_inside_than_slots_and_the_pool_is_whole_at_the_end(
 ) -> None:
     random = Random(seed)
     with fake_clock():
-        queue = RequestQueue(get_hub(), size, overflow, 1000)
+        queue = RequestQueue(get_hub(), size, overflow, 1000, Tally())
         count = _Count(queue, size)
         for steps in requests:
             queue.submit(_Request(count, steps, random))  # type: ignore[arg-type]
@@ -365,3 +366,34 @@ class TestLimitQueue:
             for client in clients:
                 client.send(request("/x"))
             assert [client.answer().status for client in clients] == [200] * 50
+
+
+class TestCounting:
+    """What was shed is counted by its reason; the limits' own tests say when that is."""
+
+    def test_by_reason(self, tmp_path):
+        app = _App(tmp_path)
+        settings = {"pool": 1, "limit_queue": 1, "queue_timeout": "2s", "limit_connections": 3}
+        with in_one_hub(app, tmp_path, **settings) as (server, _):
+            with _clients(server, 3) as (runs, waits, one_too_many):
+                runs.send(request("/gated"))
+                sleep(0.1)
+                waits.send(request("/a"))
+                sleep(0.1)
+                one_too_many.send(request("/b"))
+                assert one_too_many.answer().status == 503
+                assert server.stats.shed_limit_queue == 1
+                assert waits.answer().status == 503
+                assert server.stats.shed_queue_timeout == 1
+                app.gate.send()
+                assert runs.answer().status == 200
+                sleep(5)
+                with _clients(server, 2) as (second, third):
+                    for client in (second, third):
+                        client.send(request("/gated")).answer()
+                    with _clients(server, 1) as (fourth,):  # the longest idle one makes way
+                        fourth.send(request("/c")).answer()
+                        assert server.stats.shed_made_way == 1
+            stats = server.stats
+            assert (stats.responses_2xx, stats.responses_5xx, stats.refused) == (4, 2, 2)
+            assert stats.bytes_sent > len("/gated") * 3
