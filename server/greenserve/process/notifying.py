@@ -14,7 +14,7 @@ from typing import Self
 
 from greenserve_hub.unpatched import socket, time
 
-__all__ = ["Watchdog", "notify"]
+__all__ = ["Watchdog", "notify", "notify_reloading"]
 
 log = logging.getLogger("greenserve.error")
 
@@ -36,6 +36,12 @@ def notify(*lines: str) -> None:
         log.warning(
             "systemd was not told %s: %s; if the unit waits for it, it will time out", lines[0], error
         )
+
+
+def notify_reloading() -> None:
+    """Tell systemd that a reload begins, which READY=1 ends (Type=notify-reload, systemd 253). Switches: never."""
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=reloading")
 
 
 class Watchdog:

@@ -46,11 +46,11 @@ def run(
         raise ConfigError(
             "run() handles signals, which only the main thread can: call it there, or use serve()"
         )
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as while_serving:
         error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
         stack.enter_context(UnusedSignals())
         if config.pid:
-            stack.callback(PidFile(config.pid).close)
+            while_serving.callback(PidFile(config.pid).close)
         hooks = hooks or Hooks()
         itself = Process(os.getpid(), config)  # server and worker at once
         hooks.on_starting(itself)

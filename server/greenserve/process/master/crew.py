@@ -15,8 +15,9 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
+from greenserve.config import Config
 from greenserve.process.master.seats import Failure, Seat, State, Worker, have_all_served
 from greenserve_hub.deadlines import NEVER
 
@@ -40,6 +41,11 @@ class Limits:
     worker_timeout: float
     start_timeout: float
     graceful_timeout: float
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """Return those that the settings name."""
+        return cls(config.worker_timeout, config.worker_start_timeout, config.graceful_timeout)
 
 
 class Crew:

@@ -8,18 +8,20 @@ Invariants: it never waits for a worker. When it ends, however that happens, its
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable
 from functools import partial
 from heapq import heappop, heappush
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from greenserve.config import Config
-from greenserve.errors import RETRY, AppImportError, ConfigError
+from greenserve.errors import ConfigError
 from greenserve.logs.error_log import ErrorLog
 from greenserve.metrics.board import Board
+from greenserve.metrics.names import COLUMNS
+from greenserve.metrics.totals import Totals
 from greenserve.process.master.channel import Message, pair
 from greenserve.process.master.crew import Crew, Limits
 from greenserve.process.master.plan import Plan, number_of_workers
@@ -29,15 +31,19 @@ from greenserve.process.master.sockets import Sockets
 from greenserve.process.master.upgrading import HandedWorker, Handover, Upgrading
 from greenserve.process.master.worker import become_worker
 from greenserve.process.master.worker_process import BEAT, WorkerProcess
-from greenserve.process.notifying import Watchdog, notify
+from greenserve.process.notifying import Watchdog, notify, notify_reloading
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.exits import how_it_ended, kills_for_memory, reap_strangers
+from greenserve.process.system.forking import fork_without_handlers, handling
 from greenserve.process.system.pid_files import PidFile
 from greenserve.version import version
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.queues import Queue
 from greenserve_hub.unpatched import os as native_os
 from greenserve_hub.unpatched import signal, socket, time
+
+if TYPE_CHECKING:
+    from greenserve.process.master.overview import Overview
 
 __all__ = ["Master"]
 
@@ -84,20 +90,21 @@ class Master:
         self._hub = get_hub()
         self._hub.expect_calls()
         self._todo: Queue[Callable[[], object]] = Queue()
-        self._board = Board([BEAT, HELD], _ROWS)
-        self._free_rows = list(range(_ROWS))  # a heap: the lowest are used
+        self._board = Board([*COLUMNS, BEAT, HELD], _ROWS)
+        self._totals = Totals(self._board.row(0))
+        self._free_rows = list(range(1, _ROWS))  # a heap: the lowest are used
         self._rows: dict[WorkerProcess, int | None] = {}  # None: a row of the board before
+        self._overview: Overview | None = None  # without admin pages
         self._number = 0
         self._is_reloading = False  # and systemd waits for the end of it
         self._ended: dict[WorkerProcess, str] = {}  # by now, but with messages that are not read yet
         self._kills = kills_for_memory()
         self._is_announced = False
-        self._ticks = False
         config = plan.config
         self.crew = Crew(
             self._hire,
             number_of_workers(config, usable_cpus),
-            _limits(config),
+            Limits.of(config),
             time.monotonic,
             adopts=config.worker_sockets == "own",
             rolled=lambda succeeded: self._todo.put(partial(self._rolled, succeeded)),
@@ -108,11 +115,8 @@ class Master:
 
     def run(self) -> int:
         """Serve until a signal stops it, and return the exit code. Raises ConfigError if no worker can start."""
-        before = {
-            number: signal.signal(number, partial(self._take_signal, step))
-            for number, step in _SIGNALS.items()
-        }
-        try:
+        handlers = {number: partial(self._take_signal, step) for number, step in _SIGNALS.items()}
+        with handling(handlers), self._pages():
             self._begin()
             self._tick_later()
             while not self.crew.is_over:
@@ -121,14 +125,26 @@ class Master:
                     step()
                 except Exception:  # the workers serve, and must not end with it
                     log.exception("a fault of greenserve's own, please report it; the master goes on")
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._hub.stop_expecting_calls()
+        self._hub.stop_expecting_calls()
         if self.crew.failure is not None:
-            raise _error_of(self.crew.failure)
+            raise self.crew.failure.error()
         log.info("stopped")
         return 0
+
+    def _pages(self) -> contextlib.AbstractContextManager[object]:
+        if self._plan.config.admin_bind == "off":
+            return contextlib.nullcontext()
+        # Most servers need no WebOb.
+        from greenserve.admin import AdminPages
+        from greenserve.process.master.overview import Overview
+
+        self._overview = Overview(
+            self._rows,
+            self._totals,
+            lambda: self._plan,
+            lambda: self._todo.put(partial(self._reload, signal.SIGHUP)),
+        )
+        return contextlib.closing(AdminPages(self._plan.config, self._overview))
 
     def _begin(self) -> None:
         if self._before is None:
@@ -137,6 +153,7 @@ class Master:
         size = self.crew.size
         self._number = self._before.number
         board = Board.attach(self._before.board)
+        self._totals.take_over(board.row(0).values())
         for one in self._before.workers:
             worker = WorkerProcess(
                 one.number, one.seat, one.pid, board.row(one.row), time.monotonic(), self._sockets.own_of
@@ -144,9 +161,7 @@ class Master:
             self._rows[worker] = None
             worker.listen(socket.socket(fileno=one.channel), self._hears, self._hears_end)
             self.crew.take_over(worker, one.is_leaving)
-        signal.pthread_sigmask(
-            signal.SIG_UNBLOCK, signal.valid_signals()
-        )  # the program before has blocked them
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())  # which the one before has blocked
         log.info(
             "greenserve %s goes on in process %d: each worker is replaced by a new one",
             version(),
@@ -202,29 +217,20 @@ class Master:
             heappush(self._free_rows, index)
             raise
         parent = os.getpid()
-        masked = signal.pthread_sigmask(
-            signal.SIG_BLOCK, _SIGNALS
-        )  # or a handler of the master runs in the child
         try:
-            pid = native_os.fork()
+            pid = fork_without_handlers(_SIGNALS)
         except OSError:
-            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
             heappush(self._free_rows, index)
             ours.close()
             theirs.close()
             raise
         if pid == 0:
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
             ours.close()
             self._sockets.leave_behind(given)
             if given.shared:
                 rows = len(self._rows) + _MORE_ROWS
                 given = given._replace(hold_back=Sharing(self._board, index, rows).hold_back)
             become_worker(self._plan, self._number, given, theirs, row, self._error_log, parent)
-        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         theirs.close()
         worker = WorkerProcess(self._number, seat, pid, row, time.monotonic(), self._sockets.own_of)
         self._rows[worker] = index
@@ -247,6 +253,8 @@ class Master:
             self.crew.wants_to_go(worker, message["replace"])
         elif "stops" in message:
             self.crew.leaves(worker)
+        elif self._overview is not None:
+            self._overview.questions.answered(message)
 
     def _announce(self, message: Message) -> None:
         if self._is_announced:
@@ -297,14 +305,13 @@ class Master:
         self._tell_of_reload()
         log.info("reloading: each worker is replaced when a new one is ready")
         self._plan = plan
-        self.crew.limits = _limits(plan.config)
+        self.crew.limits = Limits.of(plan.config)
         self.crew.roll()
         self.crew.resize(size)
 
     def _tell_of_reload(self) -> None:
         self._is_reloading = True
-        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        notify("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=reloading")
+        notify_reloading()
 
     def _rolled(self, succeeded: bool) -> None:
         """A reload is over. After a failure a worker that dies is replaced with the settings of before."""
@@ -312,7 +319,7 @@ class Master:
             self._good = self._plan, self.crew.size
         elif not self.crew.is_rolling:
             self._plan, size = self._good
-            self.crew.limits = _limits(self._plan.config)
+            self.crew.limits = Limits.of(self._plan.config)
             self._sockets.open(self._plan.config, size)
             self.crew.resize(size)
         if not self.crew.is_rolling:
@@ -378,18 +385,10 @@ class Master:
             return
         worker.channel.close()
         row = self._rows.pop(worker)
-        if row is not None:
-            worker.row.clear()
+        if row is None:
+            self._totals.take_over(worker.row.values())
+            worker.row.clear()  # or the program after this one would count it again
+        else:
+            self._totals.fold(worker.row)
             heappush(self._free_rows, row)
         self.crew.exited(worker, how)
-
-
-def _limits(config: Config) -> Limits:
-    return Limits(config.worker_timeout, config.worker_start_timeout, config.graceful_timeout)
-
-
-def _error_of(failure: Failure) -> ConfigError:
-    may_pass = failure.code == RETRY
-    if failure.code == AppImportError.exit_code or failure.details:
-        return AppImportError(failure.text, failure.details, may_pass=may_pass)
-    return ConfigError(failure.text, may_pass=may_pass)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from greenserve.errors import RETRY, AppImportError, ConfigError
+
 __all__ = ["Failure", "Seat", "State", "Worker", "have_all_served"]
 
 _LONGEST_PAUSE: Final = 30.0  # seconds between two starts of a worker that ends at once
@@ -30,6 +32,13 @@ class Failure:
     text: str
     code: int
     details: str
+
+    def error(self) -> ConfigError:
+        """Return the error that the worker has met, for the command."""
+        may_pass = self.code == RETRY
+        if self.code == AppImportError.exit_code or self.details:
+            return AppImportError(self.text, self.details, may_pass=may_pass)
+        return ConfigError(self.text, may_pass=may_pass)
 
 
 class Worker(Protocol):

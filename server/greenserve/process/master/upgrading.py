@@ -82,14 +82,18 @@ class Trial:
         """`until` by time.monotonic(). Raises OSError."""
         self._until = until
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # outcome() closes it
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**environ, _TRIAL: "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=subprocess.STDOUT,
-        )
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**environ, _TRIAL: "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=subprocess.STDOUT,
+            )
+        except BaseException:
+            self._said.close()
+            raise
 
     def outcome(self) -> tuple[bool, str] | None:
         """Return None while it runs, then if it has succeeded and what it said."""

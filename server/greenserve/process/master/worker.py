@@ -14,23 +14,27 @@ import logging
 import os
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from greenserve.errors import AppImportError, ConfigError
 from greenserve.hooks import Process
 from greenserve.logs.error_log import ErrorLog
 from greenserve.metrics.board import Row
+from greenserve.metrics.publisher import Publisher
 from greenserve.net import Server
 from greenserve.net.serving.listeners import Given
+from greenserve.net.serving.stats import Numbers
 from greenserve.net.tls.contexts import open_tls
 from greenserve.process.master.channel import Channel, Message
 from greenserve.process.master.plan import Plan
-from greenserve.process.master.recycling import Recycling, resident_bytes
 from greenserve.process.master.sharing import HELD
 from greenserve.process.master.worker_process import BEAT, beat_now
 from greenserve.process.serving import make_server, serve
 from greenserve.process.stopping import Stopping
+from greenserve.process.system.daemons import give_up_terminal
 from greenserve.process.system.identity import end_with_parent, find_account, set_title
+from greenserve.process.system.recycling import Recycling, resident_bytes
 from greenserve_hub.forks import end_child
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.hub import Hub
@@ -69,6 +73,8 @@ def _live(
     faulthandler.enable(error_log.duplicate())  # SIGABRT has it log the stacks
     set_title(f"worker {number} [{plan.name}]")
     config = plan.config
+    if config.daemon:
+        give_up_terminal()  # the master tells of what fails
     try:
         plan.enter_folder()
         # Before the user changes, who may not read the key.
@@ -81,7 +87,11 @@ def _live(
         with contextlib.ExitStack() as stack, plan.hooks.worker(Process(parent, config), itself):
             app = plan.hooks.around(plan.load(), itself)
             server = make_server(app, config, error_log, given=given)
-            return serve(server, error_log, stack, _Worker(plan, channel, row))
+            worker = _Worker(plan, channel, row)
+            try:
+                return serve(server, error_log, stack, worker)
+            finally:
+                worker.ended()
     except ConfigError as error:
         details = error.details if isinstance(error, AppImportError) else ""
         _tell(channel, str(error), error.exit_code, details)
@@ -114,6 +124,8 @@ class _Worker:
         self._channel: Channel
         self._recycling: Recycling | None = None
         self._is_stopping = False
+        self._publisher: Publisher | None = None  # if there are admin pages
+        self._answer_to: Callable[[Server, Message], Message]
 
     def began(self, server: Server, stopping: Stopping) -> None:
         self._hub = get_hub()
@@ -123,6 +135,11 @@ class _Worker:
         stopping.take(hangup=bool(server.config.certfile))
         self._channel = Channel(self._sock, self._heard, self._is_orphaned)
         self._row[BEAT] = beat_now()
+        if server.config.admin_bind != "off":
+            from greenserve.admin.questions import answer_to  # most servers need no WebOb
+
+            self._publisher = Publisher(self._row, Numbers(server))
+            self._answer_to = answer_to
         self._channel.send({"ready": server.places, "redirects": server.redirect_urls})
         self._beat()
 
@@ -130,6 +147,11 @@ class _Worker:
         self._row[HELD] = 0  # its connections are no measure for the others any more
         self._is_stopping = True
         self._channel.send({"stops": running})
+
+    def ended(self) -> None:
+        """The server has stopped: its numbers are final."""
+        if self._publisher is not None:
+            self._publisher.stop()
 
     def _beat(self) -> None:
         self._row[BEAT] = beat_now()
@@ -142,6 +164,8 @@ class _Worker:
 
     def _heard(self, message: Message, fds: list[int]) -> None:
         match message.get("do"):
+            case None:
+                self._channel.send(self._answer_to(self._server, message))
             case "retire":
                 self._stopping.ask(signal.SIGTERM, restarts=True)
             case "stop":

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import NoReturn
 
-__all__ = ["Daemon"]
+__all__ = ["Daemon", "give_up_terminal"]
 
 
 class Daemon:
@@ -30,10 +30,7 @@ class Daemon:
     def ready(self) -> None:
         """Have the command return with 0, and give up the terminal. Repeatable."""
         if self._writer >= 0:
-            null = os.open(os.devnull, os.O_RDWR)
-            for fd in (0, 1, 2):
-                os.dup2(null, fd)
-            os.close(null)
+            give_up_terminal()
             self.ended(0)
 
     def ended(self, code: int) -> None:
@@ -42,6 +39,14 @@ class Daemon:
         if writer >= 0:
             os.write(writer, bytes([code & 0xFF]))
             os.close(writer)
+
+
+def give_up_terminal() -> None:
+    """Read nothing and write nowhere from now on, by the descriptors 0, 1 and 2."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
 
 
 def _wait(reader: int) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenserve import Config
-from greenserve.process.master.recycling import Recycling, resident_bytes
+from greenserve.process.system.recycling import Recycling, resident_bytes
 
 
 def _recycling(draw: float, born: float = 100.0, **settings: float) -> Recycling:
