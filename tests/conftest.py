@@ -50,6 +50,8 @@ LONG = (
     "test_embedding",
     "test_flask_sock",
     "test_starting",
+    "test_master",
+    "test_worker",
     "test_systemd",
     "test_real_libraries",
 )

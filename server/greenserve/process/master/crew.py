@@ -31,6 +31,7 @@ _STOP_MARGIN: Final = 5.0  # seconds beyond graceful_timeout: a worker ends itse
 _HURRY_TIME: Final = (
     3.0  # seconds after a second signal: a worker ends itself 2 s after it, unless C code keeps the GIL
 )
+_AS_TOLD: Final = ("ended with exit code 0", "was killed by SIGTERM")
 _WAKING: Final = 5.0  # seconds that workers have to be heard of again, when all processes were suspended
 
 
@@ -231,6 +232,8 @@ class Crew:
         if worker in self.leaving or self.is_stopping:
             self.leaving.discard(worker)
             self._forget(seat, worker)
+            if worker.ready_at and how not in _AS_TOLD:
+                log.error("%s, which was to end anyway, %s; what requests it still had are lost", worker, how)
             return
         now = self._clock()
         if worker is seat.heir:

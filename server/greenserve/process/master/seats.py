@@ -100,13 +100,16 @@ class Seat:
 
     def ended(self, worker: Worker, now: float) -> None:
         """Note that its worker has ended by itself, and when the next one may start."""
-        is_steady = worker.state is State.READY and now - worker.ready_at >= _STEADY
-        self.failures = 0 if is_steady else self.failures + 1
+        self.failures += 1
+        if (
+            worker.state is State.READY
+        ):  # it can start: a request that kills workers must not keep the seat empty
+            self.failures = 0 if now - worker.ready_at >= _STEADY else min(self.failures, 2)
         self.start_at = now + self.pause
 
     @property
     def pause(self) -> float:
-        """Seconds before the next start: none at first, then ever more."""
+        """Seconds before the next start: none at first, then ever more while none gets ready."""
         return 0.0 if self.failures < 2 else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (self.failures - 2))
 
 

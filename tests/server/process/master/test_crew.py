@@ -84,6 +84,18 @@ def test_a_minute_of_service_makes_the_next_end_the_first_one():
     assert len(crewed.hired) == before + 1
 
 
+def test_workers_that_die_soon_after_they_were_ready_are_replaced_within_a_second():
+    crewed = Crewed(1)
+    crewed.started()
+    for pause in (0, 1, 1, 1, 1):
+        before = len(crewed.hired)
+        crewed.dies(crewed.new)
+        crewed.passes(pause)
+        assert len(crewed.hired) == before + 1
+        crewed.crew.ready(crewed.new)
+        crewed.passes(1)
+
+
 def test_the_log_names_the_worker_the_reason_and_the_next_start(caplog):
     crewed = Crewed(1)
     crewed.started()
@@ -158,6 +170,19 @@ def test_a_worker_that_leaves_as_it_was_told_to_is_not_replaced_twice():
     crewed.crew.ready(crewed.new)
     crewed.crew.leaves(old)
     assert len(crewed.hired) == 2
+
+
+def test_a_worker_that_is_killed_while_it_drains_is_named_too(caplog):
+    crewed = Crewed(1)
+    (old,) = crewed.started()
+    crewed.crew.roll()
+    crewed.crew.ready(crewed.new)
+    crewed.dies(old)
+    assert "worker 1, which was to end anyway, was killed by SIGKILL" in caplog.text
+    crewed.crew.stop()
+    caplog.clear()
+    crewed.dies(crewed.new, "ended with exit code 0")
+    assert caplog.text == ""
 
 
 # Roll

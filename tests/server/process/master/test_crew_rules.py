@@ -41,6 +41,11 @@ class Rules(RuleBasedStateMachine):
         if (worker := self.one(data)) is not None:
             self.crewed.crew.ready(worker)
 
+    @rule()
+    def the_new_one_is_ready(self) -> None:
+        if self.crewed.hired and self.crewed.new not in self.ended:
+            self.crewed.crew.ready(self.crewed.new)
+
     @rule(data=st.data(), fails=st.booleans())
     def ends(self, data: st.DataObject, fails: bool) -> None:
         worker = self.one(data)
@@ -139,4 +144,4 @@ def _adopts(worker: FakeWorker, seat: int) -> bool:
 
 
 TestRules = Rules.TestCase
-TestRules.settings = settings(examples(60), stateful_step_count=40)
+TestRules.settings = settings(examples(100), stateful_step_count=40)
