@@ -19,6 +19,7 @@ from typing import Any, Self
 from greenserve.config.groups.encryption import TLSSettings
 from greenserve.config.groups.limits import LimitSettings
 from greenserve.config.groups.listening import ListeningSettings
+from greenserve.config.groups.logs import LogSettings
 from greenserve.config.groups.proxies import ProxySettings
 from greenserve.config.groups.running import RunningSettings
 from greenserve.config.groups.websockets import WebSocketSettings
@@ -35,6 +36,7 @@ __all__ = ["SETTINGS", "Config"]
 class Config(
     RunningSettings,
     WorkerSettings,
+    LogSettings,
     WebSocketSettings,
     LimitSettings,
     ProxySettings,

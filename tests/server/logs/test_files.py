@@ -25,6 +25,21 @@ def troubles() -> Troubles:
     return Troubles()
 
 
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Time stands still: no file is looked for unless a test moves it."""
+    clock = Clock()
+    monkeypatch.setattr(log_file, "_monotonic", clock)
+    return clock
+
+
 @contextlib.contextmanager
 def piped_stdout() -> Iterator[tuple[int, io.TextIOWrapper]]:
     """Make sys.stdout a pipe; gives the reading end and the stream.
@@ -92,6 +107,130 @@ def test_reopen_follows_a_rotation(tmp_path: Path, troubles: Troubles) -> None:
     log.close()
     log.reopen()  # closed: nothing to follow
     assert (old.read_bytes(), path.read_bytes()) == (b"one\ntwo\n", b"three\n")
+
+
+class TestAFileThatIsNotAtItsPathAnyMore:
+    @pytest.mark.parametrize("how", ["moved", "moved, and another one made", "deleted"])
+    def test_is_followed_by_the_first_line_after_a_second(
+        self, how: str, tmp_path: Path, troubles: Troubles, clock: Clock
+    ) -> None:
+        path, old = tmp_path / "a.log", tmp_path / "a.log.1"
+        log = LogFile(str(path), "stdout", troubles)
+        log.write(b"one\n")
+        if how == "deleted":
+            path.unlink()
+        else:
+            path.rename(old)
+        if "another" in how:
+            path.touch()
+        clock.now += 0.9
+        log.write(b"two\n")
+        clock.now += 0.1
+        log.write_all([b"three\n", b"four\n"])
+        log.write(b"five\n")
+        log.close()
+        assert path.read_bytes() == b"three\nfour\nfive\n"
+        if how != "deleted":
+            assert old.read_bytes() == b"one\ntwo\n"  # no line is lost
+        assert not troubles
+
+    def test_costs_one_look_a_second(
+        self, tmp_path: Path, troubles: Troubles, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log = LogFile(str(tmp_path / "a.log"), "stdout", troubles)
+        looks: list[float] = []
+        monkeypatch.setattr(log, "_look", lambda: looks.append(clock.now) or LogFile._look(log))
+        for _ in range(30):
+            log.write(b"line\n")
+            clock.now += 0.25
+        log.close()
+        assert looks == [101 + one for one in range(7)]
+
+    def test_is_told_of_once_while_no_other_can_be_opened(
+        self, tmp_path: Path, troubles: Troubles, clock: Clock
+    ) -> None:
+        folder = tmp_path / "logs"
+        folder.mkdir()
+        log = LogFile(str(folder / "a.log"), "stdout", troubles)
+        folder.rename(tmp_path / "moved")
+        for _ in range(3):
+            clock.now += 1
+            log.write(b"one\n")
+        assert len(troubles) == 1
+        assert "tried again every second" in troubles[0]
+        folder.mkdir()
+        clock.now += 1
+        log.write(b"two\n")
+        log.close()
+        assert (tmp_path / "moved" / "a.log").read_bytes() == b"one\n" * 3
+        assert (folder / "a.log").read_bytes() == b"two\n"
+        assert log.lost == 0
+
+    def test_copytruncate_goes_on_at_the_new_beginning(
+        self, tmp_path: Path, troubles: Troubles, clock: Clock
+    ) -> None:
+        path = tmp_path / "a.log"
+        log = LogFile(str(path), "stdout", troubles)
+        log.write(b"one\n")
+        os.truncate(path, 0)
+        clock.now += 1
+        log.write(b"two\n")
+        log.close()
+        assert path.read_bytes() == b"two\n"
+
+
+def test_all_open_logs_are_reopened_together(tmp_path: Path, troubles: Troubles) -> None:
+    logs = [LogFile(str(tmp_path / name), "stdout", troubles) for name in ("a", "b", "closed")]
+    logs[2].close()
+    for name in ("a", "b", "closed"):
+        (tmp_path / name).rename(tmp_path / f"{name}.1")
+    log_file.reopen_all()
+    for log in logs:
+        log.write(b"line\n")
+        log.close()
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"line\n"
+    assert not (tmp_path / "closed").exists()
+
+
+def test_many_lines_are_one_write(
+    tmp_path: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[bytes] = []
+    monkeypatch.setattr(log_file, "_os_write", lambda fd, data: writes.append(data) or len(data))
+    log = LogFile(str(tmp_path / "a.log"), "stdout", troubles)
+    log.write_all([b"%d\n" % number for number in range(3)])
+    log.close()
+    assert writes == [b"0\n1\n2\n"]
+
+
+def test_many_lines_go_into_a_pipe_in_pieces_that_cannot_block(
+    troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[int] = []
+    with piped_stdout() as (reading, _):
+        monkeypatch.setattr(
+            log_file, "_os_write", lambda fd, data: writes.append(len(data)) or os.write(fd, data)
+        )
+        log = LogFile("-", "stdout", troubles)
+        lines = [b"x" * 999 + b"\n"] * 100
+        log.write_all(lines)  # more than the pipe holds: the rest is lost, and nothing blocks
+        log.close()
+        assert set(writes) == {4000}
+        assert log.lost == 100 - 4 * len(writes)
+        assert len(os.read(reading, 1 << 20)) == 4000 * len(writes)
+
+
+def test_lines_that_went_out_in_part_are_counted(
+    tmp_path: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogFile(str(tmp_path / "a.log"), "stdout", troubles)
+    monkeypatch.setattr(log_file, "_os_write", lambda fd, data: os.write(fd, data[:9]))
+    log.write_all([b"one\n", b"two\n", b"three\n", b"four\n"])  # up to "one\ntwo\nt"
+    monkeypatch.undo()
+    assert log.lost == 2
+    log.write(b"five\n")
+    log.close()
+    assert (tmp_path / "a.log").read_bytes() == b"one\ntwo\nt\nfive\n"
 
 
 def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path, troubles: Troubles) -> None:

@@ -1,0 +1,53 @@
+"""Settings: the access log and the error log. Part of Config, in settings.py. logs/README.md explains them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from greenserve.config.values import kinds, log_kinds
+from greenserve.config.values.registry import setting
+
+__all__ = ["LogSettings"]
+
+LOGS = "Logs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
+    """The access log and the error log."""
+
+    access_logfile: str = setting(
+        "-",
+        log_kinds.log_file("stdout", off=True),
+        embedded="off",
+        group=LOGS,
+        help="place of the access log, one line for each request: a path, - for stdout, or off",
+    )
+    access_log_format: str = setting(
+        "timed",
+        log_kinds.log_format(),
+        group=LOGS,
+        help="format of the access log: timed (combined and the duration), combined, json, or a line of Apache's "
+        "% codes",
+        flags=("--access-logformat",),
+    )
+    access_log_skip: tuple[str, ...] = setting(
+        (),
+        log_kinds.paths(),
+        group=LOGS,
+        help="paths of requests that the access log leaves out, such as /healthz or /static/*; a request that "
+        "fails with a 5xx status has its line all the same",
+    )
+    error_logfile: str = setting(
+        "-",
+        log_kinds.log_file("stderr", off=False),
+        group=LOGS,
+        help="place of the server's own messages: a path, or - for stderr",
+        flags=("--log-file",),
+    )
+    log_level: str = setting(
+        "info",
+        kinds.choice("debug", "info", "warning", "error", "critical"),
+        group=LOGS,
+        help="lowest level of messages that are logged: debug, info, warning, error or critical",
+    )

@@ -1,0 +1,71 @@
+"""The kinds of values that say where logs go, how their lines look, and which are left out.
+
+Called by groups/logs.py.
+"""
+
+from __future__ import annotations
+
+from greenserve.config.values.kinds import Kind, items_of, path_of
+from greenserve.logs.formats import compile_format
+
+__all__ = ["log_file", "log_format", "paths"]
+
+
+def log_file(stream: str, *, off: bool) -> Kind:
+    """Return the kind of a log's file: a path, `-` for `stream`, and `off` if the log can be switched off."""
+
+    def parse(value: object) -> str:
+        if value is None or value is False:
+            value = "off"
+        path = path_of(value)
+        if path == "":
+            raise ValueError("empty")
+        if path.lower() == "off":
+            if not off:
+                raise ValueError("can't be switched off")
+            return "off"
+        return path
+
+    return Kind(parse, str, "FILE", f"a path or - ({stream})" + (", or off" if off else ""))
+
+
+def log_format() -> Kind:
+    """Return the kind of an access log format: `combined`, `json` or Apache's atoms."""
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError("not a format")
+        compile_format(value)
+        return value
+
+    return Kind(
+        parse, str, "FORMAT", 'timed, combined, json, or a line of Apache % codes such as %h %t "%r" %s %b'
+    )
+
+
+def paths() -> Kind:
+    """Return the kind of a tuple of URL paths, of which each may end with a `*`; empty for none."""
+
+    def parse(value: object) -> tuple[str, ...]:
+        items = items_of(value or ())
+        if items is None:
+            raise ValueError("not a path")
+        return tuple(dict.fromkeys(_url_path(item) for item in items))
+
+    return Kind(
+        parse,
+        ",".join,
+        "PATH",
+        "paths such as /healthz, or beginnings such as /static/*, once or several times",
+    )
+
+
+def _url_path(item: object) -> str:
+    text = item.strip() if isinstance(item, str) else ""
+    if text[:1] != "/":
+        raise ValueError(f"{item!r} is not a path: it begins with a slash")
+    if "*" in text[:-1]:
+        raise ValueError(f"{item!r}: a * stands at the end only")
+    if not text.isascii() or not text.isprintable() or set(text) & set(" ?#,"):
+        raise ValueError(f"{item!r}: write the path as clients send it, without query, percent-encoded")
+    return text
