@@ -18,6 +18,7 @@ from greenserve.logs.error_log import ErrorLog
 from greenserve.net import Server
 from greenserve.net.serving.listeners import Given
 from greenserve.process.debugging import debugging
+from greenserve.process.log_reopening import ReopeningLogs
 from greenserve.process.stopping import Stopping
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub.loop.current import get_hub, use_hub
@@ -65,6 +66,7 @@ def serve(server: Server, error_log: ErrorLog, stack: contextlib.ExitStack, phas
     What outlives the server until the process ends stays open when `stack` is left.
     """
     hub = get_hub()
+    stack.enter_context(ReopeningLogs(server.config))
     stopping = stack.enter_context(Stopping(hub, server, error_log, phases.stops))
     with debugging(server, hub):
         server.start()

@@ -265,7 +265,7 @@ class Stopping:
 
 # A SIGTERM that reaches a child before it has restored its handlers would be lost: the parent's handler serves the
 # parent, and CPython drops signals that came before it was told of the fork. multiprocessing sends one that early.
-_LATER: Final = (signal.SIGTERM, signal.SIGHUP)
+_LATER: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _taken: WeakSet[Stopping] = WeakSet()
 _here = _thread._local()
 

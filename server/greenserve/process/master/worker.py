@@ -22,6 +22,7 @@ from greenserve.metrics.board import Row
 from greenserve.net import Server
 from greenserve.net.serving.listeners import Given
 from greenserve.net.tls.contexts import open_tls
+from greenserve.process.log_reopening import ignore
 from greenserve.process.master.channel import Channel, Message
 from greenserve.process.master.plan import Plan
 from greenserve.process.master.recycling import Recycling, resident_bytes
@@ -41,7 +42,7 @@ log = logging.getLogger("greenserve.error")
 
 _BEAT_EVERY: Final = 0.5  # seconds
 # In a worker these have no meaning. A handler, since what is ignored stays so in programs that the app starts.
-_UNUSED: Final = (signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP, signal.SIGUSR1)
+_UNUSED: Final = (signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
 
 
 def become_worker(
@@ -63,6 +64,7 @@ def _live(
 ) -> int:
     for unused in _UNUSED:
         signal.signal(unused, _nothing)
+    signal.signal(signal.SIGUSR1, ignore)
     faulthandler.enable(error_log.duplicate())  # SIGABRT has it log the stacks
     set_title(f"worker {number} [{plan.name}]")
     config = plan.config
