@@ -82,6 +82,19 @@ def _make_head(
     return ResponseHead(given.data + text.encode("latin-1"), code, bodyless, declared, chunked, keep_alive)
 
 
+def with_field(head: ResponseHead, line: str) -> ResponseHead:
+    """Return the same head with one more field line, of ASCII, unless it has a field of that name.
+
+    For a field that differs from response to response, which a remembered head can't have.
+    """
+    data = head.data
+    name = line[: line.index(":") + 1].lower().encode()
+    if b"\r\n" + name in data.lower():
+        return head
+    data = data[:-2] + line.encode() + b"\r\n"
+    return ResponseHead(data, head.status, head.bodyless, head.length, head.chunked, head.keep_alive)
+
+
 def encode_error(
     status: int,
     reason: str,

@@ -166,6 +166,19 @@ class LogFile:
                 return
         self.reopen()
 
+    @property
+    def is_terminal(self) -> bool:
+        """Return True for a stream that is a terminal."""
+        return self.place == "-" and self._fd >= 0 and os.isatty(self._fd)
+
+    @property
+    def is_journal(self) -> bool:
+        """Return True for a stream that systemd has connected to the journal (systemd.exec(5), JOURNAL_STREAM)."""
+        if self.place != "-" or self._fd < 0:
+            return False
+        seen = os.fstat(self._fd)
+        return os.environ.get("JOURNAL_STREAM") == f"{seen.st_dev}:{seen.st_ino}"
+
     def duplicate(self) -> int:
         """Return a descriptor of its own for the same file, for C code that can't call write()."""
         return os.dup(self._fd) if self._fd >= 0 else os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from greenserve.logs.atoms import APACHE, GUNICORN, NAMED, Atom, dash, escape, escape_bare
 from greenserve.logs.record import REQUEST_ID, TRACE_ID, Record
-from greenserve.logs.times import local_time
+from greenserve.logs.times import local_time, rfc3339
 
 __all__ = ["Format", "compile_format"]
 
@@ -132,13 +132,10 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str
 
 def _json(x: Record) -> str:
     environ = x.environ or {}
-    clock = local_time(x.began)
-    milliseconds = int(x.began % 1 * 1000)
-    zone = f"{clock.zone[:3]}:{clock.zone[3:]}"  # RFC 3339 requires the colon
     user = environ.get("REMOTE_USER")
     return _encode(
         {
-            "time": f"{clock.date}T{clock.time}.{milliseconds:03d}{zone}",
+            "time": rfc3339(x.began),
             "peer": x.peer,
             "peer_port": x.peer_port,
             "user": None if user is None else str(user),

@@ -28,7 +28,7 @@ class Record(NamedTuple):
     began: float  # as of time.time()
     seconds: float
     messages: tuple[int, int] | None  # received and sent, of a WebSocket
-    environ: dict[str, Any] | None  # None if no app was called
+    environ: dict[str, Any] | None  # None if no app was called and the request has no id
 
 
 class Finished(Protocol):

@@ -46,7 +46,9 @@ def run(
             "run() handles signals, which only the main thread can: call it there, or use serve()"
         )
     with contextlib.ExitStack() as stack:
-        error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
+        error_log = stack.enter_context(
+            open_error_log(config.error_logfile, config.log_level, config.error_log_format, config.log_color)
+        )
         stack.enter_context(UnusedSignals())
         if config.pid:
             stack.callback(PidFile(config.pid).close)

@@ -229,6 +229,8 @@ class Stopping:
             log.error(
                 "the server does not stop in time, and the process ends now. It is held by %s", self._holder()
             )
+        if self._server.access_log is not None:
+            self._server.access_log.flush()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()

@@ -45,9 +45,34 @@ class LogSettings:
         help="place of the server's own messages: a path, or - for stderr",
         flags=("--log-file",),
     )
+    error_log_format: str = setting(
+        "text",
+        kinds.choice("text", "json"),
+        group=LOGS,
+        help="format of the error log: text or json, with one line for each message",
+    )
+    log_color: str = setting(
+        "auto",
+        kinds.choice("auto", "always", "never"),
+        group=LOGS,
+        help="colours in the error log: auto (on a terminal, unless NO_COLOR is set; FORCE_COLOR), always or never",
+    )
     log_level: str = setting(
         "info",
         kinds.choice("debug", "info", "warning", "error", "critical"),
         group=LOGS,
         help="lowest level of messages that are logged: debug, info, warning, error or critical",
+    )
+    request_id_header: str = setting(
+        "",
+        log_kinds.field_name(),
+        group=LOGS,
+        help="field, such as X-Request-ID, for the id of each request: from a trusted proxy, or made if there is none; "
+        "it is in environ, in the response and in both logs",
+    )
+    request_id_response: bool = setting(
+        True,
+        kinds.boolean(),
+        group=LOGS,
+        help="send the id of each request in its response, if there is a request_id_header",
     )

@@ -6,9 +6,10 @@ Called by groups/logs.py.
 from __future__ import annotations
 
 from greenserve.config.values.kinds import Kind, items_of, path_of
+from greenserve.grammar import is_token
 from greenserve.logs.formats import compile_format
 
-__all__ = ["log_file", "log_format", "paths"]
+__all__ = ["field_name", "log_file", "log_format", "paths"]
 
 
 def log_file(stream: str, *, off: bool) -> Kind:
@@ -27,6 +28,59 @@ def log_file(stream: str, *, off: bool) -> Kind:
         return path
 
     return Kind(parse, str, "FILE", f"a path or - ({stream})" + (", or off" if off else ""))
+
+
+_TAKEN = frozenset(
+    {
+        *(
+            "accept",
+            "authorization",
+            "connection",
+            "content-length",
+            "content-type",
+            "cookie",
+            "date",
+            "expect",
+        ),
+        *(
+            "forwarded",
+            "host",
+            "keep-alive",
+            "location",
+            "origin",
+            "range",
+            "referer",
+            "server",
+            "set-cookie",
+        ),
+        *("te", "trailer", "traceparent", "tracestate", "transfer-encoding", "upgrade", "user-agent", "via"),
+        *(
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "x-forwarded-proto",
+        ),
+    }
+)
+
+
+def field_name() -> Kind:
+    """Return the kind of a header field that may hold an id, as it is spelled in a response; empty for none."""
+
+    def parse(value: object) -> str:
+        if value is None or value is False or value == "":
+            return ""
+        name = value.strip() if isinstance(value, str) else ""
+        if name.lower() == "off":
+            return ""
+        if not is_token(name) or "_" in name or len(name) > 64:
+            raise ValueError("not the name of a field")
+        if name.lower() in _TAKEN:
+            raise ValueError("this field has another meaning")
+        return name
+
+    return Kind(parse, str, "NAME", "the name of a header field such as X-Request-ID; or off", off="no ids")
 
 
 def log_format() -> Kind:

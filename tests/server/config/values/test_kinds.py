@@ -48,6 +48,8 @@ from greenserve.config.values.kinds import Kind
         (log_kinds.paths(), "/healthz,/static/*", ("/healthz", "/static/*")),
         (log_kinds.paths(), ["/a%20b", "/a%20b", "/*"], ("/a%20b", "/*")),
         (log_kinds.paths(), "", ()),
+        (log_kinds.field_name(), "X-Request-ID", "X-Request-ID"),
+        (log_kinds.field_name(), "off", ""),
     ],
 )
 def test_a_value_is_read_and_reads_to_itself(kind: Kind, given: object, value: object) -> None:
@@ -88,6 +90,10 @@ def test_a_value_is_read_and_reads_to_itself(kind: Kind, given: object, value: o
         (kinds.folder(), 3, "not a path"),
         (log_kinds.log_file("stderr", off=False), "off", "can't be switched off"),
         (log_kinds.log_file("stderr", off=False), "", "empty"),
+        (log_kinds.field_name(), "X_Request_ID", "not the name of a field"),
+        (log_kinds.field_name(), "Content-Length", "another meaning"),
+        (log_kinds.field_name(), "a b", "not the name of a field"),
+        (log_kinds.field_name(), 5, "not the name of a field"),
         (log_kinds.paths(), "healthz", "begins with a slash"),
         (log_kinds.paths(), "/a,", "begins with a slash"),
         (log_kinds.paths(), "/a/*/b", "at the end only"),
