@@ -17,6 +17,7 @@ from typing import Final
 from greenserve.errors import ConfigError
 from greenserve.net import Server
 from greenserve.process.holding import Holds
+from greenserve.process.slow_requests import SlowRequests
 from greenserve_hub.diagnostics.watchdogs import Watchdog
 from greenserve_hub.greenthreads.greenthreads import kill
 from greenserve_hub.loop.current import find_hub, use_hub
@@ -74,10 +75,12 @@ class EmbeddedServer(Server):
 
     def _watched(self, hub: Hub) -> contextlib.AbstractContextManager[object]:
         """Watch for calls that wait: a program that runs the server in an OS thread need not have patched anything."""
-        threshold = self.config.block_threshold
-        return (
-            Watchdog(Holds(self, once=True).tell, threshold, hub) if threshold else contextlib.nullcontext()
-        )
+        stack = contextlib.ExitStack()
+        if threshold := self.config.block_threshold:
+            stack.enter_context(Watchdog(Holds(self, once=True).tell, threshold, hub))
+        if self.config.slow_request:
+            stack.enter_context(SlowRequests(self, hub, self.config.slow_request))
+        return stack
 
     def stop(
         self,

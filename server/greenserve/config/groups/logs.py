@@ -63,6 +63,14 @@ class LogSettings:
         group=LOGS,
         help="lowest level of messages that are logged: debug, info, warning, error or critical",
     )
+    slow_request: float = setting(
+        0.0,
+        kinds.duration(off="no log"),
+        group=LOGS,
+        help="time after which a request that still runs is logged with the stack of where it is, and again at its end",
+        protects="requests that take long, while nobody knows where the time goes",
+        precedent="PHP-FPM request_slowlog_timeout off",
+    )
     request_id_header: str = setting(
         "",
         log_kinds.field_name(),
