@@ -142,7 +142,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (
         "log-syslog syslog log-syslog-to syslog-addr log-syslog-prefix syslog-prefix log-syslog-facility "
         "syslog-facility",
-        "log to stdout and stderr: journald and Docker pass them on to syslog",
+        "{error_logfile} and {access_logfile} take syslog:, syslog:HOST:PORT?facility=local0&tag=NAME, or journald",
     ),
     (
         "statsd-host statsd-prefix dogstatsd-tags enable-backlog-metric metrics metrics-address metrics-port "

@@ -15,8 +15,10 @@ from types import TracebackType
 from typing import Self, TextIO, cast
 
 from greenserve.errors import ConfigError
-from greenserve.logs.error_formats import RecordFormat, format_json, text_format, wants_colours
-from greenserve.logs.files import LogFile
+from greenserve.logs.datagrams import DatagramLog, parse_place
+from greenserve.logs.error_formats import RecordFormat, format_bare, format_json, text_format, wants_colours
+from greenserve.logs.files import LogFile, Sink
+from greenserve.logs.request_ids import ids_of
 from greenserve_hub.unpatched import _thread
 
 __all__ = ["ErrorLog", "error_log", "open_error_log", "open_log_file"]
@@ -27,7 +29,7 @@ error_log = logging.getLogger("greenserve.error")
 class ErrorLog(logging.Handler):
     """The handler of `error_log` while a command runs. Use it in a `with`."""
 
-    def __init__(self, file: LogFile, level: int, form: RecordFormat) -> None:
+    def __init__(self, file: Sink, level: int, form: RecordFormat) -> None:
         """Take over the logger: it writes to `file` alone, from `level` up, as `form` has it."""
         super().__init__()
         self._file = file
@@ -43,7 +45,16 @@ class ErrorLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record. Raises nothing. Switches: never."""
-        self._file.write(f"{self._form(record)}\n".encode("utf-8", "backslashreplace"), record.levelno)
+        fields = None
+        if self._file.adds_head:
+            fields = {"LOGGER": record.name}
+            known, trace_id = ids_of(record)
+            if known:
+                fields["REQUEST_ID"] = known
+            if trace_id:
+                fields["TRACE_ID"] = trace_id
+        line = f"{self._form(record)}\n".encode("utf-8", "backslashreplace")
+        self._file.write(line, record.levelno, fields)
 
     def text_stream(self) -> TextIO:
         """Return a text file that writes to the log's file, for wsgi.errors (PEP 3333). It raises nothing either."""
@@ -80,7 +91,7 @@ class ErrorLog(logging.Handler):
 class _TextStream(io.TextIOBase):
     """Writes text into a LogFile, each line when it is complete."""
 
-    def __init__(self, file: LogFile) -> None:
+    def __init__(self, file: Sink) -> None:
         self._log = file
         self._begun = ""
 
@@ -109,14 +120,17 @@ def open_error_log(place: str, level: str, form: str = "text", colours: str = "a
     number = logging.getLevelNamesMapping()[level.upper()]
     if form == "json":
         return ErrorLog(file, number, format_json)
+    if file.adds_head:
+        return ErrorLog(file, number, format_bare)
     shows = wants_colours(colours, file.is_terminal, os.environ)
     return ErrorLog(file, number, text_format(colours=shows, priorities=not shows and file.is_journal))
 
 
-def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[str], None]) -> LogFile:
-    """Open the file of a log. Raises ConfigError, which names the setting and the reason."""
+def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[str], None]) -> Sink:
+    """Open a path, `-`, `syslog:…` or `journald`. Raises ConfigError, which names the setting and the reason."""
     try:
-        return LogFile(place, stream, on_trouble)
+        to = parse_place(place)
+        return LogFile(place, stream, on_trouble) if to is None else DatagramLog(to, place, on_trouble)
     except OSError as error:
         raise ConfigError(f"{setting} = {place!r}: can't be opened: {error.strerror}") from None
 

@@ -20,15 +20,15 @@ import contextlib
 import logging
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 from weakref import WeakSet
 
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.unpatched import os, select, time  # the patched ones would switch green threads
 
-__all__ = ["LogFile", "Sink", "reopen_all"]
+__all__ = ["LogFile", "Losses", "Sink", "open_sinks", "reopen_all"]
 
 PATIENCE = 10  # milliseconds
 LOOK_AGAIN = 1.0  # seconds between two looks whether the file is still at its path
@@ -41,11 +41,24 @@ _monotonic = time.monotonic
 class Sink(Protocol):
     """Where the lines of a log go. Nothing raises or switches."""
 
-    lost: int  # lines
-    adds_head: bool  # True if it adds time, process and level itself
+    @property
+    def lost(self) -> int:
+        """The number of lines that were lost since it was opened."""
 
-    def write(self, line: bytes, level: int = logging.INFO) -> None:
-        """Write one line, newline included."""
+    @property
+    def adds_head(self) -> bool:
+        """Return True if it adds time, process and level itself."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Return True for a stream that is a terminal."""
+
+    @property
+    def is_journal(self) -> bool:
+        """Return True for a stream that systemd has connected to the journal (systemd.exec(5), JOURNAL_STREAM)."""
+
+    def write(self, line: bytes, level: int = logging.INFO, fields: Mapping[str, str] | None = None) -> None:
+        """Write one line, newline included. `fields` are for a place that takes some."""
 
     def write_all(self, lines: list[bytes]) -> None:
         """Write several lines, of the level INFO."""
@@ -60,13 +73,43 @@ class Sink(Protocol):
         """Close it; later lines are dropped. May be called twice."""
 
 
-_open_sinks: WeakSet[Sink] = WeakSet()
+open_sinks: Final[WeakSet[Sink]] = WeakSet()
 
 
 def reopen_all() -> None:
     """Reopen every log of this process, as SIGUSR1 asks. From any OS thread. Raises nothing. Switches: never."""
-    for sink in tuple(_open_sinks):
+    for sink in tuple(open_sinks):
         sink.reopen()
+
+
+class Losses:
+    """Counts the lines that a log has lost, and tells when a loss begins and when it is over."""
+
+    def __init__(self, name: str, on_trouble: Callable[[str], None]) -> None:
+        """`on_trouble` is called with one line, which begins with `name`."""
+        self.count = 0
+        self.go_on = False  # the last line was lost
+        self._name = name
+        self._on_trouble = on_trouble
+        self._before = 0  # `count` when it began
+
+    def lose(self, error: Exception, lines: int = 1) -> None:
+        """So many lines are lost, for this reason. Switches: never."""
+        began, self.go_on = not self.go_on, True
+        if began:
+            self._before = self.count
+        self.count += lines
+        if began:
+            reason = getattr(error, "strerror", None) or str(error)
+            self._on_trouble(f"{self._name}: log lines are being lost: {reason}")
+
+    def recover(self) -> None:
+        """A line was written. Switches: never."""
+        if self.go_on:
+            self.go_on = False
+            self._on_trouble(
+                f"{self._name}: logging works again, {self.count - self._before} lines were lost"
+            )
 
 
 class LogFile:
@@ -80,10 +123,9 @@ class LogFile:
         `on_trouble` is called with one line when lines begin to be lost, and when that is over.
         """
         self.place = place
-        self.lost = 0
         self._name = stream if place == "-" else place
         self._on_trouble = on_trouble
-        self._lost_before = -1  # `lost` when the trouble began; -1 if there is none
+        self._losses = Losses(self._name, on_trouble)
         self._torn = False
         self._fd = -1
         self._identity: tuple[int, int] | None = None  # of the file at the path, if it can be rotated
@@ -97,9 +139,14 @@ class LogFile:
             self._fd = _open(place)
             self._write = self._to_fd
             self._note_identity()
-        _open_sinks.add(self)
+        open_sinks.add(self)
 
-    def write(self, line: bytes, level: int = logging.INFO) -> None:
+    @property
+    def lost(self) -> int:
+        """See Sink."""
+        return self._losses.count
+
+    def write(self, line: bytes, level: int = logging.INFO, fields: Mapping[str, str] | None = None) -> None:
         """See Sink."""
         if self._identity is not None and _monotonic() >= self._look_at:
             self._look()
@@ -119,7 +166,7 @@ class LogFile:
         """Write whole lines together."""
         written, was_torn = 0, self._torn
         try:
-            if self._ready is not None and not self._ready(PATIENCE if self._lost_before < 0 else 0):
+            if self._ready is not None and not self._ready(0 if self._losses.go_on else PATIENCE):
                 raise BlockingIOError(0, "its reader does not read")
             if was_torn:
                 line = b"\n" + line
@@ -128,10 +175,10 @@ class LogFile:
             if written != len(line):
                 raise OSError(0, "a line was written in part")
         except (OSError, ValueError) as error:  # ValueError: a stream that other code has closed
-            self._lose(error, line.count(b"\n", written or was_torn) or 1)
+            self._losses.lose(error, line.count(b"\n", written or was_torn) or 1)
         else:
-            if self._lost_before >= 0:
-                self._recover()
+            if self._losses.go_on:
+                self._losses.recover()
 
     def reopen(self) -> None:
         """See Sink. If the path can't be opened, keep the old file."""
@@ -168,12 +215,12 @@ class LogFile:
 
     @property
     def is_terminal(self) -> bool:
-        """Return True for a stream that is a terminal."""
+        """See Sink."""
         return self.place == "-" and self._fd >= 0 and os.isatty(self._fd)
 
     @property
     def is_journal(self) -> bool:
-        """Return True for a stream that systemd has connected to the journal (systemd.exec(5), JOURNAL_STREAM)."""
+        """See Sink."""
         if self.place != "-" or self._fd < 0:
             return False
         seen = os.fstat(self._fd)
@@ -188,13 +235,13 @@ class LogFile:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             self._write, self._ready = partial(_os_write, self._copied), None
-            _open_sinks.discard(self)
+            open_sinks.discard(self)
             os.close(fd)
 
     def close(self) -> None:
         """Close it; later lines are dropped. May be called twice."""
         self._write, self._ready, self._identity = _swallow, None, None
-        _open_sinks.discard(self)
+        open_sinks.discard(self)
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
@@ -227,20 +274,6 @@ class LogFile:
 
     def _to_fd(self, line: bytes) -> int:
         return _os_write(self._fd, line)
-
-    def _lose(self, error: Exception, count: int) -> None:
-        if self._lost_before < 0:
-            self._lost_before = self.lost
-            self.lost += count
-            reason = getattr(error, "strerror", None) or str(error)
-            self._on_trouble(f"{self._name}: log lines are being lost: {reason}")
-        else:
-            self.lost += count
-
-    def _recover(self) -> None:
-        count = self.lost - self._lost_before
-        self._lost_before = -1
-        self._on_trouble(f"{self._name}: logging works again, {count} lines were lost")
 
 
 def _pieces(lines: list[bytes]) -> Iterator[bytes]:

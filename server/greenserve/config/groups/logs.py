@@ -21,7 +21,8 @@ class LogSettings:
         log_kinds.log_file("stdout", off=True),
         embedded="off",
         group=LOGS,
-        help="place of the access log, one line for each request: a path, - for stdout, or off",
+        help="place of the access log, one line for each request: a path, - for stdout, syslog:, "
+        "syslog:HOST:PORT, journald, or off",
     )
     access_log_format: str = setting(
         "timed",
@@ -42,7 +43,7 @@ class LogSettings:
         "-",
         log_kinds.log_file("stderr", off=False),
         group=LOGS,
-        help="place of the server's own messages: a path, or - for stderr",
+        help="place of the server's own messages: a path, - for stderr, syslog:, syslog:HOST:PORT or journald",
         flags=("--log-file",),
     )
     error_log_format: str = setting(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from greenserve.config.values.kinds import Kind, items_of, path_of
 from greenserve.grammar import is_token
+from greenserve.logs.datagrams import parse_place
 from greenserve.logs.formats import compile_format
 
 __all__ = ["field_name", "log_file", "log_format", "paths"]
@@ -25,9 +26,15 @@ def log_file(stream: str, *, off: bool) -> Kind:
             if not off:
                 raise ValueError("can't be switched off")
             return "off"
+        parse_place(path)
         return path
 
-    return Kind(parse, str, "FILE", f"a path or - ({stream})" + (", or off" if off else ""))
+    return Kind(
+        parse,
+        str,
+        "FILE",
+        f"a path, - ({stream}), syslog:, syslog:HOST:PORT or journald" + (", or off" if off else ""),
+    )
 
 
 _TAKEN = frozenset(

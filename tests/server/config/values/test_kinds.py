@@ -114,4 +114,6 @@ def test_the_words_say_what_is_allowed() -> None:
     assert kinds.choice("a", "b", "c").allowed == "a, b or c"
     assert "at least 16" in kinds.size(least=16).allowed
     assert "off: no end" in kinds.duration(off="no end").allowed
-    assert log_kinds.log_file("stderr", off=False).allowed == "a path or - (stderr)"
+    assert log_kinds.log_file("stderr", off=False).allowed == (
+        "a path, - (stderr), syslog:, syslog:HOST:PORT or journald"
+    )
