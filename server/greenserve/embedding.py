@@ -45,9 +45,9 @@ def serve(
     or (host, port); `host` and `port` may replace it. The default is port 0, a free one: see Server.url. `ssl_context`
     makes it speak TLS, like `certfile`, and is used unchanged.
 
-    `chdir`, `error_logfile`, `log_level`, `threadpool_size`, `dump_signal`, `backdoor`, `pid`, `env` and `umask` have
-    no effect here: they are for run() and the command, which own their process, and `monkey_patch` is for the command
-    alone. Raises ConfigError for bad settings, for `workers`, and for addresses that can't be bound.
+    `chdir`, `error_logfile`, `log_level`, `log_config`, `threadpool_size`, `dump_signal`, `backdoor`, `pid`, `env` and
+    `umask` have no effect here: they are for run() and the command, which own their process, and `monkey_patch` is for
+    the command alone. Raises ConfigError for bad settings, for `workers`, and for addresses that can't be bound.
     """
     if more or isinstance(app, socket.socket | GreenSocket):
         raise ConfigError(

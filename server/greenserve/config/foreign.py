@@ -135,9 +135,9 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("log errorlog error-log logto log-to", "{error_logfile} sets the error log's file"),
     ("loglevel verbose quiet verbosity", "{log_level} is debug, info, warning, error or critical"),
     (
-        "log-config logconfig log-config-json logconfig-json logconfig-dict logger-class capture-output",
-        "{error_logfile}, {access_logfile}, {access_log_format} and {log_level} set what is logged; the app configures "
-        "its own logs",
+        "logconfig logconfig-json logconfig-dict logger-class capture-output",
+        "{log_config} is a file for Python's logging, in TOML, JSON or ini, for the app and for the loggers "
+        "greenserve.error and greenserve.access",
     ),
     (
         "log-syslog syslog log-syslog-to syslog-addr log-syslog-prefix syslog-prefix log-syslog-facility "

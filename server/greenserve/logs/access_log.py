@@ -18,7 +18,8 @@ from typing import Any, Final
 from greenserve.logs.error_log import error_log, open_log_file
 from greenserve.logs.files import Sink
 from greenserve.logs.formats import Format, compile_format
-from greenserve.logs.record import Finished, Record
+from greenserve.logs.log_config import LOGGING, AccessLogger, access_logger
+from greenserve.logs.record import REQUEST_ID, TRACE_ID, Finished, Record
 
 __all__ = ["AccessLog", "open_access_log"]
 
@@ -44,6 +45,7 @@ class AccessLog:
         self._skips = _Skips(skip) if skip else None
         self._call_soon = call_soon
         self._kept: list[bytes] = []
+        self._fields: list[dict[str, str]] = []  # of each, if the sink takes some
         self._broken = 0
 
     def log(self, x: Finished, began: float, seconds: float) -> None:
@@ -63,6 +65,8 @@ class AccessLog:
             return
         kept = self._kept
         kept.append(line)
+        if self._file.adds_head:
+            self._fields.append(_fields_of(record.environ))
         if self._call_soon is None or len(kept) >= MOST:
             self.flush()
         elif len(kept) == 1:
@@ -72,7 +76,8 @@ class AccessLog:
         """Write the lines that are kept. Raises nothing. Switches: never."""
         if self._kept:
             lines, self._kept = self._kept, []
-            self._file.write_all(lines)
+            fields, self._fields = self._fields, []
+            self._file.write_all(lines, fields)
 
     @property
     def lost(self) -> int:
@@ -88,6 +93,11 @@ class AccessLog:
         self.flush()
         self._call_soon = None
         self._file.close()
+
+
+def _fields_of(environ: dict[str, Any] | None) -> dict[str, str]:
+    known = {"REQUEST_ID": REQUEST_ID, "TRACE_ID": TRACE_ID}
+    return {name: str(environ[key]) for name, key in known.items() if key in environ} if environ else {}
 
 
 class _Skips:
@@ -112,11 +122,17 @@ def open_access_log(
 ) -> AccessLog | None:
     """Open the access log at `place`, a path or `-` for stdout; None for `off`.
 
+    `logging`, or `-` if the logger greenserve.access has handlers of its own: they get the lines.
+
     `line_format` as compile_format takes it, the rest as AccessLog. Raises ConfigError for a file that can't be opened.
     """
     if place == "off":
         return None
-    file = open_log_file(place, "access_logfile", "stdout", _warn)
+    file: Sink
+    if place == LOGGING or (place == "-" and access_logger.handlers):
+        file = AccessLogger()
+    else:
+        file = open_log_file(place, "access_logfile", "stdout", _warn)
     return AccessLog(file, compile_format(line_format), skip, call_soon)
 
 

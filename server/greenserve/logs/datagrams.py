@@ -17,8 +17,9 @@ import contextlib
 import errno
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final
 
 from greenserve.logs.error_formats import priority_of
@@ -134,10 +135,10 @@ class DatagramLog:
         else:
             self._losses.recover()
 
-    def write_all(self, lines: list[bytes]) -> None:
+    def write_all(self, lines: list[bytes], fields: Sequence[Mapping[str, str]] = ()) -> None:
         """See Sink."""
-        for line in lines:
-            self.write(line)
+        for line, its in zip_longest(lines, fields):
+            self.write(line, logging.INFO, its)
 
     def reopen(self) -> None:
         """See Sink: the daemon may have restarted."""

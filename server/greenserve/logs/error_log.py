@@ -18,6 +18,7 @@ from greenserve.errors import ConfigError
 from greenserve.logs.datagrams import DatagramLog, parse_place
 from greenserve.logs.error_formats import RecordFormat, format_bare, format_json, text_format, wants_colours
 from greenserve.logs.files import LogFile, Sink
+from greenserve.logs.log_config import LOGGING, Handlers, Relay, configure
 from greenserve.logs.request_ids import ids_of
 from greenserve_hub.unpatched import _thread
 
@@ -29,13 +30,19 @@ error_log = logging.getLogger("greenserve.error")
 class ErrorLog(logging.Handler):
     """The handler of `error_log` while a command runs. Use it in a `with`."""
 
-    def __init__(self, file: Sink, level: int, form: RecordFormat) -> None:
-        """Take over the logger: it writes to `file` alone, from `level` up, as `form` has it."""
+    def __init__(self, file: Sink, level: int, form: RecordFormat, handlers: Handlers | None = None) -> None:
+        """Take over the logger: it writes to `file` alone, from `level` up, as `form` has it.
+
+        With `handlers`, records go to these, and only wsgi.errors to `file`; a level that the logger has stays.
+        """
         super().__init__()
         self._file = file
         self._form = form
+        self._handlers = handlers
+        self._relay = None if handlers is None else Relay(handlers.handle)
         self._before = (error_log.level, error_log.propagate)
-        error_log.setLevel(level)
+        if handlers is None or error_log.level == logging.NOTSET:
+            error_log.setLevel(level)
         error_log.propagate = False
         error_log.addHandler(self)
 
@@ -45,6 +52,9 @@ class ErrorLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record. Raises nothing. Switches: never."""
+        if self._relay is not None:
+            self._relay.put(record)
+            return
         fields = None
         if self._file.adds_head:
             fields = {"LOGGER": record.name}
@@ -74,6 +84,9 @@ class ErrorLog(logging.Handler):
             error_log.removeHandler(self)
             level, error_log.propagate = self._before
             error_log.setLevel(level)
+            if self._handlers is not None and self._relay is not None:
+                self._relay.close()
+                self._handlers.give_back()
         self._file.close()
         super().close()
 
@@ -110,14 +123,25 @@ class _TextStream(io.TextIOBase):
             self.write("\n")
 
 
-def open_error_log(place: str, level: str, form: str = "text", colours: str = "auto") -> ErrorLog:
+def open_error_log(
+    place: str, level: str, form: str = "text", colours: str = "auto", log_config: str = ""
+) -> ErrorLog:
     """Send `greenserve.error` to `place`, a path or `-` for stderr, from `level` up (`info`).
 
-    `form` and `colours` as the settings error_log_format and log_color have them. Raises ConfigError for a file that
+    `form` and `colours` as the settings error_log_format and log_color have them. `log_config` configures `logging`
+    first; a logger that has handlers of its own then uses these instead of `-`. Raises ConfigError for a file that
     can't be opened.
     """
+    if log_config:
+        configure(log_config)
+    handlers = None
+    if place == LOGGING or (log_config and place == "-" and error_log.handlers):
+        place = "-"
+        handlers = Handlers(error_log)
     file = open_log_file(place, "error_logfile", "stderr", _warn)
     number = logging.getLevelNamesMapping()[level.upper()]
+    if handlers is not None:
+        return ErrorLog(file, number, format_bare, handlers)
     if form == "json":
         return ErrorLog(file, number, format_json)
     if file.adds_head:

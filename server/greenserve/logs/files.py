@@ -20,7 +20,7 @@ import contextlib
 import logging
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol
 from weakref import WeakSet
@@ -60,8 +60,8 @@ class Sink(Protocol):
     def write(self, line: bytes, level: int = logging.INFO, fields: Mapping[str, str] | None = None) -> None:
         """Write one line, newline included. `fields` are for a place that takes some."""
 
-    def write_all(self, lines: list[bytes]) -> None:
-        """Write several lines, of the level INFO."""
+    def write_all(self, lines: list[bytes], fields: Sequence[Mapping[str, str]] = ()) -> None:
+        """Write several lines, of the level INFO. `fields`: of each line, for a place that takes some."""
 
     def reopen(self) -> None:
         """Open it again, after a rotation or a restart of what takes the lines."""
@@ -152,7 +152,7 @@ class LogFile:
             self._look()
         self._put(line)
 
-    def write_all(self, lines: list[bytes]) -> None:
+    def write_all(self, lines: list[bytes], fields: Sequence[Mapping[str, str]] = ()) -> None:
         """See Sink. One write, or one for each 4 KiB of a pipe."""
         if self._identity is not None and _monotonic() >= self._look_at:
             self._look()

@@ -47,7 +47,13 @@ def run(
         )
     with contextlib.ExitStack() as stack:
         error_log = stack.enter_context(
-            open_error_log(config.error_logfile, config.log_level, config.error_log_format, config.log_color)
+            open_error_log(
+                config.error_logfile,
+                config.log_level,
+                config.error_log_format,
+                config.log_color,
+                config.log_config,
+            )
         )
         stack.enter_context(UnusedSignals())
         if config.pid:

@@ -129,6 +129,21 @@ def test_each_line_of_the_access_log_is_a_datagram(tmp_path: Path) -> None:
         assert [sock.recv(1000).partition(b"]: ")[2] for _ in range(2)] == [b"/a", b"/b"]
 
 
+def test_lines_of_the_access_log_have_the_requests_id_as_a_field(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datagrams, "JOURNAL", str(tmp_path / "journal"))
+    with daemon(tmp_path / "journal") as sock:
+        settings = {
+            "access_logfile": "journald",
+            "access_log_format": "%U",
+            "request_id_header": "X-Request-ID",
+        }
+        with serving(path_app, **settings) as server, RawClient(server.address) as client:
+            known = client.get("/a")["X-Request-ID"]
+        assert sock.recv(1000).decode().endswith(f"\nREQUEST_ID={known}\n")
+
+
 def test_a_client_cannot_make_two_messages_of_one(tmp_path: Path) -> None:
     with daemon(tmp_path / "log") as sock:
         log = DatagramLog(Place("unix", str(tmp_path / "log")), "x", print)
@@ -215,12 +230,13 @@ def test_a_closed_udp_port_harms_nothing(caplog: pytest.LogCaptureFixture) -> No
     )
 
 
+_FORM = "%syslogfacility-text%.%syslogseverity-text% %programname% %procid%:%msg:::sp-if-no-1st-sp%%msg%\\n"
 _RSYSLOG = """
 module(load="imuxsock" SysSock.Use="off")
 input(type="imuxsock" Socket="{folder}/log" UsePIDFromSystem="off")
 module(load="imudp")
 input(type="imudp" address="127.0.0.1" port="{port}")
-template(name="t" type="string" string="%syslogfacility-text%.%syslogseverity-text% %programname% %procid%:%msg:::sp-if-no-1st-sp%%msg%\\n")
+template(name="t" type="string" string="{form}")
 *.* action(type="omfile" file="{folder}/out" template="t")
 """
 
@@ -230,7 +246,7 @@ def test_rsyslog_itself_reads_both_forms(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    (tmp_path / "conf").write_text(_RSYSLOG.format(folder=tmp_path, port=port))
+    (tmp_path / "conf").write_text(_RSYSLOG.format(folder=tmp_path, port=port, form=_FORM))
     arguments = ["-n", "-f", str(tmp_path / "conf"), "-i", str(tmp_path / "pid")]
     with subprocess.Popen(["rsyslogd", *arguments], stderr=subprocess.DEVNULL) as process:
         try:

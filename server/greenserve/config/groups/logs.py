@@ -46,6 +46,15 @@ class LogSettings:
         help="place of the server's own messages: a path, - for stderr, syslog:, syslog:HOST:PORT or journald",
         flags=("--log-file",),
     )
+    log_config: str = setting(
+        "",
+        kinds.file(),
+        group=LOGS,
+        help="file that configures Python's logging: TOML or JSON for dictConfig, ini for fileConfig; handlers of the "
+        "loggers greenserve.error and greenserve.access take the place of stderr and stdout",
+        precedent="gunicorn",
+        flags=("--log-config-json",),
+    )
     error_log_format: str = setting(
         "text",
         kinds.choice("text", "json"),

@@ -33,7 +33,7 @@ def log_file(stream: str, *, off: bool) -> Kind:
         parse,
         str,
         "FILE",
-        f"a path, - ({stream}), syslog:, syslog:HOST:PORT or journald" + (", or off" if off else ""),
+        f"a path, - ({stream}), syslog:, syslog:HOST:PORT, journald or logging" + (", or off" if off else ""),
     )
 
 

@@ -45,7 +45,13 @@ def run_with_workers(
     find_account(config.user, config.group)  # an unknown one is told before anything is bound
     with contextlib.ExitStack() as stack:
         error_log = stack.enter_context(
-            open_error_log(config.error_logfile, config.log_level, config.error_log_format, config.log_color)
+            open_error_log(
+                config.error_logfile,
+                config.log_level,
+                config.error_log_format,
+                config.log_color,
+                config.log_config,
+            )
         )
         set_title(f"master [{plan.name}]")
         pid_file = None

@@ -115,5 +115,5 @@ def test_the_words_say_what_is_allowed() -> None:
     assert "at least 16" in kinds.size(least=16).allowed
     assert "off: no end" in kinds.duration(off="no end").allowed
     assert log_kinds.log_file("stderr", off=False).allowed == (
-        "a path, - (stderr), syslog:, syslog:HOST:PORT or journald"
+        "a path, - (stderr), syslog:, syslog:HOST:PORT, journald or logging"
     )
