@@ -27,6 +27,7 @@ from greenserve.errors import ConfigError
 from greenserve.hooks import Hooks, has_installed_hooks, installed_hooks
 from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
+from greenserve.logs.log_config import configure_logging
 from greenserve.process import Starting
 from greenserve.process.master.plan import (
     Plan,
@@ -109,6 +110,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     if not imports_app:
         return _run_workers(_plan(loaded, options, folder, installed), starting, handover)
     starting.listen()
+    configure_logging(loaded.config.log_config)
     app = load_app(spec)
     if has_master:
         return _run_workers(_plan(loaded, options, folder, installed, app), starting, handover)

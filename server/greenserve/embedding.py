@@ -18,6 +18,7 @@ from typing import Any
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.loading.loader import check_wsgi, enter_folder, load_app
+from greenserve.logs.log_config import configure_logging
 from greenserve.net import Server
 from greenserve.process.embedded import EmbeddedServer
 from greenserve.process.master import Plan, needs_master, run_with_workers
@@ -82,6 +83,7 @@ def run(app: WSGIApplication | str, **settings: Any) -> int:
     folder = logical_folder()
     enter_folder(config.chdir)
     set_environment(config)
+    configure_logging(config.log_config)
     if needs_master(config):
         return run_with_workers(_plan(app, config, folder))
     if isinstance(app, str):

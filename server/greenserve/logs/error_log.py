@@ -18,7 +18,7 @@ from greenserve.errors import ConfigError
 from greenserve.logs.datagrams import DatagramLog, parse_place
 from greenserve.logs.error_formats import RecordFormat, format_bare, format_json, text_format, wants_colours
 from greenserve.logs.files import LogFile, Sink
-from greenserve.logs.log_config import LOGGING, Handlers, Relay, configure
+from greenserve.logs.log_config import LOGGING, Handlers, Relay
 from greenserve.logs.request_ids import ids_of
 from greenserve_hub.unpatched import _thread
 
@@ -124,18 +124,15 @@ class _TextStream(io.TextIOBase):
 
 
 def open_error_log(
-    place: str, level: str, form: str = "text", colours: str = "auto", log_config: str = ""
+    place: str, level: str, form: str = "text", colours: str = "auto", is_configured: bool = False
 ) -> ErrorLog:
     """Send `greenserve.error` to `place`, a path or `-` for stderr, from `level` up (`info`).
 
-    `form` and `colours` as the settings error_log_format and log_color have them. `log_config` configures `logging`
-    first; a logger that has handlers of its own then uses these instead of `-`. Raises ConfigError for a file that
-    can't be opened.
+    `form` and `colours` as the settings error_log_format and log_color have them. `is_configured`: by log_config, so
+    that handlers of the logger's own take the place of `-`. Raises ConfigError for a file that can't be opened.
     """
-    if log_config:
-        configure(log_config)
     handlers = None
-    if place == LOGGING or (log_config and place == "-" and error_log.handlers):
+    if place == LOGGING or (is_configured and place == "-" and error_log.handlers):
         place = "-"
         handlers = Handlers(error_log)
     file = open_log_file(place, "error_logfile", "stderr", _warn)

@@ -27,7 +27,7 @@ from greenserve_hub.greenthreads.greenthreads import spawn_n
 from greenserve_hub.loop.current import find_hub
 from greenserve_hub.unpatched import os
 
-__all__ = ["LOGGING", "AccessLogger", "Handlers", "Relay", "access_logger", "configure"]
+__all__ = ["LOGGING", "AccessLogger", "Handlers", "Relay", "access_logger", "configure_logging"]
 
 LOGGING: Final = "logging"  # as the place of a log
 MOST: Final = 10_000  # records that wait for their handlers
@@ -35,11 +35,14 @@ MOST: Final = 10_000  # records that wait for their handlers
 access_logger = logging.getLogger("greenserve.access")
 
 
-def configure(path: str) -> None:
-    """Configure `logging` from a file: TOML or JSON for dictConfig, else ini for fileConfig. Raises ConfigError.
+def configure_logging(path: str) -> None:
+    """Configure `logging` from a file: TOML or JSON for dictConfig, else ini for fileConfig; nothing for no path.
 
-    Loggers that exist stay enabled, unless the file says otherwise.
+    Before the app is imported, which may add to it. Loggers that exist stay enabled, unless the file says otherwise.
+    Raises ConfigError.
     """
+    if not path:
+        return
     # Imported late: it imports socketserver, and most servers need neither.
     from logging.config import dictConfig, fileConfig
 

@@ -52,7 +52,7 @@ def run(
                 config.log_level,
                 config.error_log_format,
                 config.log_color,
-                config.log_config,
+                bool(config.log_config),
             )
         )
         stack.enter_context(UnusedSignals())

@@ -20,7 +20,7 @@ from greenserve.errors import ConfigError
 from greenserve.logs import log_config
 from greenserve.logs.access_log import open_access_log
 from greenserve.logs.error_log import error_log, open_error_log
-from greenserve.logs.log_config import Relay, access_logger, configure
+from greenserve.logs.log_config import Relay, access_logger, configure_logging
 
 _TOML = """
 [formatters.plain]
@@ -88,6 +88,7 @@ class TestTheCommand:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
         (tmp_path / "web.py").write_text(
+            "import logging\nlogging.getLogger('app').info('imported')\n"
             "def app(environ, start_response):\n    if environ['PATH_INFO'] == '/fails':\n        raise ValueError\n"
             "    start_response('200 OK', [])\n    return [b'fine']\n"
         )
@@ -125,6 +126,7 @@ class TestTheCommand:
             _until(lambda: "greenserve.access|/one\n" in own.read_text())
             process.signal(signal.SIGTERM)
             assert process.ended() == 0
+        assert own.read_text().startswith("app|imported\n")
         assert "greenserve.error|stopped\n" in own.read_text()
 
 
@@ -158,7 +160,7 @@ def test_a_bad_file_is_one_line(name: str, text: str | None, why: str, tmp_path:
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError) as caught:
-        configure(str(tmp_path / name))
+        configure_logging(str(tmp_path / name))
     assert str(caught.value).startswith("log_config = '")
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -166,7 +168,7 @@ def test_a_bad_file_is_one_line(name: str, text: str | None, why: str, tmp_path:
 
 def test_json_is_read_and_loggers_stay_enabled(tmp_path: Path) -> None:
     (tmp_path / "log.json").write_text(json.dumps({"loggers": {"tests.other": {"level": "ERROR"}}}))
-    configure(str(tmp_path / "log.json"))
+    configure_logging(str(tmp_path / "log.json"))
     assert logging.getLogger("tests.other").level == logging.ERROR
     assert not error_log.disabled
 
