@@ -29,11 +29,12 @@ _AT_ONCE: Final = 64  # ids that are made in one go
 class RequestIds:
     """Makes the ids of one server, which must have been started after the process was forked."""
 
-    __slots__ = ("_made", "field", "in_response")
+    __slots__ = ("_made", "field", "in_response", "sought")
 
     def __init__(self, field: str, in_response: bool) -> None:
         """`field` is the name under which a response has the id, if `in_response`."""
         self.field = field
+        self.sought = f"\r\n{field.lower()}:".encode()  # what a head has if an app sends its own
         self.in_response = in_response
         self._made: list[str] = []
 

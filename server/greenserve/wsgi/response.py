@@ -308,8 +308,9 @@ class Response:
         self.head = head = response_head(
             given, request.method, request.http11, keep_alive, length, date_line(), service.server_line
         )
-        if service.request_ids is not None and (line := service.request_ids.line()):
-            self.head = head = with_field(head, line)
+        ids = service.request_ids
+        if ids is not None and (line := ids.line()):
+            self.head = head = with_field(head, ids.sought, line.encode())
         self.keep_alive = head.keep_alive
         return head
 
