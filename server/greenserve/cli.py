@@ -107,10 +107,10 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     if loaded.python_file is None and (imports_app or has_installed_hooks()):
         _patch(loaded.config.monkey_patch, loaded.config.hub)
     installed = installed_hooks()
+    configure_logging(loaded.config.log_config)
     if not imports_app:
         return _run_workers(_plan(loaded, options, folder, installed), starting, handover)
     starting.listen()
-    configure_logging(loaded.config.log_config)
     app = load_app(spec)
     if has_master:
         return _run_workers(_plan(loaded, options, folder, installed, app), starting, handover)

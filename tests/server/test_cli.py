@@ -137,6 +137,7 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "access_log_format": "json",
         "access_log_skip": "/healthz",
         "error_log_format": "json",
+        "log_config": str(folder / "log.json"),
         "log_color": "never",
         "log_level": "debug",
         "dump_signal": "off",
@@ -160,6 +161,7 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "umask": "027",
         "env": "GS_CLI=1",
     }
+    (folder / "log.json").write_text("{}")
     argv = ["gs_cli_app:app"]
     for name, entry in SETTINGS.items():
         if isinstance(entry.default, bool):

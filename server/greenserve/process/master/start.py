@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from greenserve.errors import ConfigError
 from greenserve.hooks import Process
 from greenserve.logs.error_log import open_error_log
-from greenserve.logs.log_config import configure_logging
 from greenserve.process.master.master import Master
 from greenserve.process.master.plan import Plan, number_of_workers
 from greenserve.process.master.sockets import Sockets
@@ -44,7 +43,6 @@ def run_with_workers(
         )
     config = plan.config
     find_account(config.user, config.group)  # an unknown one is told before anything is bound
-    configure_logging(config.log_config)
     with contextlib.ExitStack() as stack:
         error_log = stack.enter_context(
             open_error_log(
