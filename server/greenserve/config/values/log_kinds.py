@@ -99,9 +99,8 @@ def log_format() -> Kind:
         compile_format(value)
         return value
 
-    return Kind(
-        parse, str, "FORMAT", 'timed, combined, json, or a line of Apache % codes such as %h %t "%r" %s %b'
-    )
+    allowed = 'timed, combined, json, or a line of Apache % codes such as %h %t "%r" %s %b'
+    return Kind(parse, str, "FORMAT", allowed, words=("timed", "combined", "json"))
 
 
 def paths() -> Kind:
