@@ -19,18 +19,31 @@ from configparser import Error as IniError
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakSet
 
 from greenserve.errors import ConfigError
 from greenserve.logs.request_ids import ids_of
 from greenserve_hub.forks import leave_in_children
-from greenserve_hub.greenthreads.greenthreads import spawn_n
+from greenserve_hub.greenthreads.greenthreads import sleep, spawn_n
 from greenserve_hub.loop.current import find_hub
-from greenserve_hub.unpatched import os
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.unpatched import os, time
 
-__all__ = ["LOGGING", "AccessLogger", "Handlers", "Relay", "access_logger", "configure_logging"]
+__all__ = [
+    "LOGGING",
+    "AccessLogger",
+    "Handlers",
+    "Relay",
+    "access_logger",
+    "configure_logging",
+    "settle_handlers",
+]
 
 LOGGING: Final = "logging"  # as the place of a log
 MOST: Final = 10_000  # records that wait for their handlers
+
+_PATIENCE: Final = 1.0  # seconds that an end waits for handlers
+_relays: Final[WeakSet[Relay]] = WeakSet()
 
 access_logger = logging.getLogger("greenserve.access")
 
@@ -70,6 +83,14 @@ def _reasons(error: BaseException) -> str:
     return text if cause is None or str(cause) in text else f"{text}: {_reasons(cause)}"
 
 
+def settle_handlers() -> None:
+    """Wait until handlers have what was logged in the current hub, which ends. Switches: if they do not have it yet."""
+    hub = find_hub()
+    for relay in tuple(_relays):
+        if relay.is_of(hub):
+            relay.settle()
+
+
 class Relay:
     """Hands records to handlers, in a green thread that exists only while there are records."""
 
@@ -80,7 +101,8 @@ class Relay:
         self._kept: deque[logging.LogRecord] = deque()
         self._is_delivering = False
         self._hub = find_hub()
-        atexit.register(self.drain)
+        atexit.register(self._at_exit)
+        _relays.add(self)
         leave_in_children(self)
 
     def put(self, record: logging.LogRecord) -> None:
@@ -102,15 +124,31 @@ class Relay:
         finally:
             self._is_delivering = False
 
+    def is_of(self, hub: Hub | None) -> bool:
+        """Return True if its green thread runs in this hub."""
+        return self._hub is hub
+
     def leave_behind(self) -> None:
         """In the child of a fork: the parent hands over what is kept."""
         self._kept.clear()
         self._is_delivering = False
 
     def close(self) -> None:
-        """Hand over what is kept. Switches: as the handlers do."""
-        atexit.unregister(self.drain)
+        """Hand over what is kept, unless a green thread is about that: see settle(). Switches: as the handlers do."""
+        if not self._is_delivering:
+            atexit.unregister(self._at_exit)
+            self.drain()
+
+    def _at_exit(self) -> None:
+        if self._hub is not None and self._hub is find_hub():
+            self.settle()
         self.drain()
+
+    def settle(self) -> None:
+        """Wait for the green thread that hands records over, at most _PATIENCE. Switches: if there is one."""
+        end = time.monotonic() + _PATIENCE
+        while self._is_delivering and time.monotonic() < end:
+            sleep(0.001)
 
     def drain(self) -> None:
         """Hand over what is kept, now. Switches: as the handlers do."""

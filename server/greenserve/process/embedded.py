@@ -15,6 +15,7 @@ import threading
 from typing import Final
 
 from greenserve.errors import ConfigError
+from greenserve.logs.log_config import settle_handlers
 from greenserve.net import Server
 from greenserve.process.holding import Holds
 from greenserve.process.slow_requests import SlowRequests
@@ -65,6 +66,7 @@ class EmbeddedServer(Server):
                 started.set()
             with self._watched(hub):
                 self.wait()
+                settle_handlers()
                 _end_others(hub)
         except BaseException as error:
             self._thread_failure = error

@@ -69,7 +69,7 @@ class Keeping(logging.Handler):
         self.told: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        sleep(0.001)  # a handler may wait
+        sleep(0.05)  # a handler may wait
         self.told.append(record.getMessage())
 
 
@@ -214,10 +214,9 @@ class TestRelay:
             for number in range(8):
                 relay.put(error_log.makeRecord("x", logging.INFO, "", 0, str(number), (), None))
             assert relay.lost == 3
-            relay.close()
+            relay.settle()
             assert told == list("01234")
-            for _ in range(3):
-                sleep()
+            relay.close()
 
     def test_a_handler_that_fails_loses_its_record_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
         told: list[str] = []
