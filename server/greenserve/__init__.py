@@ -70,6 +70,7 @@ from greenserve_hub import (
 # The server
 from greenserve.config import Config
 from greenserve.embedding import run, serve, wsgi_server
+from greenserve.logs.request_ids import RequestContext
 from greenserve.net import Room, Server, WebSocket, WebSocketWSGI, accept_websocket
 from greenserve.websocket import Compression, HandshakeError
 from greenserve.wsgi import RequestCancelled, RequestTimeout
@@ -114,6 +115,7 @@ __all__ = [
     "Queue",
     "RLock",
     "RequestCancelled",
+    "RequestContext",
     "RequestTimeout",
     "Room",
     "Semaphore",

@@ -27,6 +27,7 @@ from greenserve.errors import ConfigError
 from greenserve.hooks import Hooks, has_installed_hooks, installed_hooks
 from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
+from greenserve.logs.log_config import configure_logging
 from greenserve.process import Starting
 from greenserve.process.master.plan import (
     Plan,
@@ -106,6 +107,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     if loaded.python_file is None and (imports_app or has_installed_hooks()):
         _patch(loaded.config.monkey_patch, loaded.config.hub)
     installed = installed_hooks()
+    configure_logging(loaded.config.log_config)
     if not imports_app:
         return _run_workers(_plan(loaded, options, folder, installed), starting, handover)
     starting.listen()

@@ -18,6 +18,7 @@ from typing import Any
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.loading.loader import check_wsgi, enter_folder, load_app
+from greenserve.logs.log_config import configure_logging
 from greenserve.net import Server
 from greenserve.process.embedded import EmbeddedServer
 from greenserve.process.master import Plan, needs_master, run_with_workers
@@ -45,9 +46,9 @@ def serve(
     or (host, port); `host` and `port` may replace it. The default is port 0, a free one: see Server.url. `ssl_context`
     makes it speak TLS, like `certfile`, and is used unchanged.
 
-    `chdir`, `error_logfile`, `log_level`, `threadpool_size`, `dump_signal`, `backdoor`, `pid`, `env` and `umask` have
-    no effect here: they are for run() and the command, which own their process, and `monkey_patch` is for the command
-    alone. Raises ConfigError for bad settings, for `workers`, and for addresses that can't be bound.
+    `chdir`, `error_logfile`, `log_level`, `log_config`, `threadpool_size`, `dump_signal`, `backdoor`, `pid`, `env` and
+    `umask` have no effect here: they are for run() and the command, which own their process, and `monkey_patch` is for
+    the command alone. Raises ConfigError for bad settings, for `workers`, and for addresses that can't be bound.
     """
     if more or isinstance(app, socket.socket | GreenSocket):
         raise ConfigError(
@@ -82,6 +83,7 @@ def run(app: WSGIApplication | str, **settings: Any) -> int:
     folder = logical_folder()
     enter_folder(config.chdir)
     set_environment(config)
+    configure_logging(config.log_config)
     if needs_master(config):
         return run_with_workers(_plan(app, config, folder))
     if isinstance(app, str):

@@ -135,6 +135,10 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "bind": "127.0.0.1:1",
         "socket_mode": "600",
         "access_log_format": "json",
+        "access_log_skip": "/healthz",
+        "error_log_format": "json",
+        "log_config": str(folder / "log.json"),
+        "log_color": "never",
         "log_level": "debug",
         "dump_signal": "off",
         "backdoor": "[::1]:1",
@@ -159,6 +163,7 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "admin_bind": "127.0.0.1:3",
         "admin_token": "a-token-of-a-test",
     }
+    (folder / "log.json").write_text("{}")
     argv = ["gs_cli_app:app"]
     for name, entry in SETTINGS.items():
         if isinstance(entry.default, bool):

@@ -135,14 +135,14 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("log errorlog error-log logto log-to", "{error_logfile} sets the error log's file"),
     ("loglevel verbose quiet verbosity", "{log_level} is debug, info, warning, error or critical"),
     (
-        "log-config logconfig log-config-json logconfig-json logconfig-dict logger-class capture-output",
-        "{error_logfile}, {access_logfile}, {access_log_format} and {log_level} set what is logged; the app configures "
-        "its own logs",
+        "logconfig logconfig-json logconfig-dict logger-class capture-output",
+        "{log_config} is a file for Python's logging, in TOML, JSON or ini, for the app and for the loggers "
+        "greenserve.error and greenserve.access",
     ),
     (
         "log-syslog syslog log-syslog-to syslog-addr log-syslog-prefix syslog-prefix log-syslog-facility "
         "syslog-facility",
-        "log to stdout and stderr: journald and Docker pass them on to syslog",
+        "{error_logfile} and {access_logfile} take syslog:, syslog:HOST:PORT?facility=local0&tag=NAME, or journald",
     ),
     (
         "statsd-host statsd-prefix dogstatsd-tags enable-backlog-metric metrics metrics-address metrics-port "

@@ -20,6 +20,7 @@ from greenserve.config.groups.admin import AdminSettings
 from greenserve.config.groups.encryption import TLSSettings
 from greenserve.config.groups.limits import LimitSettings
 from greenserve.config.groups.listening import ListeningSettings
+from greenserve.config.groups.logs import LogSettings
 from greenserve.config.groups.proxies import ProxySettings
 from greenserve.config.groups.running import RunningSettings
 from greenserve.config.groups.websockets import WebSocketSettings
@@ -37,6 +38,7 @@ class Config(
     AdminSettings,
     RunningSettings,
     WorkerSettings,
+    LogSettings,
     WebSocketSettings,
     LimitSettings,
     ProxySettings,

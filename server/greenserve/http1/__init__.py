@@ -12,7 +12,7 @@ from greenserve.http1.bodies import BodyFraming, ChunkedFraming, LengthFraming, 
 from greenserve.http1.head_reader import HeadReader, read_whole_head
 from greenserve.http1.heads import HeadLimits, RequestHead
 from greenserve.http1.interim import CONTINUE, continue_head, hints_head
-from greenserve.http1.responses import ResponseHead, encode_error, response_head
+from greenserve.http1.responses import ResponseHead, encode_error, response_head, with_field
 from greenserve.http1.targets import check_authority
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "hints_head",
     "read_whole_head",
     "response_head",
+    "with_field",
 ]

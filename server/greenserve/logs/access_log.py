@@ -1,34 +1,60 @@
 """The access log: one line for each request that was answered.
 
-The server calls `log` when the response is out, from the request's green thread. The standard `logging` is not used: it
-costs more than all else that a log line takes. formats.py makes a line, files.py writes it.
+The server calls `log` when the response is out or is about to be, from the request's green thread. The standard
+`logging` is not used: it costs more than all else that a log line takes. formats.py makes a line, a Sink writes it.
+
+Facts: a write is a system call, as dear as the line itself, and the response of the same turn would wait for it.
+Decision: lines are kept until the next turn of the hub, and written together, behind the responses. Cost: a process
+that is killed loses the lines of one turn, at most MOST of them.
 
 Invariant: log() raises nothing and never switches. A log may lose lines; it must not harm a request.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
 from greenserve.logs.error_log import error_log, open_log_file
-from greenserve.logs.files import LogFile
+from greenserve.logs.files import Sink
 from greenserve.logs.formats import Format, compile_format
-from greenserve.logs.record import Finished
+from greenserve.logs.log_config import LOGGING, AccessLogger, access_logger
+from greenserve.logs.record import REQUEST_ID, TRACE_ID, Finished, Record
 
 __all__ = ["AccessLog", "open_access_log"]
+
+MOST: Final = 256  # lines that are kept; more are written at once, in the middle of a turn
 
 
 class AccessLog:
     """An open access log."""
 
-    def __init__(self, file: LogFile, write_line: Format) -> None:
-        """`file` takes the lines, `write_line` makes them."""
+    def __init__(
+        self,
+        file: Sink,
+        write_line: Format,
+        skip: Iterable[str] = (),
+        call_soon: Callable[[Callable[[], object]], Any] | None = None,
+    ) -> None:
+        """`file` takes the lines, `write_line` makes them. Requests for the paths `skip` have none.
+
+        `call_soon(fn)` calls `fn` in the hub's next turn, to write what is kept; without it, lines are not kept.
+        """
         self._file = file
         self._line = write_line
+        self._skips = _Skips(skip) if skip else None
+        self._call_soon = call_soon
+        self._kept: list[bytes] = []
+        self._fields: list[dict[str, str]] = []  # of each, if the sink takes some
         self._broken = 0
 
     def log(self, x: Finished, began: float, seconds: float) -> None:
-        """Write the line of a finished exchange; times as in its record. Raises nothing. Switches: never."""
+        """Write the line of a finished exchange, soon; times as in its record. Raises nothing. Switches: never."""
         try:
-            line = f"{self._line(x.record(began, seconds))}\n".encode("utf-8", "backslashreplace")
+            record = x.record(began, seconds)
+            if self._skips is not None and self._skips.match(record):
+                return
+            line = f"{self._line(record)}\n".encode("utf-8", "backslashreplace")
         except Exception:
             # Only a value that the app has put into environ can cause this: its str() fails, say.
             self._broken += 1
@@ -37,7 +63,21 @@ class AccessLog:
                     "access log: a line is lost: environ holds a value that can't be printed", exc_info=True
                 )
             return
-        self._file.write(line)
+        kept = self._kept
+        kept.append(line)
+        if self._file.adds_head:
+            self._fields.append(_fields_of(record.environ))
+        if self._call_soon is None or len(kept) >= MOST:
+            self.flush()
+        elif len(kept) == 1:
+            self._call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write the lines that are kept. Raises nothing. Switches: never."""
+        if self._kept:
+            lines, self._kept = self._kept, []
+            fields, self._fields = self._fields, []
+            self._file.write_all(lines, fields)
 
     @property
     def lost(self) -> int:
@@ -45,23 +85,55 @@ class AccessLog:
         return self._file.lost + self._broken
 
     def reopen(self) -> None:
-        """Open the file again, after logrotate has moved it."""
+        """Open the file again, after logrotate has moved it. Lines that are kept go to the new one."""
         self._file.reopen()
 
     def close(self) -> None:
-        """Close the file; later lines are dropped. May be called twice."""
+        """Write what is kept and close the file; later lines are dropped. May be called twice."""
+        self.flush()
+        self._call_soon = None
         self._file.close()
 
 
-def open_access_log(place: str, line_format: str) -> AccessLog | None:
+def _fields_of(environ: dict[str, Any] | None) -> dict[str, str]:
+    known = {"REQUEST_ID": REQUEST_ID, "TRACE_ID": TRACE_ID}
+    return {name: str(environ[key]) for name, key in known.items() if key in environ} if environ else {}
+
+
+class _Skips:
+    """Matches the paths whose requests have no line."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """`paths` as the setting access_log_skip has them."""
+        self._exact = frozenset(path for path in paths if path[-1] != "*")
+        self._beginnings = tuple(path[:-1] for path in paths if path[-1] == "*")
+
+    def match(self, x: Record) -> bool:
+        """Return True if the request is to be left out: a failure of the server or the app never is."""
+        path = x.target.partition("?")[0]
+        return x.status < 500 and (path in self._exact or path.startswith(self._beginnings))
+
+
+def open_access_log(
+    place: str,
+    line_format: str,
+    skip: Iterable[str] = (),
+    call_soon: Callable[[Callable[[], object]], Any] | None = None,
+) -> AccessLog | None:
     """Open the access log at `place`, a path or `-` for stdout; None for `off`.
 
-    `line_format` as compile_format takes it. Raises ConfigError for a file that can't be opened.
+    `logging`, or `-` if the logger greenserve.access has handlers of its own: they get the lines.
+
+    `line_format` as compile_format takes it, the rest as AccessLog. Raises ConfigError for a file that can't be opened.
     """
     if place == "off":
         return None
-    file = open_log_file(place, "access_logfile", "stdout", _warn)
-    return AccessLog(file, compile_format(line_format))
+    file: Sink
+    if place == LOGGING or (place == "-" and access_logger.handlers):
+        file = AccessLogger()
+    else:
+        file = open_log_file(place, "access_logfile", "stdout", _warn)
+    return AccessLog(file, compile_format(line_format), skip, call_soon)
 
 
 def _warn(message: str) -> None:

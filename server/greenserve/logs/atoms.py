@@ -14,10 +14,10 @@ import re
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 
-from greenserve.logs.record import Record
+from greenserve.logs.record import REQUEST_ID, TRACE_ID, Record
 from greenserve.logs.times import local_time
 
-__all__ = ["APACHE", "GUNICORN", "NAMED", "Atom", "dash", "escape"]
+__all__ = ["APACHE", "GUNICORN", "NAMED", "Atom", "dash", "escape", "escape_bare"]
 
 
 Atom = Callable[[Record], object]
@@ -28,10 +28,14 @@ _UNSAFE_BARE = re.compile(r"[^!#-\[\]-~]")  # the space too: outside quotes it e
 
 def escape(text: str) -> str:
     """Escape the characters that could break a line or a quoted field, as \\", \\\\, \\xHH or \\uHHHH."""
-    return _UNSAFE.sub(_escaped, text) if _UNSAFE.search(text) else text
+    # Four looks in C are cheaper than one search with the pattern.
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text
+    return _UNSAFE.sub(_escaped, text)
 
 
-def _escape_bare(text: str) -> str:
+def escape_bare(text: str) -> str:
+    """The same for a field without quotes, in which a space would end it."""
     return _UNSAFE_BARE.sub(_escaped, text) if _UNSAFE_BARE.search(text) else text
 
 
@@ -48,13 +52,13 @@ def _time(x: Record) -> str:
 
 
 def _peer(x: Record) -> str:
-    return _escape_bare(x.peer) or "-"
+    return escape_bare(x.peer) or "-"
 
 
 def _user(x: Record) -> str:
     environ = x.environ
     user = environ.get("REMOTE_USER") if environ else None
-    return _escape_bare(str(user)) if user else "-"
+    return escape_bare(str(user)) if user else "-"
 
 
 def _request_line(x: Record) -> str:
@@ -62,19 +66,19 @@ def _request_line(x: Record) -> str:
 
 
 def _method(x: Record) -> str:
-    return _escape_bare(x.method) or "-"
+    return escape_bare(x.method) or "-"
 
 
 def _version(x: Record) -> str:
-    return _escape_bare(x.version) or "-"
+    return escape_bare(x.version) or "-"
 
 
 def _path(x: Record) -> str:
-    return _escape_bare(x.target.partition("?")[0]) or "-"
+    return escape_bare(x.target.partition("?")[0]) or "-"
 
 
 def _query(x: Record) -> str:
-    return _escape_bare(x.target.partition("?")[2])
+    return escape_bare(x.target.partition("?")[2])
 
 
 def _query_marked(x: Record) -> str:
@@ -129,6 +133,11 @@ def _field(name: str) -> Atom:
     return _variable(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
 
 
+def _note(name: str) -> Atom | None:
+    key = {"request_id": REQUEST_ID, "trace_id": TRACE_ID}.get(name)
+    return None if key is None else _variable(key)
+
+
 def _unit(name: str) -> Atom | None:
     return {"s": _seconds, "ms": _milliseconds, "us": _microseconds}.get(name)
 
@@ -165,4 +174,4 @@ GUNICORN: Mapping[str, Atom] = {
     "L": _seconds_decimal,
     "p": _pid_marked,
 }
-NAMED: Mapping[str, Callable[[str], Atom | None]] = {"i": _field, "e": _variable, "T": _unit}
+NAMED: Mapping[str, Callable[[str], Atom | None]] = {"i": _field, "e": _variable, "n": _note, "T": _unit}

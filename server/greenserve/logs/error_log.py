@@ -2,10 +2,7 @@
 
 Everything in the server logs to `error_log`. Nothing is set up at import, so the program decides where an embedded
 server's messages go. The command and `greenserve.run` open an ErrorLog, which sends them to `--error-logfile` with
-time, pid and level, and restores the logger when it closes.
-
-Invariant: only a record begins in the first column. Text after a newline is indented and control characters are
-escaped, so a client's data can't look like a record.
+time, pid and level, and restores the logger when it closes. error_formats.py says how a record looks.
 """
 
 from __future__ import annotations
@@ -13,34 +10,39 @@ from __future__ import annotations
 import io
 import logging
 import os
-import re
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO, cast
 
 from greenserve.errors import ConfigError
-from greenserve.logs.files import LogFile
-from greenserve.logs.times import local_time
-from greenserve_hub.tracebacks import format_error
+from greenserve.logs.datagrams import DatagramLog, parse_place
+from greenserve.logs.error_formats import RecordFormat, format_bare, format_json, text_format, wants_colours
+from greenserve.logs.files import LogFile, Sink
+from greenserve.logs.log_config import LOGGING, Handlers, Relay
+from greenserve.logs.request_ids import ids_of
 from greenserve_hub.unpatched import _thread
 
 __all__ = ["ErrorLog", "error_log", "open_error_log", "open_log_file"]
 
 error_log = logging.getLogger("greenserve.error")
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_INDENT = "    "
-
 
 class ErrorLog(logging.Handler):
     """The handler of `error_log` while a command runs. Use it in a `with`."""
 
-    def __init__(self, file: LogFile, level: int) -> None:
-        """Take over the logger: it writes to `file` alone, from `level` up."""
+    def __init__(self, file: Sink, level: int, form: RecordFormat, handlers: Handlers | None = None) -> None:
+        """Take over the logger: it writes to `file` alone, from `level` up, as `form` has it.
+
+        With `handlers`, records go to these, and only wsgi.errors to `file`; a level that the logger has stays.
+        """
         super().__init__()
         self._file = file
+        self._form = form
+        self._handlers = handlers
+        self._relay = None if handlers is None else Relay(handlers.handle)
         self._before = (error_log.level, error_log.propagate)
-        error_log.setLevel(level)
+        if handlers is None or error_log.level == logging.NOTSET:
+            error_log.setLevel(level)
         error_log.propagate = False
         error_log.addHandler(self)
 
@@ -50,22 +52,19 @@ class ErrorLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record. Raises nothing. Switches: never."""
-        try:
-            text = self.format(record)
-        except Exception:  # a message that doesn't fit its arguments must not harm the code that logs it
-            text = f"{_head(record)}{record.msg!r} {record.args!r}"
-        self._file.write(f"{text}\n".encode("utf-8", "backslashreplace"))
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return a record as text: date, time, zone, [pid], level, message, and a traceback below."""
-        text = record.getMessage()
-        if record.exc_info and record.exc_info[1] is not None:
-            text += "\n" + format_error(record.exc_info[1], record.exc_info[2])
-        if record.stack_info:
-            text += "\n" + record.stack_info
-        if "\n" in text:
-            text = text.rstrip("\n").replace("\n", "\n" + _INDENT)
-        return _head(record) + _CONTROL.sub(_escaped, text)
+        if self._relay is not None:
+            self._relay.put(record)
+            return
+        fields = None
+        if self._file.adds_head:
+            fields = {"LOGGER": record.name}
+            known, trace_id = ids_of(record)
+            if known:
+                fields["REQUEST_ID"] = known
+            if trace_id:
+                fields["TRACE_ID"] = trace_id
+        line = f"{self._form(record)}\n".encode("utf-8", "backslashreplace")
+        self._file.write(line, record.levelno, fields)
 
     def text_stream(self) -> TextIO:
         """Return a text file that writes to the log's file, for wsgi.errors (PEP 3333). It raises nothing either."""
@@ -85,6 +84,9 @@ class ErrorLog(logging.Handler):
             error_log.removeHandler(self)
             level, error_log.propagate = self._before
             error_log.setLevel(level)
+            if self._handlers is not None and self._relay is not None:
+                self._relay.close()
+                self._handlers.give_back()
         self._file.close()
         super().close()
 
@@ -102,7 +104,7 @@ class ErrorLog(logging.Handler):
 class _TextStream(io.TextIOBase):
     """Writes text into a LogFile, each line when it is complete."""
 
-    def __init__(self, file: LogFile) -> None:
+    def __init__(self, file: Sink) -> None:
         self._log = file
         self._begun = ""
 
@@ -121,19 +123,35 @@ class _TextStream(io.TextIOBase):
             self.write("\n")
 
 
-def open_error_log(place: str, level: str) -> ErrorLog:
+def open_error_log(
+    place: str, level: str, form: str = "text", colours: str = "auto", is_configured: bool = False
+) -> ErrorLog:
     """Send `greenserve.error` to `place`, a path or `-` for stderr, from `level` up (`info`).
 
-    Raises ConfigError for a file that can't be opened.
+    `form` and `colours` as the settings error_log_format and log_color have them. `is_configured`: by log_config, so
+    that handlers of the logger's own take the place of `-`. Raises ConfigError for a file that can't be opened.
     """
+    handlers = None
+    if place == LOGGING or (is_configured and place == "-" and error_log.handlers):
+        place = "-"
+        handlers = Handlers(error_log)
     file = open_log_file(place, "error_logfile", "stderr", _warn)
-    return ErrorLog(file, logging.getLevelNamesMapping()[level.upper()])
+    number = logging.getLevelNamesMapping()[level.upper()]
+    if handlers is not None:
+        return ErrorLog(file, number, format_bare, handlers)
+    if form == "json":
+        return ErrorLog(file, number, format_json)
+    if file.adds_head:
+        return ErrorLog(file, number, format_bare)
+    shows = wants_colours(colours, file.is_terminal, os.environ)
+    return ErrorLog(file, number, text_format(colours=shows, priorities=not shows and file.is_journal))
 
 
-def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[str], None]) -> LogFile:
-    """Open the file of a log. Raises ConfigError, which names the setting and the reason."""
+def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[str], None]) -> Sink:
+    """Open a path, `-`, `syslog:…` or `journald`. Raises ConfigError, which names the setting and the reason."""
     try:
-        return LogFile(place, stream, on_trouble)
+        to = parse_place(place)
+        return LogFile(place, stream, on_trouble) if to is None else DatagramLog(to, place, on_trouble)
     except OSError as error:
         raise ConfigError(f"{setting} = {place!r}: can't be opened: {error.strerror}") from None
 
@@ -141,13 +159,3 @@ def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[s
 def _warn(message: str) -> None:
     # In the log itself: it can't say there that it loses lines, but when it works again it says how many.
     error_log.warning("error log: %s", message)
-
-
-def _head(record: logging.LogRecord) -> str:
-    now = local_time(record.created)
-    return f"{now.date} {now.time} {now.zone} [{os.getpid()}] {record.levelname.lower()}: "
-
-
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

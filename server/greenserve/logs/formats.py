@@ -1,4 +1,4 @@
-"""The formats of the access log: `combined`, `json` and Apache's atoms, each compiled once.
+"""The formats of the access log: `timed`, `combined`, `json` and Apache's atoms, each compiled once.
 
 `compile_format` turns a format into one function from a finished exchange to a line. It reads both spellings of atoms:
 Apache's (`%h`, `%{Referer}i`) and gunicorn's (`%(h)s`, `%({referer}i)s`). Called by the configuration, to check the
@@ -12,9 +12,9 @@ import os
 import re
 from collections.abc import Callable
 
-from greenserve.logs.atoms import APACHE, GUNICORN, NAMED, Atom, dash
-from greenserve.logs.record import Record
-from greenserve.logs.times import local_time
+from greenserve.logs.atoms import APACHE, GUNICORN, NAMED, Atom, dash, escape, escape_bare
+from greenserve.logs.record import REQUEST_ID, TRACE_ID, Record
+from greenserve.logs.times import local_time, rfc3339
 
 __all__ = ["Format", "compile_format"]
 
@@ -27,6 +27,8 @@ def compile_format(text: str) -> Format:
     """Return the function that makes a line, without its newline. Raises ValueError for a bad format."""
     if text == "json":
         return _json
+    if text == "timed":
+        return _timed
     if text == "combined":
         text = _COMBINED
     elif "%" not in text:
@@ -50,17 +52,44 @@ def compile_format(text: str) -> Format:
     def write(x: Record) -> str:
         return line % tuple([atom(x) for atom in atoms])
 
-    def write_combined(x: Record) -> str:
-        text = line % tuple([atom(x) for atom in atoms])
-        return text if x.status != 101 else text + _counts(x)
+    return _combined if text == _COMBINED else write
 
-    return write_combined if text == _COMBINED else write
+
+def _combined(x: Record) -> str:
+    """Return the line of _COMBINED. Most servers write it for each request, so it is made without its atoms."""
+    line = _start(x)
+    return line if x.status != 101 else f"{line} {x.seconds:.3f}s{_counts(x)}"
+
+
+def _timed(x: Record) -> str:
+    """Return the same, with the seconds and the request's id behind it."""
+    line = f"{_start(x)} {x.seconds:.3f}s"
+    if x.status == 101:
+        line += _counts(x)
+    environ = x.environ
+    known = environ.get(REQUEST_ID) if environ else None
+    return line if known is None else f"{line} {escape(str(known))}"
+
+
+def _start(x: Record) -> str:
+    environ = x.environ
+    user = referer = agent = None
+    if environ:
+        get = environ.get
+        user, referer, agent = get("REMOTE_USER"), get("HTTP_REFERER"), get("HTTP_USER_AGENT")
+    peer = escape_bare(x.peer) or "-"
+    line = escape(f"{x.method} {x.target} {x.version}") if x.method else "-"
+    return (
+        f'{peer} - {escape_bare(str(user)) if user else "-"} {local_time(x.began).apache} "{line}" {x.status} '
+        f'{x.bytes_sent or "-"} "{"-" if referer is None else escape(str(referer))}" '
+        f'"{"-" if agent is None else escape(str(agent))}"'
+    )
 
 
 def _counts(x: Record) -> str:
-    """Return seconds, messages and bytes of an upgraded connection, for which `combined` has no atoms."""
+    """Return messages and bytes of an upgraded connection, for which there are no atoms."""
     received, sent = ("", "") if x.messages is None else (f"{count}/" for count in x.messages)
-    return f" {x.seconds:.3f}s received={received}{x.bytes_received}B sent={sent}{x.bytes_sent}B"
+    return f" received={received}{x.bytes_received}B sent={sent}{x.bytes_sent}B"
 
 
 _TOKEN = re.compile(
@@ -91,23 +120,22 @@ def _atom(match: re.Match[str]) -> Atom:
     if atom is None:
         letters = "".join(sorted(GUNICORN if gunicorn else APACHE))
         raise ValueError(
-            f"{match[0]} is not known: the letters are {letters}, and {{Field}}i, {{VARIABLE}}e, {{s|ms|us}}T"
+            f"{match[0]} is not known: the letters are {letters}, and {{Field}}i, {{VARIABLE}}e, {{s|ms|us}}T, "
+            "{{request_id|trace_id}}n"
         )
     return atom
 
 
+_IDS = (("request_id", REQUEST_ID), ("trace_id", TRACE_ID))
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode
 
 
 def _json(x: Record) -> str:
     environ = x.environ or {}
-    clock = local_time(x.began)
-    milliseconds = int(x.began % 1 * 1000)
-    zone = f"{clock.zone[:3]}:{clock.zone[3:]}"  # RFC 3339 requires the colon
     user = environ.get("REMOTE_USER")
     return _encode(
         {
-            "time": f"{clock.date}T{clock.time}.{milliseconds:03d}{zone}",
+            "time": rfc3339(x.began),
             "peer": x.peer,
             "peer_port": x.peer_port,
             "user": None if user is None else str(user),
@@ -127,5 +155,6 @@ def _json(x: Record) -> str:
             "referer": environ.get("HTTP_REFERER"),
             "user_agent": environ.get("HTTP_USER_AGENT"),
             "pid": os.getpid(),
+            **{name: environ[key] for name, key in _IDS if key in environ},
         }
     )

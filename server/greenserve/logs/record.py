@@ -5,9 +5,13 @@ An app's exchange, a refusal and an upgraded connection can make one.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-__all__ = ["Finished", "Record"]
+__all__ = ["REQUEST_ID", "TRACE_ID", "Finished", "Record"]
+
+# Where environ has what joins the lines of one request.
+REQUEST_ID: Final = "greenserve.request_id"
+TRACE_ID: Final = "greenserve.trace_id"
 
 
 class Record(NamedTuple):
@@ -24,7 +28,7 @@ class Record(NamedTuple):
     began: float  # as of time.time()
     seconds: float
     messages: tuple[int, int] | None  # received and sent, of a WebSocket
-    environ: dict[str, Any] | None  # None if no app was called
+    environ: dict[str, Any] | None  # None if no app was called and the request has no id
 
 
 class Finished(Protocol):

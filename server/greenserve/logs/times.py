@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-__all__ = ["LocalTime", "local_time"]
+__all__ = ["LocalTime", "local_time", "rfc3339"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -42,3 +42,9 @@ def local_time(moment: float) -> LocalTime:
         day = f"{local.tm_mday:02d}/{_MONTHS[local.tm_mon - 1]}/{local.tm_year:04d}"
         now = _last = LocalTime(second, date, clock, zone, f"[{day}:{clock} {zone}]")
     return now
+
+
+def rfc3339(moment: float) -> str:
+    """Return `moment` as RFC 3339 has it, with milliseconds: 2026-11-23T07:30:01.250+01:00."""
+    now = local_time(moment)
+    return f"{now.date}T{now.time}.{int(moment % 1 * 1000):03d}{now.zone[:3]}:{now.zone[3:]}"

@@ -1,6 +1,6 @@
-"""debugging(): the watchdog, the dump on a signal and the backdoor of a serving process, as the settings ask.
+"""debugging(): the watchdog, slow requests, the dump on a signal and the backdoor of a process, as the settings ask.
 
-All three belong to the hub and know no server; here they get its log and its pool. Called by single.py.
+All but slow requests belong to the hub and know no server; here they get its log and its pool. Called by single.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from greenserve.net import Server
 from greenserve.net.sockets.binding import file_of, open_listener, remove_file
 from greenserve.process.holding import Holds
 from greenserve.process.requests import holder_of_request
+from greenserve.process.slow_requests import SlowRequests
 from greenserve_hub.diagnostics.backdoors import check_local, names_at_attach, place_of, serve_backdoor
 from greenserve_hub.diagnostics.debug import dump_on_signal
 from greenserve_hub.diagnostics.watchdogs import Watchdog
@@ -35,7 +36,7 @@ _MODE = 0o600  # a client of the backdoor can do anything that the process can
 
 @contextlib.contextmanager
 def debugging(server: Server, hub: Hub) -> Iterator[None]:
-    """Have what block_threshold, dump_signal and backdoor ask for inside the block. Raises ConfigError."""
+    """Have what the settings of logs and debugging ask for inside the block. Raises ConfigError."""
     config = server.config
     names = {"server": server, "pool": lambda: server.queue.pool}
     names_at_attach.update(names)
@@ -45,6 +46,8 @@ def debugging(server: Server, hub: Hub) -> Iterator[None]:
             stack.enter_context(_backdoor(config, names))
         if config.dump_signal != "off":
             stack.enter_context(_dump(signal.Signals[f"SIG{config.dump_signal.upper()}"]))
+        if config.slow_request:
+            stack.enter_context(SlowRequests(server, hub, config.slow_request))
         if config.block_threshold:
             stack.enter_context(Watchdog(Holds(server).tell, config.block_threshold, hub, holder_of_request))
         yield

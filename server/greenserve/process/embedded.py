@@ -16,9 +16,11 @@ from functools import cached_property
 from typing import Final
 
 from greenserve.errors import ConfigError
+from greenserve.logs.log_config import settle_handlers
 from greenserve.net import Server
 from greenserve.process.admin_pages import admin_pages, import_pages
 from greenserve.process.holding import Holds
+from greenserve.process.slow_requests import SlowRequests
 from greenserve_hub.diagnostics.watchdogs import Watchdog
 from greenserve_hub.greenthreads.greenthreads import kill
 from greenserve_hub.loop.current import find_hub, use_hub
@@ -84,6 +86,7 @@ class EmbeddedServer(Server):
                 started.set()
             with self._watched(hub):
                 self.wait()
+                settle_handlers()
                 _end_others(hub)
         except BaseException as error:
             self._thread_failure = error
@@ -94,10 +97,12 @@ class EmbeddedServer(Server):
 
     def _watched(self, hub: Hub) -> contextlib.AbstractContextManager[object]:
         """Watch for calls that wait: a program that runs the server in an OS thread need not have patched anything."""
-        threshold = self.config.block_threshold
-        return (
-            Watchdog(Holds(self, once=True).tell, threshold, hub) if threshold else contextlib.nullcontext()
-        )
+        stack = contextlib.ExitStack()
+        if threshold := self.config.block_threshold:
+            stack.enter_context(Watchdog(Holds(self, once=True).tell, threshold, hub))
+        if self.config.slow_request:
+            stack.enter_context(SlowRequests(self, hub, self.config.slow_request))
+        return stack
 
     def stop(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import FrameType
 
+from greenserve.logs.record import REQUEST_ID
 from greenserve.net import WebSocket
 from greenserve.net.websockets.callbacks import Callbacks
 from greenserve.wsgi import Exchange
@@ -16,7 +17,9 @@ def holder_of_request(frame: FrameType) -> str:
         if one.f_code.co_varnames[:1] == ("self",):
             found = one.f_locals.get("self")
             if isinstance(found, Exchange):
-                return f"{found} of {found.peer or 'unix'}:{found.peer_port}, {holder_of(frame)}"
+                known = found.environ.get(REQUEST_ID)
+                named = f"{found} [{known}]" if known else str(found)
+                return f"{named} of {found.peer or 'unix'}:{found.peer_port}, {holder_of(frame)}"
             if isinstance(found, WebSocket | Callbacks):
                 return f"{found!r}, {holder_of(frame)}"
     return holder_of(frame)

@@ -19,6 +19,7 @@ from greenserve.net import Server
 from greenserve.net.serving.listeners import Given
 from greenserve.process.debugging import debugging
 from greenserve.process.stopping import Stopping
+from greenserve.process.system.log_reopening import ReopeningLogs
 from greenserve.wsgi import WSGIApplication
 from greenserve_hub.loop.current import get_hub, use_hub
 from greenserve_hub.osthreads import threads
@@ -65,6 +66,7 @@ def serve(server: Server, error_log: ErrorLog, stack: contextlib.ExitStack, phas
     What outlives the server until the process ends stays open when `stack` is left.
     """
     hub = get_hub()
+    stack.enter_context(ReopeningLogs(server.config))
     stopping = stack.enter_context(Stopping(hub, server, error_log, phases.stops))
     with debugging(server, hub):
         server.start()

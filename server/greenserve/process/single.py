@@ -47,7 +47,15 @@ def run(
             "run() handles signals, which only the main thread can: call it there, or use serve()"
         )
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as while_serving:
-        error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
+        error_log = stack.enter_context(
+            open_error_log(
+                config.error_logfile,
+                config.log_level,
+                config.error_log_format,
+                config.log_color,
+                bool(config.log_config),
+            )
+        )
         stack.enter_context(UnusedSignals())
         if config.pid:
             while_serving.callback(PidFile(config.pid).close)

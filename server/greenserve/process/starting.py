@@ -3,7 +3,7 @@
 Facts: a container runs the command as process 1, to which the kernel gives no signal without a handler
 (pid_namespaces(7)), nor one that it sends to itself; the kernel ends every other process, in the middle of C code too.
 Consequence: process 1 alone gets handlers, and an OS thread for an import that waits in C. The exit code is the one
-that a shell reports for the signal: 143 for SIGTERM. SIGINT has Python's own handler in any process.
+that a shell reports for the signal: 143 for SIGTERM. SIGINT has Python's own handler in any process. SIGUSR1 ends none.
 
 Used by the command, which has nothing open by then.
 """
@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 from greenserve.process.signal_thread import SignalThread
 from greenserve.process.system.daemons import Daemon
+from greenserve.process.system.log_reopening import ignore
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.unpatched import os, time
@@ -43,12 +44,15 @@ class Starting:
             for number in _ENDING:
                 if signal.getsignal(number) is signal.SIG_DFL:
                     self._before[number] = signal.signal(number, _end)
-            leave_in_children(self)
+        if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+            # It asks for logs to be reopened, and none is open yet.
+            self._before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, ignore)
+        leave_in_children(self)
         return self
 
     def listen(self) -> None:
         """Hear of them also while the main thread runs no Python. To be called after monkey_patch."""
-        if self._before:
+        if not self._before.keys().isdisjoint(_ENDING):
             self._thread = SignalThread(self._heard, self._due).start()
 
     def end(self) -> None:
@@ -75,7 +79,7 @@ class Starting:
         """The same, in the child of a fork, which is not process 1."""
         while self._before:
             number, handler = self._before.popitem()
-            if signal.getsignal(number) is _end:
+            if signal.getsignal(number) in (_end, ignore):
                 signal.signal(number, handler)
 
     def __exit__(

@@ -236,6 +236,8 @@ class Stopping:
             log.error(
                 "the server does not stop in time, and the process ends now. It is held by %s", self._holder()
             )
+        if self._server.access_log is not None:
+            self._server.access_log.flush()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
@@ -272,7 +274,7 @@ class Stopping:
 
 # A SIGTERM that reaches a child before it has restored its handlers would be lost: the parent's handler serves the
 # parent, and CPython drops signals that came before it was told of the fork. multiprocessing sends one that early.
-_LATER: Final = (signal.SIGTERM, signal.SIGHUP)
+_LATER: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _taken: WeakSet[Stopping] = WeakSet()
 _here = _thread._local()
 

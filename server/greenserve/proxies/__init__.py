@@ -8,10 +8,12 @@ from greenserve.proxies.addresses import parse_address
 from greenserve.proxies.forwarded import FORWARDED, X_FIELDS, Claims, read_claims
 from greenserve.proxies.proxy_protocol import ProxyHeader, ProxyReader
 from greenserve.proxies.request_start import RequestStarts
+from greenserve.proxies.tracing import TRACEPARENT, is_request_id, parse_traceparent
 from greenserve.proxies.trust import Trust, canonical_peer
 
 __all__ = [
     "FORWARDED",
+    "TRACEPARENT",
     "X_FIELDS",
     "Claims",
     "ProxyHeader",
@@ -19,6 +21,8 @@ __all__ = [
     "RequestStarts",
     "Trust",
     "canonical_peer",
+    "is_request_id",
     "parse_address",
+    "parse_traceparent",
     "read_claims",
 ]

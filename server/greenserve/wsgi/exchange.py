@@ -152,8 +152,11 @@ class Exchange:
     def run(self) -> None:
         """Call the app, send its response, run the post-hooks. Switches: if the app does. Raises nothing."""
         response = self.response
+        service = self.service
+        if service.request_ids is not None:
+            service.request_ids.begin(self.environ)
         try:
-            app = self.service.app
+            app = service.app
             result = app(self.environ, response.start_response)
             if forks.last is not None:
                 end_if_forked(self)

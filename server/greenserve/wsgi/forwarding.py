@@ -17,8 +17,19 @@ from typing import Any, Final, NamedTuple
 from greenserve.caches import remember
 from greenserve.errors import ProtocolError
 from greenserve.http1 import check_authority
+from greenserve.logs.record import REQUEST_ID, TRACE_ID
 from greenserve.logs.throttled import Once
-from greenserve.proxies import FORWARDED, X_FIELDS, Claims, ProxyHeader, Trust, read_claims
+from greenserve.proxies import (
+    FORWARDED,
+    TRACEPARENT,
+    X_FIELDS,
+    Claims,
+    ProxyHeader,
+    Trust,
+    is_request_id,
+    parse_traceparent,
+    read_claims,
+)
 
 log = logging.getLogger("greenserve.error")
 
@@ -40,6 +51,11 @@ _NAMES: Final = frozenset(
         *("x-client-cert", "x-client-verify"),
     }
 )
+
+
+# HTTP_PROXY is a setting of the process environment (httpoxy). The app reads a decoded body, which it must not decode
+# again (RFC 9112 §7.1.3). _take_ids gives traceparent its key.
+_KEYLESS: Final = ("proxy", "transfer-encoding", TRACEPARENT)
 
 
 def is_of_proxies(name: str) -> bool:
@@ -90,13 +106,19 @@ class _Change:
 class Forwarding:
     """Knows which fields only a proxy may set, and applies the believed ones."""
 
-    __slots__ = ("_believed", "_changes", "_complaints", "_hops", "_trust", "keys")
+    __slots__ = ("_believed", "_changes", "_complaints", "_hops", "_request_id", "_trust", "keys")
 
-    def __init__(self, trust: Trust, believed: Iterable[str] = (), hops: int = 0) -> None:
-        """`believed`: the fields that trusted peers set themselves, in lower case. `hops`: see read_claims."""
+    def __init__(
+        self, trust: Trust, believed: Iterable[str] = (), hops: int = 0, request_id: str = ""
+    ) -> None:
+        """`believed`: the fields that trusted peers set themselves, in lower case. `hops`: see read_claims.
+
+        `request_id`: the field in which they give a request's id; "" for none.
+        """
         self._trust = trust
         self._believed = frozenset(believed)
         self._hops = hops
+        self._request_id = request_id.lower()
         self.keys: dict[str, str] = {}  # from a field's name, as spelled, to its key in environ
         self._changes: dict[tuple[object, ...], _Change] = {}
         self._complaints = Once(_MOST_COMPLAINTS)
@@ -104,21 +126,23 @@ class Forwarding:
     def key_of(self, name: str) -> str:
         """The key of a field's name, "" if it has none. For names that are not in `keys`."""
         lowered = name.lower()
-        # X_Forwarded_For would become the key of X-Forwarded-For; HTTP_PROXY is a setting of the process environment
-        # (httpoxy); and the app reads a decoded body, which it must not decode again (RFC 9112 §7.1.3).
-        is_dropped = self._is_a_proxys(name) or "_" in name or lowered in ("proxy", "transfer-encoding")
+        # X_Forwarded_For would become the key of X-Forwarded-For.
+        is_dropped = self._is_a_proxys(name) or "_" in name or lowered in _KEYLESS
         key = _DROPPED if is_dropped else _key(lowered)
         if len(name) <= _LONGEST_KEPT:
             remember(self.keys, name, key)
         return key
 
     def _is_a_proxys(self, name: str) -> bool:
-        return is_of_proxies(name) or name.lower() in self._believed
+        lowered = name.lower()
+        return is_of_proxies(name) or lowered in self._believed or lowered == self._request_id
 
     def rewrite(self, environ: dict[str, Any], fields: list[tuple[str, str]]) -> None:
         """Apply what trusted proxies tell to environ. `fields` are the request's fields without a key."""
         peer, port = environ["REMOTE_ADDR"], environ["REMOTE_PORT"]
-        if not self._is_trusted(environ, peer):
+        is_trusted = self._is_trusted(environ, peer)
+        fields = self._take_ids(environ, fields, is_trusted)
+        if not is_trusted:
             self._complain(False, self._told_by_proxies(fields), peer)
             return
         scheme, authority = environ["wsgi.url_scheme"], environ.get("HTTP_HOST")
@@ -139,6 +163,38 @@ class Forwarding:
                 "greenserve.peer", (peer, port)
             )  # after a PROXY header it is there already
             environ["greenserve.peer"] = Peer(connected[0], connected[1], *change.client)
+
+    def _take_ids(
+        self, environ: dict[str, Any], fields: list[tuple[str, str]], is_trusted: bool
+    ) -> list[tuple[str, str]]:
+        """Put the ids of a request and its trace into environ, and return the other fields.
+
+        They are other ones for each request: what they do to environ is not worth remembering.
+        """
+        rest = []
+        found: dict[str, str] = {}
+        for field in fields:
+            lowered = field[0].lower()
+            if lowered == TRACEPARENT or (is_trusted and lowered == self._request_id):
+                # Two of them are none: a list has no meaning here, and none of its forms is an id.
+                found[lowered] = f"{found[lowered]}, {field[1]}" if lowered in found else field[1]
+            else:
+                rest.append(field)
+        if (trace := found.get(TRACEPARENT)) is not None:
+            environ["HTTP_TRACEPARENT"] = trace  # as it came: a library of the app has its own rules
+            if (parent := parse_traceparent(trace)) is not None:
+                environ[TRACE_ID], environ["greenserve.parent_id"] = parent.trace_id, parent.parent_id
+        known = found.get(self._request_id, "")
+        if is_request_id(known):
+            environ[REQUEST_ID] = environ[_key(self._request_id)] = known
+        return rest
+
+    def request_id_of(self, base: Mapping[str, Any], fields: list[tuple[str, str]], peer: str) -> str:
+        """Return the id of a request without an environ, if a trusted proxy gave one; else ""."""
+        name = self._request_id
+        told = [value for one, value in fields if one.lower() == name] if name else []
+        is_believed = len(told) == 1 and is_request_id(told[0]) and self._is_trusted(base, peer)
+        return told[0] if is_believed else ""
 
     def client_of(
         self, base: Mapping[str, Any], fields: list[tuple[str, str]], peer: str, port: str

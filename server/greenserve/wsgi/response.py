@@ -22,6 +22,7 @@ from greenserve.http1 import (
     encode_error,
     hints_head,
     response_head,
+    with_field,
 )
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forwarding import is_of_proxies
@@ -251,9 +252,12 @@ class Response:
             return  # the client sees that the response ends too early
         self.status = status
         service = self._service
+        server_line = service.server_line
+        if service.request_ids is not None:
+            server_line += service.request_ids.line()
         head_only = self._request.method == "HEAD"
         head, content = encode_error(
-            status, reason, service.date_line(), service.server_line, head_only=head_only, extra=extra
+            status, reason, service.date_line(), server_line, head_only=head_only, extra=extra
         )
         self.bytes_sent = len(content)
         try:
@@ -304,6 +308,9 @@ class Response:
         self.head = head = response_head(
             given, request.method, request.http11, keep_alive, length, date_line(), service.server_line
         )
+        ids = service.request_ids
+        if ids is not None and (line := ids.line()):
+            self.head = head = with_field(head, ids.sought, line.encode())
         self.keep_alive = head.keep_alive
         return head
 

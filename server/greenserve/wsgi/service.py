@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 
+from greenserve.logs.request_ids import RequestIds
 from greenserve.wsgi.link import WSGIApplication
 
 
@@ -18,6 +19,7 @@ class Service:
         "discard_limit",
         "keep_alive",
         "parks",
+        "request_ids",
         "sendfile",
         "server_line",
         "websocket_options",
@@ -32,6 +34,7 @@ class Service:
         keep_alive: bool,
         discard_limit: int,
         websocket_options: object = None,
+        request_ids: RequestIds | None = None,
     ) -> None:
         """`date_line()` returns the Date field as a whole line; `server_line` is the Server field as one, or ""."""
         self.app = app
@@ -40,6 +43,7 @@ class Service:
         self.sendfile = sendfile
         self.discard_limit = discard_limit  # bytes of unread body up to which the connection is kept
         self.websocket_options = websocket_options  # for environ["greenserve.websocket"]
+        self.request_ids = request_ids  # None: requests have no ids
         self.keep_alive = keep_alive  # False: responses say Connection: close
         self.parks = True  # False: a connection closes after its response, even if that did not say so
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from greenserve.errors import ConfigError
+from greenserve.logs import access_log
 from greenserve.logs.access_log import AccessLog, open_access_log
 from greenserve.logs.record import Record
 
@@ -109,3 +110,65 @@ def test_text_that_has_no_utf8_is_written_all_the_same(tmp_path: Path) -> None:
     log_one(log, status=200)
     assert (tmp_path / "a.log").read_bytes() == "é ü 200\n".encode()
     log.close()
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def call_soon(self, fn: Any) -> None:
+        self.calls.append(fn)
+
+
+class TestLinesOfOneTurn:
+    def test_are_written_together_in_the_next(self, tmp_path: Path) -> None:
+        hub = Hub()
+        path = tmp_path / "a.log"
+        log = open_access_log(str(path), "%s", (), hub.call_soon)
+        assert log is not None
+        for status in (200, 201, 202):
+            log_one(log, status=status)
+        assert path.read_text() == ""
+        (flush,) = hub.calls
+        flush()
+        assert path.read_text() == "200\n201\n202\n"
+        log_one(log)
+        assert len(hub.calls) == 2
+        log.close()  # loses nothing
+        assert path.read_text() == "200\n201\n202\n200\n"
+        hub.calls[1]()
+        assert path.read_text().count("\n") == 4
+
+    def test_are_not_kept_beyond_a_bound(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.log"
+        log = open_access_log(str(path), "%s", (), Hub().call_soon)
+        assert log is not None
+        for _ in range(access_log.MOST + 1):
+            log_one(log)
+        assert path.read_text().count("\n") == access_log.MOST
+        log.close()
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "is_logged"),
+    [
+        ("/healthz", 200, False),
+        ("/healthz?verbose", 404, False),
+        ("/healthz", 500, True),
+        ("/healthz", 503, True),
+        ("/healthz/", 200, True),
+        ("/health", 200, True),
+        ("/static/", 200, False),
+        ("/static/a/b.css", 304, False),
+        ("/static", 200, True),
+        ("", 400, True),
+    ],
+)
+def test_paths_that_are_left_out(tmp_path: Path, target: str, status: int, is_logged: bool) -> None:
+    path = tmp_path / "a.log"
+    log = open_access_log(str(path), "%r", ("/healthz", "/static/*"))
+    assert log is not None
+    log_one(log, target=target, status=status)
+    log.close()
+    assert bool(path.read_text()) is is_logged
+    assert log.lost == 0

@@ -25,6 +25,12 @@ def troubles() -> Troubles:
     return Troubles()
 
 
+@pytest.fixture(autouse=True)
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time stands still, so no file is looked for: see test_rotated_files.py."""
+    monkeypatch.setattr(log_file, "_monotonic", lambda: 100.0)
+
+
 @contextlib.contextmanager
 def piped_stdout() -> Iterator[tuple[int, io.TextIOWrapper]]:
     """Make sys.stdout a pipe; gives the reading end and the stream.
@@ -92,6 +98,47 @@ def test_reopen_follows_a_rotation(tmp_path: Path, troubles: Troubles) -> None:
     log.close()
     log.reopen()  # closed: nothing to follow
     assert (old.read_bytes(), path.read_bytes()) == (b"one\ntwo\n", b"three\n")
+
+
+def test_many_lines_are_one_write(
+    tmp_path: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[bytes] = []
+    monkeypatch.setattr(log_file, "_os_write", lambda fd, data: writes.append(data) or len(data))
+    log = LogFile(str(tmp_path / "a.log"), "stdout", troubles)
+    log.write_all([b"%d\n" % number for number in range(3)])
+    log.close()
+    assert writes == [b"0\n1\n2\n"]
+
+
+def test_many_lines_go_into_a_pipe_in_pieces_that_cannot_block(
+    troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[int] = []
+    with piped_stdout() as (reading, _):
+        monkeypatch.setattr(
+            log_file, "_os_write", lambda fd, data: writes.append(len(data)) or os.write(fd, data)
+        )
+        log = LogFile("-", "stdout", troubles)
+        lines = [b"x" * 999 + b"\n"] * 100
+        log.write_all(lines)  # more than the pipe holds: the rest is lost, and nothing blocks
+        log.close()
+        assert set(writes) == {4000}
+        assert log.lost == 100 - 4 * len(writes)
+        assert len(os.read(reading, 1 << 20)) == 4000 * len(writes)
+
+
+def test_lines_that_went_out_in_part_are_counted(
+    tmp_path: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogFile(str(tmp_path / "a.log"), "stdout", troubles)
+    monkeypatch.setattr(log_file, "_os_write", lambda fd, data: os.write(fd, data[:9]))
+    log.write_all([b"one\n", b"two\n", b"three\n", b"four\n"])  # up to "one\ntwo\nt"
+    monkeypatch.undo()
+    assert log.lost == 2
+    log.write(b"five\n")
+    log.close()
+    assert (tmp_path / "a.log").read_bytes() == b"one\ntwo\nt\nfive\n"
 
 
 def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path, troubles: Troubles) -> None:

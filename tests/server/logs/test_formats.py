@@ -58,6 +58,24 @@ def test_combined_of_a_websocket_tells_what_it_has_done() -> None:
     assert line.endswith('"Mozilla/5.0 (X11)" 1.235s received=3/56B sent=4/1234B')
 
 
+def test_timed_is_combined_and_the_seconds() -> None:
+    combined, timed = compile_format("combined"), compile_format("timed")
+    assert timed(SEEN) == f"{combined(SEEN)} 1.235s"
+    upgraded = SEEN._replace(status=101, messages=(3, 4))
+    assert timed(upgraded) == combined(upgraded)
+    assert timed(SEEN._replace(environ=None)).endswith(' "-" "-" 1.235s')
+
+
+def test_an_id_of_the_request_and_of_its_trace() -> None:
+    seen = SEEN._replace(environ={"greenserve.request_id": "a1", "greenserve.trace_id": "b2"})
+    assert compile_format("timed")(seen).endswith(' "-" "-" 1.235s a1')
+    assert compile_format("%{request_id}n %({trace_id}n)s")(seen) == "a1 b2"
+    assert compile_format("%{request_id}n")(SEEN) == "-"
+    line = json.loads(compile_format("json")(seen))
+    assert (line["request_id"], line["trace_id"]) == ("a1", "b2")
+    assert "request_id" not in json.loads(compile_format("json")(SEEN))
+
+
 def test_gunicorns_default_is_the_combined_line() -> None:
     assert compile_format(GUNICORN_DEFAULT)(SEEN) == compile_format("combined")(SEEN)
 

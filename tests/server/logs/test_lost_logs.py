@@ -36,10 +36,13 @@ def _lost(server: Server) -> int:
 
 
 def _serve(server: Server, count: int) -> None:
-    """So many requests on one connection, all answered."""
+    """So many requests on one connection, all answered, and their lines written or lost."""
     with RawClient(server.address) as client:
         for _ in range(count):
             assert client.get("/a").body == b"/a"
+    log = server.access_log
+    assert log is not None
+    eventually(lambda: not log._kept, "the end of the turn, in which lines are written")
 
 
 def test_a_disk_that_is_full_from_the_start(caplog: pytest.LogCaptureFixture) -> None:
@@ -107,7 +110,10 @@ def test_a_disk_that_is_full_for_real(small_disk: Path, caplog: pytest.LogCaptur
     assert all(line.startswith("127.0.0.1") for line in text.splitlines()[-10:])
 
 
-def test_a_file_that_is_deleted_comes_back_with_a_reopen(tmp_path: Path) -> None:
+def test_a_file_that_is_deleted_comes_back_with_a_reopen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_file, "LOOK_AGAIN", 3600.0)  # or it would be noticed
     file = tmp_path / "access.log"
     with serving(path, access_logfile=str(file)) as server:
         _serve(server, 3)

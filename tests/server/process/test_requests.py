@@ -29,6 +29,16 @@ def test_a_request_with_its_client() -> None:
         assert told.startswith(f"POST /a?b of 127.0.0.1:{port}, PoolWorker 0x")
 
 
+def test_a_request_with_its_id() -> None:
+    def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [_holder().encode()]
+
+    with serving(app, request_id_header="X-Request-ID") as server:
+        answer = ask(server.address, request())
+        assert answer.body.decode().startswith(f"GET / [{answer['X-Request-ID']}] of 127.0.0.1:")
+
+
 def test_one_whose_answer_is_being_made() -> None:
     def app(environ: Environ, start_response: Start) -> Iterator[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])

@@ -336,3 +336,24 @@ class TestStopped:
                 process.process.stdout.read() == "goes on 0 2\n"
             )  # the main thread and the app's: none of ours
             assert process.said[-1].endswith("info: stopped\n")
+
+
+def test_a_forced_end_writes_the_lines_that_the_access_log_has_kept(folder: Path) -> None:
+    places = ("--access-logfile", "access.log", "--access-log-format", "%U")
+    with (
+        running(folder, *places) as (process, address),
+        RawClient(address) as one,
+        RawClient(address) as two,
+    ):
+        for client in (one, two):
+            client.get("/")
+        process.signal(signal.SIGSTOP)  # so that both come in the same turn, which the second never ends
+        one.send(request("/kept"))
+        two.send(request("/spin"))
+        process.signal(signal.SIGCONT)
+        process.until("begun /spin$")
+        process.signal(signal.SIGINT)
+        process.until("the stop cannot begin")
+        process.signal(signal.SIGINT)
+        assert process.ended() == 0
+    assert (folder / "access.log").read_text().split() == ["/", "/", "/kept"]

@@ -1,4 +1,4 @@
-"""Settings: responses, logs, debugging and the process. Part of Config, in settings.py."""
+"""Settings: responses, debugging and the process. Part of Config, in settings.py."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from greenserve_hub.osthreads.threads import DEFAULT_SIZE
 __all__ = ["RunningSettings"]
 
 RESPONSES = "Responses"
-LOGS = "Logs"
 DEBUGGING = "Debugging"
 PROCESS = "Process"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunningSettings:
-    """The responses, the logs, debugging and the process."""
+    """The responses, debugging and the process."""
 
     server_header: bool = setting(
         True,
@@ -32,34 +31,6 @@ class RunningSettings:
         kinds.boolean(),
         group=RESPONSES,
         help="let the kernel send wsgi.file_wrapper files (sendfile)",
-    )
-
-    access_logfile: str = setting(
-        "-",
-        kinds.log_file("stdout", off=True),
-        embedded="off",
-        group=LOGS,
-        help="file of the access log, one line for each request: a path, - for stdout, or off",
-    )
-    access_log_format: str = setting(
-        "combined",
-        kinds.log_format(),
-        group=LOGS,
-        help="format of the access log: combined, json, or a line of Apache's % codes",
-        flags=("--access-logformat",),
-    )
-    error_logfile: str = setting(
-        "-",
-        kinds.log_file("stderr", off=False),
-        group=LOGS,
-        help="file of the server's own messages: a path, or - for stderr",
-        flags=("--log-file",),
-    )
-    log_level: str = setting(
-        "info",
-        kinds.choice("debug", "info", "warning", "error", "critical"),
-        group=LOGS,
-        help="lowest level of messages that are logged: debug, info, warning, error or critical",
     )
 
     block_threshold: float = setting(

@@ -17,7 +17,6 @@ from typing import Any
 
 from greenserve.config.values import values
 from greenserve.config.values.binds import parse_bind
-from greenserve.logs.formats import compile_format
 
 __all__ = [
     "Kind",
@@ -34,9 +33,9 @@ __all__ = [
     "files",
     "folder",
     "fraction",
-    "log_file",
-    "log_format",
+    "items_of",
     "mode",
+    "path_of",
     "rate",
     "secret",
     "size",
@@ -158,7 +157,7 @@ def variables() -> Kind:
         if isinstance(value, Mapping):
             value = [f"{name}={content}" for name, content in value.items()]
         items = (
-            [value] if isinstance(value, str) and value else _items(value or ())
+            [value] if isinstance(value, str) and value else items_of(value or ())
         )  # a value may hold commas
         if items is None:
             raise ValueError("not NAME=VALUE")
@@ -208,7 +207,7 @@ def binds(*, least: int = 1) -> Kind:
     """Return the kind of a tuple of listening addresses, at least `least`, each in its canonical form."""
 
     def parse(value: object) -> tuple[str, ...]:
-        items = _items(value) if value or least else []
+        items = items_of(value) if value or least else []
         if items is None:
             raise ValueError("not an address")
         addresses: list[str] = []
@@ -287,22 +286,22 @@ def secret() -> Kind:
 
 def folder() -> Kind:
     """Return the kind of a folder's path; empty for the current folder."""
-    return Kind(_path, str, "FOLDER", "the path of a folder")
+    return Kind(path_of, str, "FOLDER", "the path of a folder")
 
 
 def file() -> Kind:
     """Return the kind of a file's path; empty for none."""
-    return Kind(_path, str, "FILE", "the path of a file")
+    return Kind(path_of, str, "FILE", "the path of a file")
 
 
 def files() -> Kind:
     """Return the kind of a tuple of paths."""
 
     def parse(value: object) -> tuple[str, ...]:
-        items = [value] if isinstance(value, os.PathLike) else _items(value or ())
+        items = [value] if isinstance(value, os.PathLike) else items_of(value or ())
         if items is None:
             raise ValueError("not a path")
-        paths = tuple(_path(item) for item in items)
+        paths = tuple(path_of(item) for item in items)
         if "" in paths:
             raise ValueError("an empty path")
         return paths
@@ -321,45 +320,15 @@ def text() -> Kind:
     return Kind(parse, str, "TEXT", "a line of text")
 
 
-def log_file(stream: str, *, off: bool) -> Kind:
-    """Return the kind of a log's file: a path, `-` for `stream`, and `off` if the log can be switched off."""
-
-    def parse(value: object) -> str:
-        if value is None or value is False:
-            value = "off"
-        path = _path(value)
-        if path == "":
-            raise ValueError("empty")
-        if path.lower() == "off":
-            if not off:
-                raise ValueError("can't be switched off")
-            return "off"
-        return path
-
-    return Kind(parse, str, "FILE", f"a path or - ({stream})" + (", or off" if off else ""))
-
-
-def log_format() -> Kind:
-    """Return the kind of an access log format: `combined`, `json` or Apache's atoms."""
-
-    def parse(value: object) -> str:
-        if not isinstance(value, str):
-            raise ValueError("not a format")
-        compile_format(value)
-        return value
-
-    allowed = 'combined, json, or a line of Apache % codes such as %h %t "%r" %s %b'
-    return Kind(parse, str, "FORMAT", allowed, words=("combined", "json"))
-
-
-def _items(value: object) -> list[Any] | None:
-    """The elements of a list, or of a text with commas; None for anything else."""
+def items_of(value: object) -> list[Any] | None:
+    """Return the elements of a list, or of a text with commas; None for anything else."""
     if isinstance(value, str):
         return value.split(",")
     return list(value) if isinstance(value, Iterable) and not isinstance(value, bytes) else None
 
 
-def _path(value: object) -> str:
+def path_of(value: object) -> str:
+    """Return a path as text. Raises ValueError for anything else."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str):

@@ -15,7 +15,8 @@ from typing import Final
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, check_head, encode_error, response_head
-from greenserve.logs.record import Record
+from greenserve.logs.record import REQUEST_ID, Record
+from greenserve.logs.request_ids import RequestIds
 from greenserve.net.http.activity import Host, Refused
 from greenserve.net.http.services import Services
 from greenserve.net.http.states import State
@@ -33,7 +34,7 @@ _STREAM_FIELDS: Final = [("Content-Type", _EVENTS), ("Cache-Control", "no-store"
 class Refusal:
     """One refused request."""
 
-    __slots__ = ("_error", "_head", "_retry", "bytes_sent", "peer", "peer_port")
+    __slots__ = ("_error", "_head", "_id", "_id_line", "_retry", "bytes_sent", "peer", "peer_port")
 
     def __init__(
         self,
@@ -47,28 +48,33 @@ class Refusal:
         self.bytes_sent = 0
         self._error = error
         self._head = head
+        self._id = self._id_line = ""
         self._retry = 0.0  # seconds after which an EventSource is told to come back
         if error.status == 503 and head is not None and _is_an_event_source(head):
             self._retry = event_stream_retry
 
+    def name(self, known: str, ids: RequestIds) -> None:
+        """Give it an id: the `known` one of a proxy, or if that is "", a new one."""
+        self._id = known or ids.make()
+        if ids.in_response:
+            self._id_line = f"{ids.field}: {self._id}\r\n"
+
     def encode(self, service: Service, extra: tuple[tuple[str, str], ...]) -> bytes:
         """The bytes of the answer."""
+        server_line = service.server_line + self._id_line
         if self._retry:
             # Not all at once: the queue may be full of those that came back together.
             content = b"retry: %d\n\n" % (self._retry * 1000 * random.uniform(0.5, 1.5))
             self.bytes_sent = len(content)
             given = check_head("200 OK", _STREAM_FIELDS)
             line = service.date_line()
-            return (
-                response_head(given, "GET", True, False, len(content), line, service.server_line).data
-                + content
-            )
+            return response_head(given, "GET", True, False, len(content), line, server_line).data + content
         head_only = self._head is not None and self._head.method == "HEAD"
         head, content = encode_error(
             self.status,
             self._error.reason,
             service.date_line(),
-            service.server_line,
+            server_line,
             head_only=head_only,
             extra=extra,
         )
@@ -99,7 +105,7 @@ class Refusal:
             began,
             seconds,
             None,
-            None,
+            {REQUEST_ID: self._id} if self._id else None,
         )
 
 
@@ -108,10 +114,16 @@ def answer(connection: Host, error: ProtocolError, request: Refused | None, *ext
     services = connection.services
     peer = connection.peer, connection.peer_port
     head = None
+    known = ""
+    ids = services.service.request_ids
     if request is not None:  # else it was the head that went wrong, and proxies are not heard
         head = request.head
+        if ids is not None:
+            known = services.forwarding.request_id_of(connection.environ, head.fields, peer[0])
         peer = services.forwarding.client_of(connection.environ, head.fields, *peer)
     refusal = Refusal(peer, error, head, services.event_stream_retry)
+    if ids is not None:
+        refusal.name(known, ids)
     data = refusal.encode(services.service, extra)
     connection.enter(State.SENDING, connection.activity if request is None else request)
     connection.flush(data, b"")

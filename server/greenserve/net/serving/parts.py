@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from greenserve.config import Config
 from greenserve.http1 import HeadLimits
+from greenserve.logs.request_ids import RequestIds
 from greenserve.net.http.ending_early import Departures
 from greenserve.net.sockets.counts import Counts
 from greenserve.net.websockets.options import WebSocketOptions
@@ -24,6 +25,9 @@ def make_service(config: Config, app: WSGIApplication, has_tls: bool) -> Service
         bool(config.keep_alive),
         config.limit_request_discard,
         WebSocketOptions.of(config),
+        RequestIds(config.request_id_header, config.request_id_response)
+        if config.request_id_header
+        else None,
     )
 
 
@@ -40,7 +44,12 @@ def make_head_limits(config: Config) -> HeadLimits:
 
 def make_forwarding(config: Config) -> Forwarding:
     """Which proxies are trusted with what."""
-    return Forwarding(Trust(config.forwarded_allow_ips), config.forwarded_headers, config.forwarded_hops)
+    return Forwarding(
+        Trust(config.forwarded_allow_ips),
+        config.forwarded_headers,
+        config.forwarded_hops,
+        config.request_id_header,
+    )
 
 
 def make_request_starts(config: Config) -> RequestStarts:

@@ -144,7 +144,9 @@ class Server:
         try:
             given = self._given
             self._tls = tls = given.tls if given is not None else open_tls(config, self._ssl_context)
-            self.access_log = open_access_log(config.access_logfile, config.access_log_format)
+            self.access_log = open_access_log(
+                config.access_logfile, config.access_log_format, config.access_log_skip, hub.call_soon
+            )
             self.service = make_service(config, self._app, tls is not None)
             services = self._make_services()
             self.listening.open(

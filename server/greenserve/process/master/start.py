@@ -44,7 +44,15 @@ def run_with_workers(
     config = plan.config
     find_account(config.user, config.group)  # an unknown one is told before anything is bound
     with contextlib.ExitStack() as stack:
-        error_log = stack.enter_context(open_error_log(config.error_logfile, config.log_level))
+        error_log = stack.enter_context(
+            open_error_log(
+                config.error_logfile,
+                config.log_level,
+                config.error_log_format,
+                config.log_color,
+                bool(config.log_config),
+            )
+        )
         set_title(f"master [{plan.name}]")
         pid_file = None
         if config.pid:

@@ -34,6 +34,7 @@ from greenserve.process.serving import make_server, serve
 from greenserve.process.stopping import Stopping
 from greenserve.process.system.daemons import give_up_terminal
 from greenserve.process.system.identity import end_with_parent, find_account, set_title
+from greenserve.process.system.log_reopening import ignore
 from greenserve.process.system.recycling import Recycling, resident_bytes
 from greenserve_hub.forks import end_child
 from greenserve_hub.loop.current import get_hub
@@ -46,7 +47,7 @@ log = logging.getLogger("greenserve.error")
 
 _BEAT_EVERY: Final = 0.5  # seconds
 # In a worker these have no meaning. A handler, since what is ignored stays so in programs that the app starts.
-_UNUSED: Final = (signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP, signal.SIGUSR1)
+_UNUSED: Final = (signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
 
 
 def become_worker(
@@ -70,6 +71,7 @@ def _live(
 ) -> int:
     for unused in _UNUSED:
         signal.signal(unused, _nothing)
+    signal.signal(signal.SIGUSR1, ignore)
     faulthandler.enable(error_log.duplicate())  # SIGABRT has it log the stacks
     set_title(f"worker {number} [{plan.name}]")
     config = plan.config

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from greenserve.config.values import kinds
+from greenserve.config.values import kinds, log_kinds
 from greenserve.config.values.kinds import Kind
 
 
@@ -39,12 +39,6 @@ from greenserve.config.values.kinds import Kind
         (kinds.backdoor(), None, "off"),
         (kinds.backdoor(), False, "off"),
         (kinds.folder(), Path("/srv"), "/srv"),
-        (kinds.log_file("stdout", off=True), "-", "-"),
-        (kinds.log_file("stdout", off=True), "OFF", "off"),
-        (kinds.log_file("stdout", off=True), None, "off"),
-        (kinds.log_file("stdout", off=True), Path("/x.log"), "/x.log"),
-        (kinds.log_format(), "%h %s", "%h %s"),
-        (kinds.log_format(), "json", "json"),
         (kinds.workers(), "4", 4),
         (kinds.workers(), " Auto ", 0),
         (kinds.fraction(), "10%", 0.1),
@@ -63,6 +57,17 @@ from greenserve.config.values.kinds import Kind
         (kinds.variables(), ["A=1,2", "B="], ("A=1,2", "B=")),
         (kinds.variables(), {"A": "x=y"}, ("A=x=y",)),
         (kinds.variables(), "", ()),
+        (log_kinds.log_file("stdout", off=True), "-", "-"),
+        (log_kinds.log_file("stdout", off=True), "OFF", "off"),
+        (log_kinds.log_file("stdout", off=True), None, "off"),
+        (log_kinds.log_file("stdout", off=True), Path("/x.log"), "/x.log"),
+        (log_kinds.log_format(), "%h %s", "%h %s"),
+        (log_kinds.log_format(), "json", "json"),
+        (log_kinds.paths(), "/healthz,/static/*", ("/healthz", "/static/*")),
+        (log_kinds.paths(), ["/a%20b", "/a%20b", "/*"], ("/a%20b", "/*")),
+        (log_kinds.paths(), "", ()),
+        (log_kinds.field_name(), "X-Request-ID", "X-Request-ID"),
+        (log_kinds.field_name(), "off", ""),
     ],
 )
 def test_a_value_is_read_and_reads_to_itself(kind: Kind, given: object, value: object) -> None:
@@ -101,11 +106,6 @@ def test_a_value_is_read_and_reads_to_itself(kind: Kind, given: object, value: o
         (kinds.backdoor(), 3000, "not an address"),
         (kinds.folder(), "a\0b", "NUL"),
         (kinds.folder(), 3, "not a path"),
-        (kinds.log_file("stderr", off=False), "off", "can't be switched off"),
-        (kinds.log_file("stderr", off=False), "", "empty"),
-        (kinds.log_format(), "combind", "no atom"),
-        (kinds.log_format(), "%Z", "%Z is not known"),
-        (kinds.log_format(), 5, "not a format"),
         (kinds.workers(), "-1", "whole number"),
         (kinds.workers(), "many", "whole number"),
         (kinds.fraction(), "110%", "not between 0 and 1"),
@@ -123,6 +123,21 @@ def test_a_value_is_read_and_reads_to_itself(kind: Kind, given: object, value: o
         (kinds.variables(), ["=x"], "is not NAME=VALUE"),
         (kinds.variables(), ["A=\0"], "is not NAME=VALUE"),
         (kinds.variables(), 5, "not NAME=VALUE"),
+        (log_kinds.log_file("stderr", off=False), "off", "can't be switched off"),
+        (log_kinds.log_file("stderr", off=False), "", "empty"),
+        (log_kinds.field_name(), "X_Request_ID", "not the name of a field"),
+        (log_kinds.field_name(), "Content-Length", "another meaning"),
+        (log_kinds.field_name(), "a b", "not the name of a field"),
+        (log_kinds.field_name(), 5, "not the name of a field"),
+        (log_kinds.paths(), "healthz", "begins with a slash"),
+        (log_kinds.paths(), "/a,", "begins with a slash"),
+        (log_kinds.paths(), "/a/*/b", "at the end only"),
+        (log_kinds.paths(), "/a?b", "without query"),
+        (log_kinds.paths(), "/é", "percent-encoded"),
+        (log_kinds.paths(), 5, "not a path"),
+        (log_kinds.log_format(), "combind", "no atom"),
+        (log_kinds.log_format(), "%Z", "%Z is not known"),
+        (log_kinds.log_format(), 5, "not a format"),
     ],
 )
 def test_a_bad_value_is_refused_with_the_reason(kind: Kind, given: object, reason: str) -> None:
@@ -134,4 +149,6 @@ def test_the_words_say_what_is_allowed() -> None:
     assert kinds.choice("a", "b", "c").allowed == "a, b or c"
     assert "at least 16" in kinds.size(least=16).allowed
     assert "off: no end" in kinds.duration(off="no end").allowed
-    assert kinds.log_file("stderr", off=False).allowed == "a path or - (stderr)"
+    assert log_kinds.log_file("stderr", off=False).allowed == (
+        "a path, - (stderr), syslog:, syslog:HOST:PORT, journald or logging"
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from greenserve.config.values import kinds
+from greenserve.config.values import kinds, log_kinds
 from greenserve.config.values.registry import Given, choose, environment, setting, settings_of
 from greenserve.errors import ConfigError
 
@@ -12,7 +12,9 @@ from greenserve.errors import ConfigError
 @dataclass
 class Two:
     head_timeout: float = setting(10.0, kinds.duration(off="none"), group="G", help="the head", flags=("-x",))
-    logfile: str = setting("-", kinds.log_file("stdout", off=True), group="G", help="a log", embedded="off")
+    logfile: str = setting(
+        "-", log_kinds.log_file("stdout", off=True), group="G", help="a log", embedded="off"
+    )
 
 
 SETTINGS = settings_of(Two)

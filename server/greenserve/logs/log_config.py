@@ -1,0 +1,237 @@
+"""Handlers of the user's own: --log-config, and how both logs reach the loggers greenserve.error and greenserve.access.
+
+Facts: a handler may wait, for a socket or a lock, and the hub logs too, which can't wait. Decision: records are kept
+and handed to the handlers by a green thread of their own, in their order. Cost: a process that is killed loses what is
+kept, and handlers that are slower than the server lose records, beyond MOST.
+
+Called by error_log.py and access_log.py.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import tomllib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from configparser import Error as IniError
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakSet
+
+from greenserve.errors import ConfigError
+from greenserve.logs.request_ids import ids_of
+from greenserve_hub.forks import leave_in_children
+from greenserve_hub.greenthreads.greenthreads import sleep, spawn_n
+from greenserve_hub.loop.current import find_hub
+from greenserve_hub.loop.hub import Hub
+from greenserve_hub.unpatched import os, time
+
+__all__ = [
+    "LOGGING",
+    "AccessLogger",
+    "Handlers",
+    "Relay",
+    "access_logger",
+    "configure_logging",
+    "settle_handlers",
+]
+
+LOGGING: Final = "logging"  # as the place of a log
+MOST: Final = 10_000  # records that wait for their handlers
+
+_PATIENCE: Final = 1.0  # seconds that an end waits for handlers
+_relays: Final[WeakSet[Relay]] = WeakSet()
+
+access_logger = logging.getLogger("greenserve.access")
+
+
+def configure_logging(path: str) -> None:
+    """Configure `logging` from a file: TOML or JSON for dictConfig, else ini for fileConfig; nothing for no path.
+
+    Before the app is imported, which may add to it. Loggers that exist stay enabled, unless the file says otherwise.
+    Raises ConfigError.
+    """
+    if not path:
+        return
+    # Imported late: it imports socketserver, and most servers need neither.
+    from logging.config import dictConfig, fileConfig
+
+    file = Path(path)
+    try:
+        if file.suffix in (".toml", ".json"):
+            text = file.read_text(encoding="utf-8")
+            table: Any = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+            if not isinstance(table, dict):
+                raise ValueError("it has no table at the top")
+            dictConfig({"version": 1, "disable_existing_loggers": False, **table})
+        else:
+            file.open("rb").close()  # fileConfig takes a missing one for an empty one, up to Python 3.11
+            fileConfig(file, disable_existing_loggers=False)
+    except OSError as error:
+        raise ConfigError(f"log_config = {path!r}: {error.strerror}") from None
+    except (ValueError, TypeError, AttributeError, ImportError, KeyError, RuntimeError, IniError) as error:
+        raise ConfigError(f"log_config = {path!r}: {' '.join(_reasons(error).split())}") from None
+
+
+def _reasons(error: BaseException) -> str:
+    """Return an error and what caused it: dictConfig itself says only which handler it was."""
+    cause = error.__cause__
+    text = str(error) or type(error).__name__
+    return text if cause is None or str(cause) in text else f"{text}: {_reasons(cause)}"
+
+
+def settle_handlers() -> None:
+    """Wait until handlers have what was logged in the current hub, which ends. Switches: if they do not have it yet."""
+    hub = find_hub()
+    for relay in tuple(_relays):
+        if relay.is_of(hub):
+            relay.settle()
+
+
+class Relay:
+    """Hands records to handlers, in a green thread that exists only while there are records."""
+
+    def __init__(self, deliver: Callable[[logging.LogRecord], object]) -> None:
+        """`deliver(record)` may switch."""
+        self.lost = 0
+        self._deliver = deliver
+        self._kept: deque[logging.LogRecord] = deque()
+        self._is_delivering = False
+        self._hub = find_hub()
+        atexit.register(self._at_exit)
+        _relays.add(self)
+        leave_in_children(self)
+
+    def put(self, record: logging.LogRecord) -> None:
+        """Keep a record for the handlers. From any OS thread. Raises nothing. Switches: never."""
+        if len(self._kept) >= MOST:
+            self.lost += 1
+            return
+        # Here, where the context is the request's.
+        record.request_id, record.trace_id = ids_of(record)
+        self._kept.append(record)
+        hub = self._hub = find_hub() or self._hub
+        if not self._is_delivering and hub is not None and not hub.closed:
+            self._is_delivering = True
+            hub.call_from_thread(spawn_n, self._run)
+
+    def _run(self) -> None:
+        try:
+            self.drain()
+        finally:
+            self._is_delivering = False
+
+    def is_of(self, hub: Hub | None) -> bool:
+        """Return True if its green thread runs in this hub."""
+        return self._hub is hub
+
+    def leave_behind(self) -> None:
+        """In the child of a fork: the parent hands over what is kept."""
+        self._kept.clear()
+        self._is_delivering = False
+
+    def close(self) -> None:
+        """Hand over what is kept, unless a green thread is about that: see settle(). Switches: as the handlers do."""
+        if not self._is_delivering:
+            atexit.unregister(self._at_exit)
+            self.drain()
+
+    def _at_exit(self) -> None:
+        if self._hub is not None and self._hub is find_hub():
+            self.settle()
+        self.drain()
+
+    def settle(self) -> None:
+        """Wait for the green thread that hands records over, at most _PATIENCE. Switches: if there is one."""
+        end = time.monotonic() + _PATIENCE
+        while self._is_delivering and time.monotonic() < end:
+            sleep(0.001)
+
+    def drain(self) -> None:
+        """Hand over what is kept, now. Switches: as the handlers do."""
+        while self._kept:
+            record = self._kept.popleft()
+            try:
+                self._deliver(record)
+            except Exception:
+                logging.lastResort.handleError(record)  # type: ignore[union-attr]  # as logging does with its handlers
+
+
+class Handlers:
+    """The handlers that the logger of the error log has, taken off it: a Relay stands there instead."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        """Take them. Raises ConfigError if there are none, nor any above."""
+        if not logger.hasHandlers():
+            raise ConfigError(
+                f"error_logfile = {LOGGING}: no handler for {logger.name}: give it one in log_config"
+            )
+        self._logger = logger
+        self._parent = logger.parent if logger.propagate else None
+        self._own = logger.handlers[:]
+        for handler in self._own:
+            logger.removeHandler(handler)
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Hand over a record. Switches: as they do."""
+        for handler in self._own:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+        if self._parent is not None and self._parent.hasHandlers():
+            self._parent.callHandlers(record)
+
+    def give_back(self) -> None:
+        """Put them back."""
+        for handler in self._own:
+            self._logger.addHandler(handler)
+
+
+class AccessLogger:
+    """The sink of an access log whose lines are records of `greenserve.access`."""
+
+    adds_head = True
+    is_terminal = is_journal = False
+
+    def __init__(self) -> None:
+        """Its lines go to the handlers that the logger has at that moment. Raises ConfigError if it has none."""
+        if not access_logger.hasHandlers():
+            raise ConfigError(
+                f"access_logfile = {LOGGING}: no handler for {access_logger.name}: give it one in log_config"
+            )
+        self._relay = Relay(access_logger.handle)
+        self._is_closed = False
+
+    @property
+    def lost(self) -> int:
+        """See Sink."""
+        return self._relay.lost
+
+    def write(self, line: bytes, level: int = logging.INFO, fields: Mapping[str, str] | None = None) -> None:
+        """See Sink."""
+        if access_logger.isEnabledFor(level) and not self._is_closed:
+            text = line.decode("utf-8", "replace").rstrip("\n")
+            record = access_logger.makeRecord(access_logger.name, level, "", 0, text, (), None)
+            for name, value in (fields or {}).items():
+                setattr(record, name.lower(), value)
+            self._relay.put(record)
+
+    def write_all(self, lines: list[bytes], fields: Sequence[Mapping[str, str]] = ()) -> None:
+        """See Sink."""
+        for line, its in zip_longest(lines, fields):
+            self.write(line, logging.INFO, its)
+
+    def reopen(self) -> None:
+        """See Sink. WatchedFileHandler follows a file by itself."""
+
+    def duplicate(self) -> int:
+        """See Sink."""
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """See Sink."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._relay.close()
