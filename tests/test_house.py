@@ -65,6 +65,7 @@ ORDER = {
         "net",
         "process.system",
         "process",
+        "process.reloading",
         "process.master",
         "commands",
         "face",

@@ -156,6 +156,7 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "max_jitter": "0.5",
         "umask": "027",
         "env": "GS_CLI=1",
+        "reload_engine": "poll",
     }
     argv = ["gs_cli_app:app"]
     for name, entry in SETTINGS.items():

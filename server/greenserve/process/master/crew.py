@@ -26,6 +26,7 @@ log = logging.getLogger("greenserve.error")
 
 _DUMP_TIME: Final = 2.0  # seconds that a stuck worker has to log its stacks
 _FORK_PAUSE: Final = 1.0  # seconds after a fork that the system has refused
+_HASTE: Final = 1.0  # seconds that a worker has to end when its code has changed
 _STOP_MARGIN: Final = 5.0  # seconds beyond graceful_timeout: a worker ends itself 1.5 s after it
 
 
@@ -66,6 +67,8 @@ class Crew:
         self._is_rolling = False
         self._has_served = False
         self._kill_at = NEVER
+        self._is_suspended = False  # no worker is to start
+        self._follows = False  # none starts before those that leave have ended
 
     # State -----------------------------------------------------------------------------------------------
 
@@ -129,6 +132,25 @@ class Crew:
             seat.failures = 0
         self._advance()
 
+    def suspend(self) -> None:
+        """Have all workers end soon; none starts until resume(). Connections wait in the sockets meanwhile."""
+        if self.is_stopping:
+            return
+        self._is_suspended = self._follows = True
+        self._to_replace.clear()
+        self._is_rolling = False
+        for seat in self.seats:
+            for worker in (seat.worker, seat.heir):
+                if worker is not None:
+                    self._dismiss(worker, at_once=True)
+            seat.worker = seat.heir = None
+            seat.failures, seat.start_at = 0, 0.0
+
+    def resume(self) -> None:
+        """Start workers anew, when those of before have ended: they may hold what the app needs, a port or a lock."""
+        self._is_suspended = False
+        self.tick()
+
     def resize(self, size: int) -> None:
         """Want so many workers, at least one."""
         if self.is_stopping:
@@ -138,7 +160,8 @@ class Crew:
         self.seats += [Seat(index) for index in range(len(self.seats), size)]
         for seat in self.seats:
             if seat.is_wanted:
-                seat.worker = seat.worker or self._fill(seat)
+                if self._may_hire:
+                    seat.worker = seat.worker or self._fill(seat)
                 continue
             for worker in (seat.worker, seat.heir):
                 if worker is not None:
@@ -195,6 +218,8 @@ class Crew:
         if worker in self.leaving or self.is_stopping:
             self.leaving.discard(worker)
             self._forget(seat, worker)
+            if self._follows:
+                self.tick()
             return
         now = self._clock()
         if worker is seat.heir:
@@ -216,7 +241,8 @@ class Crew:
     def tick(self) -> None:
         """Do what is due."""
         now = self._clock()
-        if not self.is_stopping:
+        if self._may_hire:
+            self._follows = False
             for seat in self.seats:
                 if seat.is_wanted and seat.worker is None and seat.start_at <= now:
                     seat.worker = self._fill(seat)
@@ -226,6 +252,10 @@ class Crew:
                 worker.kill()
             elif worker.kill_at == NEVER:
                 self._check(worker, now)
+
+    @property
+    def _may_hire(self) -> bool:
+        return not (self.is_stopping or self._is_suspended or (self._follows and self.leaving))
 
     def _check(self, worker: Worker, now: float) -> None:
         limits = self.limits
@@ -307,12 +337,16 @@ class Crew:
             "The workers of before go on" if left == self.size else f"{left} workers of before go on",
         )
 
-    def _dismiss(self, worker: Worker) -> None:
+    def _dismiss(self, worker: Worker, at_once: bool = False) -> None:
         """Have a worker end that is not needed any more."""
+        if at_once:
+            worker.kill_at = min(worker.kill_at, self._clock() + _HASTE)
         has_served = worker.state is State.READY
         worker.state = State.LEAVING
         self.leaving.add(worker)
-        if has_served:
+        if has_served and at_once:
+            worker.make_way()
+        elif has_served:
             worker.retire()
         else:
             worker.stop(signal.SIGTERM)

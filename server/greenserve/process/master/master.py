@@ -20,7 +20,7 @@ from greenserve.config import Config
 from greenserve.errors import RETRY, AppImportError, ConfigError
 from greenserve.logs.error_log import ErrorLog
 from greenserve.metrics.board import Board
-from greenserve.process.master.channel import Message, pair
+from greenserve.process.master.channel import Channel, Message, pair
 from greenserve.process.master.crew import Crew, Limits
 from greenserve.process.master.plan import Plan, number_of_workers
 from greenserve.process.master.seats import Failure, State
@@ -30,6 +30,7 @@ from greenserve.process.master.upgrading import HandedWorker, Handover, Upgradin
 from greenserve.process.master.worker import become_worker
 from greenserve.process.master.worker_process import BEAT, WorkerProcess
 from greenserve.process.notifying import Watchdog, notify
+from greenserve.process.reloading.watching import Watching
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.exits import how_it_ended, kills_for_memory
 from greenserve.process.system.pid_files import PidFile
@@ -99,6 +100,7 @@ class Master:
             time.monotonic,
             adopts=config.worker_sockets == "own",
         )
+        self._watching = Watching(self._hub, config, plan.preloaded, Channel, self.crew, self._todo.put)
         self._watchdog = Watchdog.of(os.environ)
         self._before = handover
         self._upgrading = Upgrading(self._next_handover, self._sockets, self._tell_of_reload)
@@ -110,6 +112,7 @@ class Master:
             for number, step in _SIGNALS.items()
         }
         try:
+            self._watching.start()
             self._begin()
             self._tick_later()
             while not self.crew.is_over:
@@ -118,6 +121,7 @@ class Master:
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._hub.stop_expecting_calls()
+            self._watching.close()
         if self.crew.failure is not None:
             raise _error_of(self.crew.failure)
         log.info("stopped")
@@ -161,6 +165,7 @@ class Master:
                 is_leaving = worker.state is not State.READY
                 fd = worker.channel.fileno()
                 workers.append(HandedWorker(worker.pid, worker.number, worker.seat, row, fd, is_leaving))
+        self._watching.restart()
         pid_file = self._pid_file.fd if self._pid_file else -1
         return Handover(self._sockets.state(), workers, self._board.fd, pid_file, self._number)
 
@@ -234,10 +239,14 @@ class Master:
         if "ready" in message:
             self.crew.ready(worker)
             self._announce(message)
+            if self.crew.is_ready:
+                self._watching.are_ready()
         elif "failed" in message:
             worker.failure = Failure(message["failed"], message["code"], message["details"])
         elif "replace" in message:
             self.crew.wants_to_go(worker, message["replace"])
+        elif "loaded" in message:
+            self._watching.loaded(message["loaded"])
 
     def _announce(self, message: Message) -> None:
         if self._is_announced:

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import threading
+from functools import partial
 from typing import Final, NoReturn
 
 from greenserve.errors import AppImportError, ConfigError
@@ -27,10 +28,12 @@ from greenserve.process.master.plan import Plan
 from greenserve.process.master.recycling import Recycling, resident_bytes
 from greenserve.process.master.sharing import HELD
 from greenserve.process.master.worker_process import BEAT, beat_now
+from greenserve.process.reloading.developing import Developing
 from greenserve.process.serving import make_server, serve
 from greenserve.process.stopping import Stopping
 from greenserve.process.system.identity import end_with_parent, find_account, set_title
 from greenserve_hub.forks import end_child
+from greenserve_hub.greenthreads.greenthreads import spawn_n
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.unpatched import signal, socket
@@ -40,6 +43,8 @@ __all__ = ["become_worker"]
 log = logging.getLogger("greenserve.error")
 
 _BEAT_EVERY: Final = 0.5  # seconds
+_GRACE: Final = 0.5  # seconds for requests that run when the code has changed
+_DRAIN: Final = 0.1  # seconds in which clients that ask all the time learn that their connection ends
 # In a worker these have no meaning. A handler, since what is ignored stays so in programs that the app starts.
 _UNUSED: Final = (signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP, signal.SIGUSR1)
 
@@ -75,10 +80,12 @@ def _live(
             account.enter()
         end_with_parent(parent)
         itself = Process(os.getpid(), config)
+        developing = Developing() if config.reload else None
+        load = plan.load if developing is None else partial(developing.load, plan.load)
         with contextlib.ExitStack() as stack, plan.hooks.worker(Process(parent, config), itself):
-            app = plan.hooks.around(plan.load(), itself)
+            app = plan.hooks.around(load(), itself)
             server = make_server(app, config, error_log, given=given)
-            return serve(server, error_log, stack, _Worker(plan, channel, row))
+            return serve(server, error_log, stack, _Worker(plan, channel, row, developing))
     except ConfigError as error:
         details = error.details if isinstance(error, AppImportError) else ""
         failed = {"failed": str(error), "code": error.exit_code, "details": details}
@@ -92,8 +99,9 @@ class _Worker:
 
     ends_process = True
 
-    def __init__(self, plan: Plan, channel: socket.socket, row: Row) -> None:
+    def __init__(self, plan: Plan, channel: socket.socket, row: Row, developing: Developing | None) -> None:
         self._plan = plan
+        self._developing = developing
         self._row = row
         self._sock = channel
         self._hub: Hub
@@ -114,10 +122,14 @@ class _Worker:
 
     def stops(self, running: int) -> None:
         self._row[HELD] = 0  # its connections are no measure for the others any more
+        if self._developing is not None:
+            self._developing.end()
 
     def _beat(self) -> None:
         self._row[BEAT] = beat_now()
         self._hub.call_after(_BEAT_EVERY, self._beat)
+        if self._developing is not None and (news := self._developing.news()):
+            self._channel.send({"loaded": news})
         if self._recycling is not None:
             requests = self._server.queue.begun
             if why := self._recycling.reached(self._hub.clock(), requests, resident_bytes):
@@ -128,6 +140,9 @@ class _Worker:
         match message.get("do"):
             case "retire":
                 self._stopping.ask(signal.SIGTERM, restarts=True)
+            case "make way":
+                self.stops(0)
+                spawn_n(partial(self._server.stop, _GRACE, drain_delay=_DRAIN, restarts=True))
             case "stop":
                 self._stopping.ask(signal.SIGINT)
             case "hurry":

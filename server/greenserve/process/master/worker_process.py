@@ -81,6 +81,10 @@ class WorkerProcess:
         """See seats.Worker."""
         self.channel.send({"do": "retire"})
 
+    def make_way(self) -> None:
+        """See seats.Worker."""
+        self.channel.send({"do": "make way"})
+
     def stop(self, number: int) -> None:
         """See seats.Worker. A terminal's Ctrl-C reaches the worker too, and would be a second signal."""
         if number == signal.SIGINT and self.state is not State.STARTING:
