@@ -66,6 +66,8 @@ ORDER = {
         "admin",
         "process.system",
         "process",
+        "process.reloading",
+        "process.crew",
         "process.master",
         "commands",
         "face",

@@ -162,6 +162,7 @@ def test_every_setting_has_a_flag_that_is_read(served: list[tuple[Any, Config]],
         "env": "GS_CLI=1",
         "admin_bind": "127.0.0.1:3",
         "admin_token": "a-token-of-a-test",
+        "reload_engine": "poll",
     }
     (folder / "log.json").write_text("{}")
     argv = ["gs_cli_app:app"]

@@ -72,11 +72,17 @@ _TABLE: tuple[tuple[str, str], ...] = (
         "always replaced",
     ),
     (
-        "reload reload-engine reload-extra-file reload-extra-files reload-dir reload-include reload-exclude "
-        "reload-delay reload-paths reload-ignore-dirs reload-ignore-patterns reload-ignore-paths reload-tick "
-        "reload-ignore-worker-failure extra-files exclude-patterns py-autoreload py-auto-reload touch-reload "
-        "noreload debug debugger",
-        "greenserve does not reload by itself: pip install watchfiles, then watchfiles 'greenserve APP' .",
+        "reload-dir reload-include reload-exclude reload-delay reload-paths reload-ignore-dirs reload-ignore-patterns "
+        "reload-ignore-paths reload-tick reload-ignore-worker-failure extra-files exclude-patterns py-autoreload "
+        "py-auto-reload touch-reload",
+        "{reload} watches the working folder and all that the app imports; {reload_extra_files} names more files and "
+        "folders",
+    ),
+    ("noreload", "leave it out: only {reload} reloads"),
+    (
+        "debug debugger",
+        "{reload} restarts the app when its code changes, and shows why it can't be imported; the app has its own "
+        "debug mode",
     ),
     ("max-request-body-size limit-post post-buffering", "{limit_request_body} limits the body of a request"),
     (

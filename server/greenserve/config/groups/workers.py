@@ -65,6 +65,30 @@ class WorkerSettings:
         precedent="gunicorn",
         flags=("--preload-app",),
     )
+    reload: bool = setting(
+        False,
+        kinds.boolean(),
+        group=WORKERS,
+        help="restart the app when its code changes, and show a page with the error while it can't be imported; for "
+        "development only",
+        precedent="gunicorn, uvicorn",
+    )
+    reload_extra_files: tuple[str, ...] = setting(
+        (),
+        kinds.files(),
+        group=WORKERS,
+        help="file, or folder with all its files, that `reload` watches besides Python code: templates, say; may be "
+        "given several times",
+        flags=("--reload-extra-file",),
+    )
+    reload_engine: str = setting(
+        "auto",
+        kinds.choice("auto", "watchfiles", "poll"),
+        group=WORKERS,
+        help="watchfiles: the kernel tells `reload` of changes; poll: it looks twice a second; auto: watchfiles if it "
+        "is installed",
+        precedent="gunicorn auto",
+    )
     max_requests: int = setting(
         0,
         kinds.count(least=0, zero="no limit"),

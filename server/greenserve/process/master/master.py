@@ -13,25 +13,23 @@ import logging
 import os
 from collections.abc import Callable
 from functools import partial
-from heapq import heappop, heappush
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from greenserve.errors import ConfigError
 from greenserve.logs.error_log import ErrorLog
-from greenserve.metrics.board import Board
-from greenserve.metrics.names import COLUMNS
-from greenserve.metrics.totals import Totals
-from greenserve.process.master.channel import Message, pair
-from greenserve.process.master.crew import Crew, Limits
+from greenserve.process.crew.checks import Limits
+from greenserve.process.crew.crew import Crew
+from greenserve.process.crew.seats import Failure, State
+from greenserve.process.master.channel import Channel, Message, pair
 from greenserve.process.master.plan import Plan, number_of_workers
-from greenserve.process.master.seats import Failure, State
-from greenserve.process.master.sharing import HELD, Sharing
+from greenserve.process.master.rows import Rows
 from greenserve.process.master.sockets import Sockets
 from greenserve.process.master.upgrading import HandedWorker, Handover, Upgrading
 from greenserve.process.master.worker import become_worker
-from greenserve.process.master.worker_process import BEAT, WorkerProcess
+from greenserve.process.master.worker_process import WorkerProcess
 from greenserve.process.notifying import Watchdog, notify, notify_reloading
+from greenserve.process.reloading.watching import Watching
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.exits import how_it_ended, kills_for_memory, reap_strangers
 from greenserve.process.system.forking import fork_without_handlers, handling
@@ -51,8 +49,6 @@ log = logging.getLogger("greenserve.error")
 
 _TICK: Final = 0.25  # seconds
 _LAST_WORDS: Final = 1.0  # seconds that messages of an ended worker may take to be read
-_ROWS: Final = 4096  # of the board: more workers than any machine runs at once
-_MORE_ROWS: Final = 64  # workers that may come after one that shares a socket with them
 _SIGNALS: Final = {
     signal.SIGTERM: "stop",
     signal.SIGINT: "stop",
@@ -90,9 +86,7 @@ class Master:
         self._hub = get_hub()
         self._hub.expect_calls()
         self._todo: Queue[Callable[[], object]] = Queue()
-        self._board = Board([*COLUMNS, BEAT, HELD], _ROWS)
-        self._totals = Totals(self._board.row(0))
-        self._free_rows = list(range(1, _ROWS))  # a heap: the lowest are used
+        self._board = Rows()
         self._rows: dict[WorkerProcess, int | None] = {}  # None: a row of the board before
         self._overview: Overview | None = None  # without admin pages
         self._number = 0
@@ -109,6 +103,7 @@ class Master:
             adopts=config.worker_sockets == "own",
             rolled=lambda succeeded: self._todo.put(partial(self._rolled, succeeded)),
         )
+        self._watching = Watching(self._hub, config, plan.preloaded, Channel, self.crew, self._todo.put)
         self._watchdog = Watchdog.of(os.environ)
         self._before = handover
         self._upgrading = Upgrading(self._next_handover, self._sockets, self._tell_of_reload)
@@ -116,7 +111,8 @@ class Master:
     def run(self) -> int:
         """Serve until a signal stops it, and return the exit code. Raises ConfigError if no worker can start."""
         handlers = {number: partial(self._take_signal, step) for number, step in _SIGNALS.items()}
-        with handling(handlers), self._pages():
+        with handling(handlers), self._pages(), contextlib.closing(self._watching):
+            self._watching.start()
             self._begin()
             self._tick_later()
             while not self.crew.is_over:
@@ -140,7 +136,7 @@ class Master:
 
         self._overview = Overview(
             self._rows,
-            self._totals,
+            self._board.totals,
             lambda: self._plan,
             lambda: self._todo.put(partial(self._reload, signal.SIGHUP)),
         )
@@ -152,8 +148,7 @@ class Master:
             return
         size = self.crew.size
         self._number = self._before.number
-        board = Board.attach(self._before.board)
-        self._totals.take_over(board.row(0).values())
+        board = self._board.take_over(self._before.board)
         for one in self._before.workers:
             worker = WorkerProcess(
                 one.number, one.seat, one.pid, board.row(one.row), time.monotonic(), self._sockets.own_of
@@ -183,8 +178,9 @@ class Master:
                 is_leaving = worker.state is not State.READY
                 fd = worker.channel.fileno()
                 workers.append(HandedWorker(worker.pid, worker.number, worker.seat, row, fd, is_leaving))
+        self._watching.restart()
         pid_file = self._pid_file.fd if self._pid_file else -1
-        return Handover(self._sockets.state(), workers, self._board.fd, pid_file, self._number)
+        return Handover(self._sockets.state(), workers, self._board.board.fd, pid_file, self._number)
 
     def _take_signal(self, step: str, number: int, frame: FrameType | None) -> None:
         self._hub.call_from_thread(self._todo.put, partial(getattr(self, f"_{step}"), number))
@@ -207,20 +203,19 @@ class Master:
     def _hire(self, seat: int) -> WorkerProcess:
         """Fork a worker. Returns in the master only."""
         self._number += 1
-        index = heappop(self._free_rows)
-        row = self._board.row(index)
-        row.clear()
+        index = self._board.take()
+        row = self._board.board.row(index)
         given = self._sockets.of(seat)
         try:
             ours, theirs = pair()
         except OSError:
-            heappush(self._free_rows, index)
+            self._board.drop(index)
             raise
         parent = os.getpid()
         try:
             pid = fork_without_handlers(_SIGNALS)
         except OSError:
-            heappush(self._free_rows, index)
+            self._board.drop(index)
             ours.close()
             theirs.close()
             raise
@@ -228,8 +223,7 @@ class Master:
             ours.close()
             self._sockets.leave_behind(given)
             if given.shared:
-                rows = len(self._rows) + _MORE_ROWS
-                given = given._replace(hold_back=Sharing(self._board, index, rows).hold_back)
+                given = given._replace(hold_back=self._board.sharing(index).hold_back)
             become_worker(self._plan, self._number, given, theirs, row, self._error_log, parent)
         theirs.close()
         worker = WorkerProcess(self._number, seat, pid, row, time.monotonic(), self._sockets.own_of)
@@ -247,12 +241,16 @@ class Master:
         if "ready" in message:
             self.crew.ready(worker)
             self._announce(message)
+            if self.crew.is_ready:
+                self._watching.are_ready()
         elif "failed" in message:
             worker.failure = Failure(message["failed"], message["code"], message["details"])
         elif "replace" in message:
             self.crew.wants_to_go(worker, message["replace"])
         elif "stops" in message:
             self.crew.leaves(worker)
+        elif "loaded" in message:
+            self._watching.loaded(message["loaded"])
         elif self._overview is not None:
             self._overview.questions.answered(message)
 
@@ -384,11 +382,5 @@ class Master:
         if how is None:
             return
         worker.channel.close()
-        row = self._rows.pop(worker)
-        if row is None:
-            self._totals.take_over(worker.row.values())
-            worker.row.clear()  # or the program after this one would count it again
-        else:
-            self._totals.fold(worker.row)
-            heappush(self._free_rows, row)
+        self._board.fold(worker.row, self._rows.pop(worker))
         self.crew.exited(worker, how)

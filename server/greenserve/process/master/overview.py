@@ -12,8 +12,8 @@ from greenserve.admin.master import NoAnswer, Question, Worker
 from greenserve.admin.questions import Questions
 from greenserve.errors import ConfigError
 from greenserve.metrics.totals import Totals
+from greenserve.process.crew.seats import State
 from greenserve.process.master.plan import Plan
-from greenserve.process.master.seats import State
 from greenserve.process.master.worker_process import WorkerProcess
 from greenserve_hub.unpatched import time
 

@@ -74,6 +74,7 @@ def needs_master(config: Config) -> bool:
         config.workers != 1
         or config.master
         or config.preload
+        or config.reload
         or bool(config.max_requests or config.max_lifetime or config.max_rss)
         or bool(config.user or config.group)
     )

@@ -15,6 +15,7 @@ import os
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NoReturn
 
 from greenserve.errors import AppImportError, ConfigError
@@ -30,6 +31,7 @@ from greenserve.process.master.channel import Channel, Message
 from greenserve.process.master.plan import Plan
 from greenserve.process.master.sharing import HELD
 from greenserve.process.master.worker_process import BEAT, beat_now
+from greenserve.process.reloading.developing import Developing
 from greenserve.process.serving import make_server, serve
 from greenserve.process.stopping import Stopping
 from greenserve.process.system.daemons import give_up_terminal
@@ -37,6 +39,7 @@ from greenserve.process.system.identity import end_with_parent, find_account, se
 from greenserve.process.system.log_reopening import ignore
 from greenserve.process.system.recycling import Recycling, resident_bytes
 from greenserve_hub.forks import end_child
+from greenserve_hub.greenthreads.greenthreads import spawn_n
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.unpatched import signal, socket
@@ -46,6 +49,8 @@ __all__ = ["become_worker"]
 log = logging.getLogger("greenserve.error")
 
 _BEAT_EVERY: Final = 0.5  # seconds
+_GRACE: Final = 0.5  # seconds for requests that run when the code has changed
+_DRAIN: Final = 0.1  # seconds in which clients that ask all the time learn that their connection ends
 # In a worker these have no meaning. A handler, since what is ignored stays so in programs that the app starts.
 _UNUSED: Final = (signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
 
@@ -86,10 +91,12 @@ def _live(
             account.enter()
         end_with_parent(parent)
         itself = Process(os.getpid(), config)
+        developing = Developing() if config.reload else None
+        load = plan.load if developing is None else partial(developing.load, plan.load)
         with contextlib.ExitStack() as stack, plan.hooks.worker(Process(parent, config), itself):
-            app = plan.hooks.around(plan.load(), itself)
+            app = plan.hooks.around(load(), itself)
             server = make_server(app, config, error_log, given=given)
-            worker = _Worker(plan, channel, row)
+            worker = _Worker(plan, channel, row, developing)
             try:
                 return serve(server, error_log, stack, worker)
             finally:
@@ -116,8 +123,9 @@ class _Worker:
 
     ends_process = True
 
-    def __init__(self, plan: Plan, channel: socket.socket, row: Row) -> None:
+    def __init__(self, plan: Plan, channel: socket.socket, row: Row, developing: Developing | None) -> None:
         self._plan = plan
+        self._developing = developing
         self._row = row
         self._sock = channel
         self._hub: Hub
@@ -142,6 +150,7 @@ class _Worker:
 
             self._publisher = Publisher(self._row, Numbers(server))
             self._answer_to = answer_to
+        self._tell_what_is_loaded()  # before: it says if there is an app at all
         self._channel.send({"ready": server.places, "redirects": server.redirect_urls})
         self._beat()
 
@@ -149,6 +158,8 @@ class _Worker:
         self._row[HELD] = 0  # its connections are no measure for the others any more
         self._is_stopping = True
         self._channel.send({"stops": running})
+        if self._developing is not None:
+            self._developing.end()
 
     def ended(self) -> None:
         """The server has stopped: its numbers are final."""
@@ -158,11 +169,16 @@ class _Worker:
     def _beat(self) -> None:
         self._row[BEAT] = beat_now()
         self._hub.call_after(_BEAT_EVERY, self._beat)
+        self._tell_what_is_loaded()
         if self._recycling is not None:
             requests = self._server.queue.begun
             if why := self._recycling.reached(self._hub.clock(), requests, resident_bytes):
                 self._recycling = None
                 self._channel.send({"replace": why})
+
+    def _tell_what_is_loaded(self) -> None:
+        if self._developing is not None and (news := self._developing.news()):
+            self._channel.send({"loaded": news})
 
     def _heard(self, message: Message, fds: list[int]) -> None:
         match message.get("do"):
@@ -170,6 +186,9 @@ class _Worker:
                 self._channel.send(self._answer_to(self._server, message))
             case "retire":
                 self._stopping.ask(signal.SIGTERM, restarts=True)
+            case "make way":
+                self.stops(0)
+                spawn_n(partial(self._server.stop, _GRACE, drain_delay=_DRAIN, restarts=True))
             case "stop":
                 self._stopping.ask(signal.SIGINT)
             case "hurry":

@@ -13,8 +13,8 @@ from typing import Final
 
 from greenserve.metrics.board import Row
 from greenserve.net.serving.listeners import Given
+from greenserve.process.crew.seats import Failure, State
 from greenserve.process.master.channel import Channel, Message
-from greenserve.process.master.seats import Failure, State
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.unpatched import socket, time
 
@@ -81,6 +81,10 @@ class WorkerProcess:
     def retire(self) -> None:
         """See seats.Worker."""
         self.channel.send({"do": "retire"})
+
+    def make_way(self) -> None:
+        """See seats.Worker."""
+        self.channel.send({"do": "make way"})
 
     def stop(self, number: int) -> None:
         """See seats.Worker. A terminal's Ctrl-C reaches the worker too, and would be a second signal."""

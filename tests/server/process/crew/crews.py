@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from greenserve.process.master.crew import Crew, Limits
-from greenserve.process.master.seats import Failure, State
+from greenserve.process.crew.checks import Limits
+from greenserve.process.crew.crew import Crew
+from greenserve.process.crew.seats import Failure, State
 from greenserve_hub.deadlines import NEVER
 
 LIMITS = Limits(worker_timeout=30.0, start_timeout=120.0, graceful_timeout=10.0)

@@ -14,39 +14,21 @@ import logging
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
-from greenserve.config import Config
-from greenserve.process.master.seats import Failure, Seat, State, Worker, have_all_served
+from greenserve.process.crew.checks import STOP_MARGIN, Checks, Limits
+from greenserve.process.crew.seats import Failure, Seat, State, Worker, have_all_served
 from greenserve_hub.deadlines import NEVER
 
-__all__ = ["Crew", "Limits"]
+__all__ = ["Crew"]
 
 log = logging.getLogger("greenserve.error")
 
-_DUMP_TIME: Final = 2.0  # seconds that a stuck worker has to log its stacks
 _FORK_PAUSE: Final = 1.0  # seconds after a fork that the system has refused
-_STOP_MARGIN: Final = 5.0  # seconds beyond graceful_timeout: a worker ends itself 1.5 s after it
-_HURRY_TIME: Final = (
-    3.0  # seconds after a second signal: a worker ends itself 2 s after it, unless C code keeps the GIL
-)
+_HASTE: Final = 1.0  # seconds that a worker has to end when its code has changed
+# Seconds after a second signal. A worker ends itself 2 s after it, unless C code keeps the GIL.
+_HURRY_TIME: Final = 3.0
 _AS_TOLD: Final = ("ended with exit code 0", "was killed by SIGTERM")
-_WAKING: Final = 5.0  # seconds that workers have to be heard of again, when all processes were suspended
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Times in seconds; 0 for none."""
-
-    worker_timeout: float
-    start_timeout: float
-    graceful_timeout: float
-
-    @classmethod
-    def of(cls, config: Config) -> Self:
-        """Return those that the settings name."""
-        return cls(config.worker_timeout, config.worker_start_timeout, config.graceful_timeout)
 
 
 class Crew:
@@ -69,7 +51,6 @@ class Crew:
         """
         self.seats = [Seat(index) for index in range(size)]
         self.leaving: set[Worker] = set()
-        self.limits = limits
         self.failure: Failure | None = None  # the reason why no worker can start at all
         self.is_stopping = False
         self._hire = hire
@@ -81,8 +62,9 @@ class Crew:
         self._has_served = False
         self._kill_at = NEVER
         self._worn: set[Worker] = set()  # those that have asked to be replaced
-        self._ticked_at = clock()
-        self._check_from = 0.0
+        self._checks = Checks(limits, clock())
+        self._is_suspended = False  # no worker is to start
+        self._follows = False  # none starts before those that leave have ended
 
     # State -----------------------------------------------------------------------------------------------
 
@@ -93,6 +75,15 @@ class Crew:
                 if worker is not None:
                     yield worker
         yield from tuple(self.leaving)
+
+    @property
+    def limits(self) -> Limits:
+        """The times that workers have."""
+        return self._checks.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._checks.limits = limits
 
     @property
     def size(self) -> int:
@@ -149,6 +140,25 @@ class Crew:
             seat.start_at = 0.0
         self.tick()
 
+    def suspend(self) -> None:
+        """Have all workers end soon; none starts until resume(). Connections wait in the sockets meanwhile."""
+        if self.is_stopping:
+            return
+        self._is_suspended = self._follows = True
+        self._to_replace.clear()
+        self._is_rolling = False
+        for seat in self.seats:
+            for worker in (seat.worker, seat.heir):
+                if worker is not None:
+                    self._dismiss(worker, at_once=True)
+            seat.worker = seat.heir = None
+            seat.failures, seat.start_at = 0, 0.0
+
+    def resume(self) -> None:
+        """Start workers anew, when those of before have ended: they may hold what the app needs, a port or a lock."""
+        self._is_suspended = False
+        self.tick()
+
     def resize(self, size: int) -> None:
         """Want so many workers, at least one."""
         if self.is_stopping:
@@ -158,7 +168,8 @@ class Crew:
         self.seats += [Seat(index) for index in range(len(self.seats), size)]
         for seat in self.seats:
             if seat.is_wanted:
-                seat.worker = seat.worker or self._fill(seat)
+                if self._may_hire:
+                    seat.worker = seat.worker or self._fill(seat)
                 continue
             for worker in (seat.worker, seat.heir):
                 if worker is not None:
@@ -173,7 +184,7 @@ class Crew:
         is_second, self.is_stopping = self.is_stopping, True
         self._to_replace.clear()
         self._is_rolling = False
-        patience = _HURRY_TIME if is_second else self.limits.graceful_timeout + _STOP_MARGIN
+        patience = _HURRY_TIME if is_second else self.limits.graceful_timeout + STOP_MARGIN
         self._kill_at = min(self._kill_at, self._clock() + patience)
         for worker in self:
             if is_second:
@@ -234,6 +245,8 @@ class Crew:
             self._forget(seat, worker)
             if worker.ready_at and how not in _AS_TOLD:
                 log.error("%s, which was to end anyway, %s; what requests it still had are lost", worker, how)
+            if self._follows:
+                self.tick()
             return
         now = self._clock()
         if worker is seat.heir:
@@ -253,50 +266,18 @@ class Crew:
     def tick(self) -> None:
         """Do what is due."""
         now = self._clock()
-        if (
-            now - self._ticked_at > _WAKING
-        ):  # Ctrl-Z, or the machine slept: no worker could show that it lives
-            self._check_from = now + _WAKING
-        self._ticked_at = now
-        if not self.is_stopping:
+        if self._may_hire:
+            self._follows = False
             for seat in self.seats:
                 if seat.is_wanted and seat.worker is None and seat.start_at <= now:
                     seat.worker = self._fill(seat)
             self._settle()
             self._advance()
-        for worker in tuple(self):
-            if now >= min(worker.kill_at, self._kill_at):
-                worker.kill()
-            elif worker.kill_at == NEVER and now >= self._check_from:
-                self._check(worker, now)
+        self._checks.look(tuple(self), now, self._kill_at)
 
-    def _check(self, worker: Worker, now: float) -> None:
-        limits = self.limits
-        if worker.state is State.STARTING:
-            if limits.start_timeout and now - worker.born >= limits.start_timeout:
-                log.error(
-                    "%s is not ready after %g s (worker_start_timeout) and is killed; this is what it does:",
-                    worker,
-                    limits.start_timeout,
-                )
-                self._abort(worker, now)
-        elif limits.worker_timeout and worker.silence() >= limits.worker_timeout:
-            log.error(
-                "%s is killed: its hub has not run for %g s (worker_timeout), so none of its requests went on; "
-                "this is what holds it:",
-                worker,
-                limits.worker_timeout,
-            )
-            self._abort(worker, now)
-        elif worker.state is State.LEAVING and now - worker.left_at >= limits.graceful_timeout + _STOP_MARGIN:
-            log.error(
-                "%s does not end in time (graceful_timeout) and is killed; this is what it does:", worker
-            )
-            self._abort(worker, now)
-
-    def _abort(self, worker: Worker, now: float) -> None:
-        worker.kill_at = now + _DUMP_TIME
-        worker.abort()
+    @property
+    def _may_hire(self) -> bool:
+        return not (self.is_stopping or self._is_suspended or (self._follows and self.leaving))
 
     def _fill(self, seat: Seat) -> Worker | None:
         """Start a process for a seat; None if the system lets it have none now: it is tried again."""
@@ -362,11 +343,15 @@ class Crew:
         )
         self._rolled(False)
 
-    def _dismiss(self, worker: Worker) -> None:
+    def _dismiss(self, worker: Worker, at_once: bool = False) -> None:
         """Have a worker end that is not needed any more."""
+        if at_once:
+            worker.kill_at = min(worker.kill_at, self._clock() + _HASTE)
         has_served = worker.state is State.READY
         self._part(worker)
-        if has_served:
+        if has_served and at_once:
+            worker.make_way()
+        elif has_served:
             worker.retire()
         else:
             worker.stop(signal.SIGTERM)

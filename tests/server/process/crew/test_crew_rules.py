@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.server.process.master.crews import Crewed, FakeWorker
+from tests.server.process.crew.crews import Crewed, FakeWorker
 from tests.support.examples import examples
 
-from greenserve.process.master.seats import State
+from greenserve.process.crew.seats import State
 
 _ENDING = ("retire", "stop")
 

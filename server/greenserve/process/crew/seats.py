@@ -61,6 +61,9 @@ class Worker(Protocol):
     def retire(self) -> None:
         """Have it drain and end: another one is in its place."""
 
+    def make_way(self) -> None:
+        """Have it end soon, with little time for what runs: its code has changed."""
+
     def hurry(self) -> None:
         """Have it end what still runs."""
 

@@ -6,10 +6,10 @@ import logging
 import signal
 
 import pytest
-from tests.server.process.master.crews import FAILURE, LIMITS, Crewed
+from tests.server.process.crew.crews import FAILURE, LIMITS, Crewed
 
-from greenserve.process.master.crew import Limits
-from greenserve.process.master.seats import State
+from greenserve.process.crew.checks import Limits
+from greenserve.process.crew.seats import State
 
 # Start
 
