@@ -77,7 +77,7 @@ def test_greenserve_takes_what_tls_adds(tmp_path):
         # What it says first is where it redirects from: `running` looks for http.
         answer = _get(url, authority_file(tmp_path / "ca.pem"))
         assert (answer.text, answer.history[0].status_code) == ("Hello, world!\n", 308)
-        assert "ExecReload=/bin/kill -HUP $MAINPID" in text
+        assert "ExecReload=/bin/kill -HUP $MAINPID" in (FOLDER / "greenserve.service").read_text()
         process.send_signal(signal.SIGHUP)
         while "certificates reloaded" not in process.stdout.readline():
             assert process.poll() is None

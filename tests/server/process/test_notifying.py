@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from tests.support.programs.commands import command
 from tests.support.times import PATIENCE
 
-from greenserve.process.notifying import notify
+from greenserve.process.notifying import Watchdog, notify
 
 
 @contextmanager
@@ -58,6 +59,65 @@ def test_a_socket_that_is_gone_is_a_warning(
     (message,) = caplog.messages
     assert "READY=1" in message
     assert "No such file" in message
+
+
+class TestWatchdog:
+    def test_tells_in_half_of_the_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [100.0]
+        monkeypatch.setattr("greenserve.process.notifying.time.monotonic", lambda: now[0])
+        watchdog = Watchdog.of({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": str(os.getpid())})
+        with _listening(f"{tmp_path}/notify", monkeypatch) as sock:
+            sock.settimeout(0)
+            told = []
+            for now[0] in (100.0, 105.0, 109.9, 110.0, 119.9, 120.1):
+                watchdog.ping()
+                try:
+                    told.append((now[0], sock.recv(1000)))
+                except BlockingIOError:
+                    continue
+        assert told == [(100.0, b"WATCHDOG=1"), (110.0, b"WATCHDOG=1"), (120.1, b"WATCHDOG=1")]
+
+    @pytest.mark.parametrize(
+        "environ", [{}, {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "often"}]
+    )
+    def test_is_silent_where_nobody_asks(
+        self, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with _listening(f"{tmp_path}/notify", monkeypatch) as sock:
+            sock.settimeout(0)
+            Watchdog.of(environ).ping()
+            with pytest.raises(BlockingIOError):
+                sock.recv(1000)
+
+
+def test_a_master_tells_of_each_reload_and_of_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Type=notify-reload: RELOADING=1 with the moment, then READY=1, whether it succeeds or not."""
+    (tmp_path / "web.py").write_text(_APP)
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", "--workers", "1", "--master")
+    with _listening(f"{tmp_path}/notify", monkeypatch) as sock:
+
+        def hear() -> str:
+            while (told := sock.recv(1000)) == b"WATCHDOG=1":
+                pass
+            return told.decode()
+
+        with command(*call, folder=tmp_path) as process:
+            assert hear() == "READY=1\nSTATUS=serving with 1 workers"
+            for content in (_APP, "broken"):
+                (tmp_path / "web.py").write_text(content)
+                before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+                process.signal(signal.SIGHUP)
+                found = re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=(\d+)\nSTATUS=reloading", hear())
+                assert found
+                assert before <= int(found[1]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+                assert hear() == "READY=1\nSTATUS=serving with 1 workers"
+            process.signal(signal.SIGTERM)
+            assert hear() == "STOPPING=1\nSTATUS=stopping"
+            assert process.ended() == 0
+        assert "reload failed" in process.text
 
 
 _APP = """
