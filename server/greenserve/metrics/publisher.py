@@ -19,7 +19,7 @@ from greenserve.metrics.tally import Tally
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.loop.hub import Hub
-from greenserve_hub.unpatched import time
+from greenserve_hub.unpatched import io, time
 
 __all__ = ["Publisher", "Source"]
 
@@ -111,7 +111,7 @@ class Publisher:
 def resident_bytes() -> int:
     """Return the resident memory of this process; where /proc does not tell it, the most that it ever was."""
     try:
-        with open("/proc/self/statm", "rb") as file:
+        with io.open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * _PAGE
     except (OSError, IndexError):
         most: Any = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -22,6 +22,7 @@ from wsgiref.types import StartResponse
 from greenserve.errors import AppImportError
 from greenserve.process.reloading.page_parts import PAGE, SCRIPT, STYLE
 from greenserve_hub.greenthreads.greenthreads import sleep
+from greenserve_hub.unpatched import io
 
 __all__ = ["ErrorPage", "Place", "place_of"]
 
@@ -63,7 +64,7 @@ def place_of(error: BaseException) -> Place | None:
 def _source(place: Place) -> list[tuple[int, str]]:
     """The lines around it, with their numbers."""
     try:
-        with open(place.file, "rb") as file:
+        with io.open(place.file, "rb") as file:
             lines = file.read(_LONGEST_FILE).decode("utf-8", "replace").rstrip().split("\n")
     except OSError:
         return []

@@ -5,9 +5,10 @@ The command waits until the server is ready, and its exit code says so. Until th
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import NoReturn
+
+from greenserve_hub.unpatched import os
 
 __all__ = ["Daemon", "give_up_terminal"]
 

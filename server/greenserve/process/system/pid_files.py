@@ -7,11 +7,9 @@ lock belongs to every process that has the descriptor, so children close theirs.
 
 from __future__ import annotations
 
-import os
-
 from greenserve.errors import ConfigError
 from greenserve_hub.forks import leave_in_children
-from greenserve_hub.unpatched import fcntl
+from greenserve_hub.unpatched import fcntl, os
 
 __all__ = ["PidFile"]
 
