@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from greenserve.config import BindAddress, Config
@@ -34,8 +34,9 @@ _Key = tuple[str, str]  # serving or redirecting, and the address as text
 class Sockets:
     """The sockets of all seats."""
 
-    def __init__(self) -> None:
-        """Nothing is open."""
+    def __init__(self, made: Callable[[str], object] = bool) -> None:
+        """Nothing is open. `made(path)` is called for each file of a unix socket that is made."""
+        self._made = made
         self._open: dict[_Key, list[socket.socket]] = {}  # one for each seat, or one for all
         self._files: dict[_Key, tuple[str, int] | None] = {}
         self._order: list[_Key] = []
@@ -79,7 +80,9 @@ class Sockets:
             return
         if address.kind != "tcp" or config.worker_sockets == "shared":
             sock = open_listener(address, config.backlog, config.reuse_port, config.socket_mode)
-            self._files[key] = file_of(sock)
+            self._files[key] = file = file_of(sock)
+            if file is not None:
+                self._made(file[0])
             self._open[key] = [sock]
             return
         if not config.reuse_port and address.port:

@@ -42,7 +42,10 @@ def run_with_workers(
             "run() handles signals, which only the main thread can: call it there, or use serve()"
         )
     config = plan.config
-    find_account(config.user, config.group)  # an unknown one is told before anything is bound
+    account = find_account(config.user, config.group)  # an unknown one is told before anything is bound
+    if account is not None:
+        account.own_log(config.error_logfile)
+        account.own_log(config.access_logfile)
     with contextlib.ExitStack() as stack:
         error_log = stack.enter_context(
             open_error_log(
@@ -60,7 +63,7 @@ def run_with_workers(
             stack.callback(pid_file.close)
         itself = Process(os.getpid(), config)
         _call(plan.hooks.on_starting, itself, handover)
-        opened = Sockets()
+        opened = Sockets(_nothing if account is None else account.own_socket)
         stack.callback(opened.close)
         if handover is not None:
             opened.restore(handover.sockets)
@@ -84,5 +87,5 @@ def _call(hook: Callable[[Process], None], itself: Process, handover: Handover |
         log.error("%s (the server goes on without it)", error)  # the workers of before serve
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     pass

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import grp
-import os
 import pwd
 import signal
+import stat
 from importlib import import_module
 from typing import Final
 
 from greenserve.errors import ConfigError
+from greenserve.logs.datagrams import parse_place
+from greenserve.logs.files import MODE
+from greenserve_hub.unpatched import os
 
 __all__ = ["Account", "end_with_parent", "find_account", "set_title"]
 
@@ -51,6 +54,28 @@ class Account:
             os.environ["USER"] = os.environ["LOGNAME"] = self.name
             with contextlib.suppress(KeyError):
                 os.environ["HOME"] = pwd.getpwuid(self.uid).pw_dir
+
+    def own_socket(self, path: str) -> None:
+        """Make the file of a unix socket its own, if this process is root. Raises nothing."""
+        if os.geteuid() == 0:
+            with contextlib.suppress(OSError):  # on a file system without owners
+                os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+    def own_log(self, place: str) -> None:
+        """Make the file of a log, and let it open that again after a rotation. `place` as in the settings.
+
+        If this process is root. A link is not followed, or whoever may write to the folder could have any file.
+        """
+        if os.geteuid() != 0 or place in ("-", "off", "logging") or parse_place(place) is not None:
+            return
+        with contextlib.suppress(OSError):  # told when it is opened
+            fd = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW, MODE)
+            try:
+                status = os.fstat(fd)
+                if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                    os.fchown(fd, self.uid, self.gid)
+            finally:
+                os.close(fd)
 
 
 def find_account(user: str, group: str) -> Account | None:

@@ -17,6 +17,7 @@ from tests.support.times import MS, PATIENCE, eventually
 
 from greenserve_hub import Event, Timeout, get_hub, kill, sleep, spawn
 from greenserve_hub.osthreads import native_waits
+from greenserve_hub.osthreads.thread_pools import ThreadPool
 from greenserve_hub.osthreads.threads import execute
 from greenserve_hub.patching.locks import process_locks
 from greenserve_hub.patching.locks.process_locks import SemLock
@@ -268,22 +269,30 @@ def test_what_an_os_thread_gets_for_nobody_it_gives_back(monkeypatch: pytest.Mon
     assert semaphore.acquire(True, PATIENCE)
 
 
-def test_an_os_thread_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def os_threads(monkeypatch: pytest.MonkeyPatch) -> ThreadPool:
+    """OS threads of its own: other tests may have left a wait that never ends."""
+    own = ThreadPool(100_000, rest=native_waits._REST)
+    monkeypatch.setattr(native_waits, "_os_threads", own)
+    return own
+
+
+def test_an_os_thread_that_nobody_wants_any_more_ends(
+    os_threads: ThreadPool, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(native_waits, "_LOOK", 5 * MS)
-    eventually(lambda: not native_waits._os_threads.threads)
     green = spawn(make(SEMAPHORE, 0).acquire)
     sleep(MS)
-    assert native_waits._os_threads.threads == 1
+    assert os_threads.threads == 1
     kill(green)
-    eventually(lambda: not native_waits._os_threads.threads)
+    eventually(lambda: not os_threads.threads)
 
 
-def test_a_hundred_that_wait_need_one_os_thread():
-    eventually(lambda: not native_waits._os_threads.threads)
+def test_a_hundred_that_wait_need_one_os_thread(os_threads: ThreadPool):
     semaphore = make(SEMAPHORE, 0, 200)
     greens = [spawn(semaphore.acquire) for _ in range(100)]
     sleep(10 * MS)
-    assert native_waits._os_threads.threads == 1
+    assert os_threads.threads == 1
     for _ in greens:
         semaphore.release()
     assert all(green.wait() for green in greens)

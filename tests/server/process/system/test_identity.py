@@ -7,11 +7,14 @@ import os
 import pwd
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from greenserve.config import Config
 from greenserve.errors import ConfigError
-from greenserve.process.system.identity import end_with_parent, find_account, set_title
+from greenserve.process.master.sockets import Sockets
+from greenserve.process.system.identity import Account, end_with_parent, find_account, set_title
 
 _needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 _NOBODY = pwd.getpwnam("nobody")
@@ -20,7 +23,7 @@ _NOBODY = pwd.getpwnam("nobody")
 @pytest.fixture(autouse=True)
 def all_may_read_python(monkeypatch):
     """Though this one may stand in the home of root."""
-    monkeypatch.setattr(os, "__file__", "/")
+    monkeypatch.setattr("greenserve.process.system.identity.os.__file__", "/")
 
 
 def _in_child(check: Callable[[], object]) -> None:
@@ -95,7 +98,7 @@ def test_root_becomes_nobody_for_good():
 
 @_needs_root
 def test_a_user_that_may_not_read_python_is_told_so(monkeypatch):
-    monkeypatch.setattr(os, "__file__", "/root/os.py")
+    monkeypatch.setattr("greenserve.process.system.identity.os.__file__", "/root/os.py")
 
     def check() -> None:
         account = find_account("nobody", "")
@@ -164,3 +167,44 @@ def test_a_process_whose_parent_has_ended_already_ends():
 
 def test_a_title_needs_setproctitle_and_else_does_nothing():
     set_title("worker 1 [web:app]")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+class TestFiles:
+    """What root makes, and a worker of another user needs."""
+
+    def _account(self) -> Account:
+        account = find_account("nobody", "")
+        assert account is not None
+        return account
+
+    def test_a_log_is_made_and_given_to_it(self, tmp_path: Path) -> None:
+        account, path = self._account(), tmp_path / "access.log"
+        for _ in range(2):
+            account.own_log(str(path))
+            assert (path.stat().st_uid, path.stat().st_gid) == (account.uid, account.gid)
+            assert path.stat().st_mode & 0o777 == 0o640
+            path.write_text("a line\n")
+        assert path.read_text() == "a line\n"
+
+    @pytest.mark.parametrize("place", ["-", "off", "logging", "journald", "syslog:", "none/access.log"])
+    def test_other_places_are_left_alone(
+        self, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        self._account().own_log(place)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
+    def test_a_link_gives_nothing_away(self, link: Callable[..., None], tmp_path: Path) -> None:
+        (tmp_path / "precious").write_text("data")
+        link(tmp_path / "precious", tmp_path / "access.log")
+        self._account().own_log(str(tmp_path / "access.log"))
+        assert (tmp_path / "precious").stat().st_uid == 0
+
+    def test_a_unix_socket(self, tmp_path: Path) -> None:
+        account = self._account()
+        sockets = Sockets(account.own_socket)
+        sockets.open(Config(bind=f"unix:{tmp_path}/app.sock"), 2)
+        assert (tmp_path / "app.sock").stat().st_uid == account.uid
+        sockets.close()
