@@ -15,6 +15,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -115,8 +117,10 @@ def _parse(path: Path, shown: str) -> ast.Module:
 
 
 def _run(tree: ast.Module, path: Path, shown: str) -> ModuleType:
-    module = ModuleType(_MODULE)
-    module.__file__ = filename = str(path.absolute())
+    filename = str(path.absolute())
+    spec = spec_from_file_location(_MODULE, filename, loader=SourceFileLoader(_MODULE, filename))
+    assert spec is not None
+    module = module_from_spec(spec)  # with a loader: Python 3.15 warns without one when it shows a traceback
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)  # as for the app

@@ -107,29 +107,29 @@ def test_it_may_take_settings_and_hooks_of_a_module_beside_it(load: Load) -> Non
     assert [(hook.name, hook.origin) for hook in loaded.hooks] == [("post_fork", "greenserve_conf.py:2")]
 
 
-@pytest.mark.parametrize(
-    ("content", "line"),
-    [
-        ("_x = 1\npool = 'many'\n", "pool = 'many' (greenserve_conf.py:2: pool): not a whole number; allowed:"),
-        ("if True:\n    pool = 0\n", "pool = 0 (greenserve_conf.py:2: pool): too small"),
-        ("\npoool = 1\n", "unknown setting poool (greenserve_conf.py:2); did you mean pool?"),
-        ("nonsense = 1\n", "unknown setting nonsense (greenserve_conf.py:1); greenserve --help lists all"),
-        ("keepalive = 2\n", "unknown setting keepalive (greenserve_conf.py:1): keep_alive sets the time"),
-        ("worker_connections = 2\n", "unknown setting worker_connections (greenserve_conf.py:1); named pool here"),
-        ("a = worker_connections = 2\npool = worker_connections\n", "unknown setting"),
-        ("a, b = 1, 2\npool = a\n", "unknown setting b (greenserve_conf.py:1)"),
-        ("app = 7\n", "app = 7 (greenserve_conf.py:1: app): not a line of text"),
-        ("def post_frok(a, b): pass\n", "unknown hook post_frok (greenserve_conf.py:1): did you mean post_fork?"),
-        ("def pre_exec(server): pass\n", "unknown hook pre_exec (greenserve_conf.py:1): "),
-        ("\n1/0\n", "greenserve_conf.py:2: ZeroDivisionError: division by zero"),
-        ("def f():\n    raise OSError('no\\nfile')\n\nf()\n", "greenserve_conf.py:2: OSError: no file"),
-        ("import sys\nsys.exit(3)\n", "greenserve_conf.py:2: SystemExit: 3"),
-        ("import gs_nothing\n", "greenserve_conf.py:1: ModuleNotFoundError: No module named 'gs_nothing'"),
-        ("x = 1\nbind = (\n", "greenserve_conf.py:2: '(' was never closed"),
-        ("\0", "greenserve_conf.py"),
-        (b"\xff", "greenserve_conf.py"),
-    ],
-)  # fmt: skip
+_FAULTS: list[tuple[str | bytes, str]] = [
+    ("_x = 1\npool = 'many'\n", "pool = 'many' (greenserve_conf.py:2: pool): not a whole number; allowed:"),
+    ("if True:\n    pool = 0\n", "pool = 0 (greenserve_conf.py:2: pool): too small"),
+    ("\npoool = 1\n", "unknown setting poool (greenserve_conf.py:2); did you mean pool?"),
+    ("nonsense = 1\n", "unknown setting nonsense (greenserve_conf.py:1); greenserve --help lists all"),
+    ("keepalive = 2\n", "unknown setting keepalive (greenserve_conf.py:1): keep_alive sets the time"),
+    ("worker_connections = 2\n", "unknown setting worker_connections (greenserve_conf.py:1); named pool here"),
+    ("a = worker_connections = 2\npool = worker_connections\n", "unknown setting"),
+    ("a, b = 1, 2\npool = a\n", "unknown setting b (greenserve_conf.py:1)"),
+    ("app = 7\n", "app = 7 (greenserve_conf.py:1: app): not a line of text"),
+    ("def post_frok(a, b): pass\n", "unknown hook post_frok (greenserve_conf.py:1): did you mean post_fork?"),
+    ("def pre_exec(server): pass\n", "unknown hook pre_exec (greenserve_conf.py:1): "),
+    ("\n1/0\n", "greenserve_conf.py:2: ZeroDivisionError: division by zero"),
+    ("def f():\n    raise OSError('no\\nfile')\n\nf()\n", "greenserve_conf.py:2: OSError: no file"),
+    ("import sys\nsys.exit(3)\n", "greenserve_conf.py:2: SystemExit: 3"),
+    ("import gs_nothing\n", "greenserve_conf.py:1: ModuleNotFoundError: No module named 'gs_nothing'"),
+    ("x = 1\nbind = (\n", "greenserve_conf.py:2: '(' was never closed"),
+    ("\0", "greenserve_conf.py"),
+    (b"\xff", "greenserve_conf.py"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "line"), _FAULTS, ids=[line for _, line in _FAULTS])
 def test_a_fault_is_one_line_with_its_place(load: Load, content: str | bytes, line: str) -> None:
     assert line_of(load, content).startswith(line)
 
