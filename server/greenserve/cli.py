@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from wsgiref.types import WSGIApplication
 
 from greenserve.commands import COMMANDS, run_command
-from greenserve.config import SETTINGS, Loaded, load_config
+from greenserve.config import SETTINGS, Config, Loaded, load_config
 from greenserve.config.hooks import Hook
 from greenserve.config.show import show_config
 from greenserve.config.unknown_names import closest
@@ -36,7 +36,7 @@ from greenserve.process.master.plan import (
     needs_master,
     reenter,
 )
-from greenserve.process.master.upgrading import Handover, is_trial
+from greenserve.process.master.upgrading import Handover, Held
 from greenserve.process.system.settling import set_environment
 from greenserve.version import version
 from greenserve_hub.loop.current import find_hub, use_hub
@@ -97,7 +97,8 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     spec = str(loaded.app.value)
     enter_folder(loaded.config.chdir, loaded.origins["chdir"])
     set_environment(loaded.config)
-    checks = options.check_config or is_trial(os.environ)
+    trial = Held.of(os.environ)
+    checks = options.check_config or trial is not None
     handover = Handover.take(os.environ)
     if loaded.config.daemon and not checks and handover is None:
         starting.detach()
@@ -108,6 +109,8 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
         _patch(loaded.config.monkey_patch, loaded.config.hub)
     installed = installed_hooks()
     configure_logging(loaded.config.log_config)
+    if trial is not None and trial.settings_only:
+        return 0
     if not imports_app:
         return _run_workers(_plan(loaded, options, folder, installed), starting, handover)
     starting.listen()
@@ -115,16 +118,28 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     if has_master:
         return _run_workers(_plan(loaded, options, folder, installed, app), starting, handover)
     if checks:
-        check_process()  # as the server does when it is made, but then its log is open
-        from greenserve.net.tls.contexts import open_tls
-
-        open_tls(loaded.config, None)
-        sys.stdout.write(f"greenserve: the configuration and {spec} are valid\n")
-        return 0
+        return _check(loaded.config, spec, trial)
     # Imported late: neither --help nor a bad setting needs the server.
     from greenserve.process.single import run
 
     return run(app, loaded.config, starting=starting, hooks=Hooks((*installed, *loaded.hooks)))
+
+
+def _check(config: Config, spec: str, trial: Held | None) -> int:
+    """Check what a start needs besides the app, which is imported by now."""
+    check_process()  # as the server does when it is made, but then its log is open
+    from greenserve.net.tls.contexts import open_tls
+
+    open_tls(config, None)
+    if trial is not None:
+        from greenserve.process.master.start import check_start
+
+        check_start(config, trial)
+    sys.stdout.write(f"greenserve: the configuration and {spec} are valid\n")
+    if trial is not None:
+        sys.stdout.flush()
+        os._exit(0)  # threads that the app has started would keep the process
+    return 0
 
 
 def _patch(monkey_patch: bool, hub: str) -> None:
@@ -167,7 +182,8 @@ def _plan(
 
     command = command_of_this_program()
     hooks = Hooks((*installed, *loaded.hooks))
-    return Plan(config, load, reread, preloaded is not None, spec, command, folder, hooks)
+    has_code = loaded.python_file is not None
+    return Plan(config, load, reread, preloaded is not None, spec, command, has_code, folder, hooks)
 
 
 def patch_for(hub: str) -> None:

@@ -99,8 +99,8 @@ def _plan(app: WSGIApplication | str, config: Config, folder: str) -> Plan:
     elif config.preload:
         app = load_app(app)
     if isinstance(app, str):
-        return Plan(config, partial(load_app, app), None, False, app, None, folder)
-    return Plan(config, partial(_identity, app), None, True, type(app).__name__, None, folder)
+        return Plan(config, partial(load_app, app), None, False, app, None, False, folder)
+    return Plan(config, partial(_identity, app), None, True, type(app).__name__, None, False, folder)
 
 
 def _identity(app: WSGIApplication) -> WSGIApplication:

@@ -143,6 +143,13 @@ def _check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> No
         raise ConfigError(f"{shown[0]} contradicts {shown[1]}: {why}")
 
 
+def _of_a_daemon(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for name in ("error_logfile", "access_logfile"):
+        if values["daemon"] and values[name] == "-":
+            where = "name a file, syslog: or journald" + (", or off" if name == "access_logfile" else "")
+            yield "daemon", name, f"in the background there is no terminal: {where}"
+
+
 def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for part in ("limit_request_line", "limit_request_field_size"):
         if values[part] > values["limit_request_head"]:
@@ -174,6 +181,7 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]
     admin = values["admin_bind"]
     if admin in values["bind"] and not admin.endswith(":0"):
         yield "admin_bind", "bind", "the app is served there: give the admin pages an address of their own"
+    yield from _of_a_daemon(values)
     backdoor = values["backdoor"]
     if backdoor != "off" and not values["backdoor_allow_remote"] and not parse_bind(backdoor).is_local:
         yield (

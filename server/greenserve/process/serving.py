@@ -82,6 +82,14 @@ def serve(server: Server, error_log: ErrorLog, stack: contextlib.ExitStack, phas
     return code
 
 
+def tell_places(places: Sequence[str], redirects: Sequence[str]) -> None:
+    """Log where it listens."""
+    for place in places:
+        log.info("listening at %s", place)
+    for url in redirects:
+        log.info("redirecting %s to https", url)
+
+
 def tell_of_bodies(app: WSGIApplication, config: Config) -> None:
     """Log it if a framework is loaded that may take chunked bodies for empty ones."""
     if config.chunked_bodies == "auto" and (name := unseen_by_length(app)):

@@ -20,7 +20,7 @@ from greenserve.logs.error_log import open_error_log
 from greenserve.net import Server
 from greenserve.process.admin_pages import admin_pages, import_pages
 from greenserve.process.notifying import Watchdog, notify
-from greenserve.process.serving import make_server, serve, tell_of_bodies
+from greenserve.process.serving import make_server, serve, tell_of_bodies, tell_places
 from greenserve.process.starting import Starting
 from greenserve.process.stopping import Stopping
 from greenserve.process.system.pid_files import PidFile
@@ -94,10 +94,7 @@ class _Alone:
         if self._starting is not None:
             self._starting.end()
         # Logged after the signals are taken: a program that reads this may send one at once.
-        for place in server.places:
-            log.info("listening at %s", place)
-        for url in server.redirect_urls:
-            log.info("redirecting %s to https", url)
+        tell_places(server.places, server.redirect_urls)
         log.info("greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid())
         try:
             self._hooks.when_ready(self._itself)

@@ -117,20 +117,20 @@ class Crew:
         """Take over a worker of the program before this one. It serves, or is told to end already."""
         worker.ready_at = self._clock()
         worker.state = State.LEAVING if is_leaving else State.READY
+        self.seats += [Seat(index, is_wanted=False) for index in range(len(self.seats), worker.seat + 1)]
         if is_leaving:
             self.leaving.add(worker)
             return
-        self.seats += [Seat(index, is_wanted=False) for index in range(len(self.seats), worker.seat + 1)]
         self.seats[worker.seat].worker = worker
         self.seats[worker.seat].has_served = self._has_served = True
 
-    def roll(self) -> None:
-        """Replace all workers, one after another. A roll that is under way begins again."""
+    def roll(self, size: int | None = None) -> None:
+        """Replace all workers, one after another; of the first `size` seats. A roll that is under way begins again."""
         if self.is_stopping:
             return
         self._is_rolling = True
         self._to_replace = deque(
-            seat.index for seat in self.seats if seat.is_wanted and seat.worker is not None
+            seat.index for seat in self.seats[:size] if seat.is_wanted and seat.worker is not None
         )
         for seat in self.seats:
             if seat.heir is not None:  # it may have read what has changed since
@@ -165,7 +165,8 @@ class Crew:
             return
         for seat in self.seats:
             seat.is_wanted = seat.index < size
-        self.seats += [Seat(index) for index in range(len(self.seats), size)]
+        late = self._has_served
+        self.seats += [Seat(index, is_late=late) for index in range(len(self.seats), size)]
         for seat in self.seats:
             if seat.is_wanted:
                 if self._may_hire:

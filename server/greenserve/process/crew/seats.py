@@ -93,6 +93,7 @@ class Seat:
     adopter: Worker | None = None  # accepts for it
     is_wanted: bool = True  # False after SIGTTOU
     has_served: bool = False
+    is_late: bool = False  # added while others serve: the kernel gives its sockets connections already
     failures: int = 0  # in a row
     start_at: float = 0.0
 
@@ -120,7 +121,7 @@ def have_all_served(seats: Sequence[Seat]) -> None:
     """Have clients of a seat whose worker is gone, or stands still, served by another worker meanwhile."""
     able = [seat.worker for seat in seats if seat.worker is not None and _is_served_now(seat)]
     for seat in seats:
-        needs = not _is_served_now(seat) and (seat.has_served or seat.failures > 0)
+        needs = not _is_served_now(seat) and (seat.has_served or seat.is_late or seat.failures > 0)
         if seat.adopter is not None and (not needs or seat.adopter not in able):
             if seat.adopter.state is not State.LEAVING:  # one that stands still hears it later
                 seat.adopter.leave(seat.index)

@@ -25,11 +25,12 @@ from greenserve.process.master.channel import Channel, Message, pair
 from greenserve.process.master.plan import Plan, number_of_workers
 from greenserve.process.master.rows import Rows
 from greenserve.process.master.sockets import Sockets
-from greenserve.process.master.upgrading import HandedWorker, Handover, Upgrading
+from greenserve.process.master.upgrading import HandedWorker, Handover, Held, Upgrading
 from greenserve.process.master.worker import become_worker
 from greenserve.process.master.worker_process import WorkerProcess
 from greenserve.process.notifying import Watchdog, notify, notify_reloading
 from greenserve.process.reloading.watching import Watching
+from greenserve.process.serving import tell_places
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.exits import how_it_ended, kills_for_memory, reap_strangers
 from greenserve.process.system.forking import fork_without_handlers, handling
@@ -77,8 +78,8 @@ class Master:
     ) -> None:
         """`sockets` are open already. `handover`: from the program before this one. `ready()`: the first worker is."""
         self._plan = plan
-        # Of the last reload that has succeeded.
-        self._good = plan, number_of_workers(plan.config, usable_cpus)
+        self._size = number_of_workers(plan.config, usable_cpus)
+        self._good = plan, self._size  # of the last reload that has succeeded
         self._sockets = sockets
         self._error_log = error_log
         self._pid_file = pid_file
@@ -106,12 +107,20 @@ class Master:
         self._watching = Watching(self._hub, config, plan.preloaded, Channel, self.crew, self._todo.put)
         self._watchdog = Watchdog.of(os.environ)
         self._before = handover
-        self._upgrading = Upgrading(self._next_handover, self._sockets, self._tell_of_reload)
+        self._admin_bind = config.admin_bind
+        self._upgrading = Upgrading(
+            self._next_handover, self._held, self._sockets, self._tell_of_reload, self._reread
+        )
 
     def run(self) -> int:
         """Serve until a signal stops it, and return the exit code. Raises ConfigError if no worker can start."""
         handlers = {number: partial(self._take_signal, step) for number, step in _SIGNALS.items()}
-        with handling(handlers), self._pages(), contextlib.closing(self._watching):
+        with (
+            handling(handlers),
+            self._pages(),
+            contextlib.closing(self._watching),
+            contextlib.closing(self._upgrading),
+        ):
             self._watching.start()
             self._begin()
             self._tick_later()
@@ -182,6 +191,10 @@ class Master:
         pid_file = self._pid_file.fd if self._pid_file else -1
         return Handover(self._sockets.state(), workers, self._board.board.fd, pid_file, self._number)
 
+    def _held(self, settings_only: bool) -> Held:
+        pid_file = self._pid_file.path if self._pid_file else ""
+        return Held(self._sockets.addresses, pid_file, self._admin_bind, settings_only)
+
     def _take_signal(self, step: str, number: int, frame: FrameType | None) -> None:
         self._hub.call_from_thread(self._todo.put, partial(getattr(self, f"_{step}"), number))
 
@@ -206,19 +219,14 @@ class Master:
         index = self._board.take()
         row = self._board.board.row(index)
         given = self._sockets.of(seat)
-        try:
-            ours, theirs = pair()
-        except OSError:
-            self._board.drop(index)
-            raise
         parent = os.getpid()
-        try:
+        with contextlib.ExitStack() as undo:  # if the system refuses
+            undo.callback(self._board.drop, index)
+            ours, theirs = pair()
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
             pid = fork_without_handlers(_SIGNALS)
-        except OSError:
-            self._board.drop(index)
-            ours.close()
-            theirs.close()
-            raise
+            undo.pop_all()
         if pid == 0:
             ours.close()
             self._sockets.leave_behind(given)
@@ -258,10 +266,7 @@ class Master:
         if self._is_announced:
             return
         self._is_announced = True
-        for place in message["ready"]:
-            log.info("listening at %s", place)
-        for url in message["redirects"]:
-            log.info("redirecting %s to https", url)
+        tell_places(message["ready"], message["redirects"])
         log.info(
             "greenserve runs as process %d with %d workers; stop it with Ctrl-C or `kill %d`, reload it with "
             "`kill -HUP %d`",
@@ -291,6 +296,12 @@ class Master:
             log.info("SIGHUP: the app is preloaded, so the whole program is loaded again, as by SIGUSR2")
             self._upgrade(number)
             return
+        if self._plan.has_code:
+            self._upgrading.check_settings("SIGHUP", self._plan)
+        else:
+            self._reread()
+
+    def _reread(self) -> None:
         try:
             plan = self._plan if self._plan.reread is None else self._plan.reread()
             size = number_of_workers(plan.config, usable_cpus)
@@ -304,8 +315,10 @@ class Master:
         log.info("reloading: each worker is replaced when a new one is ready")
         self._plan = plan
         self.crew.limits = Limits.of(plan.config)
-        self.crew.roll()
-        self.crew.resize(size)
+        self._size = size
+        self.crew.roll(size)
+        if size > self.crew.size:
+            self.crew.resize(size)
 
     def _tell_of_reload(self) -> None:
         self._is_reloading = True
@@ -314,7 +327,8 @@ class Master:
     def _rolled(self, succeeded: bool) -> None:
         """A reload is over. After a failure a worker that dies is replaced with the settings of before."""
         if succeeded:
-            self._good = self._plan, self.crew.size
+            self._good = self._plan, self._size
+            self.crew.resize(self._size)  # fewer only now: a reload that fails takes none away
         elif not self.crew.is_rolling:
             self._plan, size = self._good
             self.crew.limits = Limits.of(self._plan.config)
@@ -348,18 +362,15 @@ class Master:
         except ConfigError as error:
             log.error("no worker more: %s", error)
             return
-        if size != self.crew.size:
+        if size != self.crew.size and not self.crew.is_stopping:
             log.info("%d workers from now on", size)
+            self._size = size
+            self._good = self._good[0], size
             self.crew.resize(size)
 
     # Ends ------------------------------------------------------------------------------------------------
 
     def _reap(self, number: int) -> None:
-        self._reap_workers()
-        if os.getpid() == 1:
-            reap_strangers({worker.pid for worker in self._rows} - {worker.pid for worker in self._ended})
-
-    def _reap_workers(self) -> None:
         for worker in tuple(self._rows):
             if worker in self._ended:
                 continue
@@ -375,6 +386,9 @@ class Master:
                     self._todo.put(partial(self._bury, worker))  # behind its messages
                 else:  # a process that the app has started may hold the other end open
                     self._hub.call_after(_LAST_WORDS, self._todo.put, partial(self._bury, worker))
+        if os.getpid() == 1:
+            own = {worker.pid for worker in self._rows} - {worker.pid for worker in self._ended}
+            reap_strangers(own | self._upgrading.pids | self._watching.pids)
 
     def _bury(self, worker: WorkerProcess) -> None:
         """The crew hears of an end when it was waited for and all messages were read."""

@@ -35,6 +35,7 @@ class Plan:
     preloaded: bool  # the app is imported already; a reload of workers does not import it again
     name: str  # of the app, for titles
     command: tuple[str, ...] | None  # to execute this program again; None if that is not known
+    has_code: bool  # the settings are Python, which may do anything when they are read again
     folder: str  # the working folder at the start, by the name that it had
     hooks: Hooks = field(default_factory=Hooks)
 

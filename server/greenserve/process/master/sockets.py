@@ -162,6 +162,11 @@ class Sockets:
         for there in self._open.values():
             yield from there
 
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses that are open, as the settings name them."""
+        return [address for _, address in self._open]
+
     # For the next program in this process (SIGUSR2) --------------------------------------------------------
 
     def state(self) -> list[list[object]]:

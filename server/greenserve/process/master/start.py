@@ -9,19 +9,22 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 
+from greenserve.config import Config, parse_bind
+from greenserve.config.tokens import token_of
 from greenserve.errors import ConfigError
 from greenserve.hooks import Process
 from greenserve.logs.error_log import open_error_log
+from greenserve.net.sockets.binding import file_of, open_listener, remove_file
 from greenserve.process.master.master import Master
 from greenserve.process.master.plan import Plan, number_of_workers
 from greenserve.process.master.sockets import Sockets
-from greenserve.process.master.upgrading import Handover
+from greenserve.process.master.upgrading import Handover, Held
 from greenserve.process.starting import Starting
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.identity import find_account, set_title
 from greenserve.process.system.pid_files import PidFile
 
-__all__ = ["run_with_workers"]
+__all__ = ["check_start", "run_with_workers"]
 
 log = logging.getLogger("greenserve.error")
 
@@ -76,6 +79,30 @@ def run_with_workers(
             starting.end()
             ready = starting.ready
         return Master(plan, opened, error_log, pid_file=pid_file, handover=handover, ready=ready).run()
+
+
+def check_start(config: Config, held: Held) -> None:
+    """Try what a start with these settings needs, but for what the program that `held` it has. Raises ConfigError."""
+    with open_error_log(
+        config.error_logfile,
+        config.log_level,
+        config.error_log_format,
+        config.log_color,
+        bool(config.log_config),
+    ):
+        find_account(config.user, config.group)
+        if config.pid and os.path.abspath(config.pid) != held.pid_file:
+            PidFile(config.pid).close()
+        if config.admin_bind != "off":
+            token_of(config)
+        new = [(address, config.socket_mode) for address in config.addresses + config.redirect_addresses]
+        if config.admin_bind not in ("off", held.admin_bind):
+            new.append((parse_bind(config.admin_bind), 0o600))
+        for address, mode in new:
+            if str(address) not in held.addresses and address.kind != "fd":
+                with open_listener(address, 1, config.reuse_port, mode) as sock:
+                    file = file_of(sock)
+                remove_file(file)
 
 
 def _call(hook: Callable[[Process], None], itself: Process, handover: Handover | None) -> None:

@@ -22,7 +22,7 @@ from greenserve.process.master.plan import Plan
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.unpatched import signal, time
 
-__all__ = ["HandedWorker", "Handover", "Upgrading", "is_trial"]
+__all__ = ["HandedWorker", "Handover", "Held", "Trial", "Upgrading"]
 
 log = logging.getLogger("greenserve.error")
 
@@ -70,15 +70,28 @@ class Handover:
         return cls(workers=workers, **told)
 
 
-def is_trial(environ: Mapping[str, str]) -> bool:
-    """Return True if this program is to check its settings and app only."""
-    return _TRIAL in environ
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the program that tries the next one holds, so that the next one could not have it now."""
+
+    addresses: list[str]
+    pid_file: str
+    admin_bind: str
+    settings_only: bool  # read the settings and import nothing
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self | None:
+        """Return it if this program is to check its start only; else None."""
+        text = environ.get(_TRIAL)
+        return None if text is None else cls(**json.loads(text))
 
 
 class Trial:
-    """The next program in a process of its own, which checks its settings and imports its app, and ends."""
+    """The next program in a process of its own, which checks its settings and its start, and ends."""
 
-    def __init__(self, command: Sequence[str], folder: str, environ: Mapping[str, str], until: float) -> None:
+    def __init__(
+        self, command: Sequence[str], folder: str, environ: Mapping[str, str], until: float, held: Held
+    ) -> None:
         """`until` by time.monotonic(). Raises OSError."""
         self._until = until
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # outcome() closes it
@@ -86,7 +99,7 @@ class Trial:
             self._process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**environ, _TRIAL: "1"},
+                env={**environ, _TRIAL: json.dumps(asdict(held))},
                 stdin=subprocess.DEVNULL,
                 stdout=self._said,
                 stderr=subprocess.STDOUT,
@@ -94,6 +107,17 @@ class Trial:
         except BaseException:
             self._said.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self._said.close()
 
     def outcome(self) -> tuple[bool, str] | None:
         """Return None while it runs, then if it has succeeded and what it said."""
@@ -123,16 +147,24 @@ class Upgrading:
     """The way from SIGUSR2 to the next program. In the main green thread of the master."""
 
     def __init__(
-        self, hand_over: Callable[[], Handover | None], sockets: Inheritable, begins: Callable[[], object]
+        self,
+        hand_over: Callable[[], Handover | None],
+        held: Callable[[bool], Held],
+        sockets: Inheritable,
+        begins: Callable[[], object],
+        reread: Callable[[], object],
     ) -> None:
         """`hand_over()` returns what the next program needs, or None if it is to be asked again in a moment.
 
-        `begins()` is called when the check has succeeded.
+        `held(settings_only)` returns what this one holds. `begins()` is called when the check has succeeded, and
+        `reread()` when that of the settings has.
         """
+        self._held = held
+        self._reread = reread
         self._hand_over = hand_over
         self._sockets = sockets
         self._begins = begins
-        self._trial: Trial | None = None
+        self._trial: tuple[Trial, bool] | None = None  # and if it is of the settings only
         self._is_checked = False
 
     def begin(self, name: str, plan: Plan) -> None:
@@ -143,24 +175,62 @@ class Upgrading:
                 "everything goes on as before",
                 name,
             )
-        elif self._trial is not None or self._is_checked:
-            log.info("%s: the next program is being checked already", name)
-        else:
+        elif self._is_free(name):
             log.info("%s: checking the next program: %s", name, shlex.join(plan.command))
-            timeout = plan.config.worker_start_timeout
-            until = time.monotonic() + timeout if timeout else NEVER
-            try:
-                self._trial = Trial(plan.command, plan.folder, os.environ, until)
-            except OSError as error:
-                log.error("%s: it can't be executed: %s. Everything goes on as before", name, error.strerror)
+            self._try(name, plan, settings_only=False)
+
+    def check_settings(self, name: str, plan: Plan) -> None:
+        """Run the code of the settings in a process of its own first: it may wait or fail."""
+        if self._is_free(name):
+            self._try(name, plan, settings_only=True)
+
+    @property
+    def pids(self) -> set[int]:
+        """The process that checks, if there is one."""
+        return {self._trial[0].pid} if self._trial is not None else set()
+
+    def close(self) -> None:
+        """End what checks. Repeatable."""
+        if self._trial is not None:
+            self._trial[0].end()
+            self._trial = None
+
+    def _is_free(self, name: str) -> bool:
+        is_free = self._trial is None and not self._is_checked
+        if not is_free:
+            log.info("%s: the settings are being checked already", name)
+        return is_free
+
+    def _try(self, name: str, plan: Plan, settings_only: bool) -> None:
+        assert plan.command is not None
+        timeout = plan.config.worker_start_timeout
+        until = time.monotonic() + timeout if timeout else NEVER
+        try:
+            trial = Trial(plan.command, plan.folder, os.environ, until, self._held(settings_only))
+        except OSError as error:
+            log.error(
+                "%s: %s can't be executed: %s. Everything goes on as before",
+                *(name, plan.command[0], error.strerror),
+            )
+        else:
+            self._trial = trial, settings_only
 
     def step(self, plan: Plan) -> None:
         """Go on, if there is something to go on with. Does not return if the next program is executed."""
-        if self._trial is not None and (outcome := self._trial.outcome()) is not None:
-            self._trial = None
-            self._is_checked, said = outcome
+        if self._trial is not None and (outcome := self._trial[0].outcome()) is not None:
+            (_, settings_only), self._trial = self._trial, None
+            succeeded, said = outcome
+            self._is_checked = succeeded and not settings_only
             if self._is_checked:
                 self._begins()
+            elif succeeded:
+                self._reread()
+            elif settings_only:
+                log.error(
+                    "reload failed: the settings can't be read. Everything goes on as before; mend it, then reload "
+                    "again (SIGHUP). They say:\n%s",
+                    said,
+                )
             else:
                 log.error(
                     "the next program does not start. Everything goes on as before; mend it, then try again "

@@ -161,6 +161,11 @@ class Watching:
         self._trees |= trees
         self._files |= files
 
+    @property
+    def pids(self) -> set[int]:
+        """The process that watches, if there is one."""
+        return set() if self._process is None else {self._process.pid}
+
     def are_ready(self) -> None:
         """All workers serve again."""
         if self._reload_began and not self._lenient:  # else the worker has logged why there is no app

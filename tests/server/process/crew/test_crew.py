@@ -6,7 +6,7 @@ import logging
 import signal
 
 import pytest
-from tests.server.process.crew.crews import FAILURE, LIMITS, Crewed
+from tests.server.process.crew.crews import FAILURE, LIMITS, Crewed, FakeWorker
 
 from greenserve.process.crew.checks import Limits
 from greenserve.process.crew.seats import State
@@ -597,3 +597,40 @@ def test_with_shared_sockets_nobody_adopts():
     second.is_silent_for = 5
     crewed.passes(1)
     assert second.told == []
+
+
+def test_one_that_leaves_a_seat_which_the_next_program_does_not_have():
+    """After SIGTTIN, SIGTTOU and SIGUSR2: its end is heard of, and a stop waits for it."""
+    crewed = Crewed(2)
+    crewed.crew.take_over(leaving := FakeWorker(7, 2, 900.0), is_leaving=True)
+    crewed.started()
+    assert crewed.crew.size == 2
+    crewed.crew.stop()
+    for worker in crewed.hired:
+        crewed.dies(worker, "ended with exit code 0")
+    assert not crewed.crew.is_over
+    crewed.dies(leaving, "ended with exit code 0")
+    assert crewed.crew.is_over
+
+
+def test_others_accept_for_a_seat_that_is_new():
+    """Its socket listens from the first moment on."""
+    crewed = Crewed(2)
+    first, second = crewed.started()
+    crewed.crew.resize(3)
+    assert first.told + second.told == ["adopt 2"]
+    crewed.crew.ready(crewed.new)
+    assert first.told + second.told == ["adopt 2", "leave 2"]
+
+
+def test_a_reload_to_fewer_workers_takes_none_away_before_it_has_succeeded():
+    crewed = Crewed(3)
+    before = crewed.started()
+    crewed.crew.roll(1)
+    crewed.fails(crewed.new)
+    assert crewed.rolled == [False]
+    assert [worker.told for worker in before] == [[], [], []]
+    crewed.crew.roll(1)
+    crewed.crew.ready(crewed.new)
+    assert crewed.rolled == [False, True]
+    assert [worker.told for worker in before] == [["retire"], [], []]

@@ -292,3 +292,19 @@ def test_a_port_in_use_ends_the_command_with_code_4(tmp_path):
     assert done.returncode == 4
     assert "cannot listen at" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_reload_to_fewer_workers_that_fails_takes_none_away(tmp_path):
+    toml = tmp_path / "greenserve.toml"
+    toml.write_text("workers = 3\n")
+    with workers(tmp_path, count=3, asks=False) as server:
+        old = set(server.pids)
+        toml.write_text("workers = 1\n")
+        say(tmp_path, "two", "import nothing_of_this_name\n")
+        server.signal(signal.SIGHUP)
+        server.until("reload failed")
+        assert set(server.pids) == old
+        say(tmp_path, "two")
+        server.signal(signal.SIGHUP)
+        server.until("reloaded")
+        server.becomes("two", 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from tests.support.programs.commands import ROOT
 from tests.support.programs.workers import Load, say, workers
 from tests.support.times import eventually
 
-from greenserve.process.master.upgrading import HandedWorker, Handover, Trial, is_trial
+from greenserve.process.master.upgrading import HandedWorker, Handover, Held, Trial
 from greenserve_hub.deadlines import NEVER
 
 pytestmark = [
@@ -21,6 +23,7 @@ pytestmark = [
 ]
 
 _HANDOVER = Handover([["serving", "x", True, [3, 4]]], [HandedWorker(7, 1, 0, 1, 5, False)], 6, -1, 3)
+_HELD = Held(["127.0.0.1:1"], "/run/x.pid", "off", False)
 
 
 def test_what_is_put_is_taken_once() -> None:
@@ -39,7 +42,7 @@ def test_what_is_for_another_process_is_not_taken(monkeypatch: pytest.MonkeyPatc
 
 class TestTrial:
     def _outcome(self, *command: str, until: float = NEVER) -> tuple[bool, str]:
-        trial = Trial((sys.executable, *command), "/", os.environ, until)
+        trial = Trial((sys.executable, *command), "/", os.environ, until, _HELD)
         eventually(lambda: trial._process.poll() is not None or until != NEVER)
         outcome = trial.outcome()
         assert outcome is not None
@@ -47,9 +50,11 @@ class TestTrial:
 
     def test_knows_that_it_is_one_and_succeeds(self) -> None:
         script = f"import os, sys; sys.path[:0] = [{str(ROOT / 'server')!r}, {str(ROOT / 'hub')!r}]\n"
-        script += "from greenserve.process.master.upgrading import is_trial; print(is_trial(os.environ), os.getcwd())"
-        assert self._outcome("-c", script) == (True, "True /")
-        assert not is_trial(os.environ)
+        script += (
+            "from greenserve.process.master.upgrading import Held; print(Held.of(os.environ), os.getcwd())"
+        )
+        assert self._outcome("-c", script) == (True, f"{_HELD} /")
+        assert Held.of(os.environ) is None
 
     def test_fails_with_what_it_says(self) -> None:
         assert self._outcome("-c", "import sys; sys.exit('no good')") == (False, "no good")
@@ -61,7 +66,7 @@ class TestTrial:
 
     def test_a_program_that_is_not_there(self) -> None:
         with pytest.raises(FileNotFoundError):
-            Trial(("/nowhere/python",), "/", os.environ, NEVER)
+            Trial(("/nowhere/python",), "/", os.environ, NEVER, _HELD)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +124,52 @@ def test_a_program_that_brings_its_app_cannot_be_loaded_again(tmp_path: Path) ->
             process.until("only a new start can load again; everything goes on as before")
         process.signal(signal.SIGTERM)
         assert process.ended() == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('error_logfile = "/nowhere/x.log"', "error_logfile = '/nowhere/x.log': can't be opened"),
+        ('pid = "/nowhere/x.pid"', "can't be written"),
+        ('admin_token_file = "/nowhere"\nadmin_bind = "unix:admin.sock"', "admin_token_file = /nowhere"),
+        ('admin_bind = "TAKEN"', "something listens there already"),
+        ('user = "no-such-user"', "this system has no such user"),
+    ],
+    ids=["error log", "pid file", "token", "admin pages", "user"],
+)
+def test_what_it_could_not_have_is_found_before(line: str, why: str, tmp_path: Path) -> None:
+    """For when it is executed there is no way back."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, workers(tmp_path) as server:
+        old = server.pids
+        port = taken.getsockname()[1]
+        (tmp_path / "greenserve.toml").write_text(line.replace("TAKEN", f"127.0.0.1:{port}") + "\n")
+        server.signal(signal.SIGUSR2)
+        server.until("the next program does not start. Everything goes on as before")
+        server.until(re.escape(why))
+        assert server.pids == old
+        assert server.ask()[0] == "one"
+        (tmp_path / "greenserve.toml").write_text('admin_bind = "unix:admin.sock"\npid = "gs.pid"\n')
+        server.signal(signal.SIGUSR2)
+        server.until("reloaded: all 2 workers are new")
+        assert (tmp_path / "gs.pid").read_text() == f"{server.process.pid}\n"
+
+
+@pytest.mark.parametrize("more", ["import time; time.sleep(1000)\n", "while True: pass\n", "1/0\n"])
+def test_settings_that_are_code_hold_up_no_master(more: str, tmp_path: Path) -> None:
+    conf = tmp_path / "greenserve_conf.py"
+    conf.write_text("pool = 5\n")
+    with workers(tmp_path, "--worker-start-timeout", "2s") as server:
+        conf.write_text("pool = 5\n" + more)
+        server.signal(signal.SIGHUP)
+        old = server.pids
+        os.kill(old[0], signal.SIGKILL)
+        server.until("another one starts")
+        server.until("reload failed: the settings can't be read. Everything goes on as before")
+        assert server.ask()[0] == "one"
+        conf.write_text("pool = 6\n")
+        server.signal(signal.SIGHUP)
+        server.until("reloaded: all 2 workers are new")
+        conf.write_text(more)
+        server.signal(signal.SIGHUP)
+        server.signal(signal.SIGTERM)
+        assert server.ended() == 0

@@ -57,6 +57,7 @@ def test_a_start_that_fails_is_told_by_the_command(
         bind = f"127.0.0.1:{taken.getsockname()[1]}" if bind == "taken" else bind
         ended = run_python(
             *("-m", "greenserve", app, "--bind", bind, "--daemon", "--error-logfile", "error.log", *more),
+            *("--access-logfile", "off"),
             folder=tmp_path,
         )
     assert ended.returncode == code
