@@ -117,3 +117,14 @@ def on_hub(request: pytest.FixtureRequest) -> Iterator[None]:
         finally:
             if (hub := set_hub(before)) is not None:
                 hub.close()
+
+
+_FORKS = ("server/process", "server/metrics", "server/logs")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests there fork on purpose, in a process that other tests have left OS threads in."""
+    if any(item.path.is_relative_to(_TESTS / one) for one in _FORKS):
+        item.add_marker(
+            pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+        )

@@ -80,8 +80,21 @@ def stack_of(frame: FrameType | None) -> str:
 
     The frames are released before any file is read: they may belong to another OS thread, which keeps running.
     """
-    found: list[tuple[str, int, str, None]] = []
+    return format_places(places_of(frame))
+
+
+Place = tuple[str, int, str, None]
+
+
+def places_of(frame: FrameType | None) -> list[Place]:
+    """Return where the stack is that ends in `frame`, for format_places(): this reads no file and takes no time."""
+    found: list[Place] = []
     while frame is not None:
         found.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname, None))
         frame = frame.f_back
-    return "".join(StackSummary.from_list(reversed(found)).format())
+    return found
+
+
+def format_places(places: list[Place]) -> str:
+    """Return a stack as a traceback prints it, innermost last. Reads the sources: the first time takes long."""
+    return "".join(StackSummary.from_list(reversed(places)).format())

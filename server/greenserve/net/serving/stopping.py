@@ -28,7 +28,7 @@ from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn_n
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.greenthreads.timeouts import Timeout
 from greenserve_hub.loop.hub import MAX_TURN, Hub
-from greenserve_hub.loop.origins import stack_of
+from greenserve_hub.loop.origins import Place, format_places, places_of
 from greenserve_hub.loop.parking import TIMED_OUT, WaitQueue
 from greenserve_hub.osthreads import threads
 from greenserve_hub.unpatched import _thread
@@ -65,7 +65,8 @@ class Stop:
         self._drain_until = NEVER
         self._jitter = 0.0  # seconds over which lasting connections are ended
         self._why = "ended after graceful_timeout"  # what runs
-        self._told = 0  # log lines about what was ended
+        self._told = 0  # of what was ended
+        self._to_tell: list[tuple[str, str, list[Place]]] = []
         self._hurried = WaitQueue()
         self.restarts = False  # True if another server follows
         self.has_begun = False
@@ -166,7 +167,7 @@ class Stop:
     def _end_what_runs(self) -> None:
         server = self._server
         for green in server.callbacks.members():
-            self._tell("a callback of a WebSocket", None, self._stack_of(green))
+            self._ended("a callback of a WebSocket", None, self._places_of(green))
         server.queue.refuse_all()
         for _ in range(3):  # what an app does in its finally clauses may take turns too
             for connection in server.connections.all:
@@ -174,26 +175,32 @@ class Stop:
             for worker in server.callbacks.members():
                 server.hub.call_soon(kill, worker)
             if not server.connections.all and not server.callbacks.running():
-                return
+                break
             sleep(0)
+        # Not before: a response that says so would come too late if the rounds took long.
+        for ended in self._to_tell:
+            self._tell(*ended)
 
     def _end_one(self, connection: Ending) -> None:
         began, green = connection.running or (None, None)
-        stack = self._stack_of(green)  # before it ends
+        places = self._places_of(green)  # before it ends
         ended = connection.end()
         if ended is not None:
-            self._tell(ended, began, stack)
+            self._ended(ended, began, places)
 
-    def _stack_of(self, green: greenlet | None) -> str | None:
-        return None if green is None or self._told >= _MOST_TOLD else stack_of(green.gr_frame)
+    def _places_of(self, green: greenlet | None) -> list[Place]:
+        return [] if green is None or self._told >= _MOST_TOLD else places_of(green.gr_frame)
 
-    def _tell(self, ended: str, began: float | None, stack: str | None) -> None:
-        """Log what is ended, and where it was, unless enough of it was logged."""
+    def _ended(self, what: str, began: float | None, places: list[Place]) -> None:
+        """Note what was ended, and where it was, unless enough of it is to be logged."""
         self._told += 1
         if self._told <= _MOST_TOLD:
             age = "" if began is None else f", {self._server.hub.clock() - began:.1f} s old"
-            where = f". It was here:\n{stack.rstrip()}" if stack else ""
-            log.warning("%s: %s%s%s", self._why, ended, age, where)
+            self._to_tell.append((what, age, places))
+
+    def _tell(self, ended: str, age: str, places: list[Place]) -> None:
+        where = f". It was here:\n{format_places(places).rstrip()}" if places else ""
+        log.warning("%s: %s%s%s", self._why, ended, age, where)
 
 
 class End:
