@@ -1,7 +1,8 @@
 """Access: who may ask the admin pages for what.
 
-Health is for everybody. All else needs the token, or a unix socket, whose file mode says who may connect. Against web
-pages that a browser of this machine has open:
+Health is for everybody. All else needs the token, or a unix socket with a file, whose mode says who may connect: an
+abstract one has none, and every user of the machine can connect. Against web pages that a browser of this machine has
+open:
 
 - DNS rebinding: at a loopback address Host has to be an address, `localhost`, or the name that is bound; a name of the
   page's own choice is refused.
@@ -32,7 +33,7 @@ _PORT: Final = re.compile(r":\d*\Z", re.ASCII)
 _CHALLENGE: Final = ("WWW-Authenticate", 'Basic realm="greenserve admin", charset="UTF-8"')
 _NO_TOKEN: Final = (
     "Only /healthz and /readyz are answered here. For the rest give the server an --admin-token-file, "
-    "or bind --admin-bind to a unix socket."
+    "or bind --admin-bind to a unix socket with a file (unix:PATH)."
 )
 _WRONG_TOKEN: Final = (
     "The admin token is needed: as the password, with any user name, or as Authorization: Bearer TOKEN."
@@ -58,7 +59,7 @@ class Access:
     def __init__(self, address: BindAddress, token: str) -> None:
         """`token` is "" for none."""
         self._token = token.encode()
-        self._is_unix = address.kind == "unix"
+        self.has_file = address.kind == "unix" and not address.abstract
         self._is_loopback = address.kind == "tcp" and address.is_local
         self._name = address.host.lower()
 
@@ -69,7 +70,7 @@ class Access:
         if self._token:
             if not hmac.compare_digest(_given(request), self._token):
                 raise Refused(401, _WRONG_TOKEN, [_CHALLENGE])
-        elif not self._is_unix:
+        elif not self.has_file:
             raise Refused(403, _NO_TOKEN)
         if request.method not in ("GET", "HEAD"):
             _check_site(request)

@@ -84,11 +84,13 @@ class TestAccess:
         given = base64.b64encode(f"anyone:{TOKEN}".encode()).decode()
         assert pages.ask("/metrics", Authorization=f"basic {given}").status_code == 200
 
+    @pytest.mark.parametrize("bind", ["127.0.0.1:9000", "unix:@admin"])
     @pytest.mark.parametrize("path", PAGES)
-    def test_without_a_token_a_port_gives_health_only(self, pages, path):
-        refused = pages.ask(path, token="")
+    def test_without_a_token_what_every_user_reaches_gives_health_only(self, pages, path, bind):
+        refused = pages.ask(path, token="", bind=bind)
         assert refused.status_code == 403
         assert "--admin-token-file" in refused.text
+        assert pages.ask("/healthz", token="", bind=bind).status_code == 200
 
     @pytest.mark.parametrize("path", PAGES)
     def test_a_unix_socket_needs_no_token_but_asks_for_one_that_is_set(self, pages, path):
