@@ -58,10 +58,14 @@ class Access:
 
     def __init__(self, address: BindAddress, token: str) -> None:
         """`token` is "" for none."""
-        self._token = token.encode()
+        self.take(token)
         self.has_file = address.kind == "unix" and not address.abstract
         self._is_loopback = address.kind == "tcp" and address.is_local
         self._name = address.host.lower()
+
+    def take(self, token: str) -> None:
+        """From now on this token is asked for, and no other; "" for none."""
+        self._token = token.encode()
 
     def check(self, request: Request) -> None:
         """Raise Refused unless the request may be answered with what only operators may know."""

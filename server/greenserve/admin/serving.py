@@ -36,12 +36,12 @@ class AdminPages:
         token = token_of(config)
         self._history = History(master, time.time)
         self._hub = get_hub()
-        access = Access(address, token)
-        app = AdminApp(master, self._history, access, config.admin_open_metrics)
+        self.access = Access(address, token)
+        app = AdminApp(master, self._history, self.access, config.admin_open_metrics)
         self.server = Server(app, _config(config.admin_bind))
         self.server.start()
         self._timer: Deadline | None = self._hub.call_after(PERIOD, self._sample)
-        only = "" if token or access.has_file else ": health only, since there is no admin_token_file"
+        only = "" if token or self.access.has_file else ": health only, since there is no admin_token_file"
         log.info("admin pages at %s%s", self.server.url, only)
 
     def _sample(self) -> None:
