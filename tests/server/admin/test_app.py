@@ -312,6 +312,24 @@ def test_the_live_page_gets_what_it_has_not_got_yet(pages):
     assert pages.ask("/live.json", **BEARER).json["history"] == {"fine": [], "coarse": []}
 
 
+@pytest.mark.parametrize(
+    "page", ["/live.json?fine=%ff", "/live.json?%ff=1", "/requests?stacks=%ff", "/requests?%ff=1"]
+)
+def test_a_query_that_is_no_text(pages, page):
+    answer = pages.ask(page, **BEARER)
+    assert (answer.status_code, answer.text) == (400, "The query is no text in UTF-8.\n")
+
+
+def test_a_name_that_utf_8_can_not_hold_is_escaped_and_hides_no_worker(pages):
+    pages.master.answers[1] = {"count": 0, "requests": [{"route": "GET /\udcff"}], "text": "thread \udcff"}
+    text = pages.ask("/threads", **BEARER).text
+    assert "thread \\udcff" in text
+    assert "worker 2" in text
+    assert b"GET /\\udcff" in pages.ask("/requests", **BEARER).body
+    pages.master.refusal = "no module \udcff"
+    assert pages.ask("/reload", "POST", **BEARER).text == "Not reloaded: no module \\udcff\n"
+
+
 @pytest.mark.parametrize("query", ["fine=x", "fine=-1", "coarse=99999999999999999", "fine=%D9%A1"])
 def test_a_number_that_is_none(pages, query):
     assert pages.ask(f"/live.json?{query}", **BEARER).status_code == 400
