@@ -67,10 +67,14 @@ class Access:
         """From now on this token is asked for, and no other; "" for none."""
         self._token = token.encode()
 
-    def check(self, request: Request) -> None:
-        """Raise Refused unless the request may be answered with what only operators may know."""
+    def check_host(self, request: Request) -> None:
+        """Raise Refused if a page of another site may have sent the request (DNS rebinding)."""
         if self._is_loopback and not self._is_own_host(request):
             raise Refused(403, _FOREIGN_HOST)
+
+    def check(self, request: Request) -> None:
+        """Raise Refused unless the request may be answered with what only operators may know."""
+        self.check_host(request)
         if self._token:
             if not hmac.compare_digest(_given(request), self._token):
                 raise Refused(401, _WRONG_TOKEN, [_CHALLENGE])

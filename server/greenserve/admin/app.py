@@ -51,7 +51,8 @@ class AdminApp:
         self._access = access
         self._asking = Asking(master)
         self._page = Page()
-        self._open = {"/healthz", "/readyz"} | ({"/metrics"} if has_open_metrics else set())
+        self._open = {"/healthz", "/readyz"}
+        self._has_open_metrics = has_open_metrics
         self._gets: Mapping[str, Answer] = {
             "/": lambda _: self._page.response(),
             "/healthz": lambda _: self._health(is_readiness=False),
@@ -90,7 +91,9 @@ class AdminApp:
                 )
             allowed = "GET, HEAD" if path in self._gets else "POST"
             raise Refused(405, f"{path} is asked with {allowed}.", [("Allow", allowed)])
-        if path not in self._open:
+        if path == "/metrics" and self._has_open_metrics:
+            self._access.check_host(request)
+        elif path not in self._open:
             self._access.check(request)
         return answer(request)
 

@@ -45,7 +45,7 @@ class AdminPages:
         self.server.start()
         self._timer: Deadline | None = self._hub.call_after(PERIOD, self._sample)
         only = "" if token or self.access.has_file else ": health only, since there is no admin_token_file"
-        log.info("admin pages at %s%s", self.server.url, only)
+        log.info("admin pages at %s%s", self.server.places[0], only)
 
     def _sample(self) -> None:
         self._timer = self._hub.call_after(PERIOD, self._sample)

@@ -122,6 +122,14 @@ class TestAccess:
         assert Request.blank("/metrics").get_response(app).status_code == 200
         assert Request.blank("/stats.json").get_response(app).status_code == 403
 
+    def test_open_metrics_at_a_loopback_address_are_for_no_page_of_another_name(self, pages):
+        app = AdminApp(
+            pages.master, pages.history, Access(parse_bind("127.0.0.1:1"), ""), has_open_metrics=True
+        )
+        ask = Request.blank("/metrics", base_url="http://rebound.example:9000")
+        assert ask.get_response(app).status_code == 403
+        assert Request.blank("/metrics", base_url="http://127.0.0.1:1").get_response(app).status_code == 200
+
 
 class TestReload:
     def test_by_a_program(self, pages):

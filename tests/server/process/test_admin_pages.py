@@ -64,6 +64,12 @@ def test_a_client_that_says_nothing_is_let_go_soon(tmp_path: Path):
         assert time.monotonic() - began < 8, "the server's own head_timeout is 10 s"
 
 
+def test_the_log_tells_that_all_addresses_of_the_machine_reach_them(tmp_path: Path, caplog):
+    with caplog.at_level("INFO", "greenserve.error"), serving(path, admin_bind="0.0.0.0:0"):
+        pass
+    assert "and at all other IPv4 addresses of this machine (0.0.0.0): health only" in caplog.text
+
+
 def test_an_address_that_is_taken_starts_nothing(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
