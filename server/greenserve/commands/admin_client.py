@@ -7,9 +7,12 @@ say otherwise: in the server's container or folder `greenserve health` needs non
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import socket
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, NoReturn
 
 from greenserve.config import load_config
@@ -18,8 +21,9 @@ from greenserve.config.values.binds import BindAddress, parse_bind
 from greenserve.config.values.registry import Given
 from greenserve.errors import ConfigError
 
-__all__ = ["AdminClient", "parser", "told"]
+__all__ = ["AdminClient", "parser", "printable", "told"]
 
+_SHOWN = 500  # characters
 _LONGEST = 64 << 20  # bytes of an answer
 
 
@@ -41,7 +45,7 @@ class AdminClient:
     """The admin pages of one server."""
 
     def __init__(self, options: argparse.Namespace, timeout: float) -> None:
-        """`options` of parser(); `timeout` in seconds for each step of a request. Raises ConfigError."""
+        """`options` of parser(); `timeout` in seconds for a whole request. Raises ConfigError."""
         flags = {}
         if options.admin is not None:
             flags["admin_bind"] = Given(options.admin, "flag --admin")
@@ -56,11 +60,31 @@ class AdminClient:
         self._timeout = timeout
 
     def get(self, path: str) -> tuple[int, str]:
-        """Return status and text of a page. Raises OSError, also for what is no HTTP."""
+        """Return status and text of a page. Raises OSError, also for what is no HTTP, and TimeoutError."""
+        connection = _Connection(self.address, self._timeout)
+        answers: SimpleQueue[tuple[int, str] | OSError] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(self._ask(connection, path))
+            except OSError as error:
+                answers.put(error)
+
+        # A socket's timeout is for one step; a name's look-up has none at all.
+        Thread(target=ask, daemon=True).start()
+        try:
+            answer = answers.get(timeout=self._timeout)
+        except Empty:
+            connection.give_up()
+            raise TimeoutError(f"no whole answer within {self._timeout:g} s") from None
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def _ask(self, connection: _Connection, path: str) -> tuple[int, str]:
         fields = {"Host": "localhost", "Connection": "close"}
         if self._token:
             fields["Authorization"] = f"Bearer {self._token}"
-        connection = _Connection(self.address, self._timeout)
         try:
             connection.request("GET", path, headers=fields)
             response = connection.getresponse()
@@ -95,7 +119,18 @@ class _Connection(http.client.HTTPConnection):
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._address.sockaddr)
 
+    def give_up(self) -> None:
+        """End what another thread does with it."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
 
 def told(error: OSError) -> str:
     """Return an error for the user, in one line."""
-    return " ".join(str(error.strerror or error).split()) or type(error).__name__
+    return printable(str(error.strerror or error)) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Return the beginning of a stranger's text in one line, without what would command the terminal."""
+    return "".join(one if one.isprintable() else "?" for one in " ".join(text.split())[:_SHOWN])
