@@ -1,28 +1,33 @@
 """AdminClient: asks the admin pages of a server that runs, at a port or a unix socket.
 
 Where they are, and the token, come from the settings of the server itself (variables, greenserve.toml), unless flags
-say otherwise: in the server's container or folder `greenserve health` needs none.
+say otherwise: in the server's container or folder `greenserve health` needs none. A probe runs no code that it does not
+need: with --admin no file of settings is read unless --config names it, and greenserve_conf.py is run only if
+admin_bind stands nowhere else. Paths in the settings count from chdir, as for the server.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import http.client
 import json
+import os
 import socket
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, NoReturn
 
-from greenserve.config import load_config
+from greenserve.config import SETTINGS, Config, load_config
 from greenserve.config.tokens import token_of
 from greenserve.config.values.binds import BindAddress, parse_bind
-from greenserve.config.values.registry import Given
+from greenserve.config.values.registry import Given, environment
 from greenserve.errors import ConfigError
 
 __all__ = ["AdminClient", "parser", "printable", "told"]
 
+_NEEDED = ("admin_bind", "admin_token", "admin_token_file", "chdir")
 _SHOWN = 500  # characters
 _LONGEST = 64 << 20  # bytes of an answer
 
@@ -37,8 +42,22 @@ def parser(name: str, about: str) -> argparse.ArgumentParser:
     made = _Parser(prog=f"greenserve {name}", description=about, allow_abbrev=False)
     made.add_argument("--admin", metavar="ADDRESS", help="address of the admin pages; default: admin_bind")
     made.add_argument("--token-file", metavar="FILE", help="file with their token; default: admin_token_file")
-    made.add_argument("-c", "--config", metavar="FILE", help="TOML file to read instead of greenserve.toml")
+    made.add_argument("-c", "--config", metavar="FILE", help="file to read instead of greenserve.toml")
     return made
+
+
+def _settings(flags: dict[str, Given], file: str | None) -> Config:
+    if "admin_bind" in flags and file is None:
+        variables = environment([SETTINGS[name] for name in _NEEDED], os.environ)
+        config = Config.from_layers([flags, variables])[0]
+    else:
+        config = load_config(flags, file=file, wanted="admin_bind").config
+    place, token_file = config.admin_bind, config.admin_token_file
+    if "admin_bind" not in flags and place.startswith("unix:") and not place.startswith("unix:@"):
+        place = f"unix:{os.path.join(config.chdir, place[5:])}"
+    if "admin_token_file" not in flags and token_file:
+        token_file = os.path.join(config.chdir, token_file)
+    return dataclasses.replace(config, admin_bind=place, admin_token_file=token_file)
 
 
 class AdminClient:
@@ -52,7 +71,7 @@ class AdminClient:
         if options.token_file is not None:
             flags["admin_token_file"] = Given(options.token_file, "flag --token-file")
             flags["admin_token"] = Given("", "flag --token-file")
-        config = load_config(flags, file=options.config).config
+        config = _settings(flags, options.config)
         if config.admin_bind == "off":
             raise ConfigError("where are the admin pages? Give --admin, or set admin_bind")
         self.address = parse_bind(config.admin_bind)

@@ -72,6 +72,33 @@ class TestHealth:
         (tmp_path / "greenserve.toml").write_text('admin_bind = "unix:admin.sock"\n')
         assert run("health", folder=tmp_path).returncode == 0
 
+    def test_a_relative_path_in_the_settings_counts_from_chdir(self, tmp_path):
+        (tmp_path / "sub").mkdir()
+        (tmp_path / "sub" / "token").write_text(TOKEN)
+        (tmp_path / "greenserve.toml").write_text(
+            'chdir = "sub"\nadmin_bind = "unix:admin.sock"\nadmin_token_file = "token"\n'
+        )
+        with served(tmp_path / "sub", "--admin-bind", "unix:admin.sock", "--admin-token-file", "token"):
+            done = run("top", folder=tmp_path)
+            assert (done.returncode, done.stderr) == (0, "")
+            done = run("health", "--admin", "unix:admin.sock", folder=tmp_path)
+            assert "unix:admin.sock does not answer" in done.stderr, "a flag's counts from where it is given"
+
+    def test_python_settings_are_run_only_if_they_alone_can_say_where(self, socket, tmp_path):
+        settings = tmp_path / "greenserve_conf.py"
+        settings.write_text(f"print('ran')\nadmin_bind = {socket!r}\n")
+        done = run("health", folder=tmp_path)
+        assert (done.returncode, "ran" in done.stdout) == (0, True)
+        for words, variables in ((("--admin", socket), {}), ((), {"GREENSERVE_ADMIN_BIND": socket})):
+            done = run("health", *words, folder=tmp_path, **variables)
+            assert (done.returncode, done.stdout) == (0, "healthy: 1 ready\n")
+
+    def test_with_an_address_no_settings_file_is_read(self, socket, tmp_path):
+        (tmp_path / "greenserve.toml").write_text("no TOML")
+        assert run("health", "--admin", socket, folder=tmp_path).returncode == 0
+        done = run("health", "--admin", socket, "-c", "greenserve.toml", folder=tmp_path)
+        assert "greenserve.toml: not valid TOML" in done.stderr
+
     @pytest.mark.parametrize(
         ("words", "said"),
         [
