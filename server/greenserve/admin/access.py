@@ -1,7 +1,8 @@
 """Access: who may ask the admin pages for what.
 
-Health is for everybody. All else needs the token, or a unix socket, whose file mode says who may connect. Against web
-pages that a browser of this machine has open:
+Health is for everybody. All else needs the token, or a unix socket with a file, whose mode says who may connect: an
+abstract one has none, and every user of the machine can connect. Against web pages that a browser of this machine has
+open:
 
 - DNS rebinding: at a loopback address Host has to be an address, `localhost`, or the name that is bound; a name of the
   page's own choice is refused.
@@ -32,7 +33,7 @@ _PORT: Final = re.compile(r":\d*\Z", re.ASCII)
 _CHALLENGE: Final = ("WWW-Authenticate", 'Basic realm="greenserve admin", charset="UTF-8"')
 _NO_TOKEN: Final = (
     "Only /healthz and /readyz are answered here. For the rest give the server an --admin-token-file, "
-    "or bind --admin-bind to a unix socket."
+    "or bind --admin-bind to a unix socket with a file (unix:PATH)."
 )
 _WRONG_TOKEN: Final = (
     "The admin token is needed: as the password, with any user name, or as Authorization: Bearer TOKEN."
@@ -57,19 +58,27 @@ class Access:
 
     def __init__(self, address: BindAddress, token: str) -> None:
         """`token` is "" for none."""
-        self._token = token.encode()
-        self._is_unix = address.kind == "unix"
+        self.take(token)
+        self.has_file = address.kind == "unix" and not address.abstract
         self._is_loopback = address.kind == "tcp" and address.is_local
         self._name = address.host.lower()
 
-    def check(self, request: Request) -> None:
-        """Raise Refused unless the request may be answered with what only operators may know."""
+    def take(self, token: str) -> None:
+        """From now on this token is asked for, and no other; "" for none."""
+        self._token = token.encode()
+
+    def check_host(self, request: Request) -> None:
+        """Raise Refused if a page of another site may have sent the request (DNS rebinding)."""
         if self._is_loopback and not self._is_own_host(request):
             raise Refused(403, _FOREIGN_HOST)
+
+    def check(self, request: Request) -> None:
+        """Raise Refused unless the request may be answered with what only operators may know."""
+        self.check_host(request)
         if self._token:
             if not hmac.compare_digest(_given(request), self._token):
                 raise Refused(401, _WRONG_TOKEN, [_CHALLENGE])
-        elif not self._is_unix:
+        elif not self.has_file:
             raise Refused(403, _NO_TOKEN)
         if request.method not in ("GET", "HEAD"):
             _check_site(request)

@@ -51,7 +51,8 @@ class AdminApp:
         self._access = access
         self._asking = Asking(master)
         self._page = Page()
-        self._open = {"/healthz", "/readyz"} | ({"/metrics"} if has_open_metrics else set())
+        self._open = {"/healthz", "/readyz"}
+        self._has_open_metrics = has_open_metrics
         self._gets: Mapping[str, Answer] = {
             "/": lambda _: self._page.response(),
             "/healthz": lambda _: self._health(is_readiness=False),
@@ -90,7 +91,9 @@ class AdminApp:
                 )
             allowed = "GET, HEAD" if path in self._gets else "POST"
             raise Refused(405, f"{path} is asked with {allowed}.", [("Allow", allowed)])
-        if path not in self._open:
+        if path == "/metrics" and self._has_open_metrics:
+            self._access.check_host(request)
+        elif path not in self._open:
             self._access.check(request)
         return answer(request)
 
@@ -102,7 +105,7 @@ class AdminApp:
         accepted = request.accept.acceptable_offers(_OFFERS)
         is_open = bool(accepted) and accepted[0][0].startswith("application/")
         text = exposition(self._master.workers(), self._master.totals(), is_open)
-        response = Response(text.encode(), headerlist=[("Content-Type", OPEN_METRICS if is_open else TEXT)])
+        response = Response(_encoded(text), headerlist=[("Content-Type", OPEN_METRICS if is_open else TEXT)])
         response.content_length = len(response.body)
         return response
 
@@ -111,7 +114,7 @@ class AdminApp:
         return _json_text(f'{{"now":{json.dumps(live(self._master))},"history":{points}}}')
 
     def _requests(self, request: Request) -> Response:
-        return _json(self._asking.ask("routes" if request.params.get("stacks") == "no" else "requests"))
+        return _json(self._asking.ask("routes" if _parameter(request, "stacks") == "no" else "requests"))
 
     def _threads(self, request: Request) -> Response:
         return _text(200, "\n".join(_section(one) for one in self._asking.ask("threads")["workers"]))
@@ -128,8 +131,16 @@ def _section(worker: Mapping[str, Any]) -> str:
     return f"worker {worker['number']}, process {worker['pid']}\n{told}"
 
 
+def _parameter(request: Request, name: str) -> str | None:
+    try:
+        value: str | None = request.GET.get(name)
+    except UnicodeDecodeError:
+        raise Refused(400, "The query is no text in UTF-8.") from None
+    return value
+
+
 def _number(request: Request, name: str) -> int | None:
-    value = request.params.get(name)
+    value = _parameter(request, name)
     if value is None:
         return None
     if not (value.isascii() and value.isdigit() and len(value) < 16):
@@ -138,7 +149,7 @@ def _number(request: Request, name: str) -> int | None:
 
 
 def _text(status: int, text: str) -> Response:
-    return Response(f"{text}\n".encode(), status=status, content_type="text/plain", charset="utf-8")
+    return Response(_encoded(f"{text}\n"), status=status, content_type="text/plain", charset="utf-8")
 
 
 def _json(value: object) -> Response:
@@ -146,4 +157,8 @@ def _json(value: object) -> Response:
 
 
 def _json_text(text: str) -> Response:
-    return Response(text.encode(), content_type="application/json")
+    return Response(_encoded(text), content_type="application/json")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")  # names of threads may hold what no UTF-8 can

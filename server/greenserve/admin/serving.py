@@ -6,6 +6,7 @@ Made by process/. Its limits are narrow, since the master has to go on whatever 
 from __future__ import annotations
 
 import logging
+import resource
 from typing import Final
 
 from greenserve.admin.access import Access
@@ -24,6 +25,8 @@ __all__ = ["AdminPages"]
 
 log = logging.getLogger("greenserve.error")
 
+_MOST: Final = 1000  # connections
+_LEAST: Final = 50
 _MODE: Final = 0o600  # of a unix socket: who may connect may do everything
 
 
@@ -36,12 +39,13 @@ class AdminPages:
         token = token_of(config)
         self._history = History(master, time.time)
         self._hub = get_hub()
-        app = AdminApp(master, self._history, Access(address, token), config.admin_open_metrics)
+        self.access = Access(address, token)
+        app = AdminApp(master, self._history, self.access, config.admin_open_metrics)
         self.server = Server(app, _config(config.admin_bind))
         self.server.start()
         self._timer: Deadline | None = self._hub.call_after(PERIOD, self._sample)
-        only = "" if token or address.kind == "unix" else ": health only, since there is no admin_token_file"
-        log.info("admin pages at %s%s", self.server.url, only)
+        only = "" if token or self.access.has_file else ": health only, since there is no admin_token_file"
+        log.info("admin pages at %s%s", self.server.places[0], only)
 
     def _sample(self) -> None:
         self._timer = self._hub.call_after(PERIOD, self._sample)
@@ -55,6 +59,12 @@ class AdminPages:
             self.server.release()
 
 
+def _connections() -> int:
+    """Return how many may be open: with a quarter of the descriptors the master still forks."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _MOST if soft == resource.RLIM_INFINITY else max(_LEAST, min(_MOST, soft // 4 * 3))
+
+
 def _config(bind: str) -> Config:
     return Config(
         bind=(bind,),
@@ -63,9 +73,11 @@ def _config(bind: str) -> Config:
         pool=32,
         pool_overflow=32,
         limit_queue=100,
-        limit_connections=200,
-        limit_connections_per_ip=100,
+        limit_connections=_connections(),
+        limit_connections_per_ip=0,  # a probe and an attacker may come by the same proxy
         limit_request_body=1024,
+        head_timeout=2.0,  # connections that say nothing make no way for others
+        keep_alive=15.0,
         queue_timeout=5.0,
         request_timeout=10.0,
         drain_delay=0.0,

@@ -16,8 +16,8 @@ __all__ = ["health", "live", "summary"]
 def health(workers: Sequence[Worker], is_readiness: bool) -> tuple[bool, str]:
     """Return (is it well, a line that says why).
 
-    Ready: a worker takes new connections. Healthy: a worker is not stuck, or is still to come; a restart of all would
-    mend nothing that the master does not mend by itself.
+    Ready: a worker takes new connections. Healthy: there is a worker that is not stuck; one that starts is enough. So
+    while every worker dies in its start, it is healthy during each try, and not in the pauses between them.
     """
     counts = ", ".join(f"{number} {state}" for state, number in _by_state(workers).items()) or "no worker"
     if is_readiness:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from greenserve.commands.admin_client import AdminClient, parser, told
+from greenserve.commands.admin_client import AdminClient, parser, printable, told
 from greenserve.config.values.values import parse_duration
 from greenserve.errors import ConfigError
 
@@ -36,9 +36,12 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"greenserve health: unhealthy: {client.address} does not answer: {told(error)}\n")
         return 1
-    line = text.strip().partition("\n")[0][:500]
-    if status == 200:
+    line = printable(text.strip().partition("\n")[0])
+    well, unwell = ("ready: ", "not ready: ") if options.ready else ("healthy: ", "unhealthy: ")
+    if status == 200 and line.startswith(well):
         sys.stdout.write(f"{line}\n")
         return 0
-    sys.stderr.write(f"greenserve health: {line or f'status {status}'}\n")
+    if not line.startswith(unwell):
+        line = f"{client.address} answers {status}, and not as greenserve's admin pages do: {line}"
+    sys.stderr.write(f"greenserve health: {line}\n")
     return 1

@@ -57,7 +57,13 @@ class _Source:
         self._points: list[dict[str, Any]] = []
 
     def lines(self, width: int, is_coloured: bool) -> list[str]:
-        """Ask, and return the lines. Raises OSError."""
+        """Ask, and return the lines. Raises OSError, also for numbers that are none of greenserve's."""
+        try:
+            return self._lines(width, is_coloured)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            raise OSError("its numbers can't be read: are these greenserve's admin pages?") from None
+
+    def _lines(self, width: int, is_coloured: bool) -> list[str]:
         last = self._points[-1]["n"] if self._points else 0
         live = self._client.get_json(f"/live.json?fine={last}")
         new = live["history"]["fine"]

@@ -1,6 +1,7 @@
 """`--print-config`: every setting, its value, and the source of the value.
 
-The output is a valid greenserve.toml of the same configuration. Called by cli.py.
+The output is a valid greenserve.toml of the same configuration, but for secrets: those stand in comments, without their
+values. Called by cli.py.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ def show_config(loaded: Loaded) -> str:
         if entry.group != group:
             group = entry.group
             lines += ["", f"# {group}"]
-        lines.append(_line(name, toml_value(entry, getattr(loaded.config, name)), loaded.origins[name]))
+        value = getattr(loaded.config, name)
+        # What is shown of a secret is none.
+        shown = f"# {name}" if value and entry.kind.metavar == "TOKEN" else name
+        lines.append(_line(shown, toml_value(entry, value), loaded.origins[name]))
     return "\n".join(lines).strip() + "\n"
 
 

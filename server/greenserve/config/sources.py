@@ -52,11 +52,13 @@ def load_config(
     folder: str | os.PathLike[str] = ".",
     environ: Mapping[str, str] | None = None,
     before_python: Callable[[bool, str], None] | None = None,
+    wanted: str = "",
 ) -> Loaded:
     """Merge flags, environment, files and defaults. Raises ConfigError with one clear line.
 
     `flags` may hold the command's argument, as `app`, besides settings. `before_python` is called before a Python file
-    is run, with the settings `monkey_patch` and `hub`.
+    is run, with the settings `monkey_patch` and `hub`. If another source names the setting that is `wanted`, a Python
+    file is run only if it is `file`.
     """
     environ = os.environ if environ is None else environ
     refuse_unknown_variables(environ, SETTINGS)
@@ -74,7 +76,8 @@ def load_config(
             chosen = {name: value for name, value, _ in choose(_EARLY, [*stronger, early, table])}
             before_python(chosen["monkey_patch"], chosen["hub"])
 
-    own = find_python(Path(folder), python)
+    is_known = python is None and any(wanted in layer for layer in (*stronger, table))
+    own = None if is_known else find_python(Path(folder), python)
     run = PythonFile({}, ()) if own is None else read_python(own, prepare)
     layers = [*stronger, run.settings, table, _other_variables(environ)]
     config, origins = Config.from_layers(layers)

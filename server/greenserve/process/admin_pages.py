@@ -1,17 +1,27 @@
-"""admin_pages(): the admin pages of a process without workers, on the hub of its server. Called by single.py and
-embedded.py, for the setting admin_bind.
+"""The admin pages, for the setting admin_bind: admin_pages() on the hub of a server without workers, for single.py and
+embedded.py; PagesOfMaster on the hub of a master.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from greenserve.config import Config
+from greenserve.config import SETTINGS, Config
+from greenserve.config.tokens import token_of
 from greenserve.net import Server
 
-__all__ = ["admin_pages", "import_pages"]
+if TYPE_CHECKING:
+    from greenserve.admin import AdminPages, Master
+
+__all__ = ["PagesOfMaster", "admin_pages", "import_pages"]
+
+log = logging.getLogger("greenserve.error")
+
+_LATER: Final = ("admin_bind", "admin_open_metrics")  # what a reload does not change
 
 
 def import_pages(config: Config) -> None:
@@ -33,3 +43,37 @@ def admin_pages(server: Server) -> Iterator[None]:
         stack.callback(alone.close)
         stack.callback(AdminPages(server.config, alone).close)
         yield
+
+
+class PagesOfMaster:
+    """The admin pages of a master, which stay where they are when the settings are read again."""
+
+    def __init__(self, config: Config) -> None:
+        """`config`: of the master's start."""
+        self._config = config
+        self._pages: AdminPages | None = None
+
+    @contextlib.contextmanager
+    def open(self, master: Master) -> Iterator[None]:
+        """Have them inside the block. Raises ConfigError."""
+        from greenserve.admin import AdminPages  # most servers need no WebOb
+
+        with contextlib.closing(AdminPages(self._config, master)) as self._pages:
+            yield
+
+    def reread(self, config: Config) -> Callable[[], None]:
+        """Return what makes settings count that were read again: the token. Raises ConfigError."""
+        pages = self._pages
+        token = "" if pages is None else token_of(config)
+
+        def count() -> None:
+            if pages is not None:
+                pages.access.take(token)
+            for name in _LATER:
+                if (new := getattr(config, name)) != getattr(self._config, name):
+                    log.warning(
+                        "%s = %s takes effect at SIGUSR2 or a restart: the admin pages stay as they are",
+                        *(name, SETTINGS[name].kind.format(new)),
+                    )
+
+        return count

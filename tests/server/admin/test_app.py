@@ -84,11 +84,13 @@ class TestAccess:
         given = base64.b64encode(f"anyone:{TOKEN}".encode()).decode()
         assert pages.ask("/metrics", Authorization=f"basic {given}").status_code == 200
 
+    @pytest.mark.parametrize("bind", ["127.0.0.1:9000", "unix:@admin"])
     @pytest.mark.parametrize("path", PAGES)
-    def test_without_a_token_a_port_gives_health_only(self, pages, path):
-        refused = pages.ask(path, token="")
+    def test_without_a_token_what_every_user_reaches_gives_health_only(self, pages, path, bind):
+        refused = pages.ask(path, token="", bind=bind)
         assert refused.status_code == 403
         assert "--admin-token-file" in refused.text
+        assert pages.ask("/healthz", token="", bind=bind).status_code == 200
 
     @pytest.mark.parametrize("path", PAGES)
     def test_a_unix_socket_needs_no_token_but_asks_for_one_that_is_set(self, pages, path):
@@ -119,6 +121,14 @@ class TestAccess:
         )
         assert Request.blank("/metrics").get_response(app).status_code == 200
         assert Request.blank("/stats.json").get_response(app).status_code == 403
+
+    def test_open_metrics_at_a_loopback_address_are_for_no_page_of_another_name(self, pages):
+        app = AdminApp(
+            pages.master, pages.history, Access(parse_bind("127.0.0.1:1"), ""), has_open_metrics=True
+        )
+        ask = Request.blank("/metrics", base_url="http://rebound.example:9000")
+        assert ask.get_response(app).status_code == 403
+        assert Request.blank("/metrics", base_url="http://127.0.0.1:1").get_response(app).status_code == 200
 
 
 class TestReload:
@@ -308,6 +318,24 @@ def test_the_live_page_gets_what_it_has_not_got_yet(pages):
     assert found["history"]["coarse"] == []
     assert [one["number"] for one in found["now"]["workers"]] == [1, 2]
     assert pages.ask("/live.json", **BEARER).json["history"] == {"fine": [], "coarse": []}
+
+
+@pytest.mark.parametrize(
+    "page", ["/live.json?fine=%ff", "/live.json?%ff=1", "/requests?stacks=%ff", "/requests?%ff=1"]
+)
+def test_a_query_that_is_no_text(pages, page):
+    answer = pages.ask(page, **BEARER)
+    assert (answer.status_code, answer.text) == (400, "The query is no text in UTF-8.\n")
+
+
+def test_a_name_that_utf_8_can_not_hold_is_escaped_and_hides_no_worker(pages):
+    pages.master.answers[1] = {"count": 0, "requests": [{"route": "GET /\udcff"}], "text": "thread \udcff"}
+    text = pages.ask("/threads", **BEARER).text
+    assert "thread \\udcff" in text
+    assert "worker 2" in text
+    assert b"GET /\\udcff" in pages.ask("/requests", **BEARER).body
+    pages.master.refusal = "no module \udcff"
+    assert pages.ask("/reload", "POST", **BEARER).text == "Not reloaded: no module \\udcff\n"
 
 
 @pytest.mark.parametrize("query", ["fine=x", "fine=-1", "coarse=99999999999999999", "fine=%D9%A1"])

@@ -72,6 +72,33 @@ class TestHealth:
         (tmp_path / "greenserve.toml").write_text('admin_bind = "unix:admin.sock"\n')
         assert run("health", folder=tmp_path).returncode == 0
 
+    def test_a_relative_path_in_the_settings_counts_from_chdir(self, tmp_path):
+        (tmp_path / "sub").mkdir()
+        (tmp_path / "sub" / "token").write_text(TOKEN)
+        (tmp_path / "greenserve.toml").write_text(
+            'chdir = "sub"\nadmin_bind = "unix:admin.sock"\nadmin_token_file = "token"\n'
+        )
+        with served(tmp_path / "sub", "--admin-bind", "unix:admin.sock", "--admin-token-file", "token"):
+            done = run("top", folder=tmp_path)
+            assert (done.returncode, done.stderr) == (0, "")
+            done = run("health", "--admin", "unix:admin.sock", folder=tmp_path)
+            assert "unix:admin.sock does not answer" in done.stderr, "a flag's counts from where it is given"
+
+    def test_python_settings_are_run_only_if_they_alone_can_say_where(self, socket, tmp_path):
+        settings = tmp_path / "greenserve_conf.py"
+        settings.write_text(f"print('ran')\nadmin_bind = {socket!r}\n")
+        done = run("health", folder=tmp_path)
+        assert (done.returncode, "ran" in done.stdout) == (0, True)
+        for words, variables in ((("--admin", socket), {}), ((), {"GREENSERVE_ADMIN_BIND": socket})):
+            done = run("health", *words, folder=tmp_path, **variables)
+            assert (done.returncode, done.stdout) == (0, "healthy: 1 ready\n")
+
+    def test_with_an_address_no_settings_file_is_read(self, socket, tmp_path):
+        (tmp_path / "greenserve.toml").write_text("no TOML")
+        assert run("health", "--admin", socket, folder=tmp_path).returncode == 0
+        done = run("health", "--admin", socket, "-c", "greenserve.toml", folder=tmp_path)
+        assert "greenserve.toml: not valid TOML" in done.stderr
+
     @pytest.mark.parametrize(
         ("words", "said"),
         [
@@ -94,6 +121,48 @@ class TestHealth:
         assert done.returncode == 1
         assert "does not answer: this is no HTTP" in done.stderr
 
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            (
+                ["HTTP/1.1 200 OK", "", "welcome"],
+                "answers 200, and not as greenserve's admin pages do: welcome",
+            ),
+            (["HTTP/1.1 503 No", "", "\x1b]0;evil\x07"], "answers 503, and not as greenserve's"),
+            (["HTTP/1.1 503 No", "", "unhealthy: \x1b[2J"], "greenserve health: unhealthy: ?[2J\n"),
+            (["HTTP/1.1 200 OK", "", "ready: 1 ready"], "answers 200, and not as greenserve's"),
+        ],
+    )
+    def test_an_answer_has_to_be_greenserves_and_commands_no_terminal(self, tmp_path, answer, said):
+        with command("-c", _SAYS, "\r\n".join(answer), "0", folder=tmp_path) as other:
+            port = other.until(r"(\d+)")[1]
+            done = run("health", "--admin", f"127.0.0.1:{port}", folder=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert said in done.stderr
+        assert done.stderr.strip().isprintable()
+
+    def test_the_timeout_is_for_the_whole_answer(self, tmp_path):
+        with command("-c", _SAYS, "HTTP/1.1 200 OK\r\n" + "X" * 60000, "0.1", folder=tmp_path) as other:
+            port = other.until(r"(\d+)")[1]
+            done = run("health", "--admin", f"127.0.0.1:{port}", "--timeout", "0.5s", folder=tmp_path)
+        assert done.returncode == 1
+        assert "does not answer: no whole answer within 0.5 s" in done.stderr
+
+
+# Says its first argument to each client, by bytes with so many seconds between them if there are any.
+_SAYS = """
+import socket, sys, time
+with socket.create_server(("127.0.0.1", 0)) as sock:
+    print(sock.getsockname()[1], file=sys.stderr, flush=True)
+    while True:
+        other, _ = sock.accept()
+        other.recv(9999)
+        pause = float(sys.argv[2])
+        for one in sys.argv[1] if pause else [sys.argv[1]]:
+            other.sendall(one.encode())
+            time.sleep(pause)
+        other.close()
+"""
 
 _ECHO = """
 import socket, sys
@@ -127,6 +196,22 @@ class TestTop:
         done = run("top", "--admin", "127.0.0.1:1", folder=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")
         assert "127.0.0.1:1 does not answer: Connection refused" in done.stderr
+
+    @pytest.mark.parametrize(
+        "body", ["{}", "[]", "3", '{"history": {"fine": [{}]}}', '{"history": {"fine": []}, "now": {}}']
+    )
+    def test_numbers_of_something_else(self, tmp_path, body):
+        with command("-c", _SAYS, f"HTTP/1.1 200 OK\r\n\r\n{body}", "0", folder=tmp_path) as other:
+            port = other.until(r"(\d+)")[1]
+            done = run("top", "--admin", f"127.0.0.1:{port}", folder=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert "are these greenserve's admin pages?" in done.stderr
+
+    def test_a_refusal_commands_no_terminal(self, tmp_path):
+        with command("-c", _SAYS, "HTTP/1.1 403 No\r\n\r\n\x1b[2J", "0", folder=tmp_path) as other:
+            port = other.until(r"(\d+)")[1]
+            done = run("top", "--admin", f"127.0.0.1:{port}", folder=tmp_path)
+        assert done.stderr.endswith("/live.json?fine=0 answers 403: ?[2J\n")
 
     def test_in_a_terminal_it_follows_the_size_and_q_ends_it(self, socket, tmp_path):
         with Terminal(["top", "--admin", socket], tmp_path) as terminal:

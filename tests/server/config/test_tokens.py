@@ -51,7 +51,9 @@ def test_a_file_that_is_not_there(tmp_path: Path):
 def test_a_token_is_never_shown(tmp_path: Path):
     loaded = load_config(folder=tmp_path, environ={"GREENSERVE_ADMIN_TOKEN": TOKEN})
     assert TOKEN not in show_config(loaded)
-    assert 'admin_token = "*****"' in show_config(loaded)
+    assert '\n# admin_token = "*****" ' in show_config(loaded)
+    (tmp_path / "greenserve.toml").write_text(show_config(loaded))
+    assert load_config(folder=tmp_path, environ={}).config.admin_token == "", "it can be read back"
     with pytest.raises(ConfigError) as error:
         Config(admin_token=TOKEN[:-1])
     assert TOKEN[:-1] not in str(error.value)

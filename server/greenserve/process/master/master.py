@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenserve.errors import ConfigError
 from greenserve.logs.error_log import ErrorLog
+from greenserve.process.admin_pages import PagesOfMaster
 from greenserve.process.crew.checks import Limits
 from greenserve.process.crew.crew import Crew
 from greenserve.process.crew.seats import Failure, State
@@ -90,6 +91,7 @@ class Master:
         self._board = Rows()
         self._rows: dict[WorkerProcess, int | None] = {}  # None: a row of the board before
         self._overview: Overview | None = None  # without admin pages
+        self._admin = PagesOfMaster(plan.config)
         self._number = 0
         self._is_reloading = False  # and systemd waits for the end of it
         self._ended: dict[WorkerProcess, str] = {}  # by now, but with messages that are not read yet
@@ -140,7 +142,6 @@ class Master:
         if self._plan.config.admin_bind == "off":
             return contextlib.nullcontext()
         # Most servers need no WebOb.
-        from greenserve.admin import AdminPages
         from greenserve.process.master.overview import Overview
 
         self._overview = Overview(
@@ -149,7 +150,7 @@ class Master:
             lambda: self._plan,
             lambda: self._todo.put(partial(self._reload, signal.SIGHUP)),
         )
-        return contextlib.closing(AdminPages(self._plan.config, self._overview))
+        return self._admin.open(self._overview)
 
     def _begin(self) -> None:
         if self._before is None:
@@ -232,7 +233,8 @@ class Master:
             self._sockets.leave_behind(given)
             if given.shared:
                 given = given._replace(hold_back=self._board.sharing(index).hold_back)
-            become_worker(self._plan, self._number, given, theirs, row, self._error_log, parent)
+            is_asked = self._overview is not None
+            become_worker(self._plan, self._number, given, theirs, row, self._error_log, parent, is_asked)
         theirs.close()
         worker = WorkerProcess(self._number, seat, pid, row, time.monotonic(), self._sockets.own_of)
         self._rows[worker] = index
@@ -305,12 +307,14 @@ class Master:
         try:
             plan = self._plan if self._plan.reread is None else self._plan.reread()
             size = number_of_workers(plan.config, usable_cpus)
+            count_for_admin = self._admin.reread(plan.config)
             self._sockets.open(plan.config, max(size, len(self.crew.seats)))
         except ConfigError as error:
             log.error(
                 "reload failed: %s. Everything goes on as before; mend it, then reload again (SIGHUP)", error
             )
             return
+        count_for_admin()
         self._tell_of_reload()
         log.info("reloading: each worker is replaced when a new one is ready")
         self._plan = plan

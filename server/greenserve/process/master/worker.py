@@ -14,8 +14,8 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import Final, NoReturn
 
 from greenserve.errors import AppImportError, ConfigError
@@ -56,12 +56,22 @@ _UNUSED: Final = (signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
 
 
 def become_worker(
-    plan: Plan, number: int, given: Given, channel: socket.socket, row: Row, error_log: ErrorLog, parent: int
+    plan: Plan,
+    number: int,
+    given: Given,
+    channel: socket.socket,
+    row: Row,
+    error_log: ErrorLog,
+    parent: int,
+    is_asked: bool,
 ) -> NoReturn:
-    """Be a worker from now on, in the child of a fork, and end with its exit code."""
+    """Be a worker from now on, in the child of a fork, and end with its exit code.
+
+    `is_asked`: the master has admin pages, whatever the settings of this worker say by now.
+    """
     code = 1
     try:
-        code = _live(plan, number, given, channel, row, error_log, parent)
+        code = _live(plan, number, given, channel, row, error_log, parent, is_asked)
         threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
         atexit._run_exitfuncs()
     except KeyboardInterrupt:  # Ctrl-C while the app is imported
@@ -72,7 +82,14 @@ def become_worker(
 
 
 def _live(
-    plan: Plan, number: int, given: Given, channel: socket.socket, row: Row, error_log: ErrorLog, parent: int
+    plan: Plan,
+    number: int,
+    given: Given,
+    channel: socket.socket,
+    row: Row,
+    error_log: ErrorLog,
+    parent: int,
+    is_asked: bool,
 ) -> int:
     for unused in _UNUSED:
         signal.signal(unused, _nothing)
@@ -96,7 +113,7 @@ def _live(
         with contextlib.ExitStack() as stack, plan.hooks.worker(Process(parent, config), itself):
             app = plan.hooks.around(load(), itself)
             server = make_server(app, config, error_log, given=given)
-            worker = _Worker(plan, channel, row, developing)
+            worker = _Worker(plan, channel, row, developing, is_asked)
             try:
                 return serve(server, error_log, stack, worker)
             finally:
@@ -123,9 +140,12 @@ class _Worker:
 
     ends_process = True
 
-    def __init__(self, plan: Plan, channel: socket.socket, row: Row, developing: Developing | None) -> None:
+    def __init__(
+        self, plan: Plan, channel: socket.socket, row: Row, developing: Developing | None, is_asked: bool
+    ) -> None:
         self._plan = plan
         self._developing = developing
+        self._is_asked = is_asked
         self._row = row
         self._sock = channel
         self._hub: Hub
@@ -135,7 +155,6 @@ class _Worker:
         self._recycling: Recycling | None = None
         self._is_stopping = False
         self._publisher: Publisher | None = None  # if there are admin pages
-        self._answer_to: Callable[[Server, Message], Message]
 
     def began(self, server: Server, stopping: Stopping) -> None:
         self._hub = get_hub()
@@ -145,11 +164,9 @@ class _Worker:
         stopping.take(hangup=bool(server.config.certfile))
         self._channel = Channel(self._sock, self._heard, self._is_orphaned)
         self._row[BEAT] = beat_now()
-        if server.config.admin_bind != "off":
-            from greenserve.admin.questions import answer_to  # most servers need no WebOb
-
+        if self._is_asked:
+            import_module("greenserve.admin.questions")  # a tenth of a second, before a client has to wait
             self._publisher = Publisher(self._row, Numbers(server))
-            self._answer_to = answer_to
         self._tell_what_is_loaded()  # before: it says if there is an app at all
         self._channel.send({"ready": server.places, "redirects": server.redirect_urls})
         self._beat()
@@ -183,7 +200,10 @@ class _Worker:
     def _heard(self, message: Message, fds: list[int]) -> None:
         match message.get("do"):
             case None:
-                self._channel.send(self._answer_to(self._server, message))
+                # Also if this worker's own master had no pages: a new one, after SIGUSR2, may have them.
+                from greenserve.admin.questions import answer_to  # most servers need no WebOb
+
+                self._channel.send(answer_to(self._server, message))
             case "retire":
                 self._stopping.ask(signal.SIGTERM, restarts=True)
             case "make way":

@@ -149,3 +149,57 @@ def test_a_place_that_is_taken_starts_nothing(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "the path exists and is no socket" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_reload_takes_the_token_of_the_file_and_no_other(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("the-token-that-leaked")
+
+    def status(known: str) -> int:
+        return ask(place, request("/metrics", "GET", b"", f"Authorization: Bearer {known}")).status
+
+    with workers(
+        tmp_path, "--master", "--admin-bind", "unix:admin.sock", "--admin-token-file", "token", count=1
+    ) as server:
+        place = str(tmp_path / "admin.sock")
+        token.write_text("too short")
+        server.signal(signal.SIGHUP)
+        server.until("reload failed: admin_token_file = token: too short.*Everything goes on as before")
+        assert status("the-token-that-leaked") == 200
+        token.write_text("the-token-that-follows")
+        server.signal(signal.SIGHUP)
+        server.until("reloaded: all 1 workers are new")
+        assert (status("the-token-that-leaked"), status("the-token-that-follows")) == (401, 200)
+
+
+def test_pages_that_a_reload_switches_off_go_on_until_the_next_program(tmp_path: Path, place: str) -> None:
+    settings = tmp_path / "greenserve.toml"
+    settings.write_text(f'admin_bind = "unix:{place}"\n')
+    with workers(tmp_path, "--master", count=1) as server:
+        settings.write_text("admin_open_metrics = true\n")
+        server.signal(signal.SIGHUP)
+        server.until("admin_bind = off takes effect at SIGUSR2 or a restart")
+        server.until("admin_open_metrics = true takes effect at SIGUSR2 or a restart")
+        server.until("reloaded: all 1 workers are new")
+        eventually(lambda: len(told(place, "/stats.json")["workers"]) == 1)
+        (new,) = told(place, "/requests")["workers"]
+        assert new["requests"] == []
+        ask_many(server, 3)
+        comes_to(place, 3)
+
+
+def test_a_worker_of_a_program_without_pages_answers_the_next_one_that_has_them(
+    tmp_path: Path, place: str
+) -> None:
+    with workers(tmp_path, "--master", count=1) as server, RawClient(server.address) as client:
+        client.send(request("/sleep?1000"))
+        (old,) = server.pids
+        (tmp_path / "greenserve.toml").write_text(f'admin_bind = "unix:{place}"\n')
+        server.signal(signal.SIGHUP)
+        server.until(f"admin_bind = unix:{place} takes effect at SIGUSR2 or a restart")
+        server.until("reloaded: all 1 workers are new")
+        server.signal(signal.SIGUSR2)
+        server.until("goes on in process")
+        eventually(lambda: Path(place).exists())
+        found = {one["pid"]: one for one in told(place, "/requests")["workers"]}
+        assert found[old]["count"] == 1
