@@ -310,8 +310,9 @@ class AccessLogger:
         for line, its in zip_longest(lines, fields):
             self.write(line, logging.INFO, its)
 
-    def reopen(self) -> None:
+    def reopen(self) -> bool:
         """See Sink. WatchedFileHandler follows a file by itself."""
+        return True
 
     def duplicate(self) -> int:
         """See Sink."""
