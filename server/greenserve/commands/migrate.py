@@ -86,6 +86,8 @@ def _toml(file: GunicornFile, shown: str, name: str, was_run: bool) -> Iterator[
     if any(line.endswith("import *") for line in file.imports) and not was_run:
         yield "# It imports all names of a module, which may be settings too: --run would find them."
     yield ""
+    if file.values.get("logconfig_json") and (unread := file.values.pop("logconfig", None)):
+        yield f"# logconfig = {_one_line(repr(unread))}: leave it out; with logconfig_json gunicorn does not read it"
     taken = dict(_taken(file))
     try:
         Config.from_layers([{ours: Given(value, ours) for ours, value in taken.items() if ours != "app"}])

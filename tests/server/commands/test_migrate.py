@@ -195,6 +195,8 @@ def test_a_command_line_beats_its_file(migrate: Callable[..., str]) -> None:
         ("backlog, x = 1, 2\nbacklog, x = x, backlog\nworkers = x\n", '\nworkers = "1"\n'),
         ("from base import bind, n as workers\n", "# workers: workers is imported at line 1, where the text does not"),
         ("from base import threads\n", "# threads (line 1: imported at line 1, where the text does not tell its"),
+        ("logconfig_json = 'a.json'\n", '\nlog_config = "a.json"  # logconfig_json\n'),
+        ("logconfig_json = 'a.json'\nlogconfig = 'a.ini'\n", "# logconfig = 'a.ini': leave it out; with"),
         ("from base import post_fork\n", "# post_fork: post_fork is imported at line 1"),
         ("def post_fork(server, worker):\n    x = '\x07\x0c\x7f'\n", "#     x = '\\x07\\x0c\\x7f'\n"),
         ("bind = 'a:1\\\\n\\x07'\n", "# bind = "),
