@@ -166,7 +166,11 @@ def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[s
         to = parse_place(place)
         return LogFile(place, stream, on_trouble) if to is None else DatagramLog(to, place, on_trouble)
     except OSError as error:
-        raise ConfigError(f"{setting} = {place!r}: can't be opened: {error.strerror}") from None
+        # The daemon may start later, or the name be found.
+        raise ConfigError(
+            f"{setting} = {place!r}: can't be opened: {error.strerror}",
+            may_pass=parse_place(place) is not None and not isinstance(error, PermissionError),
+        ) from None
 
 
 def _warn(message: str) -> None:
