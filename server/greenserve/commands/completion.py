@@ -40,6 +40,34 @@ _OWN = (
 )
 
 
+_ASKING = (  # of admin_client.parser()
+    Flag(("-h", "--help"), "print the help"),
+    Flag(("--admin",), "address of the admin pages", "any"),
+    Flag(("--token-file",), "file with their token", "file"),
+    Flag(("-c", "--config"), "TOML file to read instead of greenserve.toml", "file"),
+)
+# What follows the name of a subcommand: its flags, and "file", "" or words.
+_SUBCOMMANDS: dict[str, tuple[tuple[Flag, ...], str]] = {
+    "migrate": (
+        (
+            Flag(("-h", "--help"), "print the help"),
+            Flag(("--run",), "run the file, in a process of its own, for its values"),
+        ),
+        "file",
+    ),
+    "completion": ((), " ".join(SHELLS)),
+    "top": ((*_ASKING, Flag(("--once",), "print it once, as without a terminal")), ""),
+    "health": (
+        (
+            *_ASKING,
+            Flag(("--ready",), "ask if it takes new connections"),
+            Flag(("--timeout",), "longest time to wait", "any"),
+        ),
+        "",
+    ),
+}
+
+
 def main(argv: Sequence[str]) -> int:
     """Print the script for the shell that `argv` names."""
     if len(argv) != 1 or argv[0] not in SHELLS:
@@ -75,16 +103,12 @@ def _value(metavar: str, words: tuple[str, ...]) -> str:
 
 
 def _bash(flags: Sequence[Flag]) -> str:
-    cases = []
-    for flag in flags:
-        if flag.value:
-            reply = {
-                "any": "COMPREPLY=()",
-                "file": '_greenserve_paths -f "$current"',
-                "folder": '_greenserve_paths -d "$current"',
-            }.get(flag.value, f'_greenserve_words {shlex.quote(flag.value)} "$current"')
-            cases.append(f"        {'|'.join(flag.names)}) {reply}; return ;;")
-    names = " ".join(name for flag in flags for name in flag.names)
+    branches = [
+        f"""    {name})
+{_bash_flags(its)}
+    {_bash_reply(behind)}; return ;;"""
+        for name, (its, behind) in _SUBCOMMANDS.items()
+    ]
     return f"""\
 # bash completion of greenserve. For this shell: eval "$(greenserve completion bash)"
 # For every shell: greenserve completion bash > ~/.local/share/bash-completion/completions/greenserve
@@ -101,13 +125,10 @@ _greenserve() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
     # "=" is a word of its own in bash: --hub=epoll is three.
     if [[ $current == = ]]; then current=; elif [[ $before == = ]]; then before=${{COMP_WORDS[COMP_CWORD-2]}}; fi
-    if [[ ${{COMP_WORDS[1]}} == completion && COMP_CWORD -eq 2 ]]; then
-        _greenserve_words '{" ".join(SHELLS)}' "$current"; return
-    fi
-    case $before in
-{chr(10).join(cases)}
-    esac
-    if [[ $current == -* ]]; then _greenserve_words '{names}' "$current"; return; fi
+    if (( COMP_CWORD > 1 )); then case ${{COMP_WORDS[1]}} in
+{chr(10).join(branches)}
+    esac; fi
+{_bash_flags(flags)}
     _greenserve_paths -f "$current"
     if [[ $COMP_CWORD -eq 1 ]]; then COMPREPLY+=($(compgen -W '{" ".join(COMMANDS)}' -- "$current")); fi
 }}
@@ -115,18 +136,37 @@ complete -F _greenserve greenserve
 """
 
 
+def _bash_reply(value: str) -> str:
+    return {
+        "": "COMPREPLY=()",
+        "any": "COMPREPLY=()",
+        "file": '_greenserve_paths -f "$current"',
+        "folder": '_greenserve_paths -d "$current"',
+    }.get(value, f'_greenserve_words {shlex.quote(value)} "$current"')
+
+
+def _bash_flags(flags: Sequence[Flag]) -> str:
+    """Complete the value of the flag before, or a flag, and return; go on for another word."""
+    cases = [
+        f"        {'|'.join(flag.names)}) {_bash_reply(flag.value)}; return ;;"
+        for flag in flags
+        if flag.value
+    ]
+    names = " ".join(name for flag in flags for name in flag.names)
+    valued = ["    case $before in", *cases, "    esac"] if cases else []
+    words = f"""    if [[ $current == -* ]]; then _greenserve_words '{names}' "$current"; return; fi"""
+    return "\n".join((*valued, words))
+
+
 def _zsh(flags: Sequence[Flag]) -> str:
-    specs = []
-    for flag in flags:
-        about = flag.help.replace("[", "(").replace("]", ")").replace(":", ";")
-        action = {"any": ": ", "file": ":file:_files", "folder": ":folder:_path_files -/", "": ""}.get(
-            flag.value, f":value:({flag.value})"
+    branches = []
+    for name, (its, behind) in _SUBCOMMANDS.items():
+        rest = {"": "", "file": "'*:file:_files'"}.get(behind, f"'1:word:({behind})'")
+        branches.append(
+            f"            {name}) _arguments -s -S {' '.join((*(one.strip() for one in _zsh_specs(its)), rest))} ;;"
         )
-        for name in flag.names:
-            equals = "=" if flag.value and name.startswith("--") else ""
-            specs.append(f"        {shlex.quote(f'*{name}{equals}[{about}]{action}')}")
     commands = " ".join(shlex.quote(f"{name}:{about}") for name, about in COMMANDS.items())
-    lines = " \\\n".join(specs)
+    lines = " \\\n".join(_zsh_specs(flags))
     return f"""\
 #compdef greenserve
 # zsh completion of greenserve. For this shell, after compinit: eval "$(greenserve completion zsh)"
@@ -137,13 +177,34 @@ _greenserve_first() {{
     _files
 }}
 _greenserve() {{
-    if (( CURRENT == 3 )) && [[ $words[2] == completion ]]; then compadd {" ".join(SHELLS)}; return; fi
+    if (( CURRENT > 2 )) && [[ " {" ".join(COMMANDS)} " == *" $words[2] "* ]]; then
+        local name=$words[2]
+        shift words
+        (( CURRENT-- ))
+        case $name in
+{chr(10).join(branches)}
+        esac
+        return
+    fi
     _arguments -s -S \\
 {lines} \\
         '1:app:_greenserve_first' '*:file:_files'
 }}
 if [[ $funcstack[1] == _greenserve ]]; then _greenserve "$@"; else compdef _greenserve greenserve; fi
 """
+
+
+def _zsh_specs(flags: Sequence[Flag]) -> list[str]:
+    specs = []
+    for flag in flags:
+        about = flag.help.replace("[", "(").replace("]", ")").replace(":", ";")
+        action = {"any": ": ", "file": ":file:_files", "folder": ":folder:_path_files -/", "": ""}.get(
+            flag.value, f":value:({flag.value})"
+        )
+        for name in flag.names:
+            equals = "=" if flag.value and name.startswith("--") else ""
+            specs.append(f"        {shlex.quote(f'*{name}{equals}[{about}]{action}')}")
+    return specs
 
 
 def _fish(flags: Sequence[Flag]) -> str:
@@ -153,8 +214,18 @@ def _fish(flags: Sequence[Flag]) -> str:
         "complete -c greenserve -n __fish_use_subcommand -a "
         + shlex.quote(" ".join(COMMANDS))
         + " -d subcommand",
-        f"complete -c greenserve -n '__fish_seen_subcommand_from completion' -f -a '{' '.join(SHELLS)}'",
     ]
+    for name, (its, behind) in _SUBCOMMANDS.items():
+        when = f"'__fish_seen_subcommand_from {name}'"
+        if behind != "file":
+            lines.append(f"complete -c greenserve -n {when} -f" + (f" -a '{behind}'" if behind else ""))
+        lines += _fish_flags(its, f" -n {when}")
+    others = f" -n 'not __fish_seen_subcommand_from {' '.join(COMMANDS)}'"
+    return "\n".join((*lines, *_fish_flags(flags, others))) + "\n"
+
+
+def _fish_flags(flags: Sequence[Flag], when: str) -> list[str]:
+    lines = []
     for flag in flags:
         spelled = " ".join(
             f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in flag.names
@@ -165,8 +236,8 @@ def _fish(flags: Sequence[Flag]) -> str:
             "file": " -rF",
             "folder": " -x -a '(__fish_complete_directories)'",
         }.get(flag.value, f" -x -a {_fish_quoted(flag.value)}")
-        lines.append(f"complete -c greenserve {spelled}{value} -d {_fish_quoted(flag.help)}")
-    return "\n".join(lines) + "\n"
+        lines.append(f"complete -c greenserve{when} {spelled}{value} -d {_fish_quoted(flag.help)}")
+    return lines
 
 
 def _fish_quoted(text: str) -> str:

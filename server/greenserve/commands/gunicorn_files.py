@@ -66,17 +66,27 @@ def read_file(path: Path) -> GunicornFile:
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             found.imports.append(ast.unparse(statement))
+            for alias in statement.names:
+                _forget(found, plain, alias.asname or alias.name)
+                if (alias.asname or alias.name) in GUNICORN:
+                    found.computed[alias.asname or alias.name] = (
+                        f"imported at line {statement.lineno}, where the text does not tell its value"
+                    )
+                    found.lines[alias.asname or alias.name] = statement.lineno
         elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name in GUNICORN:
             found.functions[statement.name] = ast.get_source_segment(source, statement) or ""
             found.lines[statement.name] = statement.lineno
         elif isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-            for name in _names(statement):
-                _take(found, plain, name, statement.value, statement.lineno)
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            # At once, as in `a, b = b, a`.
+            known = dict(plain)
+            for target in targets:
+                for name, value in _pairs(target, statement.value):
+                    _take(found, plain, name, value, statement.lineno, known)
         else:
             # In an if or a with, where the text does not tell the value.
             for name, line in _bound(statement):
-                found.values.pop(name, None)
-                plain.pop(name, None)
+                _forget(found, plain, name)
                 found.computed[name] = f"set at line {line}, where the text does not tell its value"
                 found.lines[name] = line
     found.computed = {name: text for name, text in found.computed.items() if name in GUNICORN}
@@ -116,15 +126,31 @@ def _parse(path: Path) -> tuple[str, ast.Module]:
         raise ConfigError(f"{path}: not Python: {error}") from None
 
 
-def _take(found: GunicornFile, plain: dict[str, Any], name: str, value: ast.expr, line: int) -> None:
-    found.lines[name] = line
+def _forget(found: GunicornFile, plain: dict[str, Any], name: str) -> None:
+    """The name is bound anew."""
     found.values.pop(name, None)
     found.computed.pop(name, None)
     plain.pop(name, None)
+
+
+def _take(
+    found: GunicornFile,
+    plain: dict[str, Any],
+    name: str,
+    value: ast.expr | None,
+    line: int,
+    known: dict[str, Any],
+) -> None:
+    """A name is set to the value; None: to a part of one, which the text does not tell."""
+    found.lines[name] = line
+    _forget(found, plain, name)
     try:
-        plain[name] = _evaluate(value, plain)
+        if value is None:
+            raise KeyError(name)
+        plain[name] = _evaluate(value, known)
     except (ValueError, TypeError, KeyError):
-        found.computed[name] = ast.unparse(value)
+        where = f"set at line {line}, where the text does not tell its value"
+        found.computed[name] = where if value is None else ast.unparse(value)
     else:
         if name in GUNICORN:
             found.values[name] = plain[name]
@@ -158,9 +184,18 @@ def _piece(value: ast.expr, plain: dict[str, Any]) -> str:
     return str(ast.literal_eval(value))
 
 
-def _names(statement: ast.Assign | ast.AnnAssign) -> Iterator[str]:
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    yield from (target.id for target in targets if isinstance(target, ast.Name))
+def _pairs(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, ast.expr | None]]:
+    """The names that a target binds, each with its value: `a, (b, c) = 1, f()` gives b and c without one."""
+    if isinstance(target, ast.Name):
+        yield target.id, value
+    elif isinstance(target, ast.Starred):
+        yield from _pairs(target.value, None)
+    elif isinstance(target, ast.Tuple | ast.List):
+        given: list[ast.expr] = value.elts if isinstance(value, ast.Tuple | ast.List) else []
+        fits = len(given) == len(target.elts)
+        fits = fits and not any(isinstance(one, ast.Starred) for one in (*given, *target.elts))
+        for number, one in enumerate(target.elts):
+            yield from _pairs(one, given[number] if fits else None)
 
 
 def _bound(statement: ast.stmt) -> Iterator[tuple[str, int]]:

@@ -86,6 +86,8 @@ def _toml(file: GunicornFile, shown: str, name: str, was_run: bool) -> Iterator[
     if any(line.endswith("import *") for line in file.imports) and not was_run:
         yield "# It imports all names of a module, which may be settings too: --run would find them."
     yield ""
+    if file.values.get("logconfig_json") and (unread := file.values.pop("logconfig", None)):
+        yield f"# logconfig = {_one_line(repr(unread))}: leave it out; with logconfig_json gunicorn does not read it"
     taken = dict(_taken(file))
     try:
         Config.from_layers([{ours: Given(value, ours) for ours, value in taken.items() if ours != "app"}])
@@ -166,20 +168,28 @@ def _python(file: GunicornFile) -> Iterator[str]:
     if hooks:
         yield "# Hooks get other objects: server and worker have pid, config and log (greenserve's hooks/README.md)."
     yield "#"
-    yield from (f"# {line}" for line in file.imports)
+    yield from (f"# {_escaped(line)}" for line in file.imports)
     for name, text in computed.items():
         ours = GUNICORN[name].ours
         if (variable := _VARIABLES.get(ours, "-")) in text:
             yield f"# {ours}: leave it out, greenserve reads {variable} itself ({_one_line(text)})"
         elif not ours:
             yield f"# {name} (line {file.lines.get(name, 0)}: {_one_line(text)}): {GUNICORN[name].place(str)}"
-        elif text.startswith("set at line"):
+        elif text.startswith(("set at line", "imported at line")):
             yield f"# {ours}: {name} is {text}"
         else:
             yield f"# {ours} = {_one_line(text)}"
     for name in hooks:
         yield "#"
-        yield from (f"# {line}".rstrip() for line in file.functions[name].splitlines())
+        # A control character can't stand in TOML, not even in a comment.
+        yield from (f"# {_escaped(line)}".rstrip() for line in file.functions[name].split("\n"))
+
+
+def _escaped(line: str) -> str:
+    return "".join(
+        char if char.isprintable() or char == "\t" else char.encode("unicode_escape").decode()
+        for char in line.removesuffix("\r")
+    )
 
 
 def _one_line(text: str) -> str:

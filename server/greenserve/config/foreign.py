@@ -105,7 +105,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ),
     (
         "name n proc-name procname process-name default-proc-name",
-        "greenserve does not rename its process: systemd's unit has a name",
+        "the app gives the name: ps shows master [APP] and worker N [APP], with {workers} and the package setproctitle",
     ),
     (
         "raw-env env-file env-files",
@@ -153,8 +153,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (
         "statsd-host statsd-prefix dogstatsd-tags enable-backlog-metric metrics metrics-address metrics-port "
         "metrics-scrape-interval stats stats-server control-socket control-socket-mode control-socket-disable",
-        "there is nothing of the kind; a program that embeds the server reads Server.stats, and {backdoor} opens an "
-        "interpreter in the process",
+        "{admin_bind} opens the admin pages: /metrics for Prometheus, /stats.json, POST /reload; for StatsD let an "
+        "agent read /metrics",
     ),
     ("ssl-certificate cert", "{certfile} is the certificate, {keyfile} its key"),
     ("key", "{keyfile} is the key, {certfile} its certificate"),

@@ -113,7 +113,7 @@ capture_output . --capture-output!
 logger_class . --logger-class
 logconfig log_config --log-config
 logconfig_dict .
-logconfig_json . --log-config-json
+logconfig_json log_config --log-config-json
 syslog_addr . --log-syslog-to
 syslog . --log-syslog!
 syslog_prefix . --log-syslog-prefix
@@ -275,6 +275,8 @@ def read_variable(environ: Mapping[str, str]) -> dict[str, Given]:
         found = parse_flags(shlex.split(environ[VARIABLE]))
     except (ValueError, ConfigError) as error:
         raise ConfigError(f"env {VARIABLE}: {error}") from None
+    if "logconfig_json" in found:
+        found.pop("logconfig", None)  # which gunicorn does not read then
     layer = {}
     for name, value in found.items():
         row = GUNICORN[name]

@@ -10,6 +10,7 @@ import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from greenserve.errors import ConfigError
@@ -41,10 +42,8 @@ def check_hook(name: str, value: object, origin: str) -> Hook:
     wanted = f"def {name}({', '.join(HOOKS[name])})"
     if not callable(value):
         raise ConfigError(f"{name} ({origin}) is a hook, and no {type(value).__name__}: write {wanted}")
-    if inspect.iscoroutinefunction(value):
-        raise ConfigError(
-            f"{name} ({origin}) is a coroutine function, which is never awaited: write {wanted}"
-        )
+    if kind := _kind_that_never_runs(value):
+        raise ConfigError(f"{name} ({origin}) is {kind}: write {wanted}")
     try:
         inspect.signature(value).bind(*HOOKS[name])
     except TypeError as error:
@@ -54,6 +53,19 @@ def check_hook(name: str, value: object, origin: str) -> Hook:
     except ValueError:  # a function in C may not tell its parameters
         pass
     return Hook(name, value, origin)
+
+
+def _kind_that_never_runs(value: object) -> str:
+    """Return in words why a call would only make an object, which nobody runs; "" if a call runs it."""
+    while isinstance(value, partial):
+        value = value.func
+    call = getattr(type(value), "__call__", None)  # noqa: B004
+    for one in (value, call):
+        if inspect.iscoroutinefunction(one):
+            return "a coroutine function, which is never awaited"
+        if inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one):
+            return "a generator function, whose body never runs, since nobody iterates over it"
+    return ""
 
 
 def closest_hook(name: str) -> str:

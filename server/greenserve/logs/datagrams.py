@@ -140,10 +140,11 @@ class DatagramLog:
         for line, its in zip_longest(lines, fields):
             self.write(line, logging.INFO, its)
 
-    def reopen(self) -> None:
+    def reopen(self) -> bool:
         """See Sink: the daemon may have restarted."""
         self._retry_at = 0.0
         self._disconnect()
+        return True
 
     def duplicate(self) -> int:
         """Return a descriptor of stderr: C code can write no datagram."""

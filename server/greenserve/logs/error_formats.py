@@ -12,13 +12,22 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 
-from greenserve.logs.request_ids import ids_of
+from greenserve.logs.request_ids import ids_of, request_id, trace_id
 from greenserve.logs.times import local_time, rfc3339
 from greenserve_hub.tracebacks import format_error
 
-__all__ = ["RecordFormat", "format_bare", "format_json", "priority_of", "text_format", "wants_colours"]
+__all__ = [
+    "RecordFormat",
+    "format_app_line",
+    "format_bare",
+    "format_json",
+    "priority_of",
+    "text_format",
+    "wants_colours",
+]
 
 RecordFormat = Callable[[logging.LogRecord], str]
 
@@ -69,8 +78,8 @@ def format_bare(record: logging.LogRecord) -> str:
 
 def format_json(record: logging.LogRecord) -> str:
     """Return one line of json."""
-    known, trace_id = ids_of(record)
-    optional = {"request_id": known, "trace_id": trace_id, "traceback": _trace(record)}
+    known, trace = ids_of(record)
+    optional = {"request_id": known, "trace_id": trace, "traceback": _trace(record)}
     return _encode(
         {
             "time": rfc3339(record.created),
@@ -80,6 +89,13 @@ def format_json(record: logging.LogRecord) -> str:
             **{name: value for name, value in optional.items() if value},
         }
     )
+
+
+def format_app_line(text: str) -> str:
+    """Return one line of json for a line that an app has written to wsgi.errors; its level is `app`."""
+    optional = {"request_id": request_id.get(), "trace_id": trace_id.get()}
+    head = {"time": rfc3339(time.time()), "level": "app", "pid": os.getpid(), "message": text}
+    return _encode(head | {name: value for name, value in optional.items() if value})
 
 
 def priority_of(level: int) -> int:

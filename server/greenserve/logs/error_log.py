@@ -16,7 +16,14 @@ from typing import Self, TextIO, cast
 
 from greenserve.errors import ConfigError
 from greenserve.logs.datagrams import DatagramLog, parse_place
-from greenserve.logs.error_formats import RecordFormat, format_bare, format_json, text_format, wants_colours
+from greenserve.logs.error_formats import (
+    RecordFormat,
+    format_app_line,
+    format_bare,
+    format_json,
+    text_format,
+    wants_colours,
+)
 from greenserve.logs.files import LogFile, Sink
 from greenserve.logs.log_config import LOGGING, Handlers, Relay
 from greenserve.logs.request_ids import ids_of
@@ -67,8 +74,11 @@ class ErrorLog(logging.Handler):
         self._file.write(line, record.levelno, fields)
 
     def text_stream(self) -> TextIO:
-        """Return a text file that writes to the log's file, for wsgi.errors (PEP 3333). It raises nothing either."""
-        return cast(TextIO, _TextStream(self._file))
+        """Return a text file that writes to the log's file, for wsgi.errors (PEP 3333). It raises nothing either.
+
+        Text stands there as it is written; in a log of json each line is a record of the level `app`.
+        """
+        return cast(TextIO, _TextStream(self._file, self._form is format_json))
 
     def reopen(self) -> None:
         """Open the file again, after logrotate has moved it."""
@@ -104,8 +114,9 @@ class ErrorLog(logging.Handler):
 class _TextStream(io.TextIOBase):
     """Writes text into a LogFile, each line when it is complete."""
 
-    def __init__(self, file: Sink) -> None:
+    def __init__(self, file: Sink, is_json: bool) -> None:
         self._log = file
+        self._is_json = is_json
         self._begun = ""
 
     def writable(self) -> bool:
@@ -115,6 +126,8 @@ class _TextStream(io.TextIOBase):
         lines = (self._begun + text).splitlines(keepends=True)
         self._begun = lines.pop() if lines and not lines[-1].endswith("\n") else ""
         for line in lines:
+            if self._is_json:
+                line = f"{format_app_line(line.rstrip(chr(10)))}\n"
             self._log.write(line.encode("utf-8", "backslashreplace"))
         return len(text)
 
@@ -153,7 +166,11 @@ def open_log_file(place: str, setting: str, stream: str, on_trouble: Callable[[s
         to = parse_place(place)
         return LogFile(place, stream, on_trouble) if to is None else DatagramLog(to, place, on_trouble)
     except OSError as error:
-        raise ConfigError(f"{setting} = {place!r}: can't be opened: {error.strerror}") from None
+        # The daemon may start later, or the name be found.
+        raise ConfigError(
+            f"{setting} = {place!r}: can't be opened: {error.strerror}",
+            may_pass=parse_place(place) is not None and not isinstance(error, PermissionError),
+        ) from None
 
 
 def _warn(message: str) -> None:

@@ -63,8 +63,8 @@ class Sink(Protocol):
     def write_all(self, lines: list[bytes], fields: Sequence[Mapping[str, str]] = ()) -> None:
         """Write several lines, of the level INFO. `fields`: of each line, for a place that takes some."""
 
-    def reopen(self) -> None:
-        """Open it again, after a rotation or a restart of what takes the lines."""
+    def reopen(self) -> bool:
+        """Open it again, after a rotation or a restart of what takes the lines. Return True unless that failed."""
 
     def duplicate(self) -> int:
         """Return a descriptor of its own for the same place, for C code that can't call write()."""
@@ -76,10 +76,12 @@ class Sink(Protocol):
 open_sinks: Final[WeakSet[Sink]] = WeakSet()
 
 
-def reopen_all() -> None:
-    """Reopen every log of this process, as SIGUSR1 asks. From any OS thread. Raises nothing. Switches: never."""
-    for sink in tuple(open_sinks):
-        sink.reopen()
+def reopen_all() -> bool:
+    """Reopen every log of this process, as SIGUSR1 asks. Return True unless one failed, which has told why.
+
+    From any OS thread. Raises nothing. Switches: never.
+    """
+    return all([sink.reopen() for sink in tuple(open_sinks)])
 
 
 class Losses:
@@ -181,24 +183,25 @@ class LogFile:
             if self._losses.go_on:
                 self._losses.recover()
 
-    def reopen(self) -> None:
+    def reopen(self) -> bool:
         """See Sink. If the path can't be opened, keep the old file."""
         if self.place == "-" or self._fd < 0:
-            return
+            return True
         try:
-            fresh = _open(self.place)
+            fresh = _open_like(self.place, self._fd)
         except OSError as error:
             if not self._is_stuck:
                 self._is_stuck = True
                 self._on_trouble(
                     f"{self._name}: can't be reopened, keeping the old file: {error.strerror}; tried again every second"
                 )
-            return
+            return False
         # In one step, and the number stays: another OS thread may be writing.
         os.dup2(fresh, self._fd, inheritable=False)
         os.close(fresh)
         self._torn = self._is_stuck = False
         self._note_identity()
+        return True
 
     def _note_identity(self) -> None:
         seen = os.fstat(self._fd)
@@ -297,11 +300,23 @@ def _ready_of(fd: int) -> Callable[[int], object]:
     return poller.poll
 
 
-def _open(path: str) -> int:
+def _open(path: str, more: int = 0) -> int:
     # Non-blocking in case the path is a FIFO: then a missing reader is an error at once, and a slow reader costs lines,
     # not time. Regular files ignore it.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    return os.open(path, flags, MODE)
+    return os.open(path, flags | more, MODE)
+
+
+def _open_like(path: str, old: int) -> int:
+    """Open a path again. If root makes the file, it gets the owner of `old`: workers of another user open it too."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(FileExistsError):
+            fd = _open(path, os.O_EXCL)
+            with contextlib.suppress(OSError):  # on a file system without owners
+                seen = os.fstat(old)
+                os.fchown(fd, seen.st_uid, seen.st_gid)
+            return fd
+    return _open(path)
 
 
 def _swallow(line: bytes) -> int:

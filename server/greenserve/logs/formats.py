@@ -121,7 +121,7 @@ def _atom(match: re.Match[str]) -> Atom:
         letters = "".join(sorted(GUNICORN if gunicorn else APACHE))
         raise ValueError(
             f"{match[0]} is not known: the letters are {letters}, and {{Field}}i, {{VARIABLE}}e, {{s|ms|us}}T, "
-            "{{request_id|trace_id}}n"
+            "{request_id|trace_id}n"
         )
     return atom
 

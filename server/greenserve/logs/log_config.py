@@ -1,8 +1,10 @@
 """Handlers of the user's own: --log-config, and how both logs reach the loggers greenserve.error and greenserve.access.
 
-Facts: a handler may wait, for a socket or a lock, and the hub logs too, which can't wait. Decision: records are kept
-and handed to the handlers by a green thread of their own, in their order. Cost: a process that is killed loses what is
-kept, and handlers that are slower than the server lose records, beyond MOST.
+Facts: a handler may wait, for a socket or a lock, and the hub logs too, which can't wait. In a process that is not
+patched, such as most masters, what waits in a green thread holds the hub. Decision: records are kept and handed to the
+handlers in their order, by a green thread where locks are green, else by an OS thread. Cost: a process that is killed
+loses what is kept, and handlers that are slower than the server lose records, beyond MOST. A fork waits for the OS
+thread, _FORK_PATIENCE at most: the child would inherit what a handler has locked.
 
 Called by error_log.py and access_log.py.
 """
@@ -10,6 +12,7 @@ Called by error_log.py and access_log.py.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import logging
 import tomllib
@@ -21,13 +24,16 @@ from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
 
+from greenlet import GreenletExit
+
 from greenserve.errors import ConfigError
 from greenserve.logs.request_ids import ids_of
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.greenthreads.greenthreads import sleep, spawn_n
 from greenserve_hub.loop.current import find_hub
 from greenserve_hub.loop.hub import Hub
-from greenserve_hub.unpatched import os, time
+from greenserve_hub.patching.monkey import is_monkey_patched
+from greenserve_hub.unpatched import _thread, os, time
 
 __all__ = [
     "LOGGING",
@@ -43,6 +49,7 @@ LOGGING: Final = "logging"  # as the place of a log
 MOST: Final = 10_000  # records that wait for their handlers
 
 _PATIENCE: Final = 1.0  # seconds that an end waits for handlers
+_FORK_PATIENCE: Final = 0.1  # seconds
 _relays: Final[WeakSet[Relay]] = WeakSet()
 
 access_logger = logging.getLogger("greenserve.access")
@@ -92,18 +99,25 @@ def settle_handlers() -> None:
 
 
 class Relay:
-    """Hands records to handlers, in a green thread that exists only while there are records."""
+    """Hands records to handlers, in a thread that exists only while there are records."""
 
     def __init__(self, deliver: Callable[[logging.LogRecord], object]) -> None:
-        """`deliver(record)` may switch."""
+        """`deliver(record)` may wait; if threads are patched it may switch."""
         self.lost = 0
         self._deliver = deliver
         self._kept: deque[logging.LogRecord] = deque()
         self._is_delivering = False
+        self._is_late = False  # the end did not wait for the OS thread any longer
+        self._has_told = False  # of a handler that wanted to end the process
         self._hub = find_hub()
+        self._make_locks()
         atexit.register(self._at_exit)
         _relays.add(self)
         leave_in_children(self)
+
+    def _make_locks(self) -> None:
+        self._lock = _thread.RLock()  # of what is kept; a signal handler may log too
+        self._turn = _thread.allocate_lock()  # held by the OS thread while a handler has a record
 
     def put(self, record: logging.LogRecord) -> None:
         """Keep a record for the handlers. From any OS thread. Raises nothing. Switches: never."""
@@ -112,11 +126,18 @@ class Relay:
             return
         # Here, where the context is the request's.
         record.request_id, record.trace_id = ids_of(record)
-        self._kept.append(record)
-        hub = self._hub = find_hub() or self._hub
-        if not self._is_delivering and hub is not None and not hub.closed:
-            self._is_delivering = True
-            hub.call_from_thread(spawn_n, self._run)
+        with self._lock:
+            self._kept.append(record)
+            if self._is_delivering:
+                return
+            hub = self._hub = find_hub() or self._hub
+            if not is_monkey_patched("thread"):
+                with contextlib.suppress(RuntimeError):  # no thread more: the next record tries it again
+                    _thread.start_new_thread(self._run_apart, ())
+                    self._is_delivering = True
+            elif hub is not None and not hub.closed:
+                self._is_delivering = True
+                hub.call_from_thread(spawn_n, self._run)
 
     def _run(self) -> None:
         try:
@@ -124,40 +145,106 @@ class Relay:
         finally:
             self._is_delivering = False
 
+    def _run_apart(self) -> None:
+        """In the OS thread."""
+        while True:
+            with self._turn:
+                record = self._next()
+                if record is not None:
+                    self._hand_over(record)
+                    continue
+            if self._is_late:
+                atexit.register(logging.shutdown)
+            return
+
+    def _next(self) -> logging.LogRecord | None:
+        with self._lock:
+            if self._kept:
+                return self._kept.popleft()
+            self._is_delivering = False
+            return None
+
     def is_of(self, hub: Hub | None) -> bool:
         """Return True if its green thread runs in this hub."""
         return self._hub is hub
 
+    def pause(self) -> bool:
+        """Wait until the OS thread is between two records, _FORK_PATIENCE at most. Return True if it is held there."""
+        return self._turn.acquire(timeout=_FORK_PATIENCE)
+
+    def go_on(self) -> None:
+        """Let the OS thread go on, after pause()."""
+        self._turn.release()
+
     def leave_behind(self) -> None:
         """In the child of a fork: the parent hands over what is kept."""
         self._kept.clear()
-        self._is_delivering = False
+        self._is_delivering = self._is_late = False
+        self._make_locks()
 
     def close(self) -> None:
-        """Hand over what is kept, unless a green thread is about that: see settle(). Switches: as the handlers do."""
-        if not self._is_delivering:
+        """Hand over what is kept, unless a green thread is about that: see settle(). Switches: as the handlers do.
+
+        An OS thread is waited for, as settle() does.
+        """
+        if not is_monkey_patched("thread"):
+            self._at_exit()
+            atexit.unregister(self._at_exit)
+        elif not self._is_delivering:
             atexit.unregister(self._at_exit)
             self.drain()
 
     def _at_exit(self) -> None:
-        if self._hub is not None and self._hub is find_hub():
+        if not is_monkey_patched("thread"):
+            self._settle(time.sleep)
+            if self._is_delivering:
+                self._is_late = True
+                atexit.unregister(logging.shutdown)  # it would wait for the handler's lock
+                return
+        elif self._hub is not None and self._hub is find_hub():
             self.settle()
         self.drain()
 
     def settle(self) -> None:
-        """Wait for the green thread that hands records over, at most _PATIENCE. Switches: if there is one."""
+        """Wait for the thread that hands records over, at most _PATIENCE. Switches: if there is one."""
+        self._settle(sleep)
+
+    def _settle(self, pause: Callable[[float], object]) -> None:
         end = time.monotonic() + _PATIENCE
         while self._is_delivering and time.monotonic() < end:
-            sleep(0.001)
+            pause(0.001)
 
     def drain(self) -> None:
         """Hand over what is kept, now. Switches: as the handlers do."""
         while self._kept:
-            record = self._kept.popleft()
-            try:
-                self._deliver(record)
-            except Exception:
-                logging.lastResort.handleError(record)  # type: ignore[union-attr]  # as logging does with its handlers
+            self._hand_over(self._kept.popleft())
+
+    def _hand_over(self, record: logging.LogRecord) -> None:
+        try:
+            self._deliver(record)
+        except (GreenletExit, KeyboardInterrupt):  # meant for the green thread, or for the program
+            raise
+        except Exception:
+            logging.lastResort.handleError(record)  # type: ignore[union-attr]  # as logging does with its handlers
+        except BaseException:
+            if not self._has_told:
+                self._has_told = True
+                logging.lastResort.handleError(record)  # type: ignore[union-attr]
+
+
+_paused: Final[list[Relay]] = []
+
+
+def _before_fork() -> None:
+    _paused.extend(relay for relay in tuple(_relays) if relay.pause())
+
+
+def _after_fork() -> None:
+    while _paused:
+        _paused.pop().go_on()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_paused.clear)
 
 
 class Handlers:
@@ -223,8 +310,9 @@ class AccessLogger:
         for line, its in zip_longest(lines, fields):
             self.write(line, logging.INFO, its)
 
-    def reopen(self) -> None:
+    def reopen(self) -> bool:
         """See Sink. WatchedFileHandler follows a file by itself."""
+        return True
 
     def duplicate(self) -> int:
         """See Sink."""

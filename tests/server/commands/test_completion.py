@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -16,7 +17,8 @@ import pytest
 from tests.support.times import PATIENCE
 
 from greenserve.cli import main
-from greenserve.commands.completion import SHELLS, script
+from greenserve.commands import COMMANDS
+from greenserve.commands.completion import _SUBCOMMANDS, SHELLS, script
 from greenserve.config import SETTINGS
 
 pytestmark = pytest.mark.no_hub
@@ -34,6 +36,12 @@ CASES = [
     ("-c greens", "-c greenserve.toml"),
     ("comple", "completion"),
     ("completion zs", "completion zsh"),
+    ("top --on", "top --once"),
+    ("top --sendf", "top --sendf"),  # the server's
+    ("health --r", "health --ready"),
+    ("health --token-file par", "health --token-file parts.pem"),
+    ("migrate --r", "migrate --run"),
+    ("migrate myap", "migrate myapp.py"),
     ("myap", "myapp.py"),
     ("--pool 8 myap", "--pool 8 myapp.py"),
 ]
@@ -151,7 +159,17 @@ def test_fish(fish: Callable[[str], list[str]]) -> None:
         if typed != wanted:
             assert wanted.split(" ")[-1] in fish(typed)
     assert set(fish("--log-level ")) == {"debug", "info", "warning", "error", "critical"}
+    assert set(fish("top --")) == {"--admin", "--config", "--help", "--once", "--token-file"}
     assert fish("--pool ") == fish("--chdir par") == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_of_a_subcommand_is_known(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit):
+        main([name, "--help"])
+    told = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", capsys.readouterr().out.partition("-- gunicorn")[0]))
+    known = {spelling for flag in _SUBCOMMANDS[name][0] for spelling in flag.names}
+    assert told - {"-h", "--help"} <= known
 
 
 @pytest.mark.parametrize("shell", SHELLS)

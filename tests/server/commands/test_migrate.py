@@ -189,13 +189,25 @@ def test_a_command_line_beats_its_file(migrate: Callable[..., str]) -> None:
         ("ca_certs = 'a.pem'\n", "# It does not start like this: ca_certs = a.pem (ca_certs) contradicts client_cert"),
         ("x = 'a' * 10 ** 10\nbacklog = x\n", "# backlog = x"),
         ("post_fork = make()\n", "# post_fork = make()"),
+        ("workers, threads = 2, 4\n", '\nworkers = "2"\n# threads = 4: requests run on green threads'),
+        ("workers, [user, *bind] = make()\n", "# workers: workers is set at line 1, where the text does not tell"),
+        ("workers, [user, *bind] = make()\n", "# bind: bind is set at line 1, where the text does not tell"),
+        ("backlog, x = 1, 2\nbacklog, x = x, backlog\nworkers = x\n", '\nworkers = "1"\n'),
+        ("from base import bind, n as workers\n", "# workers: workers is imported at line 1, where the text does not"),
+        ("from base import threads\n", "# threads (line 1: imported at line 1, where the text does not tell its"),
+        ("logconfig_json = 'a.json'\n", '\nlog_config = "a.json"  # logconfig_json\n'),
+        ("logconfig_json = 'a.json'\nlogconfig = 'a.ini'\n", "# logconfig = 'a.ini': leave it out; with"),
+        ("from base import post_fork\n", "# post_fork: post_fork is imported at line 1"),
+        ("def post_fork(server, worker):\n    x = '\x07\x0c\x7f'\n", "#     x = '\\x07\\x0c\\x7f'\n"),
         ("bind = 'a:1\\\\n\\x07'\n", "# bind = "),
         ("raw_env = ['A=\\u2028b']\n", "raw_env"),
         ("user = '''a\nb'''\n", "user"),
     ],
 )  # fmt: skip
 def test_what_needs_a_word(migrate: Callable[..., str], content: str, wanted: str) -> None:
-    assert wanted in migrate("gunicorn.conf.py", content=content)
+    out = migrate("gunicorn.conf.py", content=content)
+    assert wanted in out
+    tomllib.loads(out)
 
 
 def test_defaults_that_differ_are_told_unless_they_are_set(migrate: Callable[..., str]) -> None:

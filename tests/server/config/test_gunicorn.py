@@ -122,6 +122,15 @@ class TestVariable:
         assert loaded.origins["keep_alive"] == "env GUNICORN_CMD_ARGS: --keep-alive"
         assert loaded.app == Given("my app:app", "env GUNICORN_CMD_ARGS: the app")
 
+    def test_the_logging_of_json_beats_the_other_as_in_gunicorn(self) -> None:
+        for line in (
+            "--log-config-json a.json --log-config a.ini",
+            "--log-config a.ini --log-config-json a.json",
+        ):
+            assert read_variable({"GUNICORN_CMD_ARGS": line}) == {
+                "log_config": Given("a.json", "env GUNICORN_CMD_ARGS: --log-config-json")
+            }
+
     def test_our_own_variables_and_flags_beat_it(self) -> None:
         environ = {"GUNICORN_CMD_ARGS": "--backlog 1 --keep-alive 1", "GREENSERVE_BACKLOG": "2", "PORT": "99"}
         config = load_config({"keep_alive": Given("3", "flag")}, environ=environ).config

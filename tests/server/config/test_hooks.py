@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,6 +42,14 @@ def test_gunicorns_parameters_fit(name: str) -> None:
 async def coroutine(server: Any, worker: Any) -> None: ...
 
 
+def generator(server: Any, worker: Any) -> Any:
+    yield server
+
+
+class Awaited:
+    async def __call__(self, server: Any, worker: Any) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("value", "line"),
     [
@@ -49,6 +58,9 @@ async def coroutine(server: Any, worker: Any) -> None: ...
         (lambda worker: None, "post_fork (x.py:1) can't be called as the hook is: too many positional arguments; "),
         (lambda server, worker, more: None, "post_fork (x.py:1) can't be called as the hook is: missing a required "),
         (coroutine, "post_fork (x.py:1) is a coroutine function, which is never awaited: write"),
+        (Awaited(), "post_fork (x.py:1) is a coroutine function, which is never awaited: write"),
+        (generator, "post_fork (x.py:1) is a generator function, whose body never runs"),
+        (partial(partial(generator, 1)), "post_fork (x.py:1) is a generator function, whose body never runs"),
     ],
 )  # fmt: skip
 def test_what_can_not_is_refused_in_one_line(value: Any, line: str) -> None:

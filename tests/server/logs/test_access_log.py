@@ -64,8 +64,11 @@ def test_stdout_and_combined_are_the_default(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_place_that_cannot_be_opened_is_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^access_logfile = '.*a\.log': can't be opened: No such file"):
+    with pytest.raises(
+        ConfigError, match=r"^access_logfile = '.*a\.log': can't be opened: No such file"
+    ) as caught:
         opened(tmp_path / "no" / "a.log")
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's full disk")

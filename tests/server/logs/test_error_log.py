@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import json
 import logging
 import os
 import re
@@ -184,3 +185,18 @@ class TestWhenItCannotBeWritten:
             os.close(reading)
         with contextlib.suppress(OSError):
             stream.close()
+
+
+def test_what_apps_write_is_a_record_too_where_records_are_json(tmp_path: Path) -> None:
+    place = tmp_path / "e.log"
+    with open_error_log(str(place), "info", "json") as log:
+        errors = log.text_stream()
+        errors.write('one\x1b[2J\n{"level":"error"}\nbeg')
+        errors.write("un\n")
+        errors.write("left")
+        errors.flush()
+    records = [json.loads(line) for line in place.read_text().splitlines()]
+    assert [one["message"] for one in records] == ["one\x1b[2J", '{"level":"error"}', "begun", "left"]
+    assert {one["level"] for one in records} == {"app"}
+    assert {one["pid"] for one in records} == {os.getpid()}
+    assert "\x1b" not in place.read_text()

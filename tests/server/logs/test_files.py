@@ -141,6 +141,21 @@ def test_lines_that_went_out_in_part_are_counted(
     assert (tmp_path / "a.log").read_bytes() == b"one\ntwo\nt\nfive\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_makes_again_has_the_owner_of_before(tmp_path: Path, troubles: Troubles) -> None:
+    path = tmp_path / "a.log"
+    log = LogFile(str(path), "stdout", troubles)
+    os.chown(path, 12345, 54321)
+    path.rename(tmp_path / "old")
+    assert log.reopen()
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 54321)
+    path.unlink()
+    path.touch()  # by logrotate's create, which knows what it does
+    assert log.reopen()
+    assert path.stat().st_uid == 0
+    log.close()
+
+
 def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path, troubles: Troubles) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()

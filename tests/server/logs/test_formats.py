@@ -151,6 +151,7 @@ def test_an_empty_answer() -> None:
         ("combind", "no atom"),
         ("", "no atom"),
         ("%h %Z", "%Z is not known: the letters are"),
+        ("%h %Z", re.escape(", {s|ms|us}T, {request_id|trace_id}n")),
         ("%(Z)s", re.escape("%(Z)s is not known")),
         ("%f", "%f is not known"),
         ("%{Set-Cookie}o", "is not known"),

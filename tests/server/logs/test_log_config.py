@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, Lock, Timer
 
 import pytest
 from tests.support.clients.raw import RawClient, ask, request
 from tests.support.programs.commands import command
 from tests.support.servers.apps import path as path_app
 from tests.support.servers.running import own_hub, serving
-from tests.support.times import eventually
+from tests.support.times import PATIENCE, eventually
 
 from greenserve import sleep
 from greenserve.errors import ConfigError
@@ -129,6 +131,26 @@ class TestTheCommand:
         assert own.read_text().startswith("app|imported\n")
         assert "greenserve.error|stopped\n" in own.read_text()
 
+    def test_goes_on_and_ends_while_a_handler_waits(self, folder: Path) -> None:
+        (folder / "slow.py").write_text(
+            "import logging, os, time\nclass Slow(logging.Handler):\n    def emit(self, record):\n"
+            "        if 'stop it with' in record.getMessage():\n            os.close(os.open('waits', os.O_CREAT))\n"
+            "            time.sleep(1000)\n"
+        )
+        (folder / "log.toml").write_text(
+            '[handlers.slow]\nclass = "slow.Slow"\n[loggers."greenserve.error"]\nhandlers = ["slow"]\n'
+        )
+        (folder / "greenserve.toml").write_text(
+            'app = "web:app"\nbind = ["unix:socket"]\nlog_config = "log.toml"\nworkers = 2\n'
+            'admin_bind = "unix:admin"\n'
+        )
+        with command("-m", "greenserve", folder=folder) as process:
+            _until(lambda: (folder / "waits").exists())
+            assert ask(str(folder / "socket"), request("/one")).body == b"fine"
+            assert ask(str(folder / "admin"), request("/healthz")).status == 200
+            process.signal(signal.SIGTERM)
+            assert process.ended() == 0
+
 
 def _until(condition: Callable[[], bool]) -> None:
     eventually(condition, "the lines")
@@ -190,7 +212,8 @@ def test_no_handler_is_a_config_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestRelay:
-    def test_hands_over_in_order_from_a_green_thread(self) -> None:
+    def test_hands_over_in_order_from_a_green_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(log_config, "is_monkey_patched", lambda module: True)
         told: list[str] = []
 
         def deliver(record: logging.LogRecord) -> None:
@@ -217,6 +240,62 @@ class TestRelay:
             relay.settle()
             assert told == list("01234")
             relay.close()
+
+    def test_a_handler_that_waits_holds_no_hub_that_is_not_patched(self) -> None:
+        goes_on, told = Event(), []
+
+        def deliver(record: logging.LogRecord) -> None:
+            goes_on.wait()
+            told.append(record.getMessage())
+
+        with own_hub():
+            relay = Relay(deliver)
+            for text in "abc":
+                relay.put(error_log.makeRecord("x", logging.INFO, "", 0, text, (), None))
+            sleep()
+            assert told == []
+            goes_on.set()
+            relay.close()
+        assert told == ["a", "b", "c"]
+
+    def test_a_fork_waits_until_no_handler_has_a_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(log_config, "_FORK_PATIENCE", PATIENCE)
+        begun, goes_on, lock = Event(), Event(), Lock()
+
+        def deliver(record: logging.LogRecord) -> None:
+            with lock:
+                begun.set()
+                goes_on.wait()
+
+        relay = Relay(deliver)
+        relay.put(error_log.makeRecord("x", logging.INFO, "", 0, "a", (), None))
+        begun.wait()
+        later = Timer(0.01, goes_on.set)
+        later.start()
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if lock.acquire(timeout=0) else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        later.join()
+        relay.close()
+
+    def test_a_handler_that_wants_to_end_the_process_is_told_once(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        told: list[str] = []
+
+        def deliver(record: logging.LogRecord) -> None:
+            if record.getMessage() == "bad":
+                raise SystemExit("the end")
+            told.append(record.getMessage())
+
+        with own_hub():
+            relay = Relay(deliver)
+            for text in ("bad", "bad", "good"):
+                relay.put(error_log.makeRecord("x", logging.INFO, "", 0, text, (), None))
+            relay.close()
+        assert told == ["good"]
+        assert capsys.readouterr().err.count("SystemExit: the end") == 1
 
     def test_a_handler_that_fails_loses_its_record_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
         told: list[str] = []

@@ -35,6 +35,7 @@ from greenserve.process.serving import tell_places
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.exits import how_it_ended, kills_for_memory, reap_strangers
 from greenserve.process.system.forking import fork_without_handlers, handling
+from greenserve.process.system.identity import own_logs
 from greenserve.process.system.pid_files import PidFile
 from greenserve.version import version
 from greenserve_hub.loop.current import get_hub
@@ -342,6 +343,8 @@ class Master:
             self._sockets.drop_unused()
 
     def _reopen(self, number: int) -> None:
+        with contextlib.suppress(ConfigError):  # a user that exists no more
+            own_logs(self._plan.config)
         self._error_log.reopen()
         for worker in self._rows:
             worker.pass_on(signal.SIGUSR1)

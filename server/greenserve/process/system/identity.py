@@ -11,12 +11,13 @@ import stat
 from importlib import import_module
 from typing import Final
 
+from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.logs.datagrams import parse_place
 from greenserve.logs.files import MODE
 from greenserve_hub.unpatched import os
 
-__all__ = ["Account", "end_with_parent", "find_account", "set_title"]
+__all__ = ["Account", "end_with_parent", "find_account", "own_logs", "set_title"]
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -76,6 +77,14 @@ class Account:
                     os.fchown(fd, self.uid, self.gid)
             finally:
                 os.close(fd)
+
+
+def own_logs(config: Config) -> None:
+    """Make the files of both logs, and let the user and group of the settings open them. Raises ConfigError."""
+    account = find_account(config.user, config.group)
+    if account is not None:
+        account.own_log(config.error_logfile)
+        account.own_log(config.access_logfile)
 
 
 def find_account(user: str, group: str) -> Account | None:

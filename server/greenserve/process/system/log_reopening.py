@@ -62,5 +62,7 @@ class ReopeningLogs:
             signal.signal(signal.SIGUSR1, self._before)
 
     def _reopen(self, number: int, frame: FrameType | None) -> None:
-        reopen_all()
-        log.info("SIGUSR1: the logs are reopened")
+        if reopen_all():
+            log.info("SIGUSR1: the logs are reopened")
+        else:
+            log.warning("SIGUSR1: a log can't be reopened, see above: its lines go on to the file of before")

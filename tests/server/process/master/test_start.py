@@ -9,8 +9,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.support.clients.raw import RawClient
-from tests.support.programs.workers import Load, workers
+from tests.support.clients.raw import RawClient, ask, request
+from tests.support.programs.commands import command
+from tests.support.programs.workers import Load, catches, children, say, workers
 from tests.support.servers.certificates import client_context, issue
 from tests.support.times import eventually
 
@@ -101,6 +102,32 @@ def test_workers_run_as_another_user_with_a_key_that_only_root_can_read(tmp_path
         before = set(server.pids)
         server.signal(signal.SIGHUP)
         eventually(lambda: len(server.pids) == 2 and not before & set(server.pids), "new workers")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(not _may_all_read(os.__file__), reason="this Python is root's own")
+def test_logs_in_a_folder_of_root_are_reopened_by_workers_of_another_user(tmp_path):
+    for folder in (tmp_path, *tmp_path.parents):  # the app must be readable
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    say(tmp_path, "one")
+    options = ("--bind", f"unix:{tmp_path}/socket", "--workers", "2", "--user", "nobody")
+    options += ("--error-logfile", "e.log", "--access-logfile", "a.log", "--access-log-format", "%U")
+    logs = [tmp_path / "e.log", tmp_path / "a.log"]
+    with command("-m", "greenserve", "web:app", *options, folder=tmp_path) as process:
+        eventually(lambda: logs[0].exists() and "stop it with" in logs[0].read_text(), "the start")
+        eventually(
+            lambda: all(catches(pid, signal.SIGUSR1) for pid in children(process.process.pid)), "workers"
+        )
+        ask(f"{tmp_path}/socket", request("/before"))
+        for log in logs:
+            log.rename(log.with_suffix(".old"))
+        process.signal(signal.SIGUSR1)
+        eventually(lambda: logs[0].exists() and logs[0].read_text().count("are reopened") == 2, "both")
+        ask(f"{tmp_path}/socket", request("/after"))
+        eventually(lambda: logs[1].read_text() == "/after\n", "the line")
+        assert {log.stat().st_uid for log in logs} == {pwd.getpwnam("nobody").pw_uid}
+        assert "can't be reopened" not in logs[0].with_suffix(".old").read_text()
 
 
 def test_umask_env_and_the_number_of_workers_from_the_environment(tmp_path, monkeypatch):
