@@ -8,10 +8,10 @@ Invariants: it never waits for a worker. When it ends, however that happens, its
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -101,7 +101,7 @@ class Master:
         config = plan.config
         self.crew = Crew(
             self._hire,
-            number_of_workers(config, usable_cpus),
+            self._size,
             Limits.of(config),
             time.monotonic,
             adopts=config.worker_sockets == "own",
@@ -112,18 +112,13 @@ class Master:
         self._before = handover
         self._admin_bind = config.admin_bind
         self._upgrading = Upgrading(
-            self._next_handover, self._held, self._sockets, self._tell_of_reload, self._reread
+            self._next_handover, self._held, sockets, self._tell_of_reload, self._reread
         )
 
     def run(self) -> int:
         """Serve until a signal stops it, and return the exit code. Raises ConfigError if no worker can start."""
         handlers = {number: partial(self._take_signal, step) for number, step in _SIGNALS.items()}
-        with (
-            handling(handlers),
-            self._pages(),
-            contextlib.closing(self._watching),
-            contextlib.closing(self._upgrading),
-        ):
+        with handling(handlers), self._pages(), closing(self._watching), closing(self._upgrading):
             self._watching.start()
             self._begin()
             self._tick_later()
@@ -139,18 +134,14 @@ class Master:
         log.info("stopped")
         return 0
 
-    def _pages(self) -> contextlib.AbstractContextManager[object]:
+    def _pages(self) -> AbstractContextManager[object]:
         if self._plan.config.admin_bind == "off":
-            return contextlib.nullcontext()
+            return nullcontext()
         # Most servers need no WebOb.
         from greenserve.process.master.overview import Overview
 
-        self._overview = Overview(
-            self._rows,
-            self._board.totals,
-            lambda: self._plan,
-            lambda: self._todo.put(partial(self._reload, signal.SIGHUP)),
-        )
+        reload = partial(self._todo.put, partial(self._reload, signal.SIGHUP))
+        self._overview = Overview(self._rows, self._board.totals, lambda: self._plan, reload)
         return self._admin.open(self._overview)
 
     def _begin(self) -> None:
@@ -222,7 +213,7 @@ class Master:
         row = self._board.board.row(index)
         given = self._sockets.of(seat)
         parent = os.getpid()
-        with contextlib.ExitStack() as undo:  # if the system refuses
+        with ExitStack() as undo:  # if the system refuses
             undo.callback(self._board.drop, index)
             ours, theirs = pair()
             undo.callback(ours.close)
@@ -343,7 +334,7 @@ class Master:
             self._sockets.drop_unused()
 
     def _reopen(self, number: int) -> None:
-        with contextlib.suppress(ConfigError):  # a user that exists no more
+        with suppress(ConfigError):  # a user that exists no more
             own_logs(self._plan.config)
         self._error_log.reopen()
         for worker in self._rows:
