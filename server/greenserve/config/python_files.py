@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
@@ -38,6 +39,10 @@ _EARLY = ("monkey_patch", "hub")
 _ALIASES = {
     alias.lstrip("-").replace("-", "_"): name for name, entry in SETTINGS.items() for alias in entry.aliases
 }
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_STANDARD = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
+_imported: set[str] = set()  # modules of the project that the file has imported when it was run last
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,9 @@ def _run(tree: ast.Module, path: Path, shown: str) -> ModuleType:
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)  # as for the app
+    for name in _imported:  # a reload reads them again, and workers that are forked then have them anew
+        sys.modules.pop(name, None)
+    before = set(sys.modules)
     sys.modules[_MODULE] = module  # dataclasses and pickle look it up there
     try:
         exec(compile(tree, filename, "exec", dont_inherit=True), vars(module))
@@ -141,7 +149,15 @@ def _run(tree: ast.Module, path: Path, shown: str) -> ModuleType:
             frame = frame.tb_next
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{shown}:{line}: {what}", details=format_error(error, trace)) from None
+    _imported.clear()
+    _imported.update(name for name in sys.modules.keys() - before if _is_own(sys.modules[name]))
     return module
+
+
+def _is_own(module: ModuleType | None) -> bool:
+    """Return True for a module of the user's project: neither installed nor of the standard library."""
+    path = getattr(module, "__file__", None)
+    return isinstance(path, str) and not (_INSTALLED & set(path.split(os.sep)) or path.startswith(_STANDARD))
 
 
 class _Names:

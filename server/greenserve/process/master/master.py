@@ -23,7 +23,7 @@ from greenserve.process.crew.checks import Limits
 from greenserve.process.crew.crew import Crew
 from greenserve.process.crew.seats import Failure, State
 from greenserve.process.master.channel import Channel, Message, pair
-from greenserve.process.master.plan import Plan, number_of_workers
+from greenserve.process.master.plan import Plan, number_of_workers, tell_what_waits
 from greenserve.process.master.rows import Rows
 from greenserve.process.master.sockets import Sockets
 from greenserve.process.master.upgrading import HandedWorker, Handover, Held, Upgrading
@@ -152,10 +152,11 @@ class Master:
         self._number = self._before.number
         board = self._board.take_over(self._before.board)
         for one in self._before.workers:
-            worker = WorkerProcess(
-                one.number, one.seat, one.pid, board.row(one.row), time.monotonic(), self._sockets.own_of
-            )
-            self._rows[worker] = None
+            # One that lives since two programs gets a new row: that of its board is lost.
+            index = None if one.row else self._board.take()
+            row = board.row(one.row) if index is None else self._board.board.row(index)
+            worker = WorkerProcess(one.number, one.seat, one.pid, row, time.monotonic(), self._sockets.own_of)
+            self._rows[worker] = index
             worker.listen(socket.socket(fileno=one.channel), self._hears, self._hears_end)
             self.crew.take_over(worker, one.is_leaving)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())  # which the one before has blocked
@@ -176,10 +177,10 @@ class Master:
         for worker, row in self._rows.items():
             if worker.state is State.STARTING:
                 worker.stop(signal.SIGTERM)
-            if worker not in self._ended and row is not None:
+            if worker not in self._ended:
                 is_leaving = worker.state is not State.READY
                 fd = worker.channel.fileno()
-                workers.append(HandedWorker(worker.pid, worker.number, worker.seat, row, fd, is_leaving))
+                workers.append(HandedWorker(worker.pid, worker.number, worker.seat, row or 0, fd, is_leaving))
         self._watching.restart()
         pid_file = self._pid_file.fd if self._pid_file else -1
         return Handover(self._sockets.state(), workers, self._board.board.fd, pid_file, self._number)
@@ -307,6 +308,7 @@ class Master:
             )
             return
         count_for_admin()
+        tell_what_waits(self._plan.config, plan.config)
         self._tell_of_reload()
         log.info("reloading: each worker is replaced when a new one is ready")
         self._plan = plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -20,7 +21,10 @@ __all__ = [
     "needs_master",
     "number_of_workers",
     "reenter",
+    "tell_what_waits",
 ]
+
+log = logging.getLogger("greenserve.error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,29 @@ class Plan:
         """Enter the folders of the start again: their names may stand for others now. Raises ConfigError."""
         reenter(self.folder)
         enter_folder(self.config.chdir)
+
+
+# Of the master, which reads them once. A reload changes what workers read.
+_AT_START = (
+    "error_logfile",
+    "error_log_format",
+    "log_level",
+    "log_config",
+    "pid",
+    "daemon",
+    "preload",
+    "worker_sockets",
+)
+
+
+def tell_what_waits(before: Config, after: Config) -> None:
+    """Log which changed settings a reload does not carry out."""
+    waiting = [name for name in _AT_START if getattr(before, name) != getattr(after, name)]
+    if waiting:
+        log.warning(
+            "%s: changed, and a reload does not carry that out: execute greenserve anew (SIGUSR2), or restart it",
+            ", ".join(waiting),
+        )
 
 
 def reenter(folder: str) -> None:

@@ -5,6 +5,7 @@ Invariant: what a worker has counted is in its row while it lives, and in the to
 
 from __future__ import annotations
 
+import os
 from heapq import heappop, heappush
 from typing import Final
 
@@ -50,6 +51,7 @@ class Rows:
 
     def take_over(self, fd: int) -> Board:
         """Go on with the totals of the program before this one; return its board."""
+        os.set_inheritable(fd, False)
         board = Board.attach(fd)
         self.totals.take_over(board.row(0).values())
         return board

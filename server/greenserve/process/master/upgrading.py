@@ -38,7 +38,7 @@ class HandedWorker:
     pid: int
     number: int
     seat: int
-    row: int
+    row: int  # 0: of a board before
     channel: int  # descriptor
     is_leaving: bool
 

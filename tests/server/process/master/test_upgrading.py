@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.clients.raw import RawClient, request
 from tests.support.programs.commands import ROOT
 from tests.support.programs.workers import Load, say, workers
 from tests.support.times import eventually
@@ -172,4 +173,43 @@ def test_settings_that_are_code_hold_up_no_master(more: str, tmp_path: Path) -> 
         conf.write_text(more)
         server.signal(signal.SIGHUP)
         server.signal(signal.SIGTERM)
+        assert server.ended() == 0
+
+
+def test_what_the_settings_import_of_the_project_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "greenserve_conf.py").write_text("from project_names import pool\n")
+    (tmp_path / "project_names.py").write_text("pool = 5\nWORD = 'early'\n")
+    say(tmp_path, "one", "import project_names\n")
+    with workers(tmp_path) as server:
+        (tmp_path / "project_names.py").write_text("pool = 6\nWORD = 'later'\n")
+        say(tmp_path, "two", "import project_names\nassert project_names.WORD == 'later'\n")
+        server.signal(signal.SIGHUP)
+        server.until("reloaded: all 2 workers are new")
+        server.becomes("two", 2)
+
+
+def test_a_reload_names_what_waits_for_a_restart(tmp_path: Path) -> None:
+    toml = tmp_path / "greenserve.toml"
+    toml.write_text("")
+    with workers(tmp_path) as server:
+        toml.write_text('log_level = "warning"\npid = "gs.pid"\n')
+        server.signal(signal.SIGHUP)
+        server.until("log_level, pid: changed, and a reload does not carry that out")
+        server.until("reloaded: all 2 workers are new")
+
+
+def test_workers_that_drain_live_through_two_programs(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with workers(tmp_path) as server, RawClient(server.address) as client:
+        client.send(request(f"/file?{fifo}"))
+        with open(fifo, "w") as file:  # when the app reads it
+            for _ in range(2):
+                server.signal(signal.SIGUSR2)
+                server.until("reloaded: all 2 workers are new")
+            eventually(lambda: len(server.pids) == 3, "two new ones, and one that drains")
+            server.signal(signal.SIGTERM)
+            eventually(lambda: len(server.pids) == 1, "the end of those that do nothing")
+            file.write("done")
+        assert client.answer().body.split(b" ")[2] == b"done"
         assert server.ended() == 0
