@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -58,7 +58,7 @@ _SIGNALS: Final = {
     signal.SIGHUP: "reload",
     signal.SIGUSR1: "reopen",
     signal.SIGUSR2: "upgrade",
-    signal.SIGQUIT: "dump",
+    signal.SIGQUIT: "pass_on",
     signal.SIGTTIN: "more",
     signal.SIGTTOU: "fewer",
     signal.SIGCHLD: "reap",
@@ -336,19 +336,17 @@ class Master:
             self._sockets.drop_unused()
 
     def _reopen(self, number: int) -> None:
-        with suppress(ConfigError):  # a user that exists no more
-            own_logs(self._plan.config)
+        own_logs(self._plan.config)
         self._error_log.reopen()
-        for worker in self._rows:
-            worker.pass_on(signal.SIGUSR1)
+        self._pass_on(number)
 
     def _upgrade(self, number: int) -> None:
         if not self.crew.is_stopping:
             self._upgrading.begin(signal.Signals(number).name, self._plan)
 
-    def _dump(self, number: int) -> None:
+    def _pass_on(self, number: int) -> None:
         for worker in self._rows:
-            worker.pass_on(signal.SIGQUIT)
+            worker.pass_on(number)
 
     def _more(self, number: int) -> None:
         self._resize(self.crew.size + 1)

@@ -80,8 +80,10 @@ class Account:
 
 
 def own_logs(config: Config) -> None:
-    """Make the files of both logs, and let the user and group of the settings open them. Raises ConfigError."""
-    account = find_account(config.user, config.group)
+    """Make the files of both logs, and let the user and group of the settings open them. Raises nothing."""
+    account = None
+    with contextlib.suppress(ConfigError):  # a user that exists no more
+        account = find_account(config.user, config.group)
     if account is not None:
         account.own_log(config.error_logfile)
         account.own_log(config.access_logfile)
