@@ -37,6 +37,7 @@ from greenserve.process.master.plan import (
     reenter,
 )
 from greenserve.process.master.upgrading import Handover, Held
+from greenserve.process.system.identity import end_with_parent
 from greenserve.process.system.settling import set_environment
 from greenserve.version import version
 from greenserve_hub.loop.current import find_hub, use_hub
@@ -87,6 +88,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     if options.help:
         _parser().print_help()
         return 0
+    trial = _trial()
     folder = logical_folder()
     loaded = load_config(options.given, file=options.config, before_python=_patch)
     if options.print_config:
@@ -97,7 +99,6 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     spec = str(loaded.app.value)
     enter_folder(loaded.config.chdir, loaded.origins["chdir"])
     set_environment(loaded.config)
-    trial = Held.of(os.environ)
     checks = options.check_config or trial is not None
     handover = Handover.take(os.environ)
     if loaded.config.daemon and not checks and handover is None:
@@ -123,6 +124,14 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     from greenserve.process.single import run
 
     return run(app, loaded.config, starting=starting, hooks=Hooks((*installed, *loaded.hooks)))
+
+
+def _trial() -> Held | None:
+    """Return what another program holds that tries a start of this one, and end with it; None if none does."""
+    trial = Held.of(os.environ)
+    if trial is not None:
+        end_with_parent(trial.process)
+    return trial
 
 
 def _check(config: Config, spec: str, trial: Held | None) -> int:

@@ -187,7 +187,7 @@ class Master:
 
     def _held(self, settings_only: bool) -> Held:
         pid_file = self._pid_file.path if self._pid_file else ""
-        return Held(self._sockets.addresses, pid_file, self._admin_bind, settings_only)
+        return Held(self._sockets.addresses, pid_file, self._admin_bind, settings_only, os.getpid())
 
     def _take_signal(self, step: str, number: int, frame: FrameType | None) -> None:
         self._hub.call_from_thread(self._todo.put, partial(getattr(self, f"_{step}"), number))

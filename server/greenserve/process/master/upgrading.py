@@ -78,6 +78,7 @@ class Held:
     pid_file: str
     admin_bind: str
     settings_only: bool  # read the settings and import nothing
+    process: int  # its own; the one that tries ends with it
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self | None:

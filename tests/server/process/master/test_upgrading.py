@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.clients.raw import RawClient, request
 from tests.support.programs.commands import ROOT
-from tests.support.programs.workers import Load, say, workers
+from tests.support.programs.workers import Load, is_alive, say, workers
 from tests.support.times import eventually
 
 from greenserve.process.master.upgrading import HandedWorker, Handover, Held, Trial
@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 _HANDOVER = Handover([["serving", "x", True, [3, 4]]], [HandedWorker(7, 1, 0, 1, 5, False)], 6, -1, 3)
-_HELD = Held(["127.0.0.1:1"], "/run/x.pid", "off", False)
+_HELD = Held(["127.0.0.1:1"], "/run/x.pid", "off", False, os.getpid())
 
 
 def test_what_is_put_is_taken_once() -> None:
@@ -172,8 +172,9 @@ def test_settings_that_are_code_hold_up_no_master(more: str, tmp_path: Path) -> 
         server.until("reloaded: all 2 workers are new")
         conf.write_text(more)
         server.signal(signal.SIGHUP)
-        server.signal(signal.SIGTERM)
-        assert server.ended() == 0
+        left = server.pids
+        server.process.kill()
+        eventually(lambda: not any(map(is_alive, left)), "the end of all, and of what reads the settings")
 
 
 def test_what_the_settings_import_of_the_project_is_read_again(tmp_path: Path) -> None:
