@@ -106,7 +106,8 @@ def test_a_worker_that_stands_still_is_named_and_does_not_hold_them_up(tmp_path:
 
 
 def test_what_runs_is_listed_with_its_stack(tmp_path: Path, place: str) -> None:
-    with workers(tmp_path, "--admin-bind", f"unix:{place}") as server, RawClient(server.address) as client:
+    more = ("--admin-bind", f"unix:{place}", "--graceful-timeout", "1s")
+    with workers(tmp_path, *more) as server, RawClient(server.address) as client:
         client.send(request("/sleep?1000"))
         found: list[Any] = []
 
