@@ -29,6 +29,7 @@ from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
 from greenserve.logs.log_config import configure_logging
 from greenserve.process import Starting
+from greenserve.process.master.handover import Handover, Held
 from greenserve.process.master.plan import (
     Plan,
     command_of_this_program,
@@ -36,8 +37,6 @@ from greenserve.process.master.plan import (
     needs_master,
     reenter,
 )
-from greenserve.process.master.upgrading import Handover, Held
-from greenserve.process.system.identity import end_with_parent
 from greenserve.process.system.settling import set_environment
 from greenserve.version import version
 from greenserve_hub.loop.current import find_hub, use_hub
@@ -127,9 +126,11 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
 
 
 def _trial() -> Held | None:
-    """Return what another program holds that tries a start of this one, and end with it; None if none does."""
+    """Return what the running program holds, if this process only checks a start for it; None for a start."""
     trial = Held.of(os.environ)
     if trial is not None:
+        from greenserve.process.system.identity import end_with_parent
+
         end_with_parent(trial.process)
     return trial
 

@@ -21,8 +21,7 @@ from greenserve.loading.loader import check_wsgi, enter_folder, load_app
 from greenserve.logs.log_config import configure_logging
 from greenserve.net import Server
 from greenserve.process.embedded import EmbeddedServer
-from greenserve.process.master import Plan, needs_master, run_with_workers
-from greenserve.process.master.plan import logical_folder
+from greenserve.process.master.plan import Plan, logical_folder, needs_master
 from greenserve.process.single import run as run_process
 from greenserve.process.system.settling import set_environment
 from greenserve.wsgi import WSGIApplication
@@ -85,6 +84,8 @@ def run(app: WSGIApplication | str, **settings: Any) -> int:
     set_environment(config)
     configure_logging(config.log_config)
     if needs_master(config):
+        from greenserve.process.master.start import run_with_workers  # most programs have no workers
+
         return run_with_workers(_plan(app, config, folder))
     if isinstance(app, str):
         app = load_app(app)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import ast
 import os
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
@@ -24,6 +23,7 @@ from typing import Any
 
 from greenserve.config.foreign import advice
 from greenserve.config.hooks import HOOKS, Hook, check_hook, closest_hook
+from greenserve.config.places import is_installed, is_standard
 from greenserve.config.settings import SETTINGS
 from greenserve.config.unknown_names import closest
 from greenserve.config.values.registry import Given
@@ -40,8 +40,6 @@ _ALIASES = {
     alias.lstrip("-").replace("-", "_"): name for name, entry in SETTINGS.items() for alias in entry.aliases
 }
 
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
-_STANDARD = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _imported: set[str] = set()  # modules of the project that the file has imported when it was run last
 
 
@@ -157,7 +155,7 @@ def _run(tree: ast.Module, path: Path, shown: str) -> ModuleType:
 def _is_own(module: ModuleType | None) -> bool:
     """Return True for a module of the user's project: neither installed nor of the standard library."""
     path = getattr(module, "__file__", None)
-    return isinstance(path, str) and not (_INSTALLED & set(path.split(os.sep)) or path.startswith(_STANDARD))
+    return isinstance(path, str) and not (is_installed(path) or is_standard(path))
 
 
 class _Names:

@@ -19,9 +19,9 @@ class Tally:
         self.statuses = [0] * 1000  # by status code; 0: nothing was sent
         self.bytes_sent = 0  # of content
         self.bytes_received = 0
-        # Seconds since they were last taken; None while nobody does.
+        # Durations in seconds, since they were last taken; None while no Publisher takes them.
         self.took: list[float] | None = (
-            None  # from a whole request, or the end of its wait for a slot, to the end
+            None  # from the complete request, or from its slot if it waited, to the end
         )
         self.waited: list[float] | None = None  # for a slot
 

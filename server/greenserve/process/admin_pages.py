@@ -5,12 +5,11 @@ embedded.py; PagesOfMaster on the hub of a master.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from greenserve.config import SETTINGS, Config
+from greenserve.config import Config
 from greenserve.config.tokens import token_of
 from greenserve.net import Server
 
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
     from greenserve.admin import AdminPages, Master
 
 __all__ = ["PagesOfMaster", "admin_pages", "import_pages"]
-
-log = logging.getLogger("greenserve.error")
-
-_LATER: Final = ("admin_bind", "admin_open_metrics")  # what a reload does not change
 
 
 def import_pages(config: Config) -> None:
@@ -69,11 +64,5 @@ class PagesOfMaster:
         def count() -> None:
             if pages is not None:
                 pages.access.take(token)
-            for name in _LATER:
-                if (new := getattr(config, name)) != getattr(self._config, name):
-                    log.warning(
-                        "%s = %s takes effect at SIGUSR2 or a restart: the admin pages stay as they are",
-                        *(name, SETTINGS[name].kind.format(new)),
-                    )
 
         return count

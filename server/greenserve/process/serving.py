@@ -14,7 +14,7 @@ from typing import Protocol
 
 from greenserve.config import Config
 from greenserve.loading.frameworks import unseen_by_length
-from greenserve.logs.error_log import ErrorLog
+from greenserve.logs.error_log import ErrorLog, open_error_log
 from greenserve.net import Server
 from greenserve.net.serving.listeners import Given
 from greenserve.process.debugging import debugging
@@ -41,6 +41,17 @@ class Phases(Protocol):
 
     def stops(self, running: int) -> None:
         """A stop has begun, while so many requests run."""
+
+
+def open_log(config: Config) -> ErrorLog:
+    """Open the error log as the settings say. Raises ConfigError."""
+    return open_error_log(
+        config.error_logfile,
+        config.log_level,
+        config.error_log_format,
+        config.log_color,
+        bool(config.log_config),
+    )
 
 
 def make_server(

@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from greenserve.config import Config
 from greenserve.errors import ConfigError
 from greenserve.hooks import Hooks, Process
-from greenserve.logs.error_log import open_error_log
 from greenserve.net import Server
 from greenserve.process.admin_pages import admin_pages, import_pages
 from greenserve.process.notifying import Watchdog, notify
-from greenserve.process.serving import make_server, serve, tell_of_bodies, tell_places
+from greenserve.process.serving import make_server, open_log, serve, tell_of_bodies, tell_places
 from greenserve.process.starting import Starting
 from greenserve.process.stopping import Stopping
 from greenserve.process.system.pid_files import PidFile
@@ -47,15 +46,7 @@ def run(
             "run() handles signals, which only the main thread can: call it there, or use serve()"
         )
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as while_serving:
-        error_log = stack.enter_context(
-            open_error_log(
-                config.error_logfile,
-                config.log_level,
-                config.error_log_format,
-                config.log_color,
-                bool(config.log_config),
-            )
-        )
+        error_log = stack.enter_context(open_log(config))
         stack.enter_context(UnusedSignals())
         if config.pid:
             while_serving.callback(PidFile(config.pid).close)

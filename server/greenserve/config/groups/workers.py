@@ -160,6 +160,7 @@ class WorkerSettings:
         False,
         kinds.boolean(),
         group=WORKERS,
-        help="run in the background; the command returns when the server is ready, or says why it is not",
+        help="run in the background, where both logs need another place than the terminal; the command returns when "
+        "the server is ready, or says why it is not",
         flags=("-D",),
     )

@@ -23,11 +23,12 @@ from greenserve.process.crew.checks import Limits
 from greenserve.process.crew.crew import Crew
 from greenserve.process.crew.seats import Failure, State
 from greenserve.process.master.channel import Channel, Message, pair
+from greenserve.process.master.handover import HandedWorker, Handover, Held
 from greenserve.process.master.plan import Plan, number_of_workers, tell_what_waits
 from greenserve.process.master.rows import Rows
 from greenserve.process.master.sockets import Sockets
-from greenserve.process.master.upgrading import HandedWorker, Handover, Held, Upgrading
-from greenserve.process.master.worker import become_worker
+from greenserve.process.master.upgrading import Upgrading
+from greenserve.process.master.worker import Birth, become_worker
 from greenserve.process.master.worker_process import WorkerProcess
 from greenserve.process.notifying import Watchdog, notify, notify_reloading
 from greenserve.process.reloading.watching import Watching
@@ -152,9 +153,8 @@ class Master:
         self._number = self._before.number
         board = self._board.take_over(self._before.board)
         for one in self._before.workers:
-            # One that lives since two programs gets a new row: that of its board is lost.
-            index = None if one.row else self._board.take()
-            row = board.row(one.row) if index is None else self._board.board.row(index)
+            # One that has lived through two programs gets a new row: its board is lost.
+            index, row = (None, board.row(one.row)) if one.row else self._board.take()
             worker = WorkerProcess(one.number, one.seat, one.pid, row, time.monotonic(), self._sockets.own_of)
             self._rows[worker] = index
             worker.listen(socket.socket(fileno=one.channel), self._hears, self._hears_end)
@@ -210,8 +210,7 @@ class Master:
     def _hire(self, seat: int) -> WorkerProcess:
         """Fork a worker. Returns in the master only."""
         self._number += 1
-        index = self._board.take()
-        row = self._board.board.row(index)
+        index, row = self._board.take()
         given = self._sockets.of(seat)
         parent = os.getpid()
         with ExitStack() as undo:  # if the system refuses
@@ -227,7 +226,9 @@ class Master:
             if given.shared:
                 given = given._replace(hold_back=self._board.sharing(index).hold_back)
             is_asked = self._overview is not None
-            become_worker(self._plan, self._number, given, theirs, row, self._error_log, parent, is_asked)
+            become_worker(
+                Birth(self._plan, self._number, given, theirs, row, self._error_log, parent, is_asked)
+            )
         theirs.close()
         worker = WorkerProcess(self._number, seat, pid, row, time.monotonic(), self._sockets.own_of)
         self._rows[worker] = index

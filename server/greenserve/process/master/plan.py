@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from greenserve.config import Config
+from greenserve.config import SETTINGS, Config
 from greenserve.errors import ConfigError
 from greenserve.hooks import Hooks
 from greenserve.loading.loader import enter_folder
@@ -33,9 +33,8 @@ class Plan:
 
     config: Config
     load: Callable[[], WSGIApplication]  # in the worker: enter its folder, patch, import the app
-    reread: (
-        Callable[[], Plan] | None
-    )  # read all sources of settings again; None for a program, which has one only
+    # Read all sources of settings again; None for a program that calls run(), which is their only source.
+    reread: Callable[[], Plan] | None
     preloaded: bool  # the app is imported already; a reload of workers does not import it again
     name: str  # of the app, for titles
     command: tuple[str, ...] | None  # to execute this program again; None if that is not known
@@ -49,27 +48,27 @@ class Plan:
         enter_folder(self.config.chdir)
 
 
-# Of the master, which reads them once. A reload changes what workers read.
+# The master takes these once, at its start.
 _AT_START = (
-    "error_logfile",
-    "error_log_format",
-    "log_level",
-    "log_config",
-    "pid",
-    "daemon",
-    "preload",
-    "worker_sockets",
+    *(
+        "error_logfile",
+        "error_log_format",
+        "log_level",
+        "log_config",
+        "pid",
+        "daemon",
+        "preload",
+        "worker_sockets",
+    ),
+    *("admin_bind", "admin_open_metrics"),
 )
 
 
 def tell_what_waits(before: Config, after: Config) -> None:
     """Log which changed settings a reload does not carry out."""
-    waiting = [name for name in _AT_START if getattr(before, name) != getattr(after, name)]
-    if waiting:
-        log.warning(
-            "%s: changed, and a reload does not carry that out: execute greenserve anew (SIGUSR2), or restart it",
-            ", ".join(waiting),
-        )
+    for name in _AT_START:
+        if (new := getattr(after, name)) != getattr(before, name):
+            log.warning("%s = %s takes effect at SIGUSR2 or a restart", name, SETTINGS[name].kind.format(new))
 
 
 def reenter(folder: str) -> None:

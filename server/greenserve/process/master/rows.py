@@ -30,11 +30,12 @@ class Rows:
         self.totals = Totals(self.board.row(0))
         self._free = list(range(1, _ROWS))  # a heap: the lowest are used
 
-    def take(self) -> int:
-        """Take a row, which is empty, for a new worker."""
+    def take(self) -> tuple[int, Row]:
+        """Take a row, which is empty, for a new worker; return its index too."""
         index = heappop(self._free)
-        self.board.row(index).clear()
-        return index
+        row = self.board.row(index)
+        row.clear()
+        return index, row
 
     def drop(self, index: int) -> None:
         """Give back a row whose worker was not started."""

@@ -13,15 +13,15 @@ from greenserve.config import Config, parse_bind
 from greenserve.config.tokens import token_of
 from greenserve.errors import ConfigError
 from greenserve.hooks import Process
-from greenserve.logs.error_log import open_error_log
 from greenserve.net.sockets.binding import file_of, open_listener, remove_file
+from greenserve.process.master.handover import Handover, Held
 from greenserve.process.master.master import Master
 from greenserve.process.master.plan import Plan, number_of_workers
 from greenserve.process.master.sockets import Sockets
-from greenserve.process.master.upgrading import Handover, Held
+from greenserve.process.serving import open_log
 from greenserve.process.starting import Starting
 from greenserve.process.system.cpus import usable_cpus
-from greenserve.process.system.identity import find_account, set_title
+from greenserve.process.system.identity import find_account, own_logs, set_title
 from greenserve.process.system.pid_files import PidFile
 
 __all__ = ["check_start", "run_with_workers"]
@@ -46,19 +46,9 @@ def run_with_workers(
         )
     config = plan.config
     account = find_account(config.user, config.group)  # an unknown one is told before anything is bound
-    if account is not None:
-        account.own_log(config.error_logfile)
-        account.own_log(config.access_logfile)
+    own_logs(config)
     with contextlib.ExitStack() as stack:
-        error_log = stack.enter_context(
-            open_error_log(
-                config.error_logfile,
-                config.log_level,
-                config.error_log_format,
-                config.log_color,
-                bool(config.log_config),
-            )
-        )
+        error_log = stack.enter_context(open_log(config))
         set_title(f"master [{plan.name}]")
         pid_file = None
         if config.pid:
@@ -82,14 +72,8 @@ def run_with_workers(
 
 
 def check_start(config: Config, held: Held) -> None:
-    """Try what a start with these settings needs, but for what the program that `held` it has. Raises ConfigError."""
-    with open_error_log(
-        config.error_logfile,
-        config.log_level,
-        config.error_log_format,
-        config.log_color,
-        bool(config.log_config),
-    ):
+    """Open what a start with these settings opens, except what the running program holds. Raises ConfigError."""
+    with open_log(config):
         find_account(config.user, config.group)
         if config.pid and os.path.abspath(config.pid) != held.pid_file:
             PidFile(config.pid).close()

@@ -8,83 +8,22 @@ the app once more, in a process of its own.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Protocol, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
+from greenserve.process.master.handover import Handover, Held
 from greenserve.process.master.plan import Plan
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.unpatched import signal, time
 
-__all__ = ["HandedWorker", "Handover", "Held", "Trial", "Upgrading"]
+__all__ = ["Trial", "Upgrading"]
 
 log = logging.getLogger("greenserve.error")
-
-_VARIABLE: Final = "_GREENSERVE_HANDOVER"
-_TRIAL: Final = "_GREENSERVE_TRIAL"
-_VERSION: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class HandedWorker:
-    """A worker of the program before."""
-
-    pid: int
-    number: int
-    seat: int
-    row: int  # 0: of a board before
-    channel: int  # descriptor
-    is_leaving: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """All of it. Descriptors are inherited."""
-
-    sockets: list[list[Any]]
-    workers: list[HandedWorker]
-    board: int
-    pid_file: int  # -1 without one
-    number: int  # of workers so far
-
-    def put(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment for the next program."""
-        return {**environ, _VARIABLE: json.dumps({"version": _VERSION, "pid": os.getpid(), **asdict(self)})}
-
-    @classmethod
-    def take(cls, environ: MutableMapping[str, str]) -> Self | None:
-        """Return what the program before has left in the environment, and remove it there; None for nothing."""
-        text = environ.pop(_VARIABLE, None)
-        if text is None:
-            return None
-        told = json.loads(text)
-        if told.pop("version") != _VERSION or told.pop("pid") != os.getpid():
-            return None  # it is for another process
-        workers = [HandedWorker(**one) for one in told.pop("workers")]
-        return cls(workers=workers, **told)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the program that tries the next one holds, so that the next one could not have it now."""
-
-    addresses: list[str]
-    pid_file: str
-    admin_bind: str
-    settings_only: bool  # read the settings and import nothing
-    process: int  # its own; the one that tries ends with it
-
-    @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Self | None:
-        """Return it if this program is to check its start only; else None."""
-        text = environ.get(_TRIAL)
-        return None if text is None else cls(**json.loads(text))
 
 
 class Trial:
@@ -100,7 +39,7 @@ class Trial:
             self._process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**environ, _TRIAL: json.dumps(asdict(held))},
+                env=held.put(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=self._said,
                 stderr=subprocess.STDOUT,

@@ -14,6 +14,7 @@ import logging
 import os
 import threading
 import traceback
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Final, NoReturn
@@ -22,7 +23,7 @@ from greenserve.errors import AppImportError, ConfigError
 from greenserve.hooks import Process
 from greenserve.logs.error_log import ErrorLog
 from greenserve.metrics.board import Row
-from greenserve.metrics.publisher import Publisher
+from greenserve.metrics.publisher import Publisher, resident_bytes
 from greenserve.net import Server
 from greenserve.net.serving.listeners import Given
 from greenserve.net.serving.stats import Numbers
@@ -37,7 +38,7 @@ from greenserve.process.stopping import Stopping
 from greenserve.process.system.daemons import give_up_terminal
 from greenserve.process.system.identity import end_with_parent, find_account, set_title
 from greenserve.process.system.log_reopening import ignore
-from greenserve.process.system.recycling import Recycling, resident_bytes
+from greenserve.process.system.recycling import Recycling
 from greenserve_hub.forks import end_child
 from greenserve_hub.greenthreads.greenthreads import spawn_n
 from greenserve_hub.loop.current import get_hub
@@ -55,23 +56,25 @@ _DRAIN: Final = 0.1  # seconds in which clients that ask all the time learn that
 _UNUSED: Final = (signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP)
 
 
-def become_worker(
-    plan: Plan,
-    number: int,
-    given: Given,
-    channel: socket.socket,
-    row: Row,
-    error_log: ErrorLog,
-    parent: int,
-    is_asked: bool,
-) -> NoReturn:
-    """Be a worker from now on, in the child of a fork, and end with its exit code.
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What a worker is born with."""
 
-    `is_asked`: the master has admin pages, whatever the settings of this worker say by now.
-    """
+    plan: Plan
+    number: int
+    given: Given
+    channel: socket.socket
+    row: Row
+    error_log: ErrorLog
+    parent: int  # the master's process
+    is_asked: bool  # the master has admin pages, whatever the settings of this worker say by now
+
+
+def become_worker(birth: Birth) -> NoReturn:
+    """Be a worker from now on, in the child of a fork, and end with its exit code."""
     code = 1
     try:
-        code = _live(plan, number, given, channel, row, error_log, parent, is_asked)
+        code = _live(birth)
         threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
         atexit._run_exitfuncs()
     except KeyboardInterrupt:  # Ctrl-C while the app is imported
@@ -81,28 +84,20 @@ def become_worker(
     end_child(SystemExit(code))
 
 
-def _live(
-    plan: Plan,
-    number: int,
-    given: Given,
-    channel: socket.socket,
-    row: Row,
-    error_log: ErrorLog,
-    parent: int,
-    is_asked: bool,
-) -> int:
+def _live(birth: Birth) -> int:
+    plan, channel, parent = birth.plan, birth.channel, birth.parent
     for unused in _UNUSED:
         signal.signal(unused, _nothing)
     signal.signal(signal.SIGUSR1, ignore)
-    faulthandler.enable(error_log.duplicate())  # SIGABRT has it log the stacks
-    set_title(f"worker {number} [{plan.name}]")
+    faulthandler.enable(birth.error_log.duplicate())  # SIGABRT has it log the stacks
+    set_title(f"worker {birth.number} [{plan.name}]")
     config = plan.config
     if config.daemon:
         give_up_terminal()  # the master tells of what fails
     try:
         plan.enter_folder()
         # Before the user changes, who may not read the key.
-        given = given._replace(tls=open_tls(config, None))
+        given = birth.given._replace(tls=open_tls(config, None))
         account = find_account(config.user, config.group)
         if account is not None:
             account.enter()
@@ -112,15 +107,14 @@ def _live(
         load = plan.load if developing is None else partial(developing.load, plan.load)
         with contextlib.ExitStack() as stack, plan.hooks.worker(Process(parent, config), itself):
             app = plan.hooks.around(load(), itself)
-            server = make_server(app, config, error_log, given=given)
-            worker = _Worker(plan, channel, row, developing, is_asked)
+            server = make_server(app, config, birth.error_log, given=given)
+            worker = _Worker(birth, developing)
             try:
-                return serve(server, error_log, stack, worker)
+                return serve(server, birth.error_log, stack, worker)
             finally:
                 worker.ended()
     except ConfigError as error:
-        details = error.details if isinstance(error, AppImportError) else ""
-        _tell(channel, str(error), error.exit_code, details)
+        _tell(channel, str(error), error.exit_code, error.details)
         return error.exit_code
     except Exception as error:
         if channel.fileno() < 0:  # it has been ready
@@ -140,14 +134,11 @@ class _Worker:
 
     ends_process = True
 
-    def __init__(
-        self, plan: Plan, channel: socket.socket, row: Row, developing: Developing | None, is_asked: bool
-    ) -> None:
-        self._plan = plan
+    def __init__(self, birth: Birth, developing: Developing | None) -> None:
         self._developing = developing
-        self._is_asked = is_asked
-        self._row = row
-        self._sock = channel
+        self._is_asked = birth.is_asked
+        self._row = birth.row
+        self._sock = birth.channel
         self._hub: Hub
         self._server: Server
         self._stopping: Stopping

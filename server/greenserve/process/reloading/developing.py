@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from greenserve.config.places import is_installed, is_standard
 from greenserve.errors import AppImportError
 from greenserve.process.reloading.error_page import ErrorPage
 from greenserve.wsgi import WSGIApplication
@@ -55,9 +55,9 @@ class Developing:
         self._count = len(sys.modules)
         files = {*_files_of(self._before), *self._at_fault}
         if self._page is not None:  # a package may be missing that is installed now
-            files |= {folder for folder in sys.path if _is_installed(folder)}
+            files |= {folder for folder in sys.path if is_installed(folder)}
         added = [os.path.abspath(folder) for folder in sys.path if folder not in self._path]
-        trees = [folder for folder in added if os.path.isdir(folder) and not _is_installed(folder)]
+        trees = [folder for folder in added if os.path.isdir(folder) and not is_installed(folder)]
         lenient = self._page is not None
         return {"trees": trees, "files": sorted(files), "since": self._since, "lenient": lenient}
 
@@ -67,23 +67,15 @@ class Developing:
             self._page.end()
 
 
-_STANDARD = tuple({os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")})
-
-
 def _files_of(before: frozenset[str]) -> Iterator[str]:
     for name, module in tuple(sys.modules.items()):
         path = getattr(module, "__dict__", {}).get("__file__") if name not in before else None
         if not isinstance(path, str):
             continue
         path = os.path.abspath(path)
-        if path.startswith(_STANDARD) and not _is_installed(path):
+        if is_standard(path):
             continue
         while not os.path.exists(path) and os.path.dirname(path) != path:  # inside an archive
             path = os.path.dirname(path)
         if os.path.isfile(path):
             yield path
-
-
-def _is_installed(path: str) -> bool:
-    parts = path.split(os.sep)
-    return "site-packages" in parts or "dist-packages" in parts

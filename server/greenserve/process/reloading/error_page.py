@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from wsgiref.types import StartResponse
 
+from greenserve.config.places import is_installed
 from greenserve.errors import AppImportError
 from greenserve.process.reloading.page_parts import PAGE, SCRIPT, STYLE
 from greenserve_hub.greenthreads.greenthreads import sleep
@@ -52,11 +53,7 @@ def place_of(error: BaseException) -> Place | None:
         if os.path.isfile(frame.filename)
     ]
     folder = os.path.join(os.getcwd(), "")
-    own = [
-        place
-        for place in places
-        if place.file.startswith(folder) and "site-packages" not in place.file.split(os.sep)
-    ]
+    own = [place for place in places if place.file.startswith(folder) and not is_installed(place.file)]
     chosen = own or places
     return chosen[-1] if chosen else None
 

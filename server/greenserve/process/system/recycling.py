@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import random
-import resource
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from greenserve.config import Config
 
-__all__ = ["Recycling", "resident_bytes"]
+__all__ = ["Recycling"]
 
-_STATM: Final = Path("/proc/self/statm")
 _RANDOM: Final = random.SystemRandom()  # the app may have seeded the other one alike in all workers
 _YOUNG: Final = (
-    10.0  # seconds: max_rss below what an app needs from its start must not start workers in a loop
+    10.0  # seconds: with a max_rss that the app exceeds from its start, workers must not start in a loop
 )
-_PAGE: Final = resource.getpagesize()
-
-
-def resident_bytes() -> int:
-    """Return the resident memory of this process in bytes; its largest so far where the system does not tell."""
-    try:
-        return int(_STATM.read_text().split()[1]) * _PAGE
-    except (OSError, IndexError, ValueError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
 
 
 class Recycling:

@@ -78,6 +78,7 @@ def test_counts_outlive_workers_reloads_and_the_program(tmp_path: Path, place: s
 def test_they_go_on_counting_through_a_reload_under_load(tmp_path: Path, place: str) -> None:
     with workers(tmp_path, "--admin-bind", f"unix:{place}") as server, Load(server.address) as load:
         load.goes_on()
+        eventually(lambda: requests_total(place) > 0, "the first numbers")
         seen = []
         server.signal(signal.SIGHUP)
         while not any("reloaded: all 2 workers are new" in line for line in server.said):
@@ -88,6 +89,7 @@ def test_they_go_on_counting_through_a_reload_under_load(tmp_path: Path, place: 
         seen.append(requests_total(place))
         assert load.lost == []
         assert seen == sorted(seen)
+        assert 0 < seen[0] < seen[-1]
 
 
 def test_a_worker_that_stands_still_is_named_and_does_not_hold_them_up(tmp_path: Path, place: str) -> None:

@@ -15,7 +15,8 @@ from tests.support.programs.commands import ROOT
 from tests.support.programs.workers import Load, is_alive, say, workers
 from tests.support.times import eventually
 
-from greenserve.process.master.upgrading import HandedWorker, Handover, Held, Trial
+from greenserve.process.master.handover import HandedWorker, Handover, Held
+from greenserve.process.master.upgrading import Trial
 from greenserve_hub.deadlines import NEVER
 
 pytestmark = [
@@ -52,7 +53,7 @@ class TestTrial:
     def test_knows_that_it_is_one_and_succeeds(self) -> None:
         script = f"import os, sys; sys.path[:0] = [{str(ROOT / 'server')!r}, {str(ROOT / 'hub')!r}]\n"
         script += (
-            "from greenserve.process.master.upgrading import Held; print(Held.of(os.environ), os.getcwd())"
+            "from greenserve.process.master.handover import Held; print(Held.of(os.environ), os.getcwd())"
         )
         assert self._outcome("-c", script) == (True, f"{_HELD} /")
         assert Held.of(os.environ) is None
@@ -195,7 +196,8 @@ def test_a_reload_names_what_waits_for_a_restart(tmp_path: Path) -> None:
     with workers(tmp_path) as server:
         toml.write_text('log_level = "warning"\npid = "gs.pid"\n')
         server.signal(signal.SIGHUP)
-        server.until("log_level, pid: changed, and a reload does not carry that out")
+        server.until("log_level = warning takes effect at SIGUSR2 or a restart$")
+        server.until("pid = gs.pid takes effect at SIGUSR2 or a restart$")
         server.until("reloaded: all 2 workers are new")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from greenserve import Config
-from greenserve.process.system.recycling import Recycling, resident_bytes
+from greenserve.process.system.recycling import Recycling
 
 
 def _recycling(draw: float, born: float = 100.0, **settings: float) -> Recycling:
@@ -57,7 +57,3 @@ def test_workers_get_different_limits():
     first = [Recycling(config, 0)._requests for _ in range(5)]
     assert len(set(first)) > 1
     assert all(900_000 <= one <= 1_000_000 for one in first)
-
-
-def test_the_memory_of_this_process():
-    assert 1 << 20 < resident_bytes() < 1 << 40
