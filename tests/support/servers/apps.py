@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from greenserve_hub.sync.events import Event
+
 Environ = dict[str, Any]
 Start = Callable[..., Any]
 
@@ -39,3 +41,19 @@ class Routes:
 
     def index(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         return path(environ, start_response)
+
+
+class Gated:
+    """Holds requests for /holds until its gate is sent something; answers the others with their path, and notes it."""
+
+    def __init__(self) -> None:
+        self.gate = Event()
+        self.served: list[str] = []
+
+    def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/holds":
+            self.gate.wait()
+        else:
+            self.served.append(environ["PATH_INFO"])
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode()]

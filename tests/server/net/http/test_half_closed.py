@@ -14,35 +14,18 @@ from pathlib import Path
 
 import pytest
 from tests.support.clients.raw import RawClient, request
-from tests.support.servers.apps import Environ, Start
+from tests.support.servers.apps import Environ, Gated, Start
 from tests.support.servers.running import Gate, in_one_hub, serving
 from tests.support.times import PATIENCE
 
 from greenserve import Server, sleep
-from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import FakeClock, wait_all_blocked
 
 
-class _App:
-    """Holds the request for /holds; remembers all others."""
-
-    def __init__(self) -> None:
-        self.gate = Event()
-        self.served: list[str] = []
-
-    def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/holds":
-            self.gate.wait()
-        else:
-            self.served.append(environ["PATH_INFO"])
-        start_response("200 OK", [])
-        return [environ["PATH_INFO"].encode()]
-
-
 @contextmanager
-def _full(folder: Path) -> Iterator[tuple[Server, FakeClock, _App]]:
+def _full(folder: Path) -> Iterator[tuple[Server, FakeClock, Gated]]:
     """A server whose one slot is taken until the app's gate opens."""
-    app = _App()
+    app = Gated()
     with (
         in_one_hub(app, folder, pool=1) as (server, clock),
         RawClient(server.address, green=True) as first,
@@ -107,7 +90,7 @@ class TestInLine:
             assert server.stats.connections == 1
 
     def test_a_pipelined_second_request_counts_from_its_own_turn(self, tmp_path: Path) -> None:
-        app = _App()
+        app = Gated()
         with (
             in_one_hub(app, tmp_path, pool=1) as (_, clock),
             RawClient(_.address, green=True) as client,
@@ -143,7 +126,7 @@ def test_nc() -> None:
     nc = shutil.which("nc")
     if nc is None or "-N" not in subprocess.run([nc, "-h"], capture_output=True, text=True).stderr:
         pytest.skip("needs OpenBSD's nc")
-    with serving(_App()) as server:
+    with serving(Gated()) as server:
         host, port = server.address
         got = subprocess.run(
             [nc, "-N", host, str(port)],
@@ -174,7 +157,7 @@ def test_the_app_can_ask() -> None:
 
 
 def test_it_is_over_after_the_answer() -> None:
-    with serving(_App()) as server, RawClient(server.address) as client:
+    with serving(Gated()) as server, RawClient(server.address) as client:
         client.send(request("/")).finish_sending()
         client.sock.settimeout(PATIENCE)
         assert client.answer().status == 200

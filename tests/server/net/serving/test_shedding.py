@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from tests.support.clients.raw import RawClient, request
 from tests.support.clients.ws_client import handshake
-from tests.support.servers.apps import Environ, Start
+from tests.support.servers.apps import Gated
 from tests.support.servers.running import in_one_hub
 
 from greenserve import Server, WebSocketWSGI, sleep, spawn
-from greenserve_hub.sync.events import Event
 from greenserve_hub.testing import wait_all_blocked
-
-
-class _App:
-    """Holds the request for /holds; remembers all others."""
-
-    def __init__(self) -> None:
-        self.gate = Event()
-        self.served: list[str] = []
-
-    def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/holds":
-            self.gate.wait()
-        else:
-            self.served.append(environ["PATH_INFO"])
-        start_response("200 OK", [])
-        return [b"ok"]
 
 
 def _client(server: Server) -> RawClient:
@@ -52,7 +34,7 @@ class TestRequestStart:
 
     @pytest.mark.parametrize("name", ["X-Request-Start", "X-Queue-Start"])
     def test_one_that_has_waited_too_long_is_503_and_never_runs(self, name: str, tmp_path: Path) -> None:
-        app = _App()
+        app = Gated()
         with in_one_hub(app, tmp_path, queue_timeout=10) as (server, _), _client(server) as client:
             answer = client.send(_ago(11, "/late", name)).answer()
             assert (answer.status, answer["retry-after"]) == (503, "1")
@@ -61,7 +43,7 @@ class TestRequestStart:
             assert _shed(server) == {"shed_request_start": 1}
 
     def test_one_that_is_in_time_runs(self, tmp_path: Path) -> None:
-        with in_one_hub(_App(), tmp_path, queue_timeout=10) as (server, _), _client(server) as client:
+        with in_one_hub(Gated(), tmp_path, queue_timeout=10) as (server, _), _client(server) as client:
             assert client.send(_ago(9)).answer().status == 200
             assert client.send(_ago(-60)).answer().status == 200
             assert client.send(request("/", "GET", b"", "X-Request-Start: soon")).answer().status == 200
@@ -69,17 +51,17 @@ class TestRequestStart:
 
     def test_a_strangers_word_counts_for_nothing(self, tmp_path: Path) -> None:
         with (
-            in_one_hub(_App(), tmp_path, queue_timeout=10, forwarded_allow_ips="10.0.0.1") as (server, _),
+            in_one_hub(Gated(), tmp_path, queue_timeout=10, forwarded_allow_ips="10.0.0.1") as (server, _),
             _client(server) as client,
         ):
             assert client.send(_ago(1000)).answer().status == 200
 
     def test_without_queue_timeout_none_is_too_late(self, tmp_path: Path) -> None:
-        with in_one_hub(_App(), tmp_path, queue_timeout=0) as (server, _), _client(server) as client:
+        with in_one_hub(Gated(), tmp_path, queue_timeout=0) as (server, _), _client(server) as client:
             assert client.send(_ago(1000)).answer().status == 200
 
     def test_in_the_queue_it_has_the_rest_of_the_time(self, tmp_path: Path) -> None:
-        app = _App()
+        app = Gated()
         with (
             in_one_hub(app, tmp_path, pool=1, queue_timeout=10) as (server, clock),
             _client(server) as first,
@@ -101,7 +83,7 @@ class TestCounts:
     """Each reason has its number, by a name that does not change."""
 
     def test_a_queue_that_is_full(self, tmp_path: Path) -> None:
-        app = _App()
+        app = Gated()
         with (
             in_one_hub(app, tmp_path, pool=1, limit_queue=0) as (server, _),
             _client(server) as first,
@@ -115,7 +97,7 @@ class TestCounts:
             assert first.answer().status == 200
 
     def test_who_waits_for_too_long_or_leaves(self, tmp_path: Path) -> None:
-        app = _App()
+        app = Gated()
         with (
             in_one_hub(app, tmp_path, pool=1, queue_timeout=10) as (server, _),
             _client(server) as first,
@@ -133,7 +115,7 @@ class TestCounts:
             assert _shed(server) == {"shed_queue_timeout": 1, "shed_client_left": 1}
 
     def test_connections(self, tmp_path: Path) -> None:
-        app = _App()
+        app = Gated()
         with in_one_hub(app, tmp_path, limit_connections=1) as (server, _), _client(server) as first:
             first.get("/")
             with _client(server) as second:
