@@ -40,6 +40,8 @@ def modules() -> dict[str, Path]:
 def names_of(name: str) -> tuple[list[str] | None, set[str]]:
     """A module's `__all__` as it is at run time, and the names that it binds without an underscore."""
     module = importlib.import_module(name)
+    for key in getattr(module, "__all__", ()):
+        getattr(module, key, None)  # binds a name that is imported when it is first asked for
     own = {key for key, value in vars(module).items() if key[0] != "_" and not inspect.ismodule(value)}
     return getattr(module, "__all__", None), own
 

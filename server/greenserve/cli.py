@@ -28,7 +28,6 @@ from greenserve.hooks import Hooks, has_installed_hooks, installed_hooks
 from greenserve.loading.loader import enter_folder, load_app
 from greenserve.loading.process_check import check_process
 from greenserve.logs.log_config import configure_logging
-from greenserve.process import Starting
 from greenserve.process.master.handover import Handover, Held
 from greenserve.process.master.plan import (
     Plan,
@@ -37,6 +36,7 @@ from greenserve.process.master.plan import (
     needs_master,
     reenter,
 )
+from greenserve.process.starting import Starting
 from greenserve.process.system.settling import set_environment
 from greenserve.version import version
 from greenserve_hub.loop.current import find_hub, use_hub

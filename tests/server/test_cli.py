@@ -16,7 +16,7 @@ from tests.support.servers.certificates import issue
 from greenserve.cli import main
 from greenserve.config import SETTINGS, Config
 from greenserve.hooks import Hooks
-from greenserve.process import Starting
+from greenserve.process.starting import Starting
 
 APP = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.support.times import PATIENCE
 
@@ -33,6 +33,13 @@ def run_python(
         timeout=PATIENCE,
         check=False,
     )
+
+
+_LISTENS: Final = r"listening at https?://(.*):(\d+)$"
+
+
+def _address(found: re.Match[str]) -> tuple[str, int]:
+    return found[1].strip("[]"), int(found[2])
 
 
 class Command:
@@ -83,8 +90,12 @@ class Command:
 
     def listens(self) -> tuple[str, int]:
         """Wait until the server listens: the address that it says."""
-        found = self.until(r"listening at https?://(.*):(\d+)$")
-        return found[1].strip("[]"), int(found[2])
+        return _address(self.until(_LISTENS))
+
+    def listens_and_watches(self) -> tuple[str, int]:
+        """Wait for both, in either order, of a server with --reload: the address that it says."""
+        said = [self.until(f"{_LISTENS}|files are watched") for _ in range(2)]
+        return _address(next(found for found in said if found[1]))
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -23,8 +23,7 @@ def test_the_page_of_an_open_tab_follows_the_code(tmp_path: Path) -> None:
     file.write_text("x = '<img src=x onerror=alert(1)>'\nraise ValueError(x)\n")
     arguments = ["-m", "greenserve", "web:app", "--reload", "--bind", "127.0.0.1:0"]
     with command(*arguments, folder=tmp_path) as process, browsers(1) as (browser,):
-        host, port = process.listens()
-        process.until("files are watched")
+        host, port = process.listens_and_watches()
         browser.open(f"http://{host}:{port}/a?b=c")
         assert browser.texts("h1") == ["ValueError: <img src=x onerror=alert(1)>"]
         assert browser.script("return getComputedStyle(document.querySelector('.at')).display") == "flex"

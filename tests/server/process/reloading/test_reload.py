@@ -56,9 +56,7 @@ def _running(
 ) -> Iterator[tuple[Command, tuple[str, int]]]:
     options = ["-m", "greenserve", app, "--reload", "--bind", "127.0.0.1:0", "--block-threshold", "off"]
     with command(*options, *arguments, folder=folder) as process:
-        address = process.listens()
-        process.until("files are watched")
-        yield process, address
+        yield process, process.listens_and_watches()
 
 
 def _word(address: tuple[str, int]) -> str:
