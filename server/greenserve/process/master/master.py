@@ -109,7 +109,7 @@ class Master:
             rolled=lambda succeeded: self._todo.put(partial(self._rolled, succeeded)),
         )
         self._watching = Watching(self._hub, config, plan.preloaded, Channel, self.crew, self._todo.put)
-        self._watchdog = Watchdog.of(os.environ)
+        self._watchdog = Watchdog.of(os.environ, is_extended=handover is not None)
         self._before = handover
         self._admin_bind = config.admin_bind
         self._upgrading = Upgrading(
@@ -182,6 +182,7 @@ class Master:
                 fd = worker.channel.fileno()
                 workers.append(HandedWorker(worker.pid, worker.number, worker.seat, row or 0, fd, is_leaving))
         self._watching.restart()
+        self._watchdog.extend(self._plan.config.worker_start_timeout)
         pid_file = self._pid_file.fd if self._pid_file else -1
         return Handover(self._sockets.state(), workers, self._board.board.fd, pid_file, self._number)
 
