@@ -32,7 +32,7 @@ from greenserve_hub.loop.readiness import wait_readable
 from greenserve_hub.unpatched import select, socket
 
 if TYPE_CHECKING:
-    from greenserve.config import BindAddress
+    from greenserve.config.values.binds import BindAddress
 
 log = logging.getLogger("greenserve.error")
 
