@@ -319,6 +319,37 @@ def test_a_class_has_at_most_one_base_of_our_own_below_it():
     assert not [" > ".join(one) for one in found.values() if len(one) > 2]
 
 
+def _vague(source: str) -> list[str]:
+    """What stands as a bare Any in the protocols of a module, as a parameter, a result or an attribute."""
+    protocols = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases)
+    ]
+    found = []
+    for protocol in protocols:
+        for node in ast.walk(protocol):
+            hint = node.returns if isinstance(node, ast.FunctionDef) else getattr(node, "annotation", None)
+            if hint is not None and ast.unparse(hint) == "Any":
+                found.append(f"{protocol.name}:{node.lineno}")
+    return found
+
+
+def test_the_seams_of_the_net_name_what_passes_through_them():
+    files = [path for name, path in modules().items() if ".net." in name]
+    assert not {path.name: found for path in files if (found := _vague(path.read_text()))}
+    services = modules()["greenserve.net.http.services"].read_text()
+    assert "Any" in services, "of environ; else this looks for nothing"
+    assert not re.search(r"^    \w+: Any$|\[Any", services, re.MULTILINE)
+    assert _vague("class Queue(Protocol):\n    def drop(self, job: Any) -> None: ...\n") == ["Queue:2"]
+
+
+def test_sockets_get_plain_values_and_no_settings():
+    sockets = [name for name in modules() if folder(name) == ("greenserve", "net.sockets")]
+    known = {one for name in sockets for one in own_imports(name) if one.startswith("greenserve.config")}
+    assert known == {"greenserve.config.values.binds"}
+
+
 def test_the_net_calls_nothing_that_a_subclass_has_to_write():
     hooks = [
         name

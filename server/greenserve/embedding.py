@@ -9,14 +9,17 @@ the program.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from greenserve.config import Config
+from greenserve.config import SETTINGS, Config
+from greenserve.config.hooks import HOOKS, check_hook, closest_hook
 from greenserve.errors import ConfigError
+from greenserve.hooks import Hooks, Process
 from greenserve.loading.loader import check_wsgi, enter_folder, load_app
 from greenserve.logs.log_config import configure_logging
 from greenserve.net import Server
@@ -47,7 +50,8 @@ def serve(
 
     `chdir`, `error_logfile`, `log_level`, `log_config`, `threadpool_size`, `dump_signal`, `backdoor`, `pid`, `env` and
     `umask` have no effect here: they are for run() and the command, which own their process, and `monkey_patch` is for
-    the command alone. Raises ConfigError for bad settings, for `workers`, and for addresses that can't be bound.
+    the command alone. Hooks are keywords too, see hooks/README.md. Raises ConfigError for bad settings, for `workers`,
+    for a hook that fails at the start, and for addresses that can't be bound.
     """
     if more or isinstance(app, socket.socket | GreenSocket):
         raise ConfigError(
@@ -63,8 +67,9 @@ def serve(
         settings.setdefault("port", 0)
     else:
         settings["bind"] = "127.0.0.1:0"
+    hooks = _take_hooks(settings)
     config = _in_this_process(Config.from_settings(**settings))
-    server = EmbeddedServer(app, config, ssl_context=ssl_context)
+    server = EmbeddedServer(app, config, hooks, ssl_context)
     server.start()
     return server
 
@@ -72,8 +77,9 @@ def serve(
 def run(app: WSGIApplication | str, **settings: Any) -> int:
     """Serve in this process until SIGTERM or SIGINT, as the command does, and return the exit code. Blocks.
 
-    Raises ConfigError.
+    Hooks are keywords too, see hooks/README.md. Raises ConfigError.
     """
+    hooks = _take_hooks(settings)
     config = Config.from_settings(**settings)
     if config.daemon:
         raise ConfigError(
@@ -86,22 +92,32 @@ def run(app: WSGIApplication | str, **settings: Any) -> int:
     if needs_master(config):
         from greenserve.process.master.start import run_with_workers  # most programs have no workers
 
-        return run_with_workers(_plan(app, config, folder))
+        return run_with_workers(_plan(app, config, folder, hooks))
     if isinstance(app, str):
         app = load_app(app)
     check_wsgi(app)
-    return run_process(app, config)
+    return run_process(app, config, hooks=hooks)
 
 
-def _plan(app: WSGIApplication | str, config: Config, folder: str) -> Plan:
+def _take_hooks(settings: dict[str, Any]) -> Hooks:
+    """Take the hooks out of a call's keywords. Raises ConfigError for one that can't be called."""
+    for name in settings.keys() - SETTINGS.keys() - HOOKS.keys():
+        if close := closest_hook(name):
+            raise ConfigError(f"unknown keyword {name}: did you mean {close}, a hook?")
+    return Hooks(
+        check_hook(name, settings.pop(name), f"keyword {name}") for name in HOOKS if name in settings
+    )
+
+
+def _plan(app: WSGIApplication | str, config: Config, folder: str, hooks: Hooks) -> Plan:
     """What a master serves: a named app is imported in each worker, another one was made before they are forked."""
     if not isinstance(app, str):
         check_wsgi(app)
     elif config.preload:
         app = load_app(app)
     if isinstance(app, str):
-        return Plan(config, partial(load_app, app), None, False, app, None, False, folder)
-    return Plan(config, partial(_identity, app), None, True, type(app).__name__, None, False, folder)
+        return Plan(config, partial(load_app, app), None, False, app, None, False, folder, hooks)
+    return Plan(config, partial(_identity, app), None, True, type(app).__name__, None, False, folder, hooks)
 
 
 def _identity(app: WSGIApplication) -> WSGIApplication:
@@ -134,9 +150,9 @@ def wsgi_server(
     Switches: always.
 
     Takes eventlet's `max_size` (pool), `keepalive` (False, True or seconds), `socket_timeout` (body and send, seconds),
-    `url_length_limit` (request line, bytes) and `log_output`, and all settings. `ssl_context` replaces eventlet's
-    wrap_ssl(sock): the socket itself stays plain. Killing the green thread that it runs in stops it gracefully. Raises
-    ConfigError.
+    `url_length_limit` (request line, bytes) and `log_output`, all settings, and hooks (hooks/README.md). `ssl_context`
+    replaces eventlet's wrap_ssl(sock): the socket itself stays plain. Killing the green thread that it runs in stops it
+    gracefully. Raises ConfigError.
     """
     if max_size is not None:
         settings.setdefault("pool", max_size)
@@ -156,11 +172,16 @@ def wsgi_server(
         )
     if hasattr(sock, "do_handshake"):
         raise ConfigError("wsgi_server() takes a plain socket: give the context of wrap_ssl() as ssl_context")
+    hooks = _take_hooks(settings)
     config = _in_this_process(Config.from_settings(**settings))
-    server = Server(app, config, sockets=[sock], ssl_context=ssl_context)
+    itself = Process(os.getpid(), config)
+    hooks.on_starting(itself)
+    server = Server(hooks.around(app, itself), config, sockets=[sock], ssl_context=ssl_context)
     get_hub()
-    server.start()
-    try:
-        server.wait()
-    finally:
-        server.stop()
+    with hooks.worker(itself, itself):
+        server.start()
+        try:
+            hooks.when_ready(itself)
+            server.wait()
+        finally:
+            server.stop()

@@ -129,6 +129,16 @@ def make():
     return app
 """
 
+_WATCHDOG = 3  # seconds
+
+# The check of the next program is quick: it is another process, which systemd does not wait for.
+_SLOW = f"""
+import os, time
+from gs_web import app
+if os.path.exists("slow") and os.environ["WATCHDOG_PID"] == str(os.getpid()):
+    time.sleep({_WATCHDOG} * 1.7)
+"""
+
 
 @pytest.fixture(scope="module")
 def port() -> int:
@@ -139,6 +149,7 @@ def port() -> int:
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("web")
     (folder / "gs_web.py").write_text(_WEB)
+    (folder / "gs_slow.py").write_text(_SLOW)
     return folder
 
 
@@ -157,6 +168,10 @@ def manager(folder, port, tmp_path_factory) -> Iterator[UserManager]:
     text = text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     for name, app in (("web", "gs_web:app"), ("factory", "gs_web:make()"), ("none", "gs_none:app")):
         (units / f"{name}.service").write_text(text.replace("myapp:app", app))
+    watched = text.replace("myapp:app", "--preload gs_slow:app")
+    (units / "watched.service").write_text(
+        watched.replace("[Install]", f"WatchdogSec={_WATCHDOG}\n\n[Install]")
+    )
     (units / "typo.service").write_text(text.replace("myapp:app", "--poool 3 gs_web:app"))
     with user_manager(units) as manager:
         yield manager
@@ -205,6 +220,24 @@ class TestRuns:
         manager.becomes("factory", _runs)
         assert self.served(port) == "served"
         manager.systemctl("stop", "factory")
+
+    def test_its_watchdog_waits_for_the_import_of_the_next_program(self, manager, port, folder):
+        assert manager.systemctl("start", "watched").returncode == 0
+        period = f"{_WATCHDOG}s"
+        before = manager.shown("watched")
+        assert before["WatchdogUSec"] == period
+        (folder / "slow").touch()
+        manager.systemctl("kill", "--signal=USR2", "--kill-whom=main", "watched")
+        manager.becomes("watched", lambda shown: shown["WatchdogUSec"] != period)
+        manager.becomes("watched", lambda shown: shown["WatchdogUSec"] == period)
+        shown = manager.shown("watched")
+        assert (shown["SubState"], shown["NRestarts"], shown["MainPID"]) == (
+            "running",
+            "0",
+            before["MainPID"],
+        )
+        assert self.served(port) == "served"
+        manager.systemctl("stop", "watched")
 
     @pytest.mark.parametrize(("unit", "code"), [("typo", "2"), ("none", "3")])
     def test_what_no_next_try_can_mend_is_not_tried(self, manager, unit, code):

@@ -15,7 +15,7 @@ from typing import Any
 from greenserve.commands.gunicorn_files import GunicornFile, read_file, run_file
 from greenserve.config.gunicorn import GUNICORN, VARIABLE, parse_flags, translate
 from greenserve.config.hooks import HOOKS
-from greenserve.config.settings import SETTINGS, Config
+from greenserve.config.settings import SETTINGS, Config, contradictions
 from greenserve.config.show import quoted, toml_value
 from greenserve.config.values.registry import Given
 from greenserve.errors import ConfigError
@@ -36,6 +36,9 @@ _DEFAULTS = {
     "keepalive": "gunicorn keeps a connection for 2 s, greenserve for 75 s: keep_alive",
     "limit_request_line": "gunicorn takes request lines of 4094 bytes, greenserve of 8190: limit_request_line",
 }
+
+# A server without them still refuses whatever gunicorn would refuse.
+_OMISSIBLE = ("daemon", "ca_certs", "limit_request_line", "limit_request_field_size")
 
 # Those that greenserve reads by itself, and that such files often read.
 _VARIABLES = {"bind": "PORT", "workers": "WEB_CONCURRENCY", "forwarded_allow_ips": "FORWARDED_ALLOW_IPS"}
@@ -88,14 +91,23 @@ def _toml(file: GunicornFile, shown: str, name: str, was_run: bool) -> Iterator[
     yield ""
     if file.values.get("logconfig_json") and (unread := file.values.pop("logconfig", None)):
         yield f"# logconfig = {_one_line(repr(unread))}: leave it out; with logconfig_json gunicorn does not read it"
+    if (
+        file.values.get("daemon")
+        and file.values.get("errorlog") not in (None, "-")
+        and _is_unset(file, "accesslog")
+    ):
+        file.values["accesslog"] = None  # as gunicorn, and in the background there is no terminal for it
     taken = dict(_taken(file))
+    left_out = _contradicting(taken)
     try:
-        Config.from_layers([{ours: Given(value, ours) for ours, value in taken.items() if ours != "app"}])
+        Config.from_layers(
+            [{ours: Given(value, ours) for ours, value in taken.items() if ours not in left_out}]
+        )
     except ConfigError as error:
         yield f"# It does not start like this: {error}"
     for row in GUNICORN.values():
         if row.name in file.values:
-            yield from _setting(row.name, file.values[row.name])
+            yield from _setting(row.name, file.values[row.name], left_out.get(row.ours, ""))
     others = [row.name for row in GUNICORN.values() if row.name in file.functions and row.name not in HOOKS]
     if others:
         yield ""
@@ -104,19 +116,38 @@ def _toml(file: GunicornFile, shown: str, name: str, was_run: bool) -> Iterator[
     if file.unknown:
         yield ""
         yield f"# Not settings of gunicorn's, so left out: {', '.join(file.unknown)}"
-    if missing := [
-        text for one, text in _DEFAULTS.items() if one not in file.values and one not in file.computed
-    ]:
+    if missing := [text for one, text in _DEFAULTS.items() if _is_unset(file, one)]:
         yield ""
         yield "# Not set, and another default here:"
         yield from (f"# {text}" for text in missing)
     yield from _python(file)
 
 
+def _is_unset(file: GunicornFile, name: str) -> bool:
+    return name not in file.values and name not in file.computed
+
+
+def _contradicting(taken: dict[str, Any]) -> dict[str, str]:
+    """Return the settings that contradict others and can be left out, with the reason of each."""
+    values = {name: entry.default for name, entry in SETTINGS.items()} | taken
+    found: dict[str, str] = {}
+    for name, other, why in contradictions(values):
+        if name in _OMISSIBLE:
+            found.setdefault(
+                name, f"it contradicts {other} = {SETTINGS[other].kind.format(values[other])}: {why}"
+            )
+    return found
+
+
+def _is_set(name: str, value: object) -> bool:
+    # None is gunicorn's word for not set, but for "off" of this one.
+    return value is not None or name == "accesslog"
+
+
 def _taken(file: GunicornFile) -> Iterator[tuple[str, Any]]:
     for name, value in file.values.items():
         row = GUNICORN[name]
-        if row.ours in SETTINGS and value is not None:
+        if row.ours in SETTINGS and _is_set(name, value):
             try:
                 yield row.ours, _parsed(name, value)
             except ValueError:
@@ -134,15 +165,18 @@ def _parsed(name: str, value: object) -> Any:
         raise
 
 
-def _setting(name: str, value: object) -> Iterator[str]:
+def _setting(name: str, value: object, why_not: str) -> Iterator[str]:
     row = GUNICORN[name]
     remark = "" if row.ours == name else f"  # {name}"
     if row.ours == "app":
         yield f"app = {quoted(str(value))}{remark}"
     elif row.ours in SETTINGS:
         entry = SETTINGS[row.ours]
-        if value is None and name != "accesslog":
-            return  # gunicorn's word for not set
+        if not _is_set(name, value):
+            return
+        if why_not:
+            yield f"# {name} = {_one_line(repr(value))}: {why_not}"
+            return
         try:
             yield f"{row.ours} = {toml_value(entry, _parsed(name, value))}{remark}"
         except ValueError as error:

@@ -30,7 +30,7 @@ from greenserve.config.values.binds import BindAddress, parse_bind
 from greenserve.config.values.registry import Given, Layer, Setting, choose, environment, settings_of
 from greenserve.errors import ConfigError
 
-__all__ = ["SETTINGS", "Config"]
+__all__ = ["SETTINGS", "Config", "contradictions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ SETTINGS: Mapping[str, Setting] = settings_of(Config)
 
 def _check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
     """Raise ConfigError if two settings contradict each other; it names both."""
-    for name, other, why in _contradictions(values):
+    for name, other, why in contradictions(values):
         shown = [
             f"{n} = {SETTINGS[n].kind.format(values[n])}" + (f" ({origins[n]})" if n in origins else "")
             for n in (name, other)
@@ -150,7 +150,8 @@ def _of_a_daemon(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield "daemon", name, f"in the background there is no terminal: {where}"
 
 
-def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the pairs of settings that contradict each other, with the reason. `values` of all settings."""
     for part in ("limit_request_line", "limit_request_field_size"):
         if values[part] > values["limit_request_head"]:
             yield part, "limit_request_head", "a part of the head can't be longer than the whole"

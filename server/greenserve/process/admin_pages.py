@@ -5,6 +5,7 @@ embedded.py; PagesOfMaster on the hub of a master.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ class PagesOfMaster:
         """`config`: of the master's start."""
         self._config = config
         self._pages: AdminPages | None = None
+        self.file: tuple[str, int] | None = None  # of a unix socket: its whole path, and its inode
 
     @contextlib.contextmanager
     def open(self, master: Master) -> Iterator[None]:
@@ -54,6 +56,8 @@ class PagesOfMaster:
         from greenserve.admin import AdminPages  # most servers need no WebOb
 
         with contextlib.closing(AdminPages(self._config, master)) as self._pages:
+            if file := self._pages.server.listeners[0].file:
+                self.file = os.path.abspath(file[0]), file[1]
             yield
 
     def reread(self, config: Config) -> Callable[[], None]:

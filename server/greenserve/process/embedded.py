@@ -11,16 +11,20 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import os
+import ssl
 import threading
-from functools import cached_property
 from typing import Final
 
+from greenserve.config import Config
 from greenserve.errors import ConfigError
+from greenserve.hooks import Hooks, Process
 from greenserve.logs.log_config import settle_handlers
 from greenserve.net import Server
 from greenserve.process.admin_pages import admin_pages, import_pages
 from greenserve.process.holding import Holds
 from greenserve.process.slow_requests import SlowRequests
+from greenserve.wsgi import WSGIApplication
 from greenserve_hub.diagnostics.watchdogs import Watchdog
 from greenserve_hub.greenthreads.greenthreads import kill
 from greenserve_hub.loop.current import find_hub, use_hub
@@ -35,20 +39,29 @@ _LAST_PATIENCE: Final = 1.0  # seconds that a program's end waits for a server t
 class EmbeddedServer(Server):
     """A Server beside its program: start() and stop(), also as a context manager."""
 
-    _thread: threading.Thread | None = None
-    _thread_failure: BaseException | None = None
-    _has_listened = False
-
-    @cached_property
-    def _pages(self) -> contextlib.ExitStack:
-        return contextlib.ExitStack()
+    def __init__(
+        self, app: WSGIApplication, config: Config, hooks: Hooks, ssl_context: ssl.SSLContext | None
+    ) -> None:
+        """See Server."""
+        self._hooks = hooks
+        self._itself = Process(os.getpid(), config)  # server and worker at once
+        super().__init__(hooks.around(app, self._itself), config, ssl_context=ssl_context)
+        self._thread: threading.Thread | None = None
+        self._thread_failure: BaseException | None = None
+        self._has_listened = False
+        self._pages = contextlib.ExitStack()
+        self._life = contextlib.ExitStack()  # in the program's hub: between post_fork and worker_exit
 
     def start(self) -> None:
         """Listen, begin to accept and return. Raises ConfigError for an address that is not to be had."""
         if self._started:
             raise ConfigError("a server starts once: make another")
+        self._hooks.on_starting(self._itself)
         if is_monkey_patched("thread") and find_hub() is not None:
-            self._start_here()
+            with contextlib.ExitStack() as life:
+                life.enter_context(self._hooks.worker(self._itself, self._itself))
+                self._start_here()
+                self._life = life.pop_all()
             atexit.register(self._at_exit)
         else:
             atexit.register(self._at_exit)
@@ -59,6 +72,7 @@ class EmbeddedServer(Server):
         super().start()
         try:
             self._pages.enter_context(admin_pages(self))
+            self._hooks.when_ready(self._itself)
         except BaseException:
             self.release()
             raise
@@ -79,18 +93,20 @@ class EmbeddedServer(Server):
     def _live(self, started: threading.Event) -> None:
         hub = use_hub(self.config.hub)
         try:
-            try:
+            with contextlib.ExitStack() as life:
+                life.enter_context(self._hooks.worker(self._itself, self._itself))
                 self._start_here()
                 self._has_listened = True
-            finally:
                 started.set()
-            with self._watched(hub):
-                self.wait()
-                settle_handlers()
-                _end_others(hub)
+                with self._watched(hub):
+                    self.wait()
+                    life.close()
+                    settle_handlers()
+                    _end_others(hub)
         except BaseException as error:
             self._thread_failure = error
         finally:
+            started.set()
             atexit.unregister(self._at_exit)  # it may have ended by itself
             self.release()
             hub.close()
@@ -114,6 +130,7 @@ class EmbeddedServer(Server):
     ) -> None:
         """See Server; returns when its OS thread has ended too. Raises the error that has ended the thread early."""
         super().stop(graceful, drain_delay=drain_delay, restarts=restarts, jitter=jitter)
+        self._life.close()
         atexit.unregister(self._at_exit)
         self._join()
 
@@ -136,6 +153,7 @@ class EmbeddedServer(Server):
             )
         if self._thread is None:
             super().stop(0)
+            self._life.close()
             return
         self._stop.begin(0.0)
         self._thread.join(_LAST_PATIENCE)  # an app that holds the hub can't be ended

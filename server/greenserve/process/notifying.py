@@ -45,23 +45,43 @@ def notify_reloading() -> None:
 
 
 class Watchdog:
-    """Tells systemd that the service is alive, if its unit has WatchdogSec=; see sd_watchdog_enabled(3)."""
+    """Tells systemd that the service is alive, if its unit has WatchdogSec=; see sd_watchdog_enabled(3).
 
-    def __init__(self, every: float) -> None:
-        """`every` so many seconds; 0 for never."""
+    Between two programs in one process (SIGUSR2) nothing can: no thread lives through execve(2), and a thread that
+    tells it while the next program imports its app would also tell it while that import hangs. So systemd is asked for
+    more time before, which the next program gives back with its first ping. (EXTEND_TIMEOUT_USEC is for starts and
+    stops alone.)
+    """
+
+    def __init__(self, every: float, is_extended: bool = False) -> None:
+        """`every` so many seconds; 0 for never. `is_extended`: by the program before."""
         self.every = every
         self._next = 0.0
+        self._is_extended = is_extended
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Self:
+    def of(cls, environ: Mapping[str, str], is_extended: bool = False) -> Self:
         """Return that of this process, by systemd's variables."""
         period, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
         is_asked = period.isdecimal() and pid in ("", str(os.getpid()))
-        return cls(int(period) / 2e6 if is_asked else 0.0)
+        return cls(int(period) / 2e6 if is_asked else 0.0, is_extended)
+
+    def extend(self, seconds: float) -> None:
+        """Have systemd wait so much longer for the next ping; 0 for as long as it takes. Switches: never."""
+        if self.every:
+            self._is_extended = True
+            self._tell_period(2 * self.every + seconds if seconds else 0)
 
     def ping(self) -> None:
         """Tell it, if half of the time is over. To be called several times in that. Switches: never."""
         now = time.monotonic()
-        if self.every and now >= self._next:
+        if self.every and (now >= self._next or self._is_extended):
             self._next = now + self.every
-            notify("WATCHDOG=1")
+            if self._is_extended:
+                self._is_extended = False
+                self._tell_period(2 * self.every)
+            else:
+                notify("WATCHDOG=1")
+
+    def _tell_period(self, seconds: float) -> None:
+        notify(f"WATCHDOG_USEC={round(seconds * 1e6)}", "WATCHDOG=1")

@@ -17,6 +17,7 @@ from greenserve.cli import main
 from greenserve.config import Loaded, load_config
 from greenserve.config.gunicorn import GUNICORN
 from greenserve.config.hooks import HOOKS
+from greenserve.errors import ConfigError
 
 pytestmark = pytest.mark.no_hub
 
@@ -76,6 +77,11 @@ def migrate(
             return err
         assert err == ""
         assert tomllib.loads(out) is not None
+        if "# It does not start like this: " in out:
+            with pytest.raises(ConfigError, match=" contradicts "):
+                loaded(out)
+        else:
+            loaded(out)
         return out
 
     return run
@@ -186,7 +192,16 @@ def test_a_command_line_beats_its_file(migrate: Callable[..., str]) -> None:
         ("backlog = 1\nbacklog = f()\n", "# backlog = f()"),
         ("bind = '0.0.0.0:$PORT'\n", "# bind = '0.0.0.0:$PORT': "),
         ("header_map = 'dangerous'\n", "# header_map = 'dangerous': unknown in greenserve; header_map is drop or"),
-        ("ca_certs = 'a.pem'\n", "# It does not start like this: ca_certs = a.pem (ca_certs) contradicts client_cert"),
+        ("ca_certs = 'a.pem'\n", "\n# ca_certs = 'a.pem': it contradicts client_cert = none: "),
+        ("cert_reqs = 2\n", "# It does not start like this: client_cert = required (client_cert) contradicts ca_certs"),
+        ("keyfile = 'a.pem'\n", "# It does not start like this: keyfile = a.pem (keyfile) contradicts certfile"),
+        ("limit_request_field_size = 99999\n", "\n# limit_request_field_size = 99999: it contradicts limit_request"),
+        ("daemon = True\n", "\n# daemon = True: it contradicts error_logfile = -: in the background there is"),
+        ("daemon = True\nerrorlog = '-'\n", "\n# daemon = True: it contradicts error_logfile = -: "),
+        ("daemon = True\nerrorlog = f()\n", "\n# daemon = True: it contradicts error_logfile = -: "),
+        ("daemon = True\naccesslog = '-'\nerrorlog = 'e'\n", "\n# daemon = True: it contradicts access_logfile = -: "),
+        ("daemon = True\nerrorlog = 'e'\n", '\ndaemon = true\naccess_logfile = "off"  # accesslog\n'),
+        ("daemon = True\nerrorlog = 'e'\naccesslog = 'a'\n", '\ndaemon = true\naccess_logfile = "a"  # accesslog\n'),
         ("x = 'a' * 10 ** 10\nbacklog = x\n", "# backlog = x"),
         ("post_fork = make()\n", "# post_fork = make()"),
         ("workers, threads = 2, 4\n", '\nworkers = "2"\n# threads = 4: requests run on green threads'),

@@ -89,6 +89,47 @@ class TestWatchdog:
             with pytest.raises(BlockingIOError):
                 sock.recv(1000)
 
+    @pytest.mark.parametrize(("seconds", "asked"), [(120.0, 140_000_000), (0.0, 0)], ids=["limit", "none"])
+    def test_asks_for_more_time_and_gives_it_back_with_the_next_ping(
+        self, seconds: float, asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        environ = {"WATCHDOG_USEC": "20000000"}
+        with _listening(f"{tmp_path}/notify", monkeypatch) as sock:
+            before = Watchdog.of(environ)
+            before.ping()
+            before.extend(seconds)
+            assert [sock.recv(1000), sock.recv(1000)] == [
+                b"WATCHDOG=1",
+                f"WATCHDOG_USEC={asked}\nWATCHDOG=1".encode(),
+            ]
+            for one in (
+                before,
+                Watchdog.of(environ, is_extended=True),
+            ):  # the next program does not start, or does
+                one.ping()
+                one.ping()
+                assert sock.recv(1000) == b"WATCHDOG_USEC=20000000\nWATCHDOG=1"
+            sock.settimeout(0)
+            Watchdog.of({}).extend(seconds)
+            with pytest.raises(BlockingIOError):
+                sock.recv(1000)
+
+
+def test_systemd_has_patience_while_the_next_program_imports_its_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "web.py").write_text(_APP)
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    call = ("-m", "greenserve", "web:app", "--bind", "127.0.0.1:0", "--workers", "1", "--preload")
+    with _listening(f"{tmp_path}/notify", monkeypatch) as sock, command(*call, folder=tmp_path) as process:
+        process.until("runs as process")
+        process.signal(signal.SIGUSR2)
+        told = []
+        while told[-1:] != ["WATCHDOG_USEC=60000000\nWATCHDOG=1"]:
+            told.append(sock.recv(1000).decode())
+        assert "WATCHDOG_USEC=180000000\nWATCHDOG=1" in told
+        process.until("reloaded")
+
 
 def test_a_master_tells_of_each_reload_and_of_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,7 +15,8 @@ from greenserve.errors import AppError
 from greenserve.net.hijacked.receiving import SocketReceiver
 from greenserve.net.hijacked.sending import SocketSender
 from greenserve.net.hijacked.wait_limit import WaitLimit
-from greenserve.net.http.activity import Carrier, UpgradeRecord
+from greenserve.net.http.activity import UpgradeRecord
+from greenserve.net.http.services import Carrier
 from greenserve.net.sockets.stream import Stream
 from greenserve.websocket import encode_close
 from greenserve_hub.greenthreads.greenthreads import sleep

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from greenserve.errors import PeerGone
 from greenserve.net.hijacked.wait_limit import TimedOut, WaitLimit
-from greenserve.net.http.activity import Carrier
+from greenserve.net.http.services import Carrier
 from greenserve.net.sockets.min_rates import Pace
 from greenserve.net.sockets.stream import SEND_STEP, Side, Stream
 from greenserve.websocket.framing.boundary import Boundary

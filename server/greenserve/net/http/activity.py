@@ -15,11 +15,9 @@ from greenlet import greenlet
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead
 from greenserve.logs.record import Record
-from greenserve.net.http.services import Services
+from greenserve.net.http.services import Carrier
 from greenserve.net.http.states import State
 from greenserve.net.opening.endpoint import Endpoint
-from greenserve.net.sockets.stream import Stream
-from greenserve_hub.deadlines import Deadline
 
 
 class Activity(Protocol):
@@ -98,50 +96,6 @@ class Upgraded(Protocol):
 
     def record(self) -> UpgradeRecord:
         """What the access log tells of it. Asked for when it is closed."""
-
-
-class Carrier(Protocol):
-    """A connection as its second life sees it. No method switches."""
-
-    @property
-    def services(self) -> Services:
-        """The server's."""
-
-    @property
-    def stream(self) -> Stream:
-        """To read and send."""
-
-    @property
-    def deadline(self) -> Deadline:
-        """To arm: `expired` of the second life is called."""
-
-    @property
-    def peer(self) -> str:
-        """The client's address, "" on a unix socket."""
-
-    @property
-    def peer_port(self) -> str:
-        """The client's port."""
-
-    @property
-    def environ(self) -> dict[str, Any]:
-        """What all requests of the connection share."""
-
-    @property
-    def is_open(self) -> bool:
-        """Return True until close(), reset() or linger()."""
-
-    def close(self) -> None:
-        """Close now; repeatable."""
-
-    def reset(self) -> None:
-        """Close so that the client notices that something is missing."""
-
-    def linger(self) -> None:
-        """Say that no more comes, and close when the client has closed too, within a bound."""
-
-    def broke(self) -> None:
-        """Log the exception being handled as the server's own error, and close."""
 
 
 class Host(Carrier, Protocol):

@@ -368,7 +368,7 @@ class Connection:
         """See Carrier."""
         if self.state is _CLOSED:
             return
-        if self.state is State.QUEUED:
+        if self.state is State.QUEUED and isinstance(self.activity, Request):
             self.services.queue.unqueue(self.activity)
         self.state = _CLOSED
         self.deadline.cancel()

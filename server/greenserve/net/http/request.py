@@ -17,7 +17,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead
-from greenserve.net.http.activity import Activity, Carrier, Host
+from greenserve.net.http.activity import Activity, Host
 from greenserve.net.http.draining import Draining
 from greenserve.net.http.ending_early import TimeLimit, has_left, must_be_limitable
 from greenserve.net.http.patience import Patience
@@ -29,7 +29,7 @@ from greenserve.net.http.refusals import (
     why_late,
 )
 from greenserve.net.http.states import State
-from greenserve.net.http.upgrading import Life, Upgrade, counted, must_be_upgradable, offer_upgrade
+from greenserve.net.http.upgrading import Life, Make, Upgrade, counted, must_be_upgradable, offer_upgrade
 from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, Side
 from greenserve.wsgi import Exchange, StreamEnded, make_environ
 from greenserve_hub.greenthreads.greenthreads import sleep
@@ -373,7 +373,7 @@ class Request(Activity):
         """See Link."""
         offer_upgrade(self.connection, environ)
 
-    def upgrade(self, head: bytes, make: Callable[[Carrier, bytes], Life]) -> Life:
+    def upgrade(self, head: bytes, make: Make[Life]) -> Life:
         """See Link."""
         connection = self.connection
         must_be_upgradable(connection, self.framing is not None)

@@ -13,13 +13,14 @@ from typing import Any, Final, TypeVar
 from greenlet import GreenletExit, greenlet
 
 from greenserve.errors import AppError, ProtocolError
-from greenserve.net.http.activity import Activity, Carrier, Host, Upgraded
-from greenserve.net.http.services import Members, Services
+from greenserve.net.http.activity import Activity, Host, Upgraded
+from greenserve.net.http.services import Carrier, Members, Services
 from greenserve.net.http.states import State
 
 _AGAIN: Final = ("Retry-After", "1")
 
 Life = TypeVar("Life", bound=Upgraded)
+Make = Callable[[Carrier, bytes], Life]  # of a connection, and of what has come behind the request
 
 
 def must_have_room(services: Services) -> None:
@@ -88,7 +89,7 @@ class Upgrade(Activity):
         """See Activity."""
         return "" if self._life is None else f" {self._life.path}"
 
-    def begin(self, make: Callable[[Carrier, bytes], Life]) -> Life:
+    def begin(self, make: Make[Life]) -> Life:
         """Give the connection, and what has come behind the request, to what `make` makes. Switches: never."""
         connection = self._connection
         services = connection.services

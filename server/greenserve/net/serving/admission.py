@@ -17,10 +17,11 @@ import socket
 from collections import deque
 from collections.abc import Collection
 from heapq import nsmallest
-from typing import Final, Protocol
+from typing import Final
 
 from greenserve.config import Config
 from greenserve.logs.throttled import Throttle
+from greenserve.net.http.services import Idle
 from greenserve.net.serving.rejected import Rejected
 from greenserve.proxies import Trust
 from greenserve_hub.loop.hub import Hub
@@ -32,17 +33,6 @@ _SEARCH_PAUSE: Final = 0.1  # seconds after one that found none
 _TOLD_AGAIN: Final = 60.0  # seconds between two lines in the log about the same address, or about all
 _TOLD_OF: Final = 1000  # addresses; more are a botnet, whose single ones tell nothing
 _ALL: Final = ""  # in the table of what was told: the server as a whole
-
-
-class Idle(Protocol):
-    """A connection, as far as a full server asks whether it can be closed. Nothing switches."""
-
-    @property
-    def idle_until(self) -> float | None:
-        """When keep_alive ends, by the hub's clock; None unless it is idle between requests."""
-
-    def make_way(self, until: float) -> bool:
-        """Close it if it is still idle since `idle_until` was `until`. Return True if it was closed."""
 
 
 class PeerCounts:

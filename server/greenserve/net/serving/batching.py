@@ -11,20 +11,12 @@ once, for a second.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, Protocol
+from typing import Final
+
+from greenserve.net.http.services import Sender
 
 HOLDS: Final = 0.0005  # seconds after which an app that has not given way counts as one that holds the hub
 _PAUSE: Final = 1.0  # seconds without gathering after such a run
-
-
-class Sender(Protocol):
-    """A connection with a whole response to send."""
-
-    def flush(self, first: bytes | memoryview, second: bytes | memoryview) -> None:
-        """Send both, one after the other, unless the connection was closed meanwhile. Switches: never."""
-
-    def broke(self) -> None:
-        """`flush` has raised an Exception. Switches: never."""
 
 
 class Batch:

@@ -7,49 +7,9 @@ counts as upgraded until then, and as finishing from then until its app has retu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
-from greenlet import greenlet
-
-from greenserve.net.serving.admission import Idle
+from greenserve.net.http.services import Ending, Member
 from greenserve_hub.loop.parking import WaitQueue
-
-
-class Ending(Protocol):
-    """What the end of a stop ends: a connection, or the app's call that outlives an upgraded one."""
-
-    @property
-    def running(self) -> tuple[float, greenlet] | None:
-        """Since when the app runs for it, by the hub's clock, and on which green thread; None if it does not."""
-
-    def end(self) -> str | None:
-        """The time to stop is over: end what runs and close. Return what it was, for the log; None if nothing.
-
-        Switches: into the app that runs, which gets an exception.
-        """
-
-    def leave_behind(self) -> None:
-        """Close the child's copy, after a fork, and leave the client to the parent."""
-
-
-class Member(Idle, Ending, Protocol):
-    """A connection. Nothing but end() switches."""
-
-    peer: str  # the client's address, "" on a unix socket
-
-    @property
-    def may_ask(self) -> bool:
-        """Return True if its client may send another request: nothing told it that the connection ends."""
-
-    @property
-    def lasts(self) -> bool:
-        """Return True if it goes on until one side ends it, and its client then comes back at once."""
-
-    def drain(self) -> None:
-        """The server stops: close, unless a request is under way or about to come."""
-
-    def close(self) -> None:
-        """Close now; repeatable."""
 
 
 class Connections:

@@ -7,6 +7,7 @@ from greenserve.http1 import HeadLimits
 from greenserve.logs.request_ids import RequestIds
 from greenserve.net.http.ending_early import Departures
 from greenserve.net.sockets.counts import Counts
+from greenserve.net.sockets.timeouts import Timeouts
 from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.proxies import RequestStarts, Trust
 from greenserve.wsgi import Forwarding, Service, WSGIApplication
@@ -28,6 +29,20 @@ def make_service(config: Config, app: WSGIApplication, has_tls: bool) -> Service
         RequestIds(config.request_id_header, config.request_id_response)
         if config.request_id_header
         else None,
+    )
+
+
+def make_timeouts(config: Config) -> Timeouts:
+    """The deadlines of a connection's states."""
+    return Timeouts(
+        tls_handshake=config.tls_handshake_timeout,
+        head=config.head_timeout,
+        queue=config.queue_timeout,
+        request=config.request_timeout,
+        keep_alive=config.keep_alive,
+        body=(config.body_timeout, config.body_min_rate),
+        send=(config.send_timeout, config.send_min_rate),
+        grace=config.min_rate_grace,
     )
 
 

@@ -8,44 +8,15 @@ and no request is queued while a slot is free.
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
 
 from greenlet import getcurrent
 
 from greenserve.metrics.tally import Tally
+from greenserve.net.http.services import Job
 from greenserve.net.serving.batching import HOLDS, Batch
 from greenserve.net.serving.slots import Slots
 from greenserve_hub.greenthreads.workers import PoolWorker
 from greenserve_hub.loop.hub import MAX_TURN, Hub
-
-
-class Job(Protocol):
-    """A request that is complete. Nothing but `run` switches."""
-
-    @property
-    def since(self) -> float:
-        """When the request was complete, by the hub's clock."""
-
-    def run(self) -> bool:
-        """Run the request in the current green thread, unless the connection was closed meanwhile.
-
-        Return True if its time tells how fast the app is: it ran, and has not left HTTP.
-        """
-
-    def queue(self) -> bool:
-        """Note that the request has to wait for a slot. Return False if it was noted before."""
-
-    def refuse_busy(self, reason: str) -> None:
-        """Answer 503 and close."""
-
-    def refuse_stopping(self) -> None:
-        """Answer 503, since the server is stopping, and close."""
-
-    def broke(self) -> None:
-        """`run` has raised an Exception: log it and close."""
-
-    def close(self) -> None:
-        """`run` was ended, by a kill say: close at once."""
 
 
 class RequestQueue:

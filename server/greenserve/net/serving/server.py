@@ -24,9 +24,8 @@ from greenserve.logs.access_log import AccessLog, open_access_log
 from greenserve.logs.record import Finished
 from greenserve.metrics.tally import Tally
 from greenserve.net.hijacked.hijacked_socket import HijackedSocket
-from greenserve.net.http.activity import Carrier
 from greenserve.net.http.request import Request
-from greenserve.net.http.services import Services
+from greenserve.net.http.services import Carrier, Services
 from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.opening.handshake_queue import Handshakes
 from greenserve.net.opening.opening import Entrance
@@ -41,6 +40,7 @@ from greenserve.net.serving.parts import (
     make_head_limits,
     make_request_starts,
     make_service,
+    make_timeouts,
 )
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve.net.serving.stats import Stats, stats_of
@@ -49,7 +49,6 @@ from greenserve.net.sockets.binding import name_and_port
 from greenserve.net.sockets.counts import Counts
 from greenserve.net.sockets.listener import Listener
 from greenserve.net.sockets.send_budget import SendBudget
-from greenserve.net.sockets.timeouts import Timeouts
 from greenserve.net.tls.contexts import TLS, open_tls
 from greenserve.net.websockets.broadcasts import Broadcasts
 from greenserve.version import version
@@ -172,7 +171,7 @@ class Server:
             slots=self.queue.slots,
             batch=self.queue.batch,
             members=self.connections,
-            timeouts=Timeouts(config),
+            timeouts=make_timeouts(config),
             head_limits=make_head_limits(config),
             limit_request_body=config.limit_request_body,
             limit_websockets=config.limit_websockets,

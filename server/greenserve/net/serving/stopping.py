@@ -19,7 +19,8 @@ from typing import Final, Protocol
 from greenlet import greenlet
 
 from greenserve.config import Config
-from greenserve.net.serving.connections import Connections, Ending, Member
+from greenserve.net.http.services import Ending, Member
+from greenserve.net.serving.connections import Connections
 from greenserve.net.serving.listeners import Listeners
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve.wsgi import Service

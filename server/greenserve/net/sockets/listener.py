@@ -32,7 +32,7 @@ from greenserve_hub.loop.readiness import wait_readable
 from greenserve_hub.unpatched import select, socket
 
 if TYPE_CHECKING:
-    from greenserve.config import BindAddress
+    from greenserve.config.values.binds import BindAddress
 
 log = logging.getLogger("greenserve.error")
 
@@ -102,7 +102,7 @@ class Listener:
         self._taker = taker
         self.url = url_of(sock, scheme)
         self.reach = reach_of(sock)
-        self._file = file_of(sock) if removes_file else None
+        self.file = file_of(sock) if removes_file else None
         self._is_closed = False
         self._pause = _FIRST_PAUSE
         self._is_short = False  # of what the machine has; told
@@ -275,4 +275,4 @@ class Listener:
         if was_closed or not self._descriptor.close():
             self.sock.detach()  # closed behind our back: the number may be somebody else's
         self.sock.close()
-        remove_file(self._file)
+        remove_file(self.file)

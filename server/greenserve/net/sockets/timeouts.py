@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from greenserve.config import Config
 from greenserve.net.sockets.min_rates import Pace
 from greenserve_hub.deadlines import NEVER
 
@@ -20,16 +19,26 @@ class Timeouts:
         "tls_handshake_timeout",
     )
 
-    def __init__(self, config: Config) -> None:
-        """As configured."""
-        self.tls_handshake_timeout = config.tls_handshake_timeout or NEVER
-        self.head_timeout = config.head_timeout or NEVER
-        self.queue_timeout = config.queue_timeout or NEVER
-        self.request_timeout = config.request_timeout or NEVER
-        self.keep_alive = config.keep_alive or NEVER
-        grace = config.min_rate_grace or NEVER
-        self._body = (config.body_timeout or NEVER, _price(config.body_min_rate), grace)
-        self._send = (config.send_timeout or NEVER, _price(config.send_min_rate), grace)
+    def __init__(
+        self,
+        *,
+        tls_handshake: float,
+        head: float,
+        queue: float,
+        request: float,
+        keep_alive: float,
+        body: tuple[float, int],
+        send: tuple[float, int],
+        grace: float,
+    ) -> None:
+        """In seconds; 0: no limit. `body` and `send` with the rate that a client has to keep, in bytes a second."""
+        self.tls_handshake_timeout = tls_handshake or NEVER
+        self.head_timeout = head or NEVER
+        self.queue_timeout = queue or NEVER
+        self.request_timeout = request or NEVER
+        self.keep_alive = keep_alive or NEVER
+        self._body = (body[0] or NEVER, _price(body[1]), grace or NEVER)
+        self._send = (send[0] or NEVER, _price(send[1]), grace or NEVER)
 
     def body_pace(self) -> Pace:
         """The credit of one request's client while it sends the body."""

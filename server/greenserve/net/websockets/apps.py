@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, TypedDict, Unpack
 
 from greenserve.errors import AppError, ConfigError, ProtocolError
-from greenserve.net.http.activity import Carrier
+from greenserve.net.http.services import Carrier
 from greenserve.net.websockets.options import WebSocketOptions, parse_options
 from greenserve.net.websockets.websocket import WebSocket
 from greenserve.websocket import (

@@ -8,29 +8,15 @@ the hub until there is room.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
+from greenserve.net.http.services import Backlogged
 from greenserve_hub.loop.hub import Hub
 
 log = logging.getLogger("greenserve.error")
 
 _SLICE: Final = 0.005  # seconds: some hundred members, and a twentieth of block_threshold
 _MOST: Final = 16 << 20  # bytes of messages that wait in all rooms
-
-
-class Backlogged(Protocol):
-    """A room that has messages for members."""
-
-    @property
-    def is_behind(self) -> bool:
-        """Return True while a member may not have got everything."""
-
-    def go_on(self, clock: Callable[[], float], until: float) -> int:
-        """Send until then, to one member at least. Return how many bytes no longer wait. Switches: never."""
-
-    def drop_unsent(self) -> int:
-        """Send no more of what waits. Return how many bytes that was. Switches: never."""
 
 
 class Broadcasts:

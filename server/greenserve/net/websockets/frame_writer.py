@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from greenserve.errors import PeerGone, WebSocketClosed
-from greenserve.net.http.activity import Carrier
+from greenserve.net.http.services import Carrier
 from greenserve.net.sockets.outbox import Frame, Outbox
 from greenserve.net.websockets.options import WebSocketOptions
 from greenserve.websocket import OPEN, Closing, Phase, encode_pong

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
+from greenserve.net.http.services import Turns
 from greenserve.net.sockets.send_budget import PIECE
-from greenserve.net.websockets.broadcasts import Broadcasts
 from greenserve.websocket import Message, encode_shared
 
 _SMALL: Final = 250  # members that are sent to at once: 2 ms
@@ -42,7 +42,7 @@ class Member(Protocol):
         """How far a compressed message to it may look back, as a power of two; None: it takes none."""
 
     @property
-    def broadcasts(self) -> Broadcasts:
+    def broadcasts(self) -> Turns:
         """Its server's."""
 
     def must_be_here(self) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from greenserve.net.http.activity import Carrier, UpgradeRecord
-from greenserve.net.websockets.broadcasts import Broadcasts
+from greenserve.net.http.activity import UpgradeRecord
+from greenserve.net.http.services import Carrier, Turns
 from greenserve.net.websockets.callbacks import Callbacks, OnClose, OnMessage
 from greenserve.net.websockets.frame_writer import FrameWriter
 from greenserve.net.websockets.keepalive import Keepalive
@@ -198,10 +198,9 @@ class WebSocket:
         return None if deflate is None else deflate.server_max_window_bits
 
     @property
-    def broadcasts(self) -> Broadcasts:
+    def broadcasts(self) -> Turns:
         """Its server's."""
-        broadcasts: Broadcasts = self._writer.carrier.services.broadcasts
-        return broadcasts
+        return self._writer.carrier.services.broadcasts
 
     def must_be_here(self) -> None:
         """Raise RuntimeError in another OS thread than the server's."""

@@ -40,6 +40,7 @@ class Handover:
     board: int
     pid_file: int  # -1 without one
     number: int  # of workers so far
+    admin_file: list[Any] | None = None  # of the admin pages' unix socket: path and inode
 
     def put(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the environment for the next program."""

@@ -109,7 +109,7 @@ class Master:
             rolled=lambda succeeded: self._todo.put(partial(self._rolled, succeeded)),
         )
         self._watching = Watching(self._hub, config, plan.preloaded, Channel, self.crew, self._todo.put)
-        self._watchdog = Watchdog.of(os.environ)
+        self._watchdog = Watchdog.of(os.environ, is_extended=handover is not None)
         self._before = handover
         self._admin_bind = config.admin_bind
         self._upgrading = Upgrading(
@@ -182,8 +182,10 @@ class Master:
                 fd = worker.channel.fileno()
                 workers.append(HandedWorker(worker.pid, worker.number, worker.seat, row or 0, fd, is_leaving))
         self._watching.restart()
+        self._watchdog.extend(self._plan.config.worker_start_timeout)
         pid_file = self._pid_file.fd if self._pid_file else -1
-        return Handover(self._sockets.state(), workers, self._board.board.fd, pid_file, self._number)
+        parts = self._sockets.state(), workers, self._board.board.fd, pid_file, self._number
+        return Handover(*parts, list(self._admin.file) if self._admin.file else None)
 
     def _held(self, settings_only: bool) -> Held:
         pid_file = self._pid_file.path if self._pid_file else ""
@@ -225,10 +227,9 @@ class Master:
             self._sockets.leave_behind(given)
             if given.shared:
                 given = given._replace(hold_back=self._board.sharing(index).hold_back)
-            is_asked = self._overview is not None
-            become_worker(
-                Birth(self._plan, self._number, given, theirs, row, self._error_log, parent, is_asked)
-            )
+            asked = self._overview is not None
+            birth = Birth(self._plan, self._number, given, theirs, row, self._error_log, parent, asked)
+            become_worker(birth)
         theirs.close()
         worker = WorkerProcess(self._number, seat, pid, row, time.monotonic(), self._sockets.own_of)
         self._rows[worker] = index

@@ -85,11 +85,12 @@ class Sockets:
                 self._made(file[0])
             self._open[key] = [sock]
             return
-        if not config.reuse_port and address.port:
-            # Two servers would share a port unnoticed, since both let others in. Only one that does not is refused.
-            open_listener(address, 1, False, config.socket_mode).close()
-        self._open[key] = [open_listener(address, config.backlog, True, config.socket_mode)]
+        first = open_listener(address, config.backlog, config.reuse_port, config.socket_mode)
+        self._open[key] = [first]
         self._own.add(key)
+        # Two servers would share a port unnoticed if both let others in. So the first socket lets others in only when
+        # it listens: of two servers that start in one moment the kernel refuses one, in bind() or in listen().
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._grow(key, seats, config.backlog)
 
     def _grow(self, key: _Key, seats: int, backlog: int) -> None:

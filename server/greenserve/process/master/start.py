@@ -60,6 +60,9 @@ def run_with_workers(
         stack.callback(opened.close)
         if handover is not None:
             opened.restore(handover.sockets)
+            if handover.admin_file is not None:  # the pages may be elsewhere now, or nowhere
+                path, inode = handover.admin_file
+                remove_file((path, inode))
         opened.take(sockets)
         opened.open(config, number_of_workers(config, usable_cpus))
         opened.drop_unused()

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from greenserve.process.master.handover import Handover, Held
 from greenserve.process.master.plan import Plan
+from greenserve.process.system.settling import without_settings
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.unpatched import signal, time
 
@@ -146,7 +147,8 @@ class Upgrading:
         timeout = plan.config.worker_start_timeout
         until = time.monotonic() + timeout if timeout else NEVER
         try:
-            trial = Trial(plan.command, plan.folder, os.environ, until, self._held(settings_only))
+            with without_settings(plan.config):
+                trial = Trial(plan.command, plan.folder, os.environ, until, self._held(settings_only))
         except OSError as error:
             log.error(
                 "%s: %s can't be executed: %s. Everything goes on as before",
@@ -187,7 +189,8 @@ class Upgrading:
         masked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # until it has its handlers
         try:
             os.chdir(plan.folder)
-            os.execve(plan.command[0], plan.command, handover.put(os.environ))
+            with without_settings(plan.config):
+                os.execve(plan.command[0], plan.command, handover.put(os.environ))
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
             self._set_inheritable(handover, False)

@@ -77,7 +77,7 @@ def become_worker(birth: Birth) -> NoReturn:
         code = _live(birth)
         threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does at its end
         atexit._run_exitfuncs()
-    except KeyboardInterrupt:  # Ctrl-C while the app is imported
+    except KeyboardInterrupt:
         code = 130
     except BaseException as error:
         end_child(error)
@@ -116,10 +116,11 @@ def _live(birth: Birth) -> int:
     except ConfigError as error:
         _tell(channel, str(error), error.exit_code, error.details)
         return error.exit_code
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:  # Ctrl-C stops the master too, which needs no reason
         if channel.fileno() < 0:  # it has been ready
             raise
-        _tell(channel, f"{type(error).__name__}: {error}", AppImportError.exit_code, traceback.format_exc())
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        _tell(channel, what, AppImportError.exit_code, traceback.format_exc())
         return AppImportError.exit_code
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.clients.raw import RawClient
-from tests.support.programs.commands import run_python
-from tests.support.programs.workers import Load, is_alive, say, workers
+from tests.support.programs.commands import command, run_python
+from tests.support.programs.workers import Load, children, is_alive, say, workers
 from tests.support.times import MS, eventually
 
 pytestmark = [
@@ -228,6 +228,18 @@ def test_a_stop_lets_running_requests_finish(tmp_path, number, to_all):
         assert server.ended() == 0
 
 
+def test_ctrl_c_while_the_app_is_imported_is_no_failed_start(tmp_path):
+    (tmp_path / "web.py").write_text("import time\nopen('begun', 'w').close()\ntime.sleep(1000)\n")
+    call = ("-m", "greenserve", "web:app", "--workers", "2", "--bind", "127.0.0.1:0")
+    with command(*call, folder=tmp_path) as server:
+        eventually((tmp_path / "begun").exists, "an import")
+        for pid in (server.process.pid, *children(server.process.pid)):
+            os.kill(pid, signal.SIGINT)
+        assert server.ended() == 0
+    assert "KeyboardInterrupt" not in server.text
+    assert "stopped" in server.text
+
+
 def test_a_second_signal_ends_what_still_runs(tmp_path):
     with workers(tmp_path) as server, RawClient(server.address) as client:
         client.send(b"GET /sleep?1000 HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -271,6 +283,7 @@ def test_retired_workers_that_are_idle_end_at_once(tmp_path):
     [
         ("import nothing_of_this_name\n", 3, "nothing_of_this_name"),
         ("app = 5\n", 3, "app"),
+        ("raise KeyboardInterrupt\n", 3, "KeyboardInterrupt"),
     ],
 )
 def test_an_app_that_does_not_start_ends_the_command(tmp_path, code, status, reason):

@@ -191,6 +191,21 @@ def test_pages_that_a_reload_switches_off_go_on_until_the_next_program(tmp_path:
         comes_to(place, 3)
 
 
+@pytest.mark.parametrize("elsewhere", [None, "admin2.sock"], ids=["off", "elsewhere"])
+def test_the_next_program_takes_away_the_file_of_pages_that_it_does_not_have(
+    tmp_path: Path, elsewhere: str | None
+) -> None:
+    settings = tmp_path / "greenserve.toml"
+    settings.write_text('admin_bind = "unix:admin.sock"\n')
+    with workers(tmp_path, "--master", count=1) as server:
+        assert (tmp_path / "admin.sock").is_socket()
+        settings.write_text(f'admin_bind = "unix:{elsewhere}"\n' if elsewhere else "")
+        server.signal(signal.SIGUSR2)
+        server.until("goes on in process")
+        server.until("reloaded: all 1 workers are new")
+        assert [one.name for one in tmp_path.glob("*.sock")] == ([elsewhere] if elsewhere else [])
+
+
 def test_a_worker_of_a_program_without_pages_answers_the_next_one_that_has_them(
     tmp_path: Path, place: str
 ) -> None:

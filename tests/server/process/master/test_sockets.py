@@ -138,6 +138,40 @@ def test_the_port_of_another_server_is_refused_though_both_share_theirs():
         Sockets().open(Config.from_settings(bind=f"127.0.0.1:{port}"), 2)
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", [1, 2])
+def test_of_two_servers_that_start_in_one_moment_one_is_refused(
+    moment: str, step: int, monkeypatch: pytest.MonkeyPatch
+):
+    """The second one starts right before or after one of the first one's sockets begins to listen."""
+    config = Config.from_settings(bind=f"127.0.0.1:{_free_port()}")
+    steps: list[int] = []
+    failed: list[ConfigError] = []
+    listen = socket.socket.listen
+
+    def open_one(sockets: Sockets) -> None:
+        try:
+            sockets.open(config, 2)
+        except ConfigError as error:
+            failed.append(error)
+
+    def listening(sock: socket.socket, backlog: int) -> None:
+        steps.append(len(steps) + 1)
+        is_now = steps[-1] == step
+        if is_now and moment == "before":
+            open_one(second)
+        listen(sock, backlog)
+        if is_now and moment == "after":
+            open_one(second)
+
+    monkeypatch.setattr("greenserve_hub.unpatched.socket.socket.listen", listening)
+    with contextlib.closing(Sockets()) as first, contextlib.closing(Sockets()) as second:
+        open_one(first)
+        (error,) = failed
+        assert "something listens there already" in str(error)
+        assert bool(first.addresses) != bool(second.addresses)
+
+
 def test_with_reuse_port_servers_share_a_port_on_purpose():
     port = _free_port()
     with (

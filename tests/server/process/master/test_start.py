@@ -143,3 +143,27 @@ def test_umask_env_and_the_number_of_workers_from_the_environment(tmp_path, monk
     )
     with workers(tmp_path, "--umask", "027", "--env", "COLOUR=a,b=c", count=3, asks=False) as server:
         assert server.ask() == ["27", "a,b=c"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
+def test_a_variable_that_is_taken_out_of_the_settings_is_as_it_was_before(tmp_path, monkeypatch, number):
+    monkeypatch.setenv("COLOUR", "white")
+    monkeypatch.delenv("SHAPE", raising=False)
+    (tmp_path / "web.py").write_text(
+        "import os\n"
+        "umask = os.umask(0)\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        '    return [f\'{umask:o} {os.environ["COLOUR"]} {os.environ.get("SHAPE")}\'.encode()]\n'
+    )
+    settings = tmp_path / "greenserve.toml"
+    settings.write_text('umask = "027"\nenv = ["COLOUR=red", "SHAPE=round"]\n')
+    before = os.umask(0o22)
+    os.umask(before)
+    with workers(tmp_path) as server:
+        assert server.ask() == ["27", "red", "round"]
+        settings.write_text("")
+        server.signal(number)
+        server.until("reloaded")
+        server.becomes(f"{before:o}", 2)
+        assert server.ask() == [f"{before:o}", "white", "None"]

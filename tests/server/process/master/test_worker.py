@@ -88,6 +88,25 @@ def test_workers_end_when_their_master_was_killed(tmp_path, path):
         eventually(lambda: not any(map(is_alive, pids)), "the end of all workers")
 
 
+def test_a_worker_whose_c_code_holds_the_interpreters_lock_ends_when_that_returns(tmp_path):
+    (tmp_path / "web.py").write_text(
+        "import ctypes\n"
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    open('held', 'w').close()\n"
+        "    ctypes.PyDLL(None).usleep(900_000)\n"  # PyDLL keeps the lock
+        "    open('over', 'w').close()\n"
+        "    return []\n"
+    )
+    with workers(tmp_path, "--master", count=1) as server, RawClient(server.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually((tmp_path / "held").exists)
+        (pid,) = server.pids
+        server.signal(signal.SIGKILL)
+        eventually(lambda: not is_alive(pid), "its end")
+        assert (tmp_path / "over").exists()
+
+
 def test_a_worker_that_loses_its_master_while_it_starts_ends(tmp_path):
     with workers(tmp_path) as server:
         (tmp_path / "web.py").write_text("import time\ntime.sleep(1000)\n")
