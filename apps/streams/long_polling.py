@@ -1,7 +1,7 @@
 """Long polling: a document that several clients read and write, each told of a change when it happens.
 
-`greenserve apps.streams.long_polling:app --cancel-on-disconnect close`. A client says which version it has (If-None-Match)
-and how long it is willing to wait (RFC 7240's Prefer: wait=20):
+`greenserve apps.streams.long_polling:app --cancel-on-disconnect close`. A client says which version it has
+(If-None-Match) and how long it is willing to wait (RFC 7240's Prefer: wait=20):
 
     curl -i localhost:8000/document
     curl -i localhost:8000/document -H 'If-None-Match: "1"' -H 'Prefer: wait=20'     # in another terminal
@@ -77,7 +77,8 @@ def read() -> Response:
         document.wait_for_other_than(version, seconds_to_wait())
     response = current()
     response.headers["Preference-Applied"] = f"wait={seconds_to_wait()}"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @app.put("/document")
