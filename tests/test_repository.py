@@ -126,8 +126,13 @@ def test_every_app_has_a_test_and_a_line_in_the_readme():
         for path in tests.rglob("test_*.py")
         if path.parent.name != "browsers"  # what two tests of one app share
     }
-    told = set(re.findall(r"^\| `([\w/]+?)(?:/|\.py)?`", (ROOT / "apps/README.md").read_text(), re.MULTILINE))
-    assert apps == tested == told
+    table, reasons = (ROOT / "apps/README.md").read_text().split("## When to use which")
+    name = r"`([\w/]+?)(?:/|\.py)?`"
+    told = set(re.findall(rf"^\| {name}", table, re.MULTILINE))
+    explained = {
+        one for title in re.findall(r"^\*\*.*?\*\*", reasons, re.MULTILINE) for one in re.findall(name, title)
+    }
+    assert apps == tested == told == explained
 
 
 def test_an_app_that_is_one_file_is_at_most_a_page():
