@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import email
+import email.message
 import subprocess
 import sys
 import tarfile
@@ -58,6 +58,11 @@ def run(*arguments: str | Path, folder: Path) -> str:
     return done.stdout
 
 
+def told(wheel: dict[str, bytes]) -> email.message.Message:
+    """The metadata of a wheel."""
+    return email.message_from_bytes(wheel[f"{INFO}/METADATA"])
+
+
 def contents(path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
@@ -86,24 +91,23 @@ def sdist(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top
 
 
-def required(distribution: str) -> set[str]:
-    """The distributions that one requires here, and those that these require."""
+def required(requirements: list[str]) -> set[str]:
+    """The distributions that are asked for, without extras, and those that these ask for."""
     found = set()
-    for text in metadata.requires(distribution) or ():
-        requirement = Requirement(text)
+    for requirement in map(Requirement, requirements):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            found |= {requirement.name} | required(requirement.name)
+            found |= {requirement.name} | required(metadata.requires(requirement.name) or [])
     return found
 
 
 @pytest.fixture(scope="module")
-def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(built: Path, wheel: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of a new environment: the wheel, and what it requires as it is installed for the tests."""
     folder = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "venv", "--without-pip", folder, folder=folder)
     python = folder / "bin/python"
     packages = next((folder / "lib").glob("python*/site-packages"))
-    for name in required("greenserve"):
+    for name in required(told(wheel).get_all("Requires-Dist", [])):
         for file in metadata.files(name) or ():
             if not file.is_absolute() and ".." not in file.parts:  # a script
                 target = packages / file
@@ -128,10 +132,10 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel):
 
 
 def test_the_wheel_says_what_it_is(wheel):
-    told = email.message_from_bytes(wheel[f"{INFO}/METADATA"])
-    assert (told["Name"], told["Version"]) == ("greenserve", VERSION)
-    assert told["License-Expression"] == "Apache-2.0"
-    assert told.get_payload().startswith("# greenserve\n")
+    message = told(wheel)
+    assert (message["Name"], message["Version"]) == ("greenserve", VERSION)
+    assert message["License-Expression"] == "Apache-2.0"
+    assert message.get_payload().startswith("# greenserve\n")
     assert wheel[f"{INFO}/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
     entry_points = wheel[f"{INFO}/entry_points.txt"].decode()
     assert "greenserve = greenserve.cli:main" in entry_points
@@ -139,9 +143,8 @@ def test_the_wheel_says_what_it_is(wheel):
 
 
 def test_the_extra_all_is_what_a_server_can_use(wheel):
-    told = email.message_from_bytes(wheel[f"{INFO}/METADATA"])
-    extras = {extra: set[str]() for extra in told.get_all("Provides-Extra")}
-    for requirement in map(Requirement, told.get_all("Requires-Dist")):
+    extras = {extra: set[str]() for extra in told(wheel).get_all("Provides-Extra")}
+    for requirement in map(Requirement, told(wheel).get_all("Requires-Dist")):
         for extra, names in extras.items():
             if requirement.marker is not None and requirement.marker.evaluate({"extra": extra}):
                 names.add(requirement.name)
@@ -170,8 +173,8 @@ def test_the_installed_command_serves_an_app(installed, tmp_path):
     flags = ("elsewhere:app", "--bind", "127.0.0.1:0")
     with command(*flags, folder=tmp_path, program=str(installed / "greenserve"), checkout=False) as program:
         host, port = program.listens()
-        told = requests.get(f"http://{host}:{port}/", timeout=PATIENCE).text
-    software, _, place = told.partition(" ")
+        text = requests.get(f"http://{host}:{port}/", timeout=PATIENCE).text
+    software, _, place = text.partition(" ")
     assert software == f"greenserve/{VERSION}"
     assert Path(place).is_relative_to(installed.parent)
 
