@@ -34,7 +34,7 @@ def app(environ, start_response):
     return [f"{environ['SERVER_SOFTWARE']} {greenserve.__file__}".encode()]
 """
 
-# Prints the place of each package, and what an optional module misses.
+# Prints the place of each package, and what modules miss that cannot be imported.
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 for package in sys.argv[1:]:
@@ -44,8 +44,8 @@ for package in sys.argv[1:]:
         if not module.name.endswith(".__main__"):
             try:
                 importlib.import_module(module.name)
-            except ModuleNotFoundError as error:
-                print("misses", module.name, error.name)
+            except ImportError as error:
+                print("misses", module.name, error.name or "on-purpose")  # Python's own errors have a name
 """
 
 
