@@ -1,4 +1,4 @@
-"""What holds of the repository as a whole: its public names, its layout, the wheel it makes. See test_house.py too."""
+"""What holds of the repository as a whole: its public names, its layout, its dependencies. See test_house.py too."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import ast
 import importlib
 import inspect
 import re
-import subprocess
 import sys
 import tomllib
 import types
-import zipfile
 from functools import cache
 from pathlib import Path
 
@@ -106,16 +104,35 @@ def test_every_module_says_what_it_is():
     assert not silent
 
 
-def test_the_changelog_knows_the_version():
-    headings = re.findall(r"^## +(.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert any(PROJECT["version"] in heading for heading in headings)
+def _apps() -> dict[str, Path]:
+    """Each app, a file or a package, by its path in apps/; a folder that is no package holds apps of one topic."""
+    top = ROOT / "apps"
+    packages = {path.parent for path in top.rglob("__init__.py")}
+    files = {path for path in top.rglob("*.py") if not packages & set(path.parents)}
+    roots = {path for path in packages if not packages & set(path.parents)}
+    return {str(path.relative_to(top).with_suffix("")): path for path in files | roots}
 
 
 def test_every_app_has_a_test_and_a_line_in_the_readme():
-    apps = {p.stem for p in (ROOT / "apps").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
-    tested = {p.stem.removeprefix("test_") for p in (ROOT / "tests/apps").glob("test_*.py")}
-    told = set(re.findall(r"^\| `(\w+)", (ROOT / "apps/README.md").read_text(), re.MULTILINE))
-    assert apps == tested == told
+    tests = ROOT / "tests/apps"
+    apps = set(_apps())
+    tested = {
+        str(path.relative_to(tests).with_name(path.stem.removeprefix("test_")))
+        for path in tests.rglob("test_*.py")
+        if path.parent.name != "browsers"  # what two tests of one app share
+    }
+    table, reasons = (ROOT / "apps/README.md").read_text().split("## When to use which")
+    name = r"`([\w/]+?)(?:/|\.py)?`"
+    told = set(re.findall(rf"^\| {name}", table, re.MULTILINE))
+    explained = {
+        one for title in re.findall(r"^\*\*.*?\*\*", reasons, re.MULTILINE) for one in re.findall(name, title)
+    }
+    assert apps == tested == told == explained
+
+
+def test_an_app_that_is_one_file_is_at_most_a_page():
+    lines = {name: len(path.read_text().splitlines()) for name, path in _apps().items() if path.is_file()}
+    assert not {name: count for name, count in lines.items() if count > 125}
 
 
 def test_every_folder_of_deploy_has_a_readme_and_a_test():
@@ -179,48 +196,3 @@ def test_every_dependency_is_one_of_code_that_there_is():
     own = {"greenserve", "greenserve_hub"}
     own |= {"pytest", "bottle", "django"}  # what is for them is imported by them, or beside them
     assert _imported_by("server", "hub") <= sys.stdlib_module_names | ours | own
-
-
-# The wheel
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    folder = tmp_path_factory.mktemp("wheel")
-    # hatchling in the tests' own environment: a build that needs no network.
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    (path,) = folder.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
-        yield archive
-
-
-def test_the_wheel_holds_both_packages_whole(wheel):
-    names = set(wheel.namelist())
-    for package, root in SOURCES.items():
-        wanted = {str(path.relative_to(root)) for path in (root / package).rglob("*.py")}
-        assert wanted | {f"{package}/py.typed"} <= names
-    info = f"greenserve-{PROJECT['version']}.dist-info"
-    assert {name.split("/")[0] for name in names} == {"greenserve", "greenserve_hub", info}
-    assert f"{info}/licenses/LICENSE" in names
-
-
-def test_the_wheel_holds_what_is_no_python(wheel):
-    assert "greenserve/admin/page.html" in wheel.namelist()
-
-
-def test_the_wheel_brings_the_command_and_the_fixture(wheel):
-    entry_points = wheel.read(f"greenserve-{PROJECT['version']}.dist-info/entry_points.txt").decode()
-    assert "greenserve = greenserve.cli:main" in entry_points
-    assert "greenserve = greenserve.pytest_plugin" in entry_points
-
-
-def test_the_wheel_imports_alone(wheel, tmp_path):
-    wheel.extractall(tmp_path)
-    code = "import greenserve, greenserve_hub; print(greenserve.__file__, greenserve_hub.__file__)"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.count(str(tmp_path)) == 2

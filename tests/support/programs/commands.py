@@ -52,9 +52,10 @@ class Command:
         pass_fds: tuple[int, ...] = (),
         limit: int = 0,
         program: str = sys.executable,
+        checkout: bool = True,
     ) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("GREENSERVE_")}
-        env["PYTHONPATH"] = os.pathsep.join(str(ROOT / part) for part in ("server", "hub", ""))
+        env["PYTHONPATH"] = os.pathsep.join(str(ROOT / part) for part in ("server", "hub", "") if checkout)
         if "GREENSERVE_HUB" in os.environ:
             env["GREENSERVE_HUB"] = os.environ["GREENSERVE_HUB"]
         command = [program, *arguments]

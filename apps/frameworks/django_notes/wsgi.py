@@ -1,0 +1,11 @@
+"""What greenserve serves."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "apps.frameworks.django_notes.settings")
+
+app = get_wsgi_application()
