@@ -25,7 +25,7 @@ from greenserve.proxies.request_start import parse_request_start
 pytestmark = [pytest.mark.repository, pytest.mark.skipif(HAPROXY is None, reason="needs haproxy")]
 
 CLIENT = "127.0.0.77"  # Linux's loopback is a whole network, so a client can be told from the proxy
-DEFAULTS = "defaults\n timeout connect 9s\n timeout client 9s\n timeout server 9s\n"
+DEFAULTS = "defaults\n timeout connect 9s\n timeout client 9s\n timeout server 9s\n timeout check 9s\n"
 
 
 class Seen:
