@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.clients.ws_client import WSClient, closing
-from tests.support.clients.ws_open import LARGE, Sockets, sockets
+from tests.support.clients.ws_open import LARGE, Sockets
 
 from greenserve import Room, WebSocket, sleep
 from greenserve.net.websockets import broadcasts, rooms
@@ -18,12 +16,6 @@ from greenserve.websocket import encode_shared
 from greenserve_hub.testing import wait_all_blocked
 
 pytestmark = pytest.mark.over_tls_too
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Sockets]:
-    with sockets(tmp_path, send_timeout="off", send_min_rate="off", ws_ping_interval="off") as found:
-        yield found
 
 
 @pytest.fixture(params=["small", "large"])
