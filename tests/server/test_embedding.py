@@ -298,13 +298,29 @@ class TestUnpatched:
         assert "(told once)" in told
 
     def test_nobody_is_told_where_nobody_watches(self, caplog: pytest.LogCaptureFixture) -> None:
+        """For as long as it takes another server, which watches, to tell of the same."""
+
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            time.sleep(400 * MS)
+            if environ["PATH_INFO"] == "/b":
+                began.wait(PATIENCE)
+            began.set()
+            limit = time.monotonic() + PATIENCE
+            while time.monotonic() < limit and not told:
+                time.sleep(MS)
+                told.extend(message for message in caplog.messages if self._HELD in message)
             return path(environ, start_response)
 
-        with serve(app, block_threshold="off") as server:
-            assert requests.get(f"{server.url}/a", timeout=PATIENCE).text == "/a"
-        assert caplog.messages == []
+        told: list[str] = []
+        began = threading.Event()
+        with (
+            serve(app, block_threshold="off") as unwatched,
+            serve(app, block_threshold=0.05) as watched,
+            ThreadPoolExecutor(2) as pool,
+        ):
+            urls = [f"{unwatched.url}/a", f"{watched.url}/b"]
+            found = list(pool.map(lambda url: requests.get(url, timeout=PATIENCE).text, urls))
+        assert found == ["/a", "/b"]
+        assert len([message for message in caplog.messages if self._HELD in message]) == 1
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1"])
     @pytest.mark.parametrize("client", ["requests", "urllib", "socket"])
@@ -351,14 +367,15 @@ class TestUnpatched:
         """Of another server, by the app, and of this one, by others."""
 
         def slow(environ: Environ, start_response: Start) -> Iterable[bytes]:
-            time.sleep(400 * MS)
+            time.sleep(100 * MS)
             return path(environ, start_response)
 
         def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
             environ["PATH_INFO"] = requests.get(f"{other.url}/other", timeout=PATIENCE).text
             return path(environ, start_response)
 
-        with serve(slow) as other, serve(app) as server, ThreadPoolExecutor(4) as pool:
+        watched = {"block_threshold": 20 * MS}
+        with serve(slow, **watched) as other, serve(app, **watched) as server, ThreadPoolExecutor(4) as pool:
             urls = [f"{server.url}/a"] * 2 + [f"{other.url}/other"] * 2
             found = list(pool.map(lambda url: requests.get(url, timeout=PATIENCE).text, urls))
         assert found == ["/other"] * 4

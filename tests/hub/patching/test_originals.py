@@ -77,11 +77,12 @@ def test_a_green_copy_in_a_program_that_is_not_patched():
         def serve():
             sock = listener.accept()[0]
             sock.recv(1000)
-            time.sleep(0.2)
+            while len(turns) < 5:  # while the client waits
+                time.sleep(0.001)
             sock.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi")
             sock.close()
-        threading.Thread(target=serve).start()
         turns = []
+        threading.Thread(target=serve).start()
         ticking = spawn(lambda: [(turns.append(1), sleep(0.01)) for _ in range(5)])
         connection = client.HTTPConnection("127.0.0.1", listener.getsockname()[1])
         connection.request("GET", "/")

@@ -123,13 +123,16 @@ def test_the_setting_in_a_program(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_the_setting_of_the_command(tmp_path: Path) -> None:
     (tmp_path / "web.py").write_text(
-        "import time\n\ndef app(environ, start_response):\n    time.sleep(0.5)\n"
+        "import os, time\n\ndef app(environ, start_response):\n"
+        "    while not os.path.exists('told'):\n        time.sleep(0.01)\n"
         "    start_response('200 OK', [])\n    return [b'fine']\n"
     )
     options = ("web:app", "--bind", "127.0.0.1:0", "--slow-request", "100ms")
     with command("-m", "greenserve", *options, folder=tmp_path) as process:
         with RawClient(process.listens()) as client:
-            assert client.get("/").body == b"fine"
-        process.until(r"GET / of 127\.0\.0\.1:\d+ has run for 0\.\d s so far \(slow_request\)")
-        process.until("web.py")
-        process.until(r"GET / has ended after 0\.\d+ s \(slow_request\), with status 200")
+            client.send(request())
+            process.until(r"GET / of 127\.0\.0\.1:\d+ has run for \d\.\d s so far \(slow_request\)")
+            process.until("web.py")
+            (tmp_path / "told").touch()
+            assert client.answer().body == b"fine"
+        process.until(r"GET / has ended after \d\.\d+ s \(slow_request\), with status 200")

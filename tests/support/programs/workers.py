@@ -32,6 +32,8 @@ def app(environ, start_response):
     path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
     if path == "/chat":
         return chat(environ, start_response)
+    if path in ("/spin", "/gil", "/lock", "/sleep", "/until"):
+        environ["wsgi.errors"].write(f"begun {path}\\n")
     if path == "/spin":
         while True:
             pass
@@ -43,6 +45,9 @@ def app(environ, start_response):
         lock.acquire()
     if path == "/sleep":
         sleep(float(query))
+    if path == "/until":
+        while not os.path.exists(query):
+            sleep(0.001)
     if path == "/eat":
         kept.append(b"x" * int(query))
     if path == "/file":
@@ -67,6 +72,11 @@ class Workers(Command):
         """The words of one answer, on a connection of its own: version, process, query."""
         with RawClient(self.address) as client:
             return client.get(path, "Connection: close").body.decode().split(" ")
+
+    def begins(self, client: RawClient, path: str) -> None:
+        """Send a request that lasts, and wait until the app runs for it."""
+        client.send(request(path))
+        self.until(f"begun {path.partition('?')[0]}$")
 
     def becomes(self, version: str, count: int) -> None:
         """Wait until all workers are `count` new ones, which serve `version`."""

@@ -220,10 +220,11 @@ def test_fewer_and_more_workers_under_load_lose_nothing(tmp_path):
 def test_a_stop_lets_running_requests_finish(tmp_path, number, to_all):
     with workers(tmp_path, "--drain-delay", "0") as server:
         with RawClient(server.address) as client:
-            client.send(b"GET /sleep?0.3 HTTP/1.1\r\nHost: x\r\n\r\n")
-            time.sleep(50 * MS)
+            server.begins(client, "/until?go")
             for pid in [server.process.pid, *(server.pids if to_all else ())]:
                 os.kill(pid, number)
+            server.until(f"{number.name}: stopping$")
+            (tmp_path / "go").touch()
             assert client.answer().status == 200
         assert server.ended() == 0
 
@@ -242,8 +243,7 @@ def test_ctrl_c_while_the_app_is_imported_is_no_failed_start(tmp_path):
 
 def test_a_second_signal_ends_what_still_runs(tmp_path):
     with workers(tmp_path) as server, RawClient(server.address) as client:
-        client.send(b"GET /sleep?1000 HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(50 * MS)
+        server.begins(client, "/sleep?1000")
         server.signal(signal.SIGTERM)
         server.until("SIGTERM: stopping$")
         server.signal(signal.SIGTERM)
@@ -254,13 +254,14 @@ def test_a_second_signal_ends_what_still_runs(tmp_path):
 def test_a_stop_during_a_reload_lets_the_old_workers_requests_finish(tmp_path):
     with workers(tmp_path, "--drain-delay", "0", "--master", count=1) as server:
         with RawClient(server.address) as client:
-            client.send(b"GET /sleep?2 HTTP/1.1\r\nHost: x\r\n\r\n")
-            time.sleep(50 * MS)
+            server.begins(client, "/until?go")
             server.signal(signal.SIGHUP)
             server.until("reloaded")
             time.sleep(1.1)  # so that a second SIGTERM would count
             for pid in (server.process.pid, *server.pids):  # as systemd does
                 os.kill(pid, signal.SIGTERM)
+            server.until("SIGTERM: stopping$")
+            (tmp_path / "go").touch()
             assert client.answer().status == 200
         assert server.ended() == 0
 
