@@ -4,6 +4,7 @@
 #   make run     [BIND=127.0.0.1:8000]   the demo in your browser
 #   make test    [ARGS="-k pool -x"]     the tests; ARGS go to pytest; HUB=asyncio runs them on that hub; JOBS=0 in one process
 #   make lint                            ruff, the formatter's check, mypy --strict
+#   make docs                            the site of docs/ in site/; a warning is an error
 #   make soak    [SOAK_ARGS="--requests 100000"]  a million of everything, and what is left in memory
 #   make fuzz    [TIME=1m]               random input with coverage, against the parsers; FUZZ_ARGS go to tests.fuzz
 #   make bench   [BENCH_ARGS=...]        greenserve beside its peers, with plots
@@ -51,6 +52,11 @@ lint: $(VENV)/.stamp-lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict
 
+# Not --quiet: what is not shown does not count for --strict.
+.PHONY: docs
+docs: $(VENV)/.stamp-docs
+	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
 .PHONY: soak
 soak: $(VENV)/.stamp-test
 	PYTHONPATH=. $(VENV)/bin/python -m tests.soak $(SOAK_ARGS)
@@ -84,7 +90,7 @@ image-test:
 
 .PHONY: clean
 clean:
-	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis fuzz-results
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis fuzz-results site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each set of dependencies: `make run` waits for four small packages, not for the test tools.
@@ -112,6 +118,10 @@ $(VENV)/.stamp-fuzz: pyproject.toml | $(VENV)/.stamp-venv
 # mypy reads Flask's types in apps/, hence the test tools here too.
 $(VENV)/.stamp-lint: pyproject.toml | $(VENV)/.stamp-venv
 	$(VENV)/bin/python $(PIP) -e '.[test,lint]'
+	@touch $@
+
+$(VENV)/.stamp-docs: pyproject.toml | $(VENV)/.stamp-venv
+	$(VENV)/bin/python $(PIP) -e '.[docs]'
 	@touch $@
 
 $(BENCH_VENV)/.stamp-bench: pyproject.toml | $(BENCH_VENV)/.stamp-venv

@@ -64,6 +64,7 @@ LONG = (
     "test_current",
     "test_green_signal",
     "test_memory",
+    "test_blocks",
     "test_other_runtimes",
     "test_soak",
     "test_embedding",

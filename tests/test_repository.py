@@ -187,7 +187,7 @@ def test_every_dependency_is_one_of_code_that_there_is():
     assert _names_of(PROJECT["dependencies"]) <= _imported_by("server", "hub")
     extras = dict(PROJECT["optional-dependencies"])
     assert _names_of(extras.pop("demo")) <= _imported_by("apps")
-    for tools in ("bench", "test", "fuzz", "lint"):
+    for tools in ("bench", "test", "fuzz", "docs", "lint"):
         extras.pop(tools)
     for requirements in extras.values():
         assert _names_of(requirements) <= _imported_by("server", "hub")

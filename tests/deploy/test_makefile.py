@@ -70,6 +70,7 @@ def test_make_alone_lists_the_verbs():
         "run",
         "test",
         "lint",
+        "docs",
         "soak",
         "fuzz",
         "bench",

@@ -26,7 +26,7 @@ from greenserve_hub.patching import is_monkey_patched
 from greenserve_hub.unpatched import _thread, time
 from greenserve_hub.unpatched import socket as native
 
-__all__ = ["Holds", "advice", "call_of_own_url"]
+__all__ = ["LIBRARIES", "Holds", "advice", "call_of_own_url"]
 
 log = logging.getLogger("greenserve.error")
 
@@ -41,7 +41,7 @@ _SQLITE: Final = (
 )
 _WAITS_IN_C: Final = "{} waits in C, where no green thread can give way: call it in an OS thread, " + _EXECUTE
 # The key is the first part of a module's name.
-_LIBRARIES: Final = {
+LIBRARIES: Final = {
     "sqlite3": _SQLITE,
     "_sqlite3": _SQLITE,
     "grpc": _WAITS_IN_C.format("gRPC") + ", as in greenserve.threads.execute(stub.Method, request)",
@@ -157,8 +157,8 @@ def _is_patched() -> bool:
 def advice(frame: FrameType | None) -> str:
     """Return the advice for the code that is in `frame`."""
     for name in _modules(frame):
-        if name in _LIBRARIES:
-            return _LIBRARIES[name]
+        if name in LIBRARIES:
+            return LIBRARIES[name]
     if not _is_patched():
         return _UNPATCHED
     if frame is not None and _QUERY.search(_line(frame)) and "sqlite3" in sys.modules:
