@@ -18,20 +18,22 @@ from tests.docs.blocks import Block
 from tests.support.times import PATIENCE
 
 _SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
-_DOCKERFILE = {
-    "FROM",
-    "RUN",
-    "COPY",
-    "CMD",
-    "ENTRYPOINT",
-    "ENV",
-    "WORKDIR",
-    "USER",
-    "EXPOSE",
-    "HEALTHCHECK",
-    "ARG",
-    "STOPSIGNAL",
-}
+_DOCKERFILE = set(
+    [
+        "FROM",
+        "RUN",
+        "COPY",
+        "CMD",
+        "ENTRYPOINT",
+        "ENV",
+        "WORKDIR",
+        "USER",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "ARG",
+        "STOPSIGNAL",
+    ]
+)
 
 
 def check_file(block: Block, path: Path, text: str) -> None:
