@@ -59,10 +59,11 @@ def test_closes_what_is_no_vote(site, message, code):
         assert struct.unpack("!H", frame.data[:2])[0] == code
 
 
-def test_the_page_of_another_site_is_not_let_in(site):
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://["])
+def test_the_page_of_another_site_is_not_let_in(site, origin):
     with (
         pytest.raises(websocket.WebSocketBadStatusException) as refused,
-        site.connect("/ws", origin="https://elsewhere.example"),
+        site.connect("/ws", origin=origin),
     ):
         pass
     assert refused.value.status_code == 403
