@@ -95,6 +95,8 @@ def test_requests_that_wait_for_the_database_share_ten_connections_and_stop_no_o
         finally:
             ours.rollback()
         assert {one.result().status_code for one in waiting} == {200}
+        theirs = "SELECT count(*) - 2 FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        assert counts.execute(theirs).fetchone() == (10,)
 
 
 def test_after_a_restart_of_the_database_each_old_connection_costs_one_request_at_most(site, database):
