@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-SECRET_KEY = os.environ["SECRET_KEY"]  # 50 random characters, the same for all workers
+SECRET_KEY = os.environ.get(
+    "SECRET_KEY", ""
+)  # 50 random characters, the same for all workers; Django refuses none
 ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1").split(",")
 ROOT_URLCONF = "apps.frameworks.django_notes.urls"
 INSTALLED_APPS = ["apps.frameworks.django_notes"]

@@ -95,14 +95,18 @@ def test_requests_that_wait_for_the_database_share_ten_connections_and_stop_no_o
         finally:
             ours.rollback()
         assert {one.result().status_code for one in waiting} == {200}
+        theirs = "SELECT count(*) - 2 FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        assert counts.execute(theirs).fetchone() == (10,)
 
 
 def test_after_a_restart_of_the_database_each_old_connection_costs_one_request_at_most(site, database):
+    assert requests.get(site.url, timeout=PATIENCE).status_code == 200
+    others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
     with psycopg.connect(database, autocommit=True) as ours:
-        ended = ours.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        ).fetchall()
+        ended = ours.execute(f"SELECT pg_terminate_backend(pid) {others}").fetchall()
+        eventually(
+            lambda: ours.execute(f"SELECT count(*) {others}").fetchone() == (0,), "the end of all others"
+        )
     assert ended
     for _ in ended:
         requests.get(site.url, timeout=PATIENCE)

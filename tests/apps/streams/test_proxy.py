@@ -150,6 +150,23 @@ def test_without_a_server_behind_it_502(monkeypatch):
     )
 
 
+@contextmanager
+def answering(said):
+    """A server that reads once, says this to whatever it was asked, and closes. Its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_once():
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(65_536)
+                sock.sendall(said)
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
 @pytest.mark.parametrize(
     ("said", "status"),
     [
@@ -163,21 +180,17 @@ def test_without_a_server_behind_it_502(monkeypatch):
     ],
 )
 def test_whatever_is_behind_it_the_client_gets_http(monkeypatch, said, status):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def answer_once():
-            sock, _ = listener.accept()
-            with sock:
-                sock.recv(65_536)
-                sock.sendall(said)
-
-        thread = threading.Thread(target=answer_once)
-        thread.start()
-        with behind(monkeypatch, f"127.0.0.1:{listener.getsockname()[1]}") as server:
-            answer = requests.get(server.url, timeout=PATIENCE)
-        thread.join()
+    with answering(said) as address, behind(monkeypatch, address) as server:
+        answer = requests.get(server.url, timeout=PATIENCE)
     assert answer.status_code == status
     assert (answer.headers.get("A"), "Hop" in answer.headers) == ("b c" if status == 200 else None, False)
+
+
+def test_an_answer_arrives_of_a_server_that_closes_over_the_body(monkeypatch):
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno\n"
+    with answering(refusal) as address, behind(monkeypatch, address) as server:
+        answer = requests.post(server.url, data=bytes(10_000_000), timeout=PATIENCE)
+    assert (answer.status_code, answer.text) == (413, "no\n")
 
 
 def test_a_silent_server_behind_it_504(monkeypatch):

@@ -105,6 +105,21 @@ def test_a_broken_upload_leaves_nothing(server, tmp_path):
     assert (tmp_path / "a").read_bytes() == b"before"
 
 
+def test_only_the_client_can_take_too_long(tmp_path):
+    """Where an upload is welcome, request_timeout no longer holds for it."""
+    app, told = uploads.create_app(str(tmp_path), "secret"), []
+
+    def listening(environ, start_response):
+        environ["greenserve.set_timeout"] = told.append
+        return app(environ, start_response)
+
+    with serving(listening) as server:
+        assert put(server, "a", b"x", {"Authorization": "Bearer wrong"}).status_code == 401
+        assert told == []
+        assert put(server, "a", b"x").status_code == 201
+    assert told == [None]
+
+
 def test_says_what_it_needs(tmp_path, monkeypatch):
     monkeypatch.delenv("UPLOAD_TOKEN", raising=False)
     monkeypatch.delenv("UPLOAD_FOLDER", raising=False)
