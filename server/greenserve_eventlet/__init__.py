@@ -1,0 +1,53 @@
+"""greenserve_eventlet: eventlet's modules and names, over greenserve.
+
+`import greenserve_eventlet as eventlet` is the explicit way in; hook.py makes `import eventlet` the same. names.py says
+where each of eventlet's modules is.
+"""
+# ruff: noqa: I001  # the finder comes first: all others are imported through it
+
+from greenserve_eventlet.names import NAMES as _NAMES  # noqa: F401
+
+# The modules that eventlet itself imports
+from greenserve_eventlet import support as support
+from greenserve_eventlet.patching import patcher as patcher
+from greenserve_eventlet.serving import convenience as convenience
+from greenserve_eventlet.spawning import event as event, greenpool as greenpool, greenthread as greenthread
+from greenserve_eventlet.spawning import queue as queue, semaphore as semaphore, timeout as timeout
+
+# Their functions and classes
+from greenserve_eventlet.patching.patcher import import_patched, monkey_patch
+from greenserve_eventlet.serving.convenience import StopServe, connect, listen, serve
+from greenserve_eventlet.spawning.event import Event
+from greenserve_eventlet.spawning.greenpool import GreenPile, GreenPool
+from greenserve_eventlet.spawning.greenthread import getcurrent, kill, sleep, spawn, spawn_after, spawn_n
+from greenserve_eventlet.spawning.queue import Queue
+from greenserve_eventlet.spawning.semaphore import BoundedSemaphore, CappedSemaphore, Semaphore
+from greenserve_eventlet.spawning.timeout import Timeout, is_timeout, with_timeout, wrap_is_timeout
+
+__version__ = "0.41.3"  # of eventlet: libraries compare it
+
+__all__ = [
+    "BoundedSemaphore",
+    "CappedSemaphore",
+    "Event",
+    "GreenPile",
+    "GreenPool",
+    "Queue",
+    "Semaphore",
+    "StopServe",
+    "Timeout",
+    "connect",
+    "getcurrent",
+    "import_patched",
+    "is_timeout",
+    "kill",
+    "listen",
+    "monkey_patch",
+    "serve",
+    "sleep",
+    "spawn",
+    "spawn_after",
+    "spawn_n",
+    "with_timeout",
+    "wrap_is_timeout",
+]

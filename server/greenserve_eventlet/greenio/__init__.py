@@ -1,0 +1,1 @@
+"""Green sockets and pipes under eventlet's names."""

@@ -1,0 +1,1 @@
+"""The hub of this OS thread under eventlet's names."""

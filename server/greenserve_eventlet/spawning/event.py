@@ -1,0 +1,5 @@
+"""eventlet.event: greenserve's events."""
+
+from greenserve_hub import Event
+
+__all__ = ["Event"]
