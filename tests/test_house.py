@@ -97,6 +97,7 @@ ORDER = {
         "pooling",
         "serving",
         "face",
+        "standin.eventlet",
     ],
 }
 FACE = {
@@ -112,7 +113,7 @@ FACE = {
         "patched",
         "pytest_plugin",
     },
-    "greenserve_eventlet": {"", "__main__"},
+    "greenserve_eventlet": {"", "__main__", "hook", "pth"},
 }
 # The sans-IO cores, with what they may import: bytes, and nothing of the world.
 CORES = ("greenserve.http1", "greenserve.websocket", "greenserve.proxies")

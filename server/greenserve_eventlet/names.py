@@ -42,9 +42,27 @@ FOLDERS: Final = {
 }
 # Modules that are nothing but a green copy of a module of the standard library.
 COPIES: Final = {
+    "green.BaseHTTPServer": "http.server",
+    "green.CGIHTTPServer": "http.server",
+    "green.Queue": "queue",
+    "green.SimpleHTTPServer": "http.server",
+    "green.SocketServer": "socketserver",
+    "green.asynchat": "asynchat",
+    "green.asyncore": "asyncore",
     "green.ftplib": "ftplib",
+    "green.os": "os",
+    "green.queue": "queue",
+    "green.select": "select",
     "green.selectors": "selectors",
+    "green.socket": "socket",
+    "green.subprocess": "subprocess",
+    "green.threading": "threading",
+    "green.time": "time",
 }
+
+
+# Modules that are another one under a second name.
+ALSO: Final = {"green._socket_nodns": "green.socket"}
 
 
 class Names(MetaPathFinder):
@@ -65,6 +83,8 @@ class Names(MetaPathFinder):
         top, _, rest = fullname.partition(".")
         if top == OURS and rest in FOLDERS:
             return ModuleSpec(fullname, _Same(f"{OURS}.{FOLDERS[rest]}.{rest}"))
+        if top == OURS and rest in ALSO:
+            return ModuleSpec(fullname, _Same(f"{OURS}.{ALSO[rest]}"))
         if top == OURS and rest in COPIES:
             return ModuleSpec(fullname, _Copy(COPIES[rest]), is_package=_is_package(rest))
         if top in self._also:
@@ -104,9 +124,9 @@ class _Copy(Loader):
         self._name = name
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        from greenserve_hub import import_patched
+        from greenserve_hub.patching.originals import green_modules, import_patched
 
-        return import_patched(self._name)
+        return green_modules().get(self._name) or import_patched(self._name)
 
     def exec_module(self, module: ModuleType) -> None:
         pass

@@ -79,9 +79,9 @@ def monkey_patch(**on: bool) -> PatchReport:
     return _patch(_chosen(on), warn_of_early=True)
 
 
-def patch_early() -> PatchReport:
+def patch_early(**on: bool) -> PatchReport:
     """Like monkey_patch(), for a caller that runs before all imports of the user. Switches: never."""
-    return _patch(_chosen({}), warn_of_early=False)
+    return _patch(_chosen(on), warn_of_early=False)
 
 
 def _chosen(on: dict[str, bool]) -> list[str]:

@@ -68,12 +68,18 @@ def import_patched(name: str, /, *also: tuple[str, ModuleType], **more: ModuleTy
     modules for it to import.
     """
     with _loading:
+        return _load(name, {**green_modules(), **dict(also), **more})
+
+
+def green_modules() -> dict[str, ModuleType]:
+    """Return by name a green copy of each module that can be patched; the same copies each time. Switches: never."""
+    with _loading:
         if not _green:
             _fill(_green, replacements())
             _green["ssl"].SSLContext.sslsocket_class = import_module(
                 "greenserve_hub.greenio.tls_sockets"
             ).GreenSSLSocket
-        return _load(name, {**_green, **dict(also), **more})
+        return _green
 
 
 def _fill(modules: dict[str, ModuleType], names: dict[str, dict[str, Any]]) -> None:
@@ -81,10 +87,18 @@ def _fill(modules: dict[str, ModuleType], names: dict[str, dict[str, Any]]) -> N
         module = import_module(name)
         if name in _LOADED_ANEW:
             twin = _load(name, modules)
+            _share_errors(twin, module)
             _put(twin, module, names.get(name, {}))
         else:
             twin = _copy(name, names.get(name, {}))
         modules[name] = twin
+
+
+def _share_errors(twin: ModuleType, module: ModuleType) -> None:
+    """Make the copy raise the module's own exceptions: `except queue.Full` catches those of both."""
+    for name, value in vars(module).items():
+        if isinstance(value, type) and issubclass(value, BaseException):
+            twin.__dict__[name] = value
 
 
 def _copy(name: str, names: dict[str, Any]) -> ModuleType:

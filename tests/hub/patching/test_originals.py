@@ -133,3 +133,26 @@ def test_green_copies_of_what_keeps_functions_in_classes():
         *(f"{name} []" for name in ("SelectSelector", "PollSelector", "EpollSelector", "DefaultSelector")),
         "204",
     ]
+
+
+def test_a_copy_raises_the_modules_own_exceptions():
+    said = run(
+        """
+        import queue, subprocess
+        from greenserve import import_patched, original
+        from greenserve_hub.patching.originals import green_modules
+        green = green_modules()
+        assert green["queue"] is green_modules()["queue"] is not queue
+        assert green["queue"].Full is queue.Full is original("queue").Full
+        try:
+            green["queue"].Queue(1).get(timeout=0)
+        except queue.Empty:
+            print("empty")
+        try:
+            green["subprocess"].run(["false"], check=True)
+        except subprocess.CalledProcessError:
+            print("false")
+        """,
+        patch=False,
+    )
+    assert said == "empty\nfalse\n"
