@@ -17,7 +17,7 @@ from greenserve_eventlet.spawning import queue as queue, semaphore as semaphore,
 # Their functions and classes
 from greenserve_eventlet.support.deprecation import wrap_deprecated as _wrap_deprecated
 from greenserve_eventlet.patching.patcher import import_patched, monkey_patch
-from greenserve_eventlet.serving.convenience import StopServe, connect, listen, serve
+from greenserve_eventlet.serving.convenience import StopServe, connect, listen, serve, wrap_ssl
 from greenserve_eventlet.spawning.event import Event
 from greenserve_eventlet.spawning.greenpool import GreenPile, GreenPool
 from greenserve_eventlet.spawning.greenthread import getcurrent, kill, sleep, spawn, spawn_after, spawn_n
@@ -64,4 +64,5 @@ __all__ = [
     "spawn_n",
     "with_timeout",
     "wrap_is_timeout",
+    "wrap_ssl",
 ]

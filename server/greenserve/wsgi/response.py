@@ -218,6 +218,16 @@ class Response:
             self._check_length(head.length)
         self.is_over = True  # bytes that the iterable's close() writes would be read as the next response
 
+    def flush(self) -> None:
+        """Send the head, before there is any content; its length is unknown then, unless the app has said it.
+
+        Switches: if the client reads slowly.
+        """
+        if not self.status and not self.is_over:
+            head = self.head or self._begin(None)
+            self.status = head.status
+            self._link.send(head.data)
+
     @property
     def is_event_stream(self) -> bool:
         """Return True if a stream of server-sent events has begun (HTML, "Server-sent events")."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
 from greenserve.logs.request_ids import RequestIds
 from greenserve.wsgi.link import WSGIApplication
@@ -15,6 +16,7 @@ class Service:
 
     __slots__ = (
         "app",
+        "app_of",
         "date_line",
         "discard_limit",
         "keep_alive",
@@ -35,9 +37,14 @@ class Service:
         discard_limit: int,
         websocket_options: object = None,
         request_ids: RequestIds | None = None,
+        app_of: Callable[[Any], WSGIApplication] | None = None,
     ) -> None:
-        """`date_line()` returns the Date field as a whole line; `server_line` is the Server field as one, or ""."""
+        """`date_line()` returns the Date field as a whole line; `server_line` is the Server field as one, or "".
+
+        `app_of(exchange)` returns what is called for one request in place of `app`.
+        """
         self.app = app
+        self.app_of = app_of
         self.date_line = date_line
         self.server_line = server_line
         self.sendfile = sendfile
