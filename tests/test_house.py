@@ -93,6 +93,7 @@ ORDER = {
         "patching",
         "greenio",
         "green",
+        "green.OpenSSL",
         "watching",
         "pooling",
         "serving",
