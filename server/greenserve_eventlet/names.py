@@ -66,6 +66,7 @@ COPIES: Final = {
     "green.urllib.response": "urllib.response",
     "green.urllib2": "urllib.request",
     "green.selectors": "selectors",
+    "green.socket": "socket",
     "green.subprocess": "subprocess",
     "green.threading": "threading",
     "green.time": "time",

@@ -11,14 +11,19 @@ from types import ModuleType
 from typing import Any, Final
 
 import greenserve_hub
+from greenserve_eventlet.greenio import GreenSocket
 from greenserve_eventlet.patching.threads import know_green_threads
 from greenserve_hub import is_monkey_patched, original
-from greenserve_hub.patching.monkey import patch_early
+from greenserve_hub.patching.monkey import patch_early, use_socket_class
 from greenserve_hub.patching.originals import green_modules
 
 _GROUPS: Final = ("os", "select", "socket", "thread", "time", "psycopg", "MySQLdb", "builtins", "subprocess")
 _ALSO: Final = ("signal", "multiprocessing")  # greenserve's own, on unless turned off
 _NOT_COPIED: Final = {"__builtins__", "__file__", "__name__"}
+# Patched programs and green copies get sockets that are eventlet's: isinstance() says so, and recv() gives b"" after a
+# reset.
+use_socket_class(GreenSocket)
+
 already_patched: Final[dict[str, bool]] = {}
 
 
