@@ -156,3 +156,23 @@ def test_a_copy_raises_the_modules_own_exceptions():
         patch=False,
     )
     assert said == "empty\nfalse\n"
+
+
+def test_a_socket_class_of_a_callers_own():
+    said = run(
+        """
+        import socket
+        from greenserve import GreenSocket, monkey_patch
+        from greenserve_hub.patching.monkey import use_socket_class
+        from greenserve_hub.patching.originals import green_modules, import_patched
+        class Mine(GreenSocket):
+            pass
+        use_socket_class(Mine)
+        print(green_modules()["socket"].socket.__name__, import_patched("http.client").socket.socket.__name__)
+        monkey_patch()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            print(type(server).__name__)
+        """,
+        patch=False,
+    )
+    assert said == "Mine Mine\nMine\n"
