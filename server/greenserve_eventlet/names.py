@@ -60,10 +60,7 @@ COPIES: Final = {
     "green.SimpleHTTPServer": "http.server",
     "green.SocketServer": "socketserver",
     "green.urllib": "urllib",
-    "green.urllib.error": "urllib.error",
-    "green.urllib.parse": "urllib.parse",
     "green.urllib.request": "urllib.request",
-    "green.urllib.response": "urllib.response",
     "green.urllib2": "urllib.request",
     "green.selectors": "selectors",
     "green.socket": "socket",
@@ -73,8 +70,14 @@ COPIES: Final = {
 }
 
 
-# Modules that are another one under a second name.
+# Modules that are another one of ours under a second name.
 ALSO: Final = {"green._socket_nodns": "green.socket"}
+# Modules that wait for nothing, so that they are the standard ones: what urllib.request raises is what programs catch.
+STANDARD: Final = {
+    "green.urllib.error": "urllib.error",
+    "green.urllib.parse": "urllib.parse",
+    "green.urllib.response": "urllib.response",
+}
 
 
 class Names(MetaPathFinder):
@@ -97,6 +100,8 @@ class Names(MetaPathFinder):
             return ModuleSpec(fullname, _Same(f"{OURS}.{FOLDERS[rest]}.{rest}"))
         if top == OURS and rest in ALSO:
             return ModuleSpec(fullname, _Same(f"{OURS}.{ALSO[rest]}"))
+        if top == OURS and rest in STANDARD:
+            return ModuleSpec(fullname, _Same(STANDARD[rest]))
         if top == OURS and rest in COPIES:
             return ModuleSpec(fullname, _Copy(COPIES[rest]), is_package=_is_package(rest))
         if top in self._also:
@@ -138,6 +143,8 @@ class _Copy(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         from greenserve_hub.patching.originals import green_modules, import_patched
 
+        for standard in STANDARD.values():
+            import_module(standard)  # a copy takes over what is imported already
         return green_modules().get(self._name) or import_patched(self._name)
 
     def exec_module(self, module: ModuleType) -> None:

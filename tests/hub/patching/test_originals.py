@@ -176,3 +176,18 @@ def test_a_socket_class_of_a_callers_own():
         patch=False,
     )
     assert said == "Mine Mine\nMine\n"
+
+
+def test_a_copy_keeps_modules_of_packages_that_stay():
+    said = run(
+        """
+        import http, sys
+        from greenserve import import_patched
+        request = import_patched("urllib.request")
+        print(hasattr(http, "client"), "http.client" in sys.modules, request.http.client.HTTPConnection.__name__)
+        import http.client
+        print(request.http.client is http.client, request.http.client.socket.socket.__name__)
+        """,
+        patch=False,
+    )
+    assert said == "False False HTTPConnection\nFalse GreenSocket\n"

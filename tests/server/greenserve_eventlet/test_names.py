@@ -10,7 +10,7 @@ import pytest
 from tests.support.programs.commands import run_python
 
 import greenserve_eventlet
-from greenserve_eventlet.names import ALSO, COPIES, FOLDERS
+from greenserve_eventlet.names import ALSO, COPIES, FOLDERS, STANDARD
 
 WRITTEN = [
     name
@@ -36,6 +36,13 @@ def test_a_copy_is_made_once_and_is_not_the_standard_module(name: str):
     assert module is importlib.import_module(f"greenserve_eventlet.{name}")
     assert module is not sys.modules.get(COPIES.get(name, ""))
     assert getattr(greenserve_eventlet.green, name.partition(".")[2]) is module
+
+
+def test_what_waits_for_nothing_is_the_standard_module():
+    for name, standard in STANDARD.items():
+        assert importlib.import_module(f"greenserve_eventlet.{name}") is importlib.import_module(standard)
+    request = importlib.import_module("greenserve_eventlet.green.urllib.request")
+    assert request.HTTPError is importlib.import_module("urllib.error").HTTPError
 
 
 def test_what_is_not_there_is_said_by_the_name_that_was_asked_for():
