@@ -156,7 +156,7 @@ class Exchange:
         environ = self.environ
         if "werkzeug.socket" not in environ:
             environ["greenserve.upgrade"] = self.upgrade
-            self.link.offer(environ)
+            self.link.offer(environ, to_any=True)
         sock = environ["werkzeug.socket"]
         sock.waits_green = True
         return sock

@@ -239,7 +239,7 @@ class RFC6455WebSocket(WebSocket):
             payload = deflate.compress(payload)
             opcode |= _RSV1
         length = len(payload)
-        mask = 0x80 if masked and payload else 0
+        mask = 0x80 if masked else 0
         if length <= LONGEST_CONTROL:
             size = bytes((mask | length,))
         elif length < 1 << 16:
@@ -272,6 +272,7 @@ class RFC6455WebSocket(WebSocket):
 
     def close(self, close_data: tuple[int, Any] | None = None) -> None:
         """Close it now, with (code, reason); to return from the handler does the same. Switches: as send()."""
+        self._is_over = True
         self._send_closing_frame(True, close_data)
         self._close_socket(socket.SHUT_WR)
 
