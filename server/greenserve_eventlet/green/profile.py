@@ -53,6 +53,7 @@ class Profile(_standard.Profile):
         self._others: dict[greenlet, _One] = {}
         self._own = getcurrent()
         self._last: _Clock = self._clock
+        self._depth = 0
         self.running = False
 
     def start(self, name: str = "start") -> None:
@@ -96,13 +97,13 @@ class Profile(_standard.Profile):
         current = getcurrent()
         if current is self._own:
             self._turn_to(self._clock)
-            self.dispatcher(frame, event, arg)
+            self._depth = _dispatched(self, self._depth, frame, event, arg)
             return
         other = self._others.get(current)
         if other is None:
             other = self._others[current] = _One(self._timer, self.bias)
         self._turn_to(other.clock)
-        other.dispatch_safely(frame, event, arg)
+        other.dispatch(frame, event, arg)
 
     def _turn_to(self, clock: _Clock) -> None:
         if clock is not self._last:
@@ -134,20 +135,25 @@ class _One:
         self._profile.set_cmd("green thread")
         self._depth = 0
 
-    def dispatch_safely(self, frame: Any, event: str, arg: Any) -> None:
-        """Count a call or a return; the return of a call that began before the profile is ignored."""
-        if event in ("call", "c_call"):
-            self._depth += 1
-        elif not self._depth:
-            return
-        else:
-            self._depth -= 1
-        self._profile.dispatcher(frame, event, arg)
+    def dispatch(self, frame: Any, event: str, arg: Any) -> None:
+        self._depth = _dispatched(self._profile, self._depth, frame, event, arg)
 
     def finished(self) -> dict[Any, Any]:
         self._profile.simulate_cmd_complete()
         timings: dict[Any, Any] = self._profile.timings
         return timings
+
+
+def _dispatched(profiler: Any, depth: int, frame: Any, event: str, arg: Any) -> int:
+    """Count a call or a return, and return how deep it is now. What was called before the start is not counted."""
+    if event in ("call", "c_call"):
+        depth += 1
+    elif depth:
+        depth -= 1
+    else:
+        return 0
+    profiler.dispatcher(frame, event, arg)
+    return depth
 
 
 def run(statement: str, filename: str | None = None, sort: str | int = -1) -> None:
