@@ -390,5 +390,5 @@ class Hub:
                 sys.excepthook(*sys.exc_info())
 
     def throw_main(self, error: BaseException) -> None:
-        """Raise `error` in the main greenlet of the OS thread, in the next turn. Switches: never."""
-        self.ready.append((self.main.throw, (error,)))
+        """Raise `error` in the main greenlet of the OS thread, before all that is ready. Switches: never."""
+        self.ready.appendleft((self.main.throw, (error,)))

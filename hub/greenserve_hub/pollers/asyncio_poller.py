@@ -228,6 +228,12 @@ class ReadyCalls(deque[Call]):
         if self.poller.running:
             self.poller.interrupt()
 
+    def appendleft(self, call: Call) -> None:
+        """Like deque.appendleft."""
+        super().appendleft(call)
+        if self.poller.running:
+            self.poller.interrupt()
+
 
 _append = deque.append
 

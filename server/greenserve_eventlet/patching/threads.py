@@ -74,6 +74,7 @@ def know_green_threads(module: ModuleType) -> None:
     standard = module.current_thread
     if getattr(standard, "knows_green_threads", False):
         return
+    native = original("threading")  # now: it takes the OS thread that loads it for the main one
 
     def current_thread() -> Any:
         green = getcurrent()
@@ -82,7 +83,6 @@ def know_green_threads(module: ModuleType) -> None:
             return standard()
         if hub is None:
             # An OS thread of the unpatched threading is known there.
-            native = original("threading")
             return native.current_thread() if _here() in vars(native)["_active"] else standard()
         if isinstance(green, GreenThread):
             thread = vars(green).get("_eventlets_thread")
