@@ -27,7 +27,8 @@ class Service:
 
     @http("POST", "/post")
     def post(self, request):
-        return 201, {"X-Length": str(len(request.get_data()))}, request.get_data()
+        text = request.get_data(as_text=True)
+        return 201, {"X-Length": str(len(text))}, text
 
     @http("GET", "/fails")
     def fails(self, request):

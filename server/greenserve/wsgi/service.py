@@ -7,6 +7,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
+from greenserve.errors import ProtocolError
 from greenserve.logs.request_ids import RequestIds
 from greenserve.wsgi.link import WSGIApplication
 
@@ -21,6 +22,7 @@ class Service:
         "discard_limit",
         "keep_alive",
         "parks",
+        "refusal_of",
         "request_ids",
         "sendfile",
         "server_line",
@@ -38,13 +40,16 @@ class Service:
         websocket_options: object = None,
         request_ids: RequestIds | None = None,
         app_of: Callable[[Any], WSGIApplication] | None = None,
+        refusal_of: Callable[[ProtocolError], bytes] | None = None,
     ) -> None:
         """`date_line()` returns the Date field as a whole line; `server_line` is the Server field as one, or "".
 
-        `app_of(exchange)` returns what is called for one request in place of `app`.
+        `app_of(exchange)` returns what is called for one request in place of `app`. `refusal_of(error)` returns what is
+        sent in place of the server's own error to a request that no app sees; b"": the server's own.
         """
         self.app = app
         self.app_of = app_of
+        self.refusal_of = refusal_of
         self.date_line = date_line
         self.server_line = server_line
         self.sendfile = sendfile

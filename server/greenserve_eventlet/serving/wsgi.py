@@ -19,6 +19,7 @@ from http import server as BaseHTTPServer  # eventlet's name
 from typing import Any
 
 from greenserve.config import Config
+from greenserve.errors import ProtocolError
 from greenserve.logs.record import Finished
 from greenserve.net import Server as _Server
 from greenserve.net.serving.listeners import Given
@@ -80,11 +81,11 @@ _FOR_EVER = 10.0 * 365 * 86400  # seconds
 
 
 class HeaderLineTooLong(Exception):  # eventlet's name
-    """Nothing raises it: greenserve answers 431."""
+    """Nothing raises it: such a head is answered 400."""
 
 
 class HeadersTooLarge(Exception):  # eventlet's name
-    """Nothing raises it: greenserve answers 431."""
+    """Nothing raises it: such a head is answered 400."""
 
 
 def format_date_time(timestamp: float) -> str:
@@ -183,6 +184,12 @@ class Server:
             **(self.environ or {}),
         }
 
+    def kept_lines(self, http11: bool) -> bytes:
+        """See Serves."""
+        seconds = 0 if self.keepalive is True else int(self.keepalive)
+        told = b"Keep-Alive: timeout=%d\r\n" % seconds if seconds else b""
+        return b"Connection: keep-alive\r\n" + told if http11 else told
+
     def environ_of(self, exchange: Exchange, environ: dict[str, Any]) -> dict[str, Any]:
         """See Serves."""
         if self.protocol is HttpProtocol:
@@ -250,9 +257,11 @@ class Server:
             environ={**given, **({"SERVER_NAME": name, "SERVER_PORT": port} if name == "unix" else {})},
             app_of=lambda exchange: Call(self, exchange),
             log_access=self._log_access if self.log_output else None,
+            refusal_of=_refusal_of,
             lenient=True,
             only_http10=self.max_http_version == "HTTP/1.0",
             passes_all=True,
+            prefetches=self.pool is None,  # it counts what runs, and is waited for
         )
         return _Server(
             self.app,
@@ -300,6 +309,14 @@ class Server:
     def log_message(self, message: str) -> None:
         """Raise AttributeError: eventlet has removed it too."""
         raise AttributeError("wsgi.Server.log_message() is gone: use server.log.info()")
+
+
+def _refusal_of(error: ProtocolError) -> bytes:
+    """Return eventlet's answer to a head that is too long: programs know it by its 400."""
+    if error.status != 431:
+        return b""
+    phrase = b"Header Line Too Long" if "field longer" in error.reason else b"Headers Too Large"
+    return b"HTTP/1.0 400 %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % phrase
 
 
 def _context_of(sock: Any) -> ssl.SSLContext | None:

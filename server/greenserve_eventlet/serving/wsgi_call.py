@@ -90,6 +90,8 @@ class Call:
             environ["REMOTE_ADDR"] = "unix"
         if head.chunked:
             environ["HTTP_TRANSFER_ENCODING"] = "chunked"
+        if environ.get("HTTP_CONNECTION", "").lower() == "keep-alive":
+            exchange.response.kept_lines = self._server.kept_lines(head.http11)
 
     def _run_and_send(self, environ: dict[str, Any]) -> BaseException | None:
         """Do all of it; return what is to be raised where greenserve looks for it."""

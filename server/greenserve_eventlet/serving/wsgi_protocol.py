@@ -43,6 +43,9 @@ class Serves(Protocol):
     def minimum_chunk_size(self) -> int:
         """Bytes of an iterable that are sent together."""
 
+    def kept_lines(self, http11: bool) -> bytes:
+        """Return what a client is told that has asked to keep its connection."""
+
     def environ_of(self, exchange: Exchange, environ: dict[str, Any]) -> dict[str, Any]:
         """Return the environ of a request as the protocol changes it."""
 

@@ -217,6 +217,24 @@ class TestMessages:
             wsgi.WSGI_LOCAL.already_handled = False
 
 
+def test_a_stop_does_not_wait_for_the_clients_answer() -> None:
+    ended = eventlet.Event()
+
+    def app(ws: Any) -> None:
+        ended.send(ws.wait())
+
+    listener = eventlet.listen(("127.0.0.1", 0))
+    green = spawn(wsgi.server, listener, websocket.WebSocketWSGI(app), log_output=False)
+    with eventlet.connect(listener.getsockname()) as sock, Timeout(PATIENCE):
+        sock.sendall("\r\n".join(("GET / HTTP/1.1", *V13, "", "")).encode())
+        assert sock.recv(1000).startswith(b"HTTP/1.1 101 ")
+        killer = spawn(green.kill)
+        assert ended.wait() is None
+        assert sock.recv(4)[2:] == struct.pack("!H", 1001)
+        sock.close()
+        killer.wait()
+
+
 class TestDrafts:
     def test_76(self) -> None:
         app = websocket.WebSocketWSGI(echo)

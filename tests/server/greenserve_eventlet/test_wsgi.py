@@ -366,6 +366,18 @@ class TestKeywords:
     def test_keepalive(self) -> None:
         with serving(hello, keepalive=False) as (address, _):
             assert b"Connection: close" in ask(address, until="keep-alive")
+        with (
+            serving(hello, keepalive=2.5) as (address, _),
+            eventlet.connect(address) as client,
+            Timeout(PATIENCE),
+        ):
+            for version in (b"1.1", b"1.0"):
+                client.sendall(b"GET / HTTP/%b\r\nConnection: keep-alive\r\n\r\n" % version)
+                response = client.recv(1000)
+                assert response.count(b"\r\nConnection: keep-alive\r\n") == 1
+                assert b"\r\nKeep-Alive: timeout=2\r\n" in response
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert b"eep-" not in client.recv(1000)
 
     def test_limits_are_the_modules_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(wsgi, "MAX_HEADER_LINE", 20_000)
@@ -589,3 +601,4 @@ def test_serve_ends_with_what_a_handler_raises() -> None:
                 with pytest.raises(error):
                     green.wait()
             assert client.recv(1) == b""
+        sock.close()

@@ -251,6 +251,8 @@ class HijackedSocket:
         restarts = self._carrier.services.restarts()
         code, reason = (1012, "the server restarts") if restarts else (1001, "the server stops")
         self._sender.close(encode_close(code, reason))
+        if self.waits_green:
+            self._receiver.end()  # its code may speak another protocol than RFC 6455, which has no answer to that
 
     def leave_behind(self) -> None:
         """Become as closed, without a word to anybody."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from greenserve.config import Config
+from greenserve.errors import ProtocolError
 from greenserve.http1 import HeadLimits
 from greenserve.logs.record import Finished
 from greenserve.logs.request_ids import RequestIds
@@ -25,16 +26,19 @@ from greenserve_hub.loop.hub import Hub
 class Manners:
     """What a program changes that stands in for another server. Nothing of it is a setting: the program decides.
 
-    `environ`: keys of every request. `app_of(exchange)`: see Service. `log_access(finished, began)` takes the place of
-    access_logfile; see Services. `lenient` and `only_http10`: see HeadLimits. `passes_all`: see Forwarding.
+    `environ`: keys of every request. `app_of(exchange)` and `refusal_of(error)`: see Service. `log_access(finished,
+    began)` takes the place of access_logfile; see Services. `lenient` and `only_http10`: see HeadLimits. `passes_all`:
+    see Forwarding. Without `prefetches` the app begins when the head is here, before anything of the body.
     """
 
     environ: Mapping[str, Any] = field(default_factory=dict)
     app_of: Callable[[Any], WSGIApplication] | None = None
     log_access: Callable[[Finished, float], None] | None = None
+    refusal_of: Callable[[ProtocolError], bytes] | None = None
     lenient: bool = False
     only_http10: bool = False
     passes_all: bool = False
+    prefetches: bool = True
 
 
 ORDINARY = Manners()
@@ -54,6 +58,7 @@ def make_service(config: Config, app: WSGIApplication, has_tls: bool, manners: M
         if config.request_id_header
         else None,
         manners.app_of,
+        manners.refusal_of,
     )
 
 

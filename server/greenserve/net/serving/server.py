@@ -164,6 +164,7 @@ class Server:
             timeouts=parts.make_timeouts(config),
             head_limits=parts.make_head_limits(config, self._manners),
             limit_request_body=config.limit_request_body,
+            prefetches=self._manners.prefetches,
             limit_websockets=config.limit_websockets,
             event_stream_retry=config.event_stream_retry,
             forwarding=parts.make_forwarding(config, self._manners),

@@ -13,9 +13,10 @@ import pytest
 from tests.support.clients.raw import RawClient, ask, request
 from tests.support.servers.apps import Environ, Routes, Start, path
 from tests.support.servers.running import Gate, becomes_quiet, in_one_hub, own_hub, serving
-from tests.support.times import eventually
+from tests.support.times import MS, eventually
 
 from greenserve import Config, ConfigError, Event, GreenSocket, Server, getcurrent, sleep, spawn
+from greenserve.errors import ProtocolError
 from greenserve.net.serving.listeners import Given
 from greenserve.net.serving.parts import Manners
 
@@ -240,6 +241,37 @@ class TestManners:
         ):
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert client.rest() == b"mine"
+
+    def test_an_error_in_other_words(self) -> None:
+        def refusal_of(error: ProtocolError) -> bytes:
+            return b"HTTP/1.0 400 Mine\r\n\r\n" if error.status == 431 else b""
+
+        manners = Manners(refusal_of=refusal_of)
+        with Server(path, bind="127.0.0.1:0", manners=manners) as server:
+            with _client(server) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\nA: %b\r\n\r\n" % (b"a" * 9000))
+                assert client.rest() == b"HTTP/1.0 400 Mine\r\n\r\n"
+            with _client(server) as client:
+                client.send(b"GET / HTTP/1.1\r\n\r\n")
+                assert client.rest().startswith(b"HTTP/1.1 400 Bad Request")
+
+    @pytest.mark.parametrize("prefetches", [False, True])
+    def test_an_app_may_begin_before_the_body(self, prefetches: bool) -> None:
+        begun = Event()
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            begun.send()
+            start_response("200 OK", [])
+            return [environ["wsgi.input"].read()]
+
+        manners = Manners(prefetches=prefetches)
+        with Server(app, bind="127.0.0.1:0", manners=manners) as server, _client(server) as client:
+            client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+            while not begun.ready() and "reading a body" not in repr([*server.connections]):
+                sleep(MS)
+            assert begun.ready() is (not prefetches)
+            client.send(b"a")
+            assert client.answer().body == b"a"
 
 
 class TestServeConnection:
