@@ -70,6 +70,8 @@ bench: $(BENCH_VENV)/.stamp-bench
 migration: $(VENV)/.stamp-venv
 	$(VENV)/bin/python -m tests.migration.eventlets_own_tests
 	$(VENV)/bin/python -m tests.migration.celery_worker
+	$(VENV)/bin/python -m tests.migration.flask_socketio
+	$(VENV)/bin/python -m tests.migration.nameko_http
 
 # Makes an environment of its own, .venv-conformance-3.11, and needs a Python that has its tests.
 .PHONY: conformance

@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from email.utils import formatdate
+from functools import partial
 from http import server as BaseHTTPServer  # eventlet's name
 from typing import Any
 
@@ -134,6 +135,7 @@ class Server:
         self.environ = environ
         self.max_http_version = max_http_version
         self.protocol = protocol
+        self.has_own_protocol = protocol is not HttpProtocol
         self.log_x_forwarded_for = log_x_forwarded_for
         self.keepalive = keepalive
         self.log_output = log_output
@@ -192,8 +194,6 @@ class Server:
 
     def environ_of(self, exchange: Exchange, environ: dict[str, Any]) -> dict[str, Any]:
         """See Serves."""
-        if self.protocol is HttpProtocol:
-            return environ
         link = exchange.link
         state = ConnectionState([(link.peer, int(link.peer_port)) if link.peer else "", None, STATE_REQUEST])
         state.exchange = exchange
@@ -255,7 +255,7 @@ class Server:
         given.pop("wsgi.url_scheme", None)
         manners = Manners(
             environ={**given, **({"SERVER_NAME": name, "SERVER_PORT": port} if name == "unix" else {})},
-            app_of=lambda exchange: Call(self, exchange),
+            app_of=partial(Call, self),
             log_access=self._log_access if self.log_output else None,
             refusal_of=_refusal_of,
             lenient=True,

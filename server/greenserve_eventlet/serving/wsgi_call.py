@@ -13,11 +13,14 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from greenlet import getcurrent, greenlet
+
+from greenserve.caches import remember
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.wsgi.exchange import Exchange
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve_eventlet.serving.wsgi_input import ChunkReadError, Input
-from greenserve_hub import GreenletExit, Timeout, local
+from greenserve_hub import GreenletExit, Timeout
 
 if TYPE_CHECKING:
     from greenserve_eventlet.serving.wsgi_protocol import Serves
@@ -30,16 +33,28 @@ _OF_THE_SERVER: Final = frozenset(
 )
 _CONNECTION_OPTIONS: Final = ("close", "keep-alive")
 _names: dict[str, str] = {}
-_MOST_NAMES: Final = 1000
+_LONGEST_KEPT: Final = 1024  # characters of fields that are remembered; longer ones rarely repeat
+_known_fields: dict[tuple[bool, tuple[Any, ...]], list[tuple[str, str]]] = {}
 
 
-class _Local(local):
-    """What an app tells the server besides its answer."""
+class _Local:
+    """What an app tells the server besides its answer, of each green thread."""
 
-    already_handled = False  # True: it has answered on the socket itself
+    def __init__(self) -> None:
+        self.handled: set[greenlet] = set()  # the green threads that have set it
+
+    @property
+    def already_handled(self) -> bool:
+        """True: the app has answered on the socket itself."""
+        return getcurrent() in self.handled
+
+    @already_handled.setter
+    def already_handled(self, value: bool) -> None:
+        (self.handled.add if value else self.handled.discard)(getcurrent())
 
 
 WSGI_LOCAL: Final = _Local()
+_handled: Final = WSGI_LOCAL.handled
 
 
 class Call:
@@ -62,7 +77,8 @@ class Call:
         self._start = start
         server = self._server
         self._complete(environ)
-        environ = server.environ_of(self._exchange, environ)
+        if server.has_own_protocol:
+            environ = server.environ_of(self._exchange, environ)
         if server.pool is None:
             return self._run(environ)
         # The pool is the program's own: it counts what runs, and waits until it is sent.
@@ -116,12 +132,11 @@ class Call:
     def _run(self, environ: dict[str, Any]) -> Iterable[bytes]:
         posthooks = self._exchange.posthooks
         try:
-            result = self._server.app(environ, self.start_response)
-            answer = self._answer(environ, result)
+            answer = self._answer(environ, self._server.app(environ, self.start_response))
             if self._streams:
                 posthooks.append((_run_hooks, (environ,), {}))
-            else:
-                posthooks.extend(environ.get("eventlet.posthooks") or ())
+            elif hooks := environ.get("eventlet.posthooks"):
+                posthooks.extend(hooks)
             return answer
         except ChunkReadError as error:
             raise ProtocolError(400, str(error)) from error
@@ -156,6 +171,10 @@ class Call:
     # What it returns -------------------------------------------------------------------------------------
 
     def _answer(self, environ: dict[str, Any], result: Any) -> Iterable[bytes]:
+        if type(result) is list and len(result) == 1 and type(result[0]) is bytes and not self._begun:
+            if not self._was_handled():  # most answers are of this kind
+                self._begin()
+            return result
         if type(result) is FileWrapper:
             self._begin()
             return result
@@ -235,7 +254,7 @@ class Call:
 
     def _was_handled(self) -> bool:
         """Return True if the app has answered on the socket itself. Raises PeerGone if it is a request still."""
-        if not WSGI_LOCAL.already_handled:
+        if not _handled or not WSGI_LOCAL.already_handled:
             return False
         WSGI_LOCAL.already_handled = False
         if not self._exchange.response.is_upgraded:
@@ -255,7 +274,22 @@ class Call:
         self._begun = True
 
     def _fields(self, headers: Any) -> list[tuple[str, str]]:
+        """Return the fields as greenserve takes them. Most apps repeat theirs, so what was made is remembered."""
         capitalize = self._server.capitalize_response_headers
+        if type(headers) is not list:
+            return self._made(headers, capitalize)
+        try:
+            key = capitalize, tuple(headers)
+            known = _known_fields.get(key)
+        except TypeError:  # not hashable
+            return self._made(headers, capitalize)
+        if known is None:
+            known = self._made(headers, capitalize)
+            if sum(len(name) + len(value) for name, value in known) <= _LONGEST_KEPT:
+                remember(_known_fields, key, known)
+        return known
+
+    def _made(self, headers: Any, capitalize: bool) -> list[tuple[str, str]]:
         fields = []
         for name, value in _pairs(headers):
             text = value if type(value) is str else str(value)
@@ -288,8 +322,8 @@ def _capitalized(name: str) -> str:
     found = _names.get(name)
     if found is None:
         found = "-".join(part.capitalize() for part in name.split("-"))
-        if len(_names) < _MOST_NAMES:
-            _names[name] = found
+        if len(name) <= _LONGEST_KEPT:
+            remember(_names, name, found)
     return found
 
 

@@ -38,6 +38,7 @@ class Serves(Protocol):
     log: Any
     debug: Any
     capitalize_response_headers: bool
+    has_own_protocol: bool  # of the program's own: environ_of() has to be asked
 
     @property
     def minimum_chunk_size(self) -> int:
