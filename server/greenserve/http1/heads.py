@@ -228,8 +228,10 @@ def _set_framing(  # noqa: C901  # one pass, on the path of many requests
         # RFC 9112 §9.3. llhttp resets its own keep-alive flag at the end of a request without a body.
         options = {option.strip(" \t").lower() for option in connection.split(",")}
         head.keep_alive = "close" not in options and (head.http11 or "keep-alive" in options)
-    if codings and not head.http11:
-        head.keep_alive = False  # an intermediary may have seen another end
+    if not head.http11 and (codings or (expect and limits.lenient)):
+        head.keep_alive = (
+            False  # an intermediary may have seen another end; the client may send a body or not
+        )
 
 
 def _set_length(head: RequestHead, lengths: list[str]) -> None:

@@ -40,12 +40,12 @@ class Service:
         websocket_options: object = None,
         request_ids: RequestIds | None = None,
         app_of: Callable[[Any], WSGIApplication] | None = None,
-        refusal_of: Callable[[ProtocolError], bytes] | None = None,
+        refusal_of: Callable[[ProtocolError], bytes | None] | None = None,
     ) -> None:
         """`date_line()` returns the Date field as a whole line; `server_line` is the Server field as one, or "".
 
         `app_of(exchange)` returns what is called for one request in place of `app`. `refusal_of(error)` returns what is
-        sent in place of the server's own error to a request that no app sees; b"": the server's own.
+        sent in place of the server's own error to a request that no app sees; b"": the server's own, None: nothing.
         """
         self.app = app
         self.app_of = app_of

@@ -257,7 +257,7 @@ class Server:
             environ={**given, **({"SERVER_NAME": name, "SERVER_PORT": port} if name == "unix" else {})},
             app_of=partial(Call, self),
             log_access=self._log_access if self.log_output else None,
-            refusal_of=_refusal_of,
+            refusal_of=self._refusal_of,
             lenient=True,
             only_http10=self.max_http_version == "HTTP/1.0",
             passes_all=True,
@@ -300,6 +300,15 @@ class Server:
             settings["keep_alive"] = float(self.keepalive)
         return settings
 
+    def _refusal_of(self, error: ProtocolError) -> bytes | None:
+        """Answer as eventlet does: 400 to a head that is too long, and nothing to a client that is too slow for it."""
+        if error.status == 408 and self.socket_timeout:
+            return None
+        if error.status != 431:
+            return b""
+        phrase = b"Header Line Too Long" if "field longer" in error.reason else b"Headers Too Large"
+        return b"HTTP/1.0 400 %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % phrase
+
     def _log_access(self, finished: Finished, began: float) -> None:
         server = next(iter(self._serving.values()))
         seconds = server.hub.clock() - began
@@ -309,14 +318,6 @@ class Server:
     def log_message(self, message: str) -> None:
         """Raise AttributeError: eventlet has removed it too."""
         raise AttributeError("wsgi.Server.log_message() is gone: use server.log.info()")
-
-
-def _refusal_of(error: ProtocolError) -> bytes:
-    """Return eventlet's answer to a head that is too long: programs know it by its 400."""
-    if error.status != 431:
-        return b""
-    phrase = b"Header Line Too Long" if "field longer" in error.reason else b"Headers Too Large"
-    return b"HTTP/1.0 400 %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % phrase
 
 
 def _context_of(sock: Any) -> ssl.SSLContext | None:

@@ -448,6 +448,19 @@ class TestKeywords:
 
 
 class TestRequests:
+    def test_heads_that_are_too_long(self) -> None:
+        with serving(hello) as (address, _):
+            line = ask(address, "GET / HTTP/1.1", "A: " + "a" * 9000)
+            several = ask(address, "GET / HTTP/1.1", *(f"A{number}: {'a' * 8000}" for number in range(9)))
+        assert line.startswith(b"HTTP/1.0 400 Header Line Too Long\r\n")
+        assert several.startswith(b"HTTP/1.0 400 Headers Too Large\r\n")
+
+    def test_a_head_that_takes_longer_than_socket_timeout_is_not_answered(self) -> None:
+        with serving(hello, socket_timeout=0.05) as (address, _), eventlet.connect(address) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n")
+            with Timeout(PATIENCE):
+                assert client.recv(10) == b""
+
     def test_without_host(self) -> None:
         with serving(hello) as (address, _):
             assert body_of(ask(address, "GET / HTTP/1.1")) == b"hello"

@@ -587,6 +587,14 @@ class TestLenient:
         data = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n"
         assert refusal(data, limits=self._LENIENT).status == 400
 
+    def test_9110_10_1_1_a_client_of_http_10_that_expects_may_send_its_body_or_not(self) -> None:
+        lines = (
+            b"PUT / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert read(lines)[0].keep_alive
+        found = read(lines, limits=self._LENIENT)[0]
+        assert (found.keep_alive, found.expect_continue) == (False, False)
+
     def test_1945_7_2_2_a_post_without_a_length(self) -> None:
         for data in (b"POST / HTTP/1.0\r\n\r\n", b"POST / HTTP/1.0\r\nConnection: close\r\n\r\n"):
             assert refusal(data).status == 411

@@ -125,8 +125,11 @@ def answer(connection: Host, error: ProtocolError, request: Refused | None, *ext
     if ids is not None:
         refusal.name(known, ids)
     service = services.service
-    data = service.refusal_of(error) if service.refusal_of is not None else b""
-    data = data or refusal.encode(service, extra)
+    own = service.refusal_of(error) if service.refusal_of is not None else b""
+    if own is None:
+        connection.close()
+        return
+    data = own or refusal.encode(service, extra)
     connection.enter(State.SENDING, connection.activity if request is None else request)
     connection.flush(data, b"")
     services.tally.statuses[refusal.status] += 1

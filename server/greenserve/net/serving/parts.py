@@ -34,7 +34,7 @@ class Manners:
     environ: Mapping[str, Any] = field(default_factory=dict)
     app_of: Callable[[Any], WSGIApplication] | None = None
     log_access: Callable[[Finished, float], None] | None = None
-    refusal_of: Callable[[ProtocolError], bytes] | None = None
+    refusal_of: Callable[[ProtocolError], bytes | None] | None = None
     lenient: bool = False
     only_http10: bool = False
     passes_all: bool = False

@@ -243,7 +243,9 @@ class TestManners:
             assert client.rest() == b"mine"
 
     def test_an_error_in_other_words(self) -> None:
-        def refusal_of(error: ProtocolError) -> bytes:
+        def refusal_of(error: ProtocolError) -> bytes | None:
+            if error.status == 501:
+                return None
             return b"HTTP/1.0 400 Mine\r\n\r\n" if error.status == 431 else b""
 
         manners = Manners(refusal_of=refusal_of)
@@ -254,6 +256,9 @@ class TestManners:
             with _client(server) as client:
                 client.send(b"GET / HTTP/1.1\r\n\r\n")
                 assert client.rest().startswith(b"HTTP/1.1 400 Bad Request")
+            with _client(server) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n")
+                assert client.rest() == b""
 
     @pytest.mark.parametrize("prefetches", [False, True])
     def test_an_app_may_begin_before_the_body(self, prefetches: bool) -> None:
