@@ -33,6 +33,7 @@ def main() -> int:
     """Run them and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.migration.eventlets_own_tests")
     parser.add_argument("--checkout", type=Path, help="eventlet's source, instead of its sdist from PyPI")
+    parser.add_argument("--verbose", action="store_true", help="show what pytest prints")
     parser.add_argument("modules", nargs="*", help="of its tests; all, unless given")
     options = parser.parse_args()
     known = tomllib.loads(LIST.read_text())
@@ -46,7 +47,7 @@ def main() -> int:
         outcomes: Outcomes = {}
         with ThreadPoolExecutor(2) as pool:
             for module, found in zip(
-                modules, pool.map(lambda one: _run(here, suite, one), modules), strict=True
+                modules, pool.map(lambda one: _run(here, suite, one, options.verbose), modules), strict=True
             ):
                 outcomes |= found
                 print(f"{module}: {list(found.values()).count('passed')} of {len(found)}", flush=True)
@@ -67,7 +68,7 @@ def _unpack(here: Installed, checkout: Path | None, suite: Path) -> None:
                 packed.extract(member, suite, filter="data")
 
 
-def _run(here: Installed, suite: Path, module: str) -> Outcomes:
+def _run(here: Installed, suite: Path, module: str, verbose: bool) -> Outcomes:
     report = here.folder / f"{module}.xml"
     command = [
         here.python,
@@ -89,7 +90,7 @@ def _run(here: Installed, suite: Path, module: str) -> Outcomes:
             [*command, f"--junitxml={report}", f"tests/{module}.py"],
             cwd=suite,
             env=environ,
-            stdout=subprocess.DEVNULL,
+            stdout=None if verbose else subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             timeout=SECONDS,
             check=False,
