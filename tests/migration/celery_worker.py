@@ -11,9 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
+from tests.migration.driving import free_port
 from tests.migration.installing import Installed, installed
 
 TASKS = """\
@@ -62,7 +62,7 @@ def main() -> int:
         sys.exit("redis-server is needed: apt-get install redis-server")
     with installed("celery[redis]") as here:
         (here.folder / "tasks.py").write_text(TASKS)
-        port = _free_port()
+        port = free_port()
         serving = subprocess.Popen(
             [redis, "--port", str(port), "--save", "", "--dir", str(here.folder)], stdout=subprocess.DEVNULL
         )
@@ -93,11 +93,6 @@ def _drive(here: Installed, broker: str, command: list[str], **environ: str) -> 
         worker.kill()
         worker.wait()
     print(" ".join(Path(word).name for word in command[:4]), "worked", flush=True)
-
-
-def _free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        return int(sock.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:
