@@ -9,6 +9,7 @@
 #   make fuzz    [TIME=1m]               random input with coverage, against the parsers; FUZZ_ARGS go to tests.fuzz
 #   make bench   [BENCH_ARGS=...]        greenserve beside its peers, with plots
 #   make conformance [CONFORMANCE_ARGS=...]  CPython's own tests, patched, beside peers; Autobahn's WebSocket suite
+#   make migration                       real programs of eventlet, unmodified, on greenserve; needs the internet
 #   make image-test                      builds the Dockerfile and runs it
 #   make clean                           removes what the verbs made
 #
@@ -70,6 +71,13 @@ fuzz: $(VENV)/.stamp-fuzz
 bench: $(BENCH_VENV)/.stamp-bench
 	$(BENCH_VENV)/bin/python -m tests.bench.install
 	$(BENCH_VENV)/bin/python -m tests.bench $(BENCH_ARGS)
+
+.PHONY: migration
+migration: $(VENV)/.stamp-venv
+	$(VENV)/bin/python -m tests.migration.eventlets_own_tests
+	$(VENV)/bin/python -m tests.migration.celery_worker
+	$(VENV)/bin/python -m tests.migration.flask_socketio
+	$(VENV)/bin/python -m tests.migration.nameko_http
 
 # Makes an environment of its own, .venv-conformance-3.11, and needs a Python that has its tests.
 .PHONY: conformance

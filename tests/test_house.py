@@ -19,7 +19,17 @@ import pytest
 pytestmark = pytest.mark.repository
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {"greenserve": ROOT / "server", "greenserve_hub": ROOT / "hub"}
+SOURCES = {
+    "greenserve": ROOT / "server",
+    "greenserve_hub": ROOT / "hub",
+    "greenserve_eventlet": ROOT / "server",
+}
+# The package, and those below it that it may import.
+BELOW = {
+    "greenserve": {"greenserve_hub"},
+    "greenserve_hub": set[str](),
+    "greenserve_eventlet": {"greenserve", "greenserve_hub"},
+}
 
 # Each folder may import from those above it here, and from itself. "ground" are the files of a package's root that
 # anything may import, "face" those that nothing below may.
@@ -75,6 +85,21 @@ ORDER = {
         "django.management",
         "django.management.commands",
     ],
+    "greenserve_eventlet": [
+        "ground",
+        "support",
+        "hubs",
+        "spawning",
+        "greenio",
+        "patching",
+        "green",
+        "green.OpenSSL",
+        "watching",
+        "pooling",
+        "serving",
+        "face",
+        "standin.eventlet",
+    ],
 }
 FACE = {
     "greenserve_hub": {"", "testing"},
@@ -89,6 +114,7 @@ FACE = {
         "patched",
         "pytest_plugin",
     },
+    "greenserve_eventlet": {"", "__main__", "hook", "pth"},
 }
 # The sans-IO cores, with what they may import: bytes, and nothing of the world.
 CORES = ("greenserve.http1", "greenserve.websocket", "greenserve.proxies")
@@ -101,10 +127,10 @@ WORLD = {
 
 @cache
 def modules() -> dict[str, Path]:
-    """Every module of both packages by its dotted name."""
+    """Every module of the packages by its dotted name."""
     found = {}
-    for root in SOURCES.values():
-        for path in root.rglob("*.py"):
+    for package, root in SOURCES.items():
+        for path in (root / package).rglob("*.py"):
             parts = path.relative_to(root).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
@@ -112,7 +138,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports(name: str, source: str | None = None) -> set[str]:
-    """Everything that `name` imports; of both packages the module that a name is of."""
+    """Everything that `name` imports; of the packages the module that a name is of."""
     path = modules()[name]
     found = set()
     for node in ast.walk(ast.parse(source if source is not None else path.read_text())):
@@ -157,7 +183,7 @@ def wrong_arrows(name: str, imported: set[str]) -> list[str]:
             good = other in CORES_MAY_IMPORT or f"{other}.".startswith(f"{core}.")
             good = good and (other in CORES_MAY_IMPORT or not _is_above(folder(other)[1], mine, top))
         elif folder(other)[0] != top:
-            good = top == "greenserve"
+            good = folder(other)[0] in BELOW[top]
         else:
             good = not _is_above(folder(other)[1], mine, top)
         if not good:
@@ -217,6 +243,13 @@ class TestImports:
             ("greenserve.config", "from greenserve.wsgi import Service", ["greenserve.wsgi"]),
             ("greenserve.net", "from greenserve.wsgi import x\nfrom greenserve_hub import y\nimport os", []),
             ("greenserve.cli", "from greenserve.process import single", []),
+            ("greenserve.cli", "import greenserve_eventlet", ["greenserve_eventlet"]),
+            ("greenserve_eventlet.names", "import greenserve_hub", []),
+            (
+                "greenserve_eventlet.hubs",
+                "import greenserve_eventlet.patching",
+                ["greenserve_eventlet.patching"],
+            ),
         ],
     )
     def test_one_that_climbs_would_be_found(self, name, source, wrong):

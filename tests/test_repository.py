@@ -17,7 +17,11 @@ import pytest
 pytestmark = pytest.mark.repository
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {"greenserve": ROOT / "server", "greenserve_hub": ROOT / "hub"}
+SOURCES = {
+    "greenserve": ROOT / "server",
+    "greenserve_eventlet": ROOT / "server",
+    "greenserve_hub": ROOT / "hub",
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -193,6 +197,6 @@ def test_every_dependency_is_one_of_code_that_there_is():
         assert _names_of(requirements) <= _imported_by("server", "hub")
     # And none of what is imported comes along with something else by chance.
     ours = _names_of(PROJECT["dependencies"]) | {name for one in extras.values() for name in _names_of(one)}
-    own = {"greenserve", "greenserve_hub"}
+    own = set(SOURCES)
     own |= {"pytest", "bottle", "django"}  # what is for them is imported by them, or beside them
     assert _imported_by("server", "hub") <= sys.stdlib_module_names | ours | own

@@ -83,12 +83,12 @@ class Deadline:
 class DeadlineQueue:
     """All deadlines of one hub. Those due at the same time fire in the order in which they were armed."""
 
-    __slots__ = ("_cancelled", "firing", "heap", "pushed")
+    __slots__ = ("cancelled", "firing", "heap", "pushed")
 
     def __init__(self) -> None:
         """An empty queue."""
         self.heap: list[tuple[float, int, Deadline]] = []
-        self._cancelled = 0  # entries of cancelled deadlines
+        self.cancelled = 0  # entries of cancelled deadlines; read-only for other modules
         self.firing: Deadline | None = None  # removed from the heap, perhaps not called yet
         self.pushed = 0  # entries ever pushed, and the number of the next one
 
@@ -109,12 +109,12 @@ class DeadlineQueue:
 
     def note_cancelled(self) -> None:
         """Count a cancelled entry, and remove all of them when they are more than half of the heap."""
-        self._cancelled += 1
-        if self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self.heap):
+        self.cancelled += 1
+        if self.cancelled > _COMPACT_ABOVE and self.cancelled * 2 > len(self.heap):
             # In place: the hub holds this list while it fires deadlines.
             self.heap[:] = [entry for entry in self.heap if entry[2].callback is not None]
             heapify(self.heap)
-            self._cancelled = 0
+            self.cancelled = 0
 
     def pop_due(self, now: float, before: float = NEVER) -> Deadline | None:
         """Return the next deadline due at `now`, disarmed, for the caller to call; or None.
@@ -127,7 +127,7 @@ class DeadlineQueue:
             self.firing = deadline
             heappop(heap)
             if deadline.callback is None:
-                self._cancelled = max(0, self._cancelled - 1)
+                self.cancelled = max(0, self.cancelled - 1)
             elif deadline._entry_due(entry, now):
                 return deadline
         return None
@@ -140,5 +140,5 @@ class DeadlineQueue:
             if deadline.callback is not None:
                 return entry  # too early if it was postponed, which costs one empty turn
             heappop(heap)
-            self._cancelled = max(0, self._cancelled - 1)
+            self.cancelled = max(0, self.cancelled - 1)
         return NEVER

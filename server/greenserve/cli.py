@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 from wsgiref.types import WSGIApplication
 
@@ -39,6 +40,7 @@ from greenserve.process.master.plan import (
 from greenserve.process.starting import Starting
 from greenserve.process.system.settling import set_environment
 from greenserve.version import version
+from greenserve_hub.errors import HubError
 from greenserve_hub.loop.current import find_hub, use_hub
 from greenserve_hub.patching.monkey import patch_early
 
@@ -105,6 +107,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
     has_master = (needs_master(loaded.config) or handover is not None) and not checks
     imports_app = not has_master or loaded.config.preload
     # Before a Python file runs, the process is patched already.
+    _take_eventlets_name(loaded.config)
     if loaded.python_file is None and (imports_app or has_installed_hooks()):
         _patch(loaded.config.monkey_patch, loaded.config.hub)
     installed = installed_hooks()
@@ -158,6 +161,15 @@ def _patch(monkey_patch: bool, hub: str) -> None:
         patch_for(hub)
 
 
+def _take_eventlets_name(config: Config) -> None:
+    if config.eventlet:
+        try:
+            # By name: greenserve_eventlet stands above the server, which works without it.
+            import_module("greenserve_eventlet.hook").install()
+        except HubError as error:
+            raise ConfigError(f"--eventlet: {error}") from None
+
+
 def _run_workers(plan: Plan, starting: Starting, handover: Handover | None) -> int:
     from greenserve.process.master.start import run_with_workers
 
@@ -179,6 +191,7 @@ def _plan(
         if preloaded is not None:
             return preloaded
         set_environment(config)
+        _take_eventlets_name(config)
         _patch(config.monkey_patch, config.hub)
         return load_app(spec)
 

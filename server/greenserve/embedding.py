@@ -49,9 +49,9 @@ def serve(
     makes it speak TLS, like `certfile`, and is used unchanged.
 
     `chdir`, `error_logfile`, `log_level`, `log_config`, `threadpool_size`, `dump_signal`, `backdoor`, `pid`, `env` and
-    `umask` have no effect here: they are for run() and the command, which own their process, and `monkey_patch` is for
-    the command alone. Hooks are keywords too, see hooks/README.md. Raises ConfigError for bad settings, for `workers`,
-    for a hook that fails at the start, and for addresses that can't be bound.
+    `umask` have no effect here: they are for run() and the command, which own their process; `monkey_patch` and
+    `eventlet` are for the command alone. Hooks are keywords too, see hooks/README.md. Raises ConfigError for bad
+    settings, for `workers`, for a hook that fails at the start, and for addresses that can't be bound.
     """
     if more or isinstance(app, socket.socket | GreenSocket):
         raise ConfigError(

@@ -43,26 +43,32 @@ _HTTP: Final = re.compile(r"[A-Z]+ \S+ HTTP/\d")
 
 
 def backdoor_server(
-    sock: socket.socket, locals: Mapping[str, Any] | None = None, allow_remote: bool = False
+    sock: socket.socket,
+    locals: Mapping[str, Any] | None = None,
+    allow_remote: bool = False,
+    banner: str | None = None,
 ) -> None:
     """Serve a backdoor on the listening socket `sock`, and print its address to stderr. Switches: always.
 
     When this green thread is killed, the socket is closed and its connections end. Each connection gets a copy of the
-    names in `locals`. HubError if other machines could connect, unless `allow_remote`; OSError when the socket fails.
+    names in `locals`; `banner`: see backdoor(). HubError if other machines could connect, unless `allow_remote`;
+    OSError when the socket fails.
     """
     check_local(sock, allow_remote)
     sys.stderr.write(f"backdoor at {place_of(sock)}\n")
-    serve_backdoor(sock, locals)
+    serve_backdoor(sock, locals, banner)
 
 
-def serve_backdoor(sock: socket.socket, locals: Mapping[str, Any] | None = None) -> None:
+def serve_backdoor(
+    sock: socket.socket, locals: Mapping[str, Any] | None = None, banner: str | None = None
+) -> None:
     """Like backdoor_server, without the check and without printing. Switches: always."""
     sessions: set[greenlet] = set()
 
     def handle(connection: GreenSocket, address: Any) -> None:
         sessions.add(getcurrent())
         try:
-            backdoor((connection, address), locals)
+            backdoor((connection, address), locals, banner)
         finally:
             sessions.discard(getcurrent())
 
@@ -75,13 +81,18 @@ def serve_backdoor(sock: socket.socket, locals: Mapping[str, Any] | None = None)
                 kill(session)
 
 
-def backdoor(conn_addr: tuple[socket.socket, Any], locals: Mapping[str, Any] | None = None) -> None:
-    """Serve one connection, as returned by accept(), and close it at its end. Switches: always."""
+def backdoor(
+    conn_addr: tuple[socket.socket, Any], locals: Mapping[str, Any] | None = None, banner: str | None = None
+) -> None:
+    """Serve one connection, as returned by accept(), and close it at its end. Switches: always.
+
+    `banner`: what the client is greeted with, in place of the process, its Python and the names that show its state.
+    """
     sock = conn_addr[0]
     if not isinstance(sock, GreenSocket):
         sock = GreenSocket(sock.family, sock.type, sock.proto, sock.detach())
     with sock:
-        _Session(sock, locals or {}).run()
+        _Session(sock, locals or {}, banner).run()
 
 
 def call_back(path: str) -> None:
@@ -133,7 +144,7 @@ class _Session:
     encoding = "utf-8"
     errors = "backslashreplace"
 
-    def __init__(self, sock: GreenSocket, locals: Mapping[str, Any]) -> None:
+    def __init__(self, sock: GreenSocket, locals: Mapping[str, Any], banner: str | None) -> None:
         self._sock = sock
         self._hub = get_hub()
         self._green = getcurrent()
@@ -149,7 +160,7 @@ class _Session:
         }
         self._namespace: dict[str, Any] = {"__name__": "__console__", "__doc__": None, **helpers, **locals}
         names = ["threads()", "stacks()", "hub()", *(["pool()"] if "pool" in locals else [])]
-        self._banner = (
+        self._banner = banner or (
             f"backdoor of process {os.getpid()}, {' '.join(sys.argv)[:100]!r}: "
             f"Python {sys.version.split()[0]}, hub on {self._hub.poller.name}\n"
             f"{', '.join(names)} show its state; exit() or Ctrl-D ends this connection only\n"

@@ -21,6 +21,7 @@ from weakref import WeakSet
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
+from greenserve_hub.errors import HubError
 from greenserve_hub.forks import end_child, is_last, keep, main_here
 from greenserve_hub.loop.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.loop.descriptors import Descriptor
@@ -201,6 +202,24 @@ class Hub:
         self.companions.clear()
         return True
 
+    def change_poller(self, name: str) -> None:
+        """Use another poller from now on; all waits continue. Switches: never.
+
+        HubError to and from asyncio, whose coroutines would be lost. ValueError for an unknown name.
+        """
+        poller = make_poller(name)
+        if hasattr(self.poller, "adopted_by") or hasattr(poller, "adopted_by"):
+            poller.close()
+            raise HubError(f"the hub has work, and cannot move from {self.poller.name} to {poller.name}")
+        self.poller.close()
+        self.poller = poller
+        self.edge = poller.edge
+        self.adopt()
+        for fd, descriptor in self.descriptors.items():
+            poller.register(fd)
+            descriptor.readable = True  # as after an edge: the new poller knows of no earlier one
+        self.tell_again()
+
     # The turn ------------------------------------------------------------------------------------------
 
     def _run(self, events: Iterable[tuple[int, int]] = ()) -> None:
@@ -371,5 +390,5 @@ class Hub:
                 sys.excepthook(*sys.exc_info())
 
     def throw_main(self, error: BaseException) -> None:
-        """Raise `error` in the main greenlet of the OS thread, in the next turn. Switches: never."""
-        self.ready.append((self.main.throw, (error,)))
+        """Raise `error` in the main greenlet of the OS thread, before all that is ready. Switches: never."""
+        self.ready.appendleft((self.main.throw, (error,)))

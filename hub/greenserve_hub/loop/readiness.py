@@ -1,7 +1,7 @@
 """Waits of green threads for a descriptor. (Callbacks use Descriptor.when_readable and on_writable directly.)
 
-Called by green sockets and by the server's streams. Invariant: one waiter per descriptor and direction. The error for a
-second one names the first, with both stacks.
+Called by green sockets and by the server's streams. Invariant: one waiter per descriptor and direction, unless
+allow_several() was called. The error for a second one names the first, with both stacks.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ def wait_readable(descriptor: Descriptor, timeout: float | None = None, drained:
     if descriptor.closed:
         raise IOClosed(str(descriptor))
     if descriptor.reader is not None:
+        if _several:
+            _wait_in_line(descriptor, waiter, True, timeout)
+            return
         raise _second(hub, descriptor, "read", descriptor.reader)
     if drained and descriptor.readable and descriptor.readable is not True:
         return
@@ -46,6 +49,8 @@ def wait_readable(descriptor: Descriptor, timeout: float | None = None, drained:
     finally:
         if descriptor.reader is wake:
             descriptor.reader = None
+        elif isinstance(descriptor.reader, _Line):
+            leave(descriptor, True, wake)
     if descriptor.closed:
         raise IOClosed(str(descriptor))
 
@@ -65,6 +70,9 @@ def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
     if descriptor.closed:
         raise IOClosed(str(descriptor))
     if descriptor.writer is not None:
+        if _several:
+            _wait_in_line(descriptor, waiter, False, timeout)
+            return
         raise _second(hub, descriptor, "write", descriptor.writer)
     descriptor.writer = wake
     try:
@@ -74,6 +82,96 @@ def wait_writable(descriptor: Descriptor, timeout: float | None = None) -> None:
     finally:
         if descriptor.writer is wake:
             descriptor.writer = None
+        elif isinstance(descriptor.writer, _Line):
+            leave(descriptor, False, wake)
+    if descriptor.closed:
+        raise IOClosed(str(descriptor))
+
+
+# Several waiters -----------------------------------------------------------------------------------------------
+
+_several = False
+
+
+def allow_several(state: bool) -> None:
+    """Let several green threads wait for one descriptor in one direction, in all hubs. Off by default.
+
+    Each time the descriptor is ready, the first in line wakes. Which of them gets which bytes is up to the program.
+    Switches: never.
+    """
+    global _several
+    _several = state
+
+
+def several_allowed() -> bool:
+    """Return True after allow_several(True). Switches: never."""
+    return _several
+
+
+class _Line:
+    """Stands for the only waiter of a descriptor, and calls the first of several each time it is ready."""
+
+    __slots__ = ("_descriptor", "_reads", "waiting")
+
+    def __init__(self, descriptor: Descriptor, reads: bool, first: Callable[[], object]) -> None:
+        self._descriptor = descriptor
+        self._reads = reads
+        self.waiting = [first]
+
+    def __call__(self) -> None:
+        descriptor = self._descriptor
+        if descriptor.closed:
+            for wake in self.waiting:
+                wake()
+            return
+        wake = self.waiting.pop(0)
+        if self.waiting:
+            _put(descriptor, self._reads, self)
+        wake()
+
+
+def _put(descriptor: Descriptor, reads: bool, callback: Callable[[], object]) -> None:
+    if reads:
+        descriptor.reader = callback
+    else:
+        descriptor.writer = callback
+    hub = descriptor.hub
+    hub.poller.arm(descriptor.fd, READ if reads else WRITE)  # reports again what is ready already
+
+
+def join(descriptor: Descriptor, reads: bool, callback: Callable[[], object]) -> None:
+    """Call back once when it is ready, behind those that wait already. Switches: never."""
+    first = descriptor.reader if reads else descriptor.writer
+    if first is None:
+        _put(descriptor, reads, callback)
+    elif isinstance(first, _Line):
+        first.waiting.append(callback)
+    else:
+        line = _Line(descriptor, reads, first)
+        line.waiting.append(callback)
+        _put(descriptor, reads, line)
+
+
+def leave(descriptor: Descriptor, reads: bool, callback: Callable[[], object]) -> None:
+    """Undo join(). Repeatable. Switches: never."""
+    first = descriptor.reader if reads else descriptor.writer
+    if isinstance(first, _Line) and callback in first.waiting:
+        first.waiting.remove(callback)
+    if first == callback or (isinstance(first, _Line) and not first.waiting):
+        if reads:
+            descriptor.reader = None
+        else:
+            descriptor.writer = None
+
+
+def _wait_in_line(descriptor: Descriptor, waiter: Waiter, reads: bool, timeout: float | None) -> None:
+    wake = waiter.wake
+    join(descriptor, reads, wake)
+    try:
+        if waiter.park(timeout) is TIMED_OUT:
+            raise TimeoutError("timed out")
+    finally:
+        leave(descriptor, reads, wake)
     if descriptor.closed:
         raise IOClosed(str(descriptor))
 

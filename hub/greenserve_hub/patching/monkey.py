@@ -16,13 +16,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.patching.other_runtimes import choose_threads, refuse_others
 from greenserve_hub.patching.stdlib.loops import keep_loops_apart
 from greenserve_hub.patching.stdlib.places import Places
 from greenserve_hub.unpatched import LOADED_BEFORE
+
+if TYPE_CHECKING:
+    from greenserve_hub.greenio.sockets import GreenSocket
 
 # eventlet's keywords, and `signal` and `multiprocessing`. Those in _ASKED_FOR are off unless named.
 GROUPS: Final = (
@@ -79,9 +82,9 @@ def monkey_patch(**on: bool) -> PatchReport:
     return _patch(_chosen(on), warn_of_early=True)
 
 
-def patch_early() -> PatchReport:
+def patch_early(**on: bool) -> PatchReport:
     """Like monkey_patch(), for a caller that runs before all imports of the user. Switches: never."""
-    return _patch(_chosen({}), warn_of_early=False)
+    return _patch(_chosen(on), warn_of_early=False)
 
 
 def _chosen(on: dict[str, bool]) -> list[str]:
@@ -116,6 +119,16 @@ def _patch(groups: list[str], warn_of_early: bool) -> PatchReport:
     report = PatchReport(tuple(names), tuple(copies), tuple(locks), tuple(left))
     _warn(report, warn_of_early)
     return report
+
+
+def use_socket_class(cls: type[GreenSocket]) -> None:
+    """Patch socket.socket with a class of a caller's own, and give it to green copies too. Switches: never.
+
+    Has to be called before monkey_patch(), import_patched() and original().
+    """
+    from greenserve_hub.patching.green import green_socket
+
+    green_socket.REPLACED["socket"]["socket"] = cls
 
 
 def is_monkey_patched(module: str | ModuleType) -> bool:

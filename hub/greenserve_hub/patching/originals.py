@@ -68,12 +68,18 @@ def import_patched(name: str, /, *also: tuple[str, ModuleType], **more: ModuleTy
     modules for it to import.
     """
     with _loading:
+        return _load(name, {**green_modules(), **dict(also), **more})
+
+
+def green_modules() -> dict[str, ModuleType]:
+    """Return by name a green copy of each module that can be patched; the same copies each time. Switches: never."""
+    with _loading:
         if not _green:
             _fill(_green, replacements())
             _green["ssl"].SSLContext.sslsocket_class = import_module(
                 "greenserve_hub.greenio.tls_sockets"
             ).GreenSSLSocket
-        return _load(name, {**_green, **dict(also), **more})
+        return _green
 
 
 def _fill(modules: dict[str, ModuleType], names: dict[str, dict[str, Any]]) -> None:
@@ -81,10 +87,18 @@ def _fill(modules: dict[str, ModuleType], names: dict[str, dict[str, Any]]) -> N
         module = import_module(name)
         if name in _LOADED_ANEW:
             twin = _load(name, modules)
+            _share_errors(twin, module)
             _put(twin, module, names.get(name, {}))
         else:
             twin = _copy(name, names.get(name, {}))
         modules[name] = twin
+
+
+def _share_errors(twin: ModuleType, module: ModuleType) -> None:
+    """Make the copy raise the module's own exceptions: `except queue.Full` catches those of both."""
+    for name, value in vars(module).items():
+        if isinstance(value, type) and issubclass(value, BaseException):
+            twin.__dict__[name] = value
 
 
 def _copy(name: str, names: dict[str, Any]) -> ModuleType:
@@ -111,22 +125,36 @@ def _load(name: str, modules: dict[str, ModuleType]) -> ModuleType:
     return module
 
 
-def _forget(names: list[str]) -> None:
+def _forget(names: list[str], copies: list[ModuleType]) -> None:
     """Remove from sys.modules what was imported only for the copy, because it holds the copy's modules.
 
-    Packages with a part in C stay, because they can be loaded only once.
+    Packages with a part in C stay, because they can be loaded only once. `copies`: the copy and its submodules.
     """
     in_c = {
         name.partition(".")[0]
         for name in names
         if not isinstance(getattr(sys.modules[name], "__loader__", None), SourceLoader)
     }
+    children: dict[ModuleType, dict[str, ModuleType]] = {}
     for name in names:
         if name.partition(".")[0] not in in_c:
             module = sys.modules.pop(name)
+            copies.append(module)
             parent, _, child = name.rpartition(".")
-            if vars(sys.modules.get(parent, module)).get(child) is module:
-                delattr(sys.modules[parent], child)
+            package = sys.modules.get(parent, module)
+            if vars(package).get(child) is module:
+                delattr(package, child)
+                children.setdefault(package, {})[child] = module
+    for package, found in children.items():
+        _give_twin(package, found, copies)
+
+
+def _give_twin(package: ModuleType, children: dict[str, ModuleType], copies: list[ModuleType]) -> None:
+    # `import http.client` has bound the package, which stays and has no such child any more.
+    twin = ModuleType(package.__name__, package.__doc__)
+    twin.__dict__.update(vars(package) | children)
+    for copy in copies:
+        copy.__dict__.update({name: twin for name, value in vars(copy).items() if value is package})
 
 
 @contextmanager
@@ -141,9 +169,9 @@ def _instead(modules: dict[str, ModuleType], anew: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in [name for name in sys.modules if name.startswith(anew)]:
-            del sys.modules[name]
-        _forget([name for name in sys.modules if name not in known and name not in modules])
+        copies = [modules[anew[:-1]]]
+        copies += [sys.modules.pop(name) for name in tuple(sys.modules) if name.startswith(anew)]
+        _forget([name for name in sys.modules if name not in known and name not in modules], copies)
         for name, module in before.items():
             if module is None:
                 sys.modules.pop(name, None)

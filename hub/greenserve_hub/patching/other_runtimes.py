@@ -32,7 +32,13 @@ def patched_by() -> str:
     if any(not name.startswith("_gevent") for name in getattr(gevent, "saved", ())):
         return "gevent.monkey.patch_all()"
     eventlet = sys.modules.get("eventlet.patcher")
+    if _is_ours("eventlet"):
+        return ""  # its name stands for greenserve's own
     return "eventlet.monkey_patch()" if getattr(eventlet, "already_patched", None) else ""
+
+
+def _is_ours(name: str) -> bool:
+    return getattr(sys.modules.get(name), "__name__", name) != name
 
 
 def refuse_others() -> None:
@@ -55,7 +61,9 @@ def _engineio(module: Any) -> None:
 
     @wraps(begin)
     def __init__(self: Any, async_mode: str | None = None, *args: Any, **options: Any) -> None:
-        if async_mode in _MODES or (async_mode is None and not self.is_asyncio_based()):
+        if _is_ours("eventlet") and async_mode in (None, "eventlet"):
+            pass  # eventlet's driver runs on greenserve
+        elif async_mode in _MODES or (async_mode is None and not self.is_asyncio_based()):
             _tell(async_mode)
             async_mode = "threading"
         begin(self, async_mode, *args, **options)

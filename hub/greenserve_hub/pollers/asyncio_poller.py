@@ -31,7 +31,7 @@ from greenserve_hub.deadlines import Deadline, DeadlineQueue
 from greenserve_hub.errors import HubError
 from greenserve_hub.forks import end_child
 from greenserve_hub.pollers.contract import Call, Host, PollablePoller
-from greenserve_hub.pollers.running_loops import get_running_loop, put_aside, put_back
+from greenserve_hub.pollers.running_loops import get_running_loop, put_aside, put_back, show
 from greenserve_hub.unpatched import os, select, time
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ class AsyncioPoller:
             self._used = True
             self._hub.expect_calls()
         return self._loop
+
+    def show_loop(self) -> None:
+        """Make green threads of this OS thread see the loop as running: asyncio.create_task() works in them then.
+
+        asyncio.run() does not work in them any more. Switches: never.
+        """
+        show(self.loop)
 
     def set_executor(self, make: Callable[[], ThreadPoolExecutor]) -> None:
         """Make the loop run blocking calls in the executor of `make()`, unless this was done before."""
@@ -218,6 +225,12 @@ class ReadyCalls(deque[Call]):
     def append(self, call: Call) -> None:
         """Like deque.append."""
         _append(self, call)
+        if self.poller.running:
+            self.poller.interrupt()
+
+    def appendleft(self, call: Call) -> None:
+        """Like deque.appendleft."""
+        super().appendleft(call)
         if self.poller.running:
             self.poller.interrupt()
 

@@ -29,6 +29,11 @@ else:
         return None
 
 
+def show(loop: Any) -> None:
+    """Make `loop` the running one for all code of this OS thread, though it does not run now. Switches: never."""
+    _set_running_loop(loop)
+
+
 def put_aside(loop: Any) -> Running:
     """Make `loop`, the running loop, not running. Switches: never."""
     running = loop, _swap_task(loop, None), sys.get_asyncgen_hooks()

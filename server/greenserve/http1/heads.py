@@ -37,12 +37,32 @@ class HeadLimits:
     """The limits of a head, in bytes; `fields` is a number (settings `limit_request_*`).
 
     `refuse_underscores`: a field name with an underscore is refused with 400 (setting `header_map`).
+    `lenient`: requests of old clients are taken: HTTP/1.1 without Host, HTTP/1.0 with Transfer-Encoding, after which
+    the connection closes (RFC 9112 §6.1), and HTTP/1.0 without a length where a body might be.
+    `only_http10`: every request is treated as one of HTTP/1.0.
     """
 
-    __slots__ = ("field_size", "fields", "head", "line", "refuse_underscores", "shortest")
+    __slots__ = (
+        "field_size",
+        "fields",
+        "head",
+        "lenient",
+        "line",
+        "only_http10",
+        "refuse_underscores",
+        "shortest",
+    )
 
     def __init__(
-        self, line: int, field_size: int, fields: int, head: int, refuse_underscores: bool = False
+        self,
+        line: int,
+        field_size: int,
+        fields: int,
+        head: int,
+        refuse_underscores: bool = False,
+        *,
+        lenient: bool = False,
+        only_http10: bool = False,
     ) -> None:
         """A head of less than `shortest` bytes can't exceed any limit in bytes."""
         self.line = line
@@ -50,6 +70,8 @@ class HeadLimits:
         self.fields = fields
         self.head = head
         self.refuse_underscores = refuse_underscores
+        self.lenient = lenient
+        self.only_http10 = only_http10
         self.shortest = min(line, field_size)
 
 
@@ -104,6 +126,8 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
     http11 = version == "HTTP/1.1"
     if not http11 and version != "HTTP/1.0":
         raise ProtocolError(505, "HTTP version not supported (RFC 9110 §15.6.6)")
+    if limits.only_http10:
+        http11 = False
     head = RequestHead(method, target, http11)
     fields = head.fields
     hosts = 0
@@ -126,7 +150,7 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
         if host not in _good_hosts:
             _check_host(host)
         head.host = host
-    elif hosts or http11:
+    elif hosts or (http11 and not limits.lenient):
         raise ProtocolError(400, "exactly one Host field is required (RFC 9112 §3.2)")
     if target[:1] == "/" and method != "CONNECT":
         if _needs_a_look(target) is None:
@@ -137,7 +161,7 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
         head.path, head.query, head.host = split_other_form(method, target, head.host)
     if framing:
         _set_framing(head, framing, limits)
-    elif not http11:
+    elif not http11 and not limits.lenient:
         _check_has_length(head)
     return head
 
@@ -191,10 +215,10 @@ def _set_framing(  # noqa: C901  # one pass, on the path of many requests
             raise ProtocolError(400, "underscore in a field name: send a hyphen (header_map is refuse)")
     if codings:
         # A second field extends the list of codings (RFC 9110 §5.3), and a list is more than `chunked`.
-        _set_coding(head, ", ".join(codings), bool(lengths))
+        _set_coding(head, ", ".join(codings), bool(lengths), limits.lenient)
     elif lengths:
         _set_length(head, lengths)
-    elif not head.http11:
+    elif not head.http11 and not limits.lenient:
         _check_has_length(head)
     if expect and head.http11:  # HTTP/1.0 has no Expect (RFC 9110 §10.1.1)
         if expect.lower() != "100-continue":
@@ -204,6 +228,10 @@ def _set_framing(  # noqa: C901  # one pass, on the path of many requests
         # RFC 9112 §9.3. llhttp resets its own keep-alive flag at the end of a request without a body.
         options = {option.strip(" \t").lower() for option in connection.split(",")}
         head.keep_alive = "close" not in options and (head.http11 or "keep-alive" in options)
+    if not head.http11 and (codings or (expect and limits.lenient)):
+        head.keep_alive = (
+            False  # an intermediary may have seen another end; the client may send a body or not
+        )
 
 
 def _set_length(head: RequestHead, lengths: list[str]) -> None:
@@ -215,8 +243,8 @@ def _set_length(head: RequestHead, lengths: list[str]) -> None:
     head.content_length = int(length)
 
 
-def _set_coding(head: RequestHead, coding: str, with_length: bool) -> None:
-    if not head.http11:
+def _set_coding(head: RequestHead, coding: str, with_length: bool, lenient: bool) -> None:
+    if not head.http11 and not lenient:
         raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)")
     if with_length:
         raise ProtocolError(400, "Content-Length with Transfer-Encoding (RFC 9112 §6.1)")

@@ -32,6 +32,8 @@ def check_process() -> None:
             "DD_UNLOAD_MODULES_FROM_SITECUSTOMIZE is 1: unset it, or start with ddtrace-run"
         )
     for name in ("eventlet", "gevent"):
+        if getattr(sys.modules.get(name), "__name__", name) != name:
+            continue  # greenserve_eventlet goes by this name
         if f"engineio.async_drivers.{name}" in sys.modules:
             _warn(
                 f"Socket.IO runs on {name} here and will hang: give it async_mode='threading', or call "

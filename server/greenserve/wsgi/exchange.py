@@ -147,6 +147,20 @@ class Exchange:
 
         return self.link.upgrade(head, begin)
 
+    def offer_socket(self) -> Any:
+        """Return the connection as a socket, for code that takes it over, whatever the request asks for.
+
+        Until it is first used the request is HTTP. Only for green threads of the server's hub; in a program without
+        green threads in place of OS threads too. Switches: never. Raises ProtocolError, also for a request with a body.
+        """
+        environ = self.environ
+        if "werkzeug.socket" not in environ:
+            environ["greenserve.upgrade"] = self.upgrade
+            self.link.offer(environ, to_any=True)
+        sock = environ["werkzeug.socket"]
+        sock.waits_green = True
+        return sock
+
     # The run -------------------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -156,7 +170,7 @@ class Exchange:
         if service.request_ids is not None:
             service.request_ids.begin(self.environ)
         try:
-            app = service.app
+            app = service.app if service.app_of is None else service.app_of(self)
             result = app(self.environ, response.start_response)
             if forks.last is not None:
                 end_if_forked(self)

@@ -106,15 +106,32 @@ class _Change:
 class Forwarding:
     """Knows which fields only a proxy may set, and applies the believed ones."""
 
-    __slots__ = ("_believed", "_changes", "_complaints", "_hops", "_request_id", "_trust", "keys")
+    __slots__ = (
+        "_believed",
+        "_changes",
+        "_complaints",
+        "_hops",
+        "_passes_all",
+        "_request_id",
+        "_trust",
+        "keys",
+    )
 
     def __init__(
-        self, trust: Trust, believed: Iterable[str] = (), hops: int = 0, request_id: str = ""
+        self,
+        trust: Trust,
+        believed: Iterable[str] = (),
+        hops: int = 0,
+        request_id: str = "",
+        *,
+        passes_all: bool = False,
     ) -> None:
         """`believed`: the fields that trusted peers set themselves, in lower case. `hops`: see read_claims.
 
-        `request_id`: the field in which they give a request's id; "" for none.
+        `request_id`: the field in which they give a request's id; "" for none. `passes_all`: for apps that judge
+        themselves which peer may set these fields: all of them are in environ as they came, and change nothing.
         """
+        self._passes_all = passes_all
         self._trust = trust
         self._believed = frozenset(believed)
         self._hops = hops
@@ -134,6 +151,8 @@ class Forwarding:
         return key
 
     def _is_a_proxys(self, name: str) -> bool:
+        if self._passes_all:
+            return False
         lowered = name.lower()
         return is_of_proxies(name) or lowered in self._believed or lowered == self._request_id
 

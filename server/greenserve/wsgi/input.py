@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from greenserve.errors import BodyError, PeerGone, ProtocolError
-from greenserve.http1 import CONTINUE, BodyFraming, LengthFraming, continue_head
+from greenserve.http1 import CONTINUE, BodyFraming, ChunkedFraming, LengthFraming, continue_head
 from greenserve.wsgi.link import Link
 
 
@@ -130,6 +130,19 @@ class RequestInput:
         if self._continue:
             head, self._continue = self._continue, None
             self._link.send_interim(head)
+
+    def send_continue(self, headers: list[tuple[str, str]]) -> None:
+        """Send a 100 Continue with these fields, whether the client waits for one, has one already, or asked for none.
+
+        For protocols in several steps: behind a chunked body that was read to its end, another one is read then. Not
+        to HTTP/1.0, which has no interim responses. Switches: if the peer reads slowly. Raises AppError for fields that
+        can't be sent.
+        """
+        self._continue = None
+        self._link.send_interim(continue_head(headers))
+        framing = self._framing
+        if isinstance(framing, ChunkedFraming) and framing.done:
+            self._ahead = framing.restart()
 
     @property
     def is_unusable(self) -> bool:

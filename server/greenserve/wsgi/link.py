@@ -63,8 +63,8 @@ class Link(Protocol):
         another OS thread than the server's.
         """
 
-    def offer(self, environ: dict[str, Any]) -> None:
-        """Add the connection's own keys to the environ of a request that asks for an upgrade and has no body.
+    def offer(self, environ: dict[str, Any], to_any: bool = False) -> None:
+        """Add the connection's own keys to the environ of a request that asks for a WebSocket, or `to_any`.
 
         Switches: never. Raises ProtocolError if no more upgraded connections are allowed.
         """

@@ -52,6 +52,7 @@ class Response:
         "is_over",
         "is_upgraded",
         "keep_alive",
+        "kept_lines",
         "late_error",
         "status",
     )
@@ -73,6 +74,7 @@ class Response:
         self.late_error: AppError | None = None  # the app's 5xx response after an upgrade
         self.is_cut_off = False  # a part is sent, and the client can't see that the rest is missing
         self.keep_alive = request.keep_alive
+        self.kept_lines = b""  # whole lines that the head gets as well if the connection stays open
 
     # What the app calls ----------------------------------------------------------------------------------
 
@@ -218,6 +220,16 @@ class Response:
             self._check_length(head.length)
         self.is_over = True  # bytes that the iterable's close() writes would be read as the next response
 
+    def flush(self) -> None:
+        """Send the head, before there is any content; its length is unknown then, unless the app has said it.
+
+        Switches: if the client reads slowly.
+        """
+        if not self.status and not self.is_over:
+            head = self.head or self._begin(None)
+            self.status = head.status
+            self._link.send(head.data)
+
     @property
     def is_event_stream(self) -> bool:
         """Return True if a stream of server-sent events has begun (HTML, "Server-sent events")."""
@@ -312,6 +324,8 @@ class Response:
         if ids is not None and (line := ids.line()):
             self.head = head = with_field(head, ids.sought, line.encode())
         self.keep_alive = head.keep_alive
+        if self.kept_lines and head.keep_alive:
+            self.head = head = with_field(head, b"\r\nkeep-alive:", self.kept_lines)
         return head
 
     def _cut(self, data: bytes, room: int) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
+from greenserve.errors import ProtocolError
 from greenserve.logs.request_ids import RequestIds
 from greenserve.wsgi.link import WSGIApplication
 
@@ -15,10 +17,12 @@ class Service:
 
     __slots__ = (
         "app",
+        "app_of",
         "date_line",
         "discard_limit",
         "keep_alive",
         "parks",
+        "refusal_of",
         "request_ids",
         "sendfile",
         "server_line",
@@ -35,9 +39,17 @@ class Service:
         discard_limit: int,
         websocket_options: object = None,
         request_ids: RequestIds | None = None,
+        app_of: Callable[[Any], WSGIApplication] | None = None,
+        refusal_of: Callable[[ProtocolError], bytes | None] | None = None,
     ) -> None:
-        """`date_line()` returns the Date field as a whole line; `server_line` is the Server field as one, or ""."""
+        """`date_line()` returns the Date field as a whole line; `server_line` is the Server field as one, or "".
+
+        `app_of(exchange)` returns what is called for one request in place of `app`. `refusal_of(error)` returns what is
+        sent in place of the server's own error to a request that no app sees; b"": the server's own, None: nothing.
+        """
         self.app = app
+        self.app_of = app_of
+        self.refusal_of = refusal_of
         self.date_line = date_line
         self.server_line = server_line
         self.sendfile = sendfile

@@ -491,3 +491,16 @@ def test_calls_from_other_os_threads_reach_both():
 
     assert wait_for_awaitable(coroutine()) == threading.get_ident() != told[0]
     assert event.wait(PATIENCE) == "sent"
+
+
+def test_green_threads_see_the_loop_once_it_is_shown(hub):
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        asyncio.get_running_loop()
+    hub.poller.show_loop()
+    try:
+        task = asyncio.create_task(double(3))
+        assert wait_for_awaitable(task) == 6
+        assert spawn(lambda: wait_for_awaitable(asyncio.ensure_future(double(4)))).wait() == 8
+        assert asyncio.get_running_loop() is hub.poller.loop
+    finally:
+        asyncio._set_running_loop(None)

@@ -74,9 +74,9 @@ def _end(green: GreenThread[None]) -> None:
 
 
 @contextmanager
-def _connected(locals: dict[str, Any] | None = None) -> Iterator[Client]:
+def _connected(locals: dict[str, Any] | None = None, banner: str | None = None) -> Iterator[Client]:
     ours, theirs = socketpair()
-    green = spawn(backdoor, (theirs, "x"), locals)
+    green = spawn(backdoor, (theirs, "x"), locals, banner)
     with ours:
         yield Client(ours)
     green.wait()
@@ -116,6 +116,10 @@ class TestInterpreter:
             "threads(), stacks(), hub() show its state; exit() or Ctrl-D ends this connection only\n"
             in client.banner
         )
+
+    def test_the_caller_may_greet(self) -> None:
+        with _connected(banner="welcome\n") as client:
+            assert client.banner == "welcome\n"
 
     @pytest.mark.parametrize(
         ("line", "told"),

@@ -264,6 +264,16 @@ def test_without_a_listener_errors_go_to_the_excepthook(monkeypatch):
     assert seen == [(ValueError, "told")]
 
 
+def test_ctrl_c_in_a_green_thread_reaches_the_main_one_before_it_goes_on():
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    spawn(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sleep(0)
+    sleep(0)  # its own turn, which was ready then, comes to nothing
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("start", [spawn, spawn_n, lambda fn: get_hub().call_soon(fn)])
 def test_what_ends_the_program_is_raised_in_the_main_greenlet(kind, start):

@@ -133,3 +133,61 @@ def test_green_copies_of_what_keeps_functions_in_classes():
         *(f"{name} []" for name in ("SelectSelector", "PollSelector", "EpollSelector", "DefaultSelector")),
         "204",
     ]
+
+
+def test_a_copy_raises_the_modules_own_exceptions():
+    said = run(
+        """
+        import queue, subprocess
+        from greenserve import import_patched, original
+        from greenserve_hub.patching.originals import green_modules
+        green = green_modules()
+        assert green["queue"] is green_modules()["queue"] is not queue
+        assert green["queue"].Full is queue.Full is original("queue").Full
+        try:
+            green["queue"].Queue(1).get(timeout=0)
+        except queue.Empty:
+            print("empty")
+        try:
+            green["subprocess"].run(["false"], check=True)
+        except subprocess.CalledProcessError:
+            print("false")
+        """,
+        patch=False,
+    )
+    assert said == "empty\nfalse\n"
+
+
+def test_a_socket_class_of_a_callers_own():
+    said = run(
+        """
+        import socket
+        from greenserve import GreenSocket, monkey_patch
+        from greenserve_hub.patching.monkey import use_socket_class
+        from greenserve_hub.patching.originals import green_modules, import_patched
+        class Mine(GreenSocket):
+            pass
+        use_socket_class(Mine)
+        print(green_modules()["socket"].socket.__name__, import_patched("http.client").socket.socket.__name__)
+        monkey_patch()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            print(type(server).__name__)
+        """,
+        patch=False,
+    )
+    assert said == "Mine Mine\nMine\n"
+
+
+def test_a_copy_keeps_modules_of_packages_that_stay():
+    said = run(
+        """
+        import http, sys
+        from greenserve import import_patched
+        request = import_patched("urllib.request")
+        print(hasattr(http, "client"), "http.client" in sys.modules, request.http.client.HTTPConnection.__name__)
+        import http.client
+        print(request.http.client is http.client, request.http.client.socket.socket.__name__)
+        """,
+        patch=False,
+    )
+    assert said == "False False HTTPConnection\nFalse GreenSocket\n"

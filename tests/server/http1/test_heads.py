@@ -563,3 +563,43 @@ class TestHeaderMap:
     def test_3875_4_1_18_it_is_no_way_round_other_rules(self) -> None:
         assert status("POST / HTTP/1.0", "A_B: c") == 411
         assert status("POST / HTTP/1.1", "A_B: c", "Content-Length: 1", "Content-Length: 1") == 400
+
+
+class TestLenient:
+    """HeadLimits.lenient and only_http10, for programs that stand in for another server."""
+
+    _LENIENT = HeadLimits(8190, 8190, 100, 65536, lenient=True)
+    _OLD = HeadLimits(8190, 8190, 100, 65536, only_http10=True)
+
+    def test_9112_3_2_no_host(self) -> None:
+        data = b"GET / HTTP/1.1\r\n\r\n"
+        assert refusal(data).status == 400
+        assert read(data, limits=self._LENIENT)[0].host is None
+        assert refusal(b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", limits=self._LENIENT).status == 400
+
+    def test_9112_6_1_transfer_encoding_in_http_10_ends_the_connection(self) -> None:
+        data = b"PUT / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert refusal(data).status == 400
+        found = read(data, limits=self._LENIENT)[0]
+        assert (found.chunked, found.keep_alive) == (True, False)
+
+    def test_9112_6_1_two_lengths_are_refused_all_the_same(self) -> None:
+        data = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert refusal(data, limits=self._LENIENT).status == 400
+
+    def test_9110_10_1_1_a_client_of_http_10_that_expects_may_send_its_body_or_not(self) -> None:
+        lines = (
+            b"PUT / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert read(lines)[0].keep_alive
+        found = read(lines, limits=self._LENIENT)[0]
+        assert (found.keep_alive, found.expect_continue) == (False, False)
+
+    def test_1945_7_2_2_a_post_without_a_length(self) -> None:
+        for data in (b"POST / HTTP/1.0\r\n\r\n", b"POST / HTTP/1.0\r\nConnection: close\r\n\r\n"):
+            assert refusal(data).status == 411
+            assert not read(data, limits=self._LENIENT)[0].has_body
+
+    def test_only_http_10(self) -> None:
+        found = read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", limits=self._OLD)[0]
+        assert (found.http11, found.keep_alive) == (False, False)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tests.support.programs.commands import command
 from tests.support.programs.patched import run
 from tests.support.programs.rivals import install
+
+from greenserve.loading import process_check
+from greenserve.loading.process_check import check_process
+from greenserve.logs.throttled import Once
 
 APP = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
 GEVENT = "from gevent import monkey; monkey.patch_all()\n"
@@ -106,3 +111,14 @@ def test_socketio_that_runs_on_another_is_told(folder):
         check=True,
     )
     assert done.stderr.startswith("Socket.IO runs on gevent here and will hang")
+
+
+def test_socketio_on_greenserve_under_eventlets_name_is_fine(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "engineio.async_drivers.eventlet", ModuleType("engineio"))
+    check_process()
+    assert "Socket.IO runs on eventlet" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(process_check, "_once", Once(1))
+    monkeypatch.setitem(sys.modules, "eventlet", ModuleType("greenserve_eventlet"))
+    check_process()
+    assert not caplog.text

@@ -353,3 +353,14 @@ def test_whatever_a_proxy_sends_only_named_fields_are_in_environ(claims):
     assert environ["SCRIPT_NAME"][:1] in ("", "/")
     assert environ["SERVER_NAME"]
     assert 0 < int(environ["SERVER_PORT"]) < 65536
+
+
+@pytest.mark.parametrize("peer", [PROXY, STRANGER])
+def test_an_app_that_judges_itself_gets_all_of_it_as_it_came(peer: str) -> None:
+    passing = Forwarding(Trust(()), passes_all=True)
+    environ = environ_of("X-Forwarded-For: 6.6.6.6", "X-Real-IP: 6.6.6.6", peer=peer, forwarding=passing)
+    assert (environ["REMOTE_ADDR"], environ["HTTP_X_FORWARDED_FOR"], environ["HTTP_X_REAL_IP"]) == (
+        peer,
+        "6.6.6.6",
+        "6.6.6.6",
+    )

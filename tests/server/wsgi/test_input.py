@@ -236,3 +236,32 @@ def test_how_much_is_still_to_come() -> None:
     assert not body.has_more_than(50)
     body.read(60)
     assert not body.has_more_than(0)
+
+
+class TestSeveralSteps:
+    """send_continue(): for protocols that go on behind the end of a body."""
+
+    def test_is_sent_whether_it_was_asked_for_or_not(self) -> None:
+        body = _input(ahead=b"abc")
+        body.send_continue([("X-Step", "1")])
+        assert _sent(body) == b"HTTP/1.1 100 Continue\r\nX-Step: 1\r\n\r\n"
+        assert body.read() == b"abc"
+        assert not body.is_unusable
+
+    def test_takes_the_place_of_the_one_that_the_client_waits_for(self) -> None:
+        body = _input(b"abc", expects=True)
+        body.send_continue([])
+        assert body.read() == b"abc"
+        assert _sent(body) == _CONTINUE
+
+    def test_another_chunked_body_follows_one_that_was_read(self) -> None:
+        link = FakeLink(b"1\r\na\r\n0\r\n\r\n1\r\nb", b"\r\n0\r\n\r\nGET")
+        framing = ChunkedFraming()
+        body = RequestInput(link, framing, b"", False)
+        assert (body.read(), body.read()) == (b"a", b"")
+        body.send_continue([])
+        assert (body.read(), framing.rest) == (b"b", b"GET")
+
+    def test_its_fields_are_checked(self) -> None:
+        with pytest.raises(AppError):
+            _input(b"a").send_continue([("Content-Length", "1")])

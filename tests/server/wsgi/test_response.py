@@ -340,3 +340,17 @@ def test_a_client_that_goes_away_meanwhile_is_no_ones_fault(caplog: pytest.LogCa
 
     assert not exchange(app, link=link, validated=False).response.keep_alive
     assert not caplog.records
+
+
+class TestFlush:
+    def test_sends_the_head_once_and_the_rest_behind_it(self) -> None:
+        def app(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+            write = start("200 OK", _PLAIN)
+            write.__self__.flush()
+            write.__self__.flush()
+            return []
+
+        done = exchange(app, validated=False)
+        done.run()
+        assert sent(done).endswith(b"\r\n\r\n0\r\n\r\n")
+        assert sent(done).count(b"HTTP/1.1 200 OK") == 1

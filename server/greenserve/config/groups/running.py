@@ -83,6 +83,12 @@ class RunningSettings:
         help="make the standard library's blocking calls green before the command imports the app",
         precedent="gunicorn's gevent and eventlet workers",
     )
+    eventlet: bool = setting(
+        False,
+        kinds.boolean(),
+        group=PROCESS,
+        help="make `import eventlet` import greenserve_eventlet, in the app and in its child processes",
+    )
     threadpool_size: int = setting(
         DEFAULT_SIZE,
         kinds.count(least=0, zero="the call runs in the calling thread"),

@@ -42,6 +42,7 @@ class HijackedSocket:
         self._sender = SocketSender(carrier, self._limit, close_timeout)
         self._is_begun = False  # the connection has left HTTP
         self._is_closed = False
+        self.waits_green = False  # what waits for it does so in green threads, patched or not
 
     def __repr__(self) -> str:
         """For dumps and logs."""
@@ -142,7 +143,7 @@ class HijackedSocket:
             )
 
     def _hijack(self) -> None:
-        if not is_monkey_patched("thread"):
+        if not self.waits_green and not is_monkey_patched("thread"):
             # A wait in an OS thread's way holds the hub, and with it everybody.
             raise AppError(
                 "a library wants the socket of a WebSocket, to wait for it in threads, and threads are not green here: "
@@ -250,6 +251,8 @@ class HijackedSocket:
         restarts = self._carrier.services.restarts()
         code, reason = (1012, "the server restarts") if restarts else (1001, "the server stops")
         self._sender.close(encode_close(code, reason))
+        if self.waits_green:
+            self._receiver.end()  # its code may speak another protocol than RFC 6455, which has no answer to that
 
     def leave_behind(self) -> None:
         """Become as closed, without a word to anybody."""

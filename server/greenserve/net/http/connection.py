@@ -160,7 +160,7 @@ class Connection:
             request = Request(self, head)
             if head.chunked or head.content_length:
                 request.framing = frame(head, self.services)
-                if not head.expect_continue and not has_enough(head, self.ahead):
+                if self.services.prefetches and not head.expect_continue and not has_enough(head, self.ahead):
                     BodyPrefetch(self, request).begin()
                     return
         except ProtocolError as error:

@@ -124,7 +124,12 @@ def answer(connection: Host, error: ProtocolError, request: Refused | None, *ext
     refusal = Refusal(peer, error, head, services.event_stream_retry)
     if ids is not None:
         refusal.name(known, ids)
-    data = refusal.encode(services.service, extra)
+    service = services.service
+    own = service.refusal_of(error) if service.refusal_of is not None else b""
+    if own is None:
+        connection.close()
+        return
+    data = own or refusal.encode(service, extra)
     connection.enter(State.SENDING, connection.activity if request is None else request)
     connection.flush(data, b"")
     services.tally.statuses[refusal.status] += 1

@@ -369,9 +369,9 @@ class Request(Activity):
         self._limit = limit = TimeLimit(seconds, exchange.response.status != 0)
         connection.deadline.arm(hub.clock() + limit.seconds)
 
-    def offer(self, environ: dict[str, Any]) -> None:
+    def offer(self, environ: dict[str, Any], to_any: bool = False) -> None:
         """See Link."""
-        offer_upgrade(self.connection, environ)
+        offer_upgrade(self.connection, environ, to_any)
 
     def upgrade(self, head: bytes, make: Make[Life]) -> Life:
         """See Link."""

@@ -252,6 +252,7 @@ class Services:
     timeouts: Timeouts
     head_limits: HeadLimits
     limit_request_body: int  # bytes; 0: no limit
+    prefetches: bool  # an app begins when the beginning of the body is here
     limit_websockets: int
     event_stream_retry: float  # seconds
     forwarding: Forwarding

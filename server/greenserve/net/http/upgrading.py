@@ -56,15 +56,15 @@ def counted(members: Members) -> Iterator[None]:
         raise
 
 
-def offer_upgrade(connection: Host, environ: dict[str, Any]) -> None:
+def offer_upgrade(connection: Host, environ: dict[str, Any], to_any: bool = False) -> None:
     """Put a socket for libraries that speak WebSocket themselves into the environ of a handshake. Switches: never.
 
     Raises ProtocolError: such a library could make nothing of a limit but an error of its own, so it is looked at here.
     """
-    if environ["HTTP_UPGRADE"].lower() == "websocket":
+    if to_any or environ["HTTP_UPGRADE"].lower() == "websocket":
         services = connection.services
         must_have_room(services)
-        if environ["REQUEST_METHOD"] == "GET" and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
+        if to_any or (environ["REQUEST_METHOD"] == "GET" and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
             services.offer_upgrade(connection, environ)
 
 

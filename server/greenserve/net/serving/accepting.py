@@ -43,6 +43,10 @@ class Accepting:
 
     def accepted(self, sock: socket.socket, address: Any) -> bool:
         """See Taker."""
+        return self._take(sock, address)[0]
+
+    def _take(self, sock: socket.socket, address: Any) -> tuple[bool, Connection | None]:
+        """Return what Taker says, and the connection if one was made."""
         sock.setblocking(False)
         peer, port = (address[0], str(address[1])) if isinstance(address, tuple) else ("", "")
         services = self._services
@@ -50,11 +54,21 @@ class Accepting:
         if proxy_headers is not None and not proxy_headers.admits(peer):
             services.counts.refused += 1
             close_connection(sock)
-            return True
+            return True, None
         if not self._admission.lets_in(sock, peer, self._endpoint.tls is None and proxy_headers is None):
-            return False
-        self.open(Stream(services.hub, sock), peer, port)
-        return True
+            return False, None
+        return True, self.open(Stream(services.hub, sock), peer, port)
+
+    def serve_one(self, sock: socket.socket, address: Any) -> None:
+        """Serve one socket that other code has accepted, until its connection is closed. Switches: always."""
+        connection = self._take(sock, address)[1]
+        if connection is None:
+            return
+        try:
+            self._connections.wait_for(connection)
+        except BaseException:
+            self._services.hub.call_soon(connection.end)
+            raise
 
     def hold_back(self) -> None:
         """See Taker."""

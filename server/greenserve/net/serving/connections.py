@@ -23,6 +23,7 @@ class Connections:
         self._open: set[Member] = set()
         self._finishing: set[Ending] = set()  # calls of apps whose upgraded connections are closed
         self.upgraded = 0  # open connections that have left HTTP
+        self._awaited: dict[Member, WaitQueue] = {}  # what waits for one connection to close
         self._closes = WaitQueue()  # for any connection to close
         self._quiet = WaitQueue()  # for the last connection to close
 
@@ -60,6 +61,8 @@ class Connections:
             self._closed(connection.peer)
         if self._closes.waiting:
             self._closes.wake_all()
+        if self._awaited and (waiting := self._awaited.pop(connection, None)) is not None:
+            waiting.wake_all()
         if not self._open:
             self._quiet.wake_all()
 
@@ -80,6 +83,11 @@ class Connections:
         self._finishing.discard(call)
         if not self._finishing:
             self._quiet.wake_all()
+
+    def wait_for(self, connection: Member) -> None:
+        """Wait until a connection is closed. Switches: unless it is."""
+        if connection in self._open:
+            self._awaited.setdefault(connection, WaitQueue()).park("the end of", connection, None)
 
     def wait_for_a_close(self, seconds: float) -> None:
         """Wait until a connection closes and so frees a descriptor and memory, or `seconds`. Switches: always."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 from greenserve.config import Config
+from greenserve.errors import ProtocolError
 from greenserve.http1 import HeadLimits
+from greenserve.logs.record import Finished
 from greenserve.logs.request_ids import RequestIds
 from greenserve.net.http.ending_early import Departures
 from greenserve.net.sockets.counts import Counts
@@ -16,7 +22,29 @@ from greenserve_hub.deadlines import NEVER
 from greenserve_hub.loop.hub import Hub
 
 
-def make_service(config: Config, app: WSGIApplication, has_tls: bool) -> Service:
+@dataclass(frozen=True)
+class Manners:
+    """What a program changes that stands in for another server. Nothing of it is a setting: the program decides.
+
+    `environ`: keys of every request. `app_of(exchange)` and `refusal_of(error)`: see Service. `log_access(finished,
+    began)` takes the place of access_logfile; see Services. `lenient` and `only_http10`: see HeadLimits. `passes_all`:
+    see Forwarding. Without `prefetches` the app begins when the head is here, before anything of the body.
+    """
+
+    environ: Mapping[str, Any] = field(default_factory=dict)
+    app_of: Callable[[Any], WSGIApplication] | None = None
+    log_access: Callable[[Finished, float], None] | None = None
+    refusal_of: Callable[[ProtocolError], bytes | None] | None = None
+    lenient: bool = False
+    only_http10: bool = False
+    passes_all: bool = False
+    prefetches: bool = True
+
+
+ORDINARY = Manners()
+
+
+def make_service(config: Config, app: WSGIApplication, has_tls: bool, manners: Manners) -> Service:
     """What all its exchanges share."""
     return Service(
         app,
@@ -29,6 +57,8 @@ def make_service(config: Config, app: WSGIApplication, has_tls: bool) -> Service
         RequestIds(config.request_id_header, config.request_id_response)
         if config.request_id_header
         else None,
+        manners.app_of,
+        manners.refusal_of,
     )
 
 
@@ -46,7 +76,7 @@ def make_timeouts(config: Config) -> Timeouts:
     )
 
 
-def make_head_limits(config: Config) -> HeadLimits:
+def make_head_limits(config: Config, manners: Manners) -> HeadLimits:
     """The limits of a request's head."""
     return HeadLimits(
         config.limit_request_line,
@@ -54,16 +84,19 @@ def make_head_limits(config: Config) -> HeadLimits:
         config.limit_request_fields,
         config.limit_request_head,
         config.header_map == "refuse",
+        lenient=manners.lenient,
+        only_http10=manners.only_http10,
     )
 
 
-def make_forwarding(config: Config) -> Forwarding:
+def make_forwarding(config: Config, manners: Manners) -> Forwarding:
     """Which proxies are trusted with what."""
     return Forwarding(
         Trust(config.forwarded_allow_ips),
         config.forwarded_headers,
         config.forwarded_hops,
         config.request_id_header,
+        passes_all=manners.passes_all,
     )
 
 

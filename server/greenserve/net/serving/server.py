@@ -30,18 +30,12 @@ from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.opening.handshake_queue import Handshakes
 from greenserve.net.opening.opening import Entrance
 from greenserve.net.opening.proxy_header import ProxyHeaders
+from greenserve.net.serving import parts
 from greenserve.net.serving.accepting import Accepting
 from greenserve.net.serving.admission import Admission, PeerCounts
 from greenserve.net.serving.connections import Connections
 from greenserve.net.serving.listeners import Given, Listeners
-from greenserve.net.serving.parts import (
-    make_departures,
-    make_forwarding,
-    make_head_limits,
-    make_request_starts,
-    make_service,
-    make_timeouts,
-)
+from greenserve.net.serving.parts import Manners
 from greenserve.net.serving.request_queue import RequestQueue
 from greenserve.net.serving.stats import Stats, stats_of
 from greenserve.net.serving.stopping import End, Stop
@@ -52,13 +46,7 @@ from greenserve.net.sockets.send_budget import SendBudget
 from greenserve.net.tls.contexts import TLS, open_tls
 from greenserve.net.websockets.broadcasts import Broadcasts
 from greenserve.version import version
-from greenserve.wsgi import (
-    ErrorStream,
-    Service,
-    WSGIApplication,
-    base_environ,
-    with_lengths,
-)
+from greenserve.wsgi import ErrorStream, Service, WSGIApplication, base_environ, with_lengths
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.greenthreads.pools import GreenPool
@@ -89,12 +77,13 @@ class Server:
         given: Given | None = None,
         errors: TextIO | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        manners: Manners = parts.ORDINARY,
         **settings: Any,
     ) -> None:
         """`settings` as in Config, if there is no `config`. `sockets` that listen already take the place of `bind`;
         `given` ones, of a master, that of `redirect_bind` too, and their files stay.
         `errors` is the wsgi.errors of apps, sys.stderr by default. `ssl_context` takes the place of `certfile` and the
-        settings that go with it.
+        settings that go with it. `manners`: for programs that stand in for another server.
 
         Raises ConfigError for an unknown or wrong setting, and if eventlet or gevent has patched the process.
         """
@@ -108,6 +97,7 @@ class Server:
         self._app = app
         self._errors = errors or cast(TextIO, ErrorStream())
         self._ssl_context = ssl_context
+        self._manners = manners
         self._tls: TLS | None = None
         self.access_log: AccessLog | None = None
         self.counts = Counts()
@@ -146,8 +136,8 @@ class Server:
             self.access_log = open_access_log(
                 config.access_logfile, config.access_log_format, config.access_log_skip, hub.call_soon
             )
-            self.service = make_service(config, self._app, tls is not None)
-            services = self._make_services()
+            self.service = parts.make_service(config, self._app, tls is not None, self._manners)
+            self._services = services = self._make_services()
             self.listening.open(
                 lambda sock: self._listener(services, sock, tls, self.queue.submit),
                 lambda sock: self._listener(services, sock, None, self._redirect),
@@ -171,14 +161,15 @@ class Server:
             slots=self.queue.slots,
             batch=self.queue.batch,
             members=self.connections,
-            timeouts=make_timeouts(config),
-            head_limits=make_head_limits(config),
+            timeouts=parts.make_timeouts(config),
+            head_limits=parts.make_head_limits(config, self._manners),
             limit_request_body=config.limit_request_body,
+            prefetches=self._manners.prefetches,
             limit_websockets=config.limit_websockets,
             event_stream_retry=config.event_stream_retry,
-            forwarding=make_forwarding(config),
-            request_starts=make_request_starts(config),
-            departures=make_departures(config, self.hub, self.counts),
+            forwarding=parts.make_forwarding(config, self._manners),
+            request_starts=parts.make_request_starts(config),
+            departures=parts.make_departures(config, self.hub, self.counts),
             budget=self.unsent,
             counts=self.counts,
             tally=self.tally,
@@ -189,7 +180,7 @@ class Server:
                 proxy_headers=ProxyHeaders(config, self.hub) if config.proxy_protocol != "off" else None,
                 recount=self.admission.recount,
             ),
-            log_access=None if self.access_log is None else self._log_access,
+            log_access=self._manners.log_access or (None if self.access_log is None else self._log_access),
             is_stopping=lambda: self.is_stopping,
             restarts=lambda: self._stop.restarts,
             offer_upgrade=self._offer_upgrade,
@@ -210,13 +201,27 @@ class Server:
         submit: Callable[[Request], None],
     ) -> Listener:
         scheme = "http" if tls is None else "https"
+        taker = self._taker(services, sock, scheme, tls, submit)
+        return Listener(self.hub, sock, scheme, self.counts, taker, self._given is None)
+
+    def _taker(
+        self, services: Services, sock: socket.socket, scheme: str, tls: TLS | None, submit: Any
+    ) -> Accepting:
         name, port = name_and_port(sock, scheme)
         environ = base_environ(scheme, name, port, f"greenserve/{version()}", self._errors)
         environ["greenserve.is_stopping"] = services.is_stopping
+        environ.update(self._manners.environ)
         endpoint = Endpoint(environ, tls, submit)
         holds_back = None if self._given is None else self._given.holds_back(sock)
-        taker = Accepting(services, endpoint, self.admission, self.connections, self.lose, holds_back)
-        return Listener(self.hub, sock, scheme, self.counts, taker, self._given is None)
+        return Accepting(services, endpoint, self.admission, self.connections, self.lose, holds_back)
+
+    def serve_connection(self, sock: socket.socket, address: Any) -> None:
+        """Serve a connection that other code has accepted, and return when it is closed. Switches: always.
+
+        `sock` is given up; TLS begins on it if the server has it. If this green thread is killed, the connection ends.
+        """
+        scheme = "http" if self._tls is None else "https"
+        self._taker(self._services, sock, scheme, self._tls, self.queue.submit).serve_one(sock, address)
 
     def _redirect(self, request: Request) -> None:
         request.redirect(self.port or 443)

@@ -13,9 +13,12 @@ import pytest
 from tests.support.clients.raw import RawClient, ask, request
 from tests.support.servers.apps import Environ, Routes, Start, path
 from tests.support.servers.running import Gate, becomes_quiet, in_one_hub, own_hub, serving
-from tests.support.times import eventually
+from tests.support.times import MS, eventually
 
-from greenserve import Config, ConfigError, Event, Server, getcurrent, sleep, spawn
+from greenserve import Config, ConfigError, Event, GreenSocket, Server, getcurrent, sleep, spawn
+from greenserve.errors import ProtocolError
+from greenserve.net.serving.listeners import Given
+from greenserve.net.serving.parts import Manners
 
 _variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="fresh")
 
@@ -200,6 +203,114 @@ class TestStart:
             Server(path, Config.from_settings(), pool=3)
         with pytest.raises(ConfigError, match="poool"):
             Server(path, poool=3)
+
+
+class TestManners:
+    """What a program changes that stands in for another server."""
+
+    def test_environ_app_and_log(self) -> None:
+        logged: list[int] = []
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            start_response("200 OK", [])
+            return [f"{environ['mine']} {environ['HTTP_X_REAL_IP']}".encode()]
+
+        manners = Manners(
+            environ={"mine": "yes"},
+            app_of=lambda exchange: app,
+            log_access=lambda finished, began: logged.append(finished.record(0, 0).status),
+            lenient=True,
+            passes_all=True,
+        )
+        with Server(path, bind="127.0.0.1:0", manners=manners) as server, _client(server) as client:
+            client.send(b"GET / HTTP/1.1\r\nX-Real-IP: 1.2.3.4\r\n\r\n")
+            assert client.answer().body == b"yes 1.2.3.4"
+        assert logged == [200]
+
+    def test_a_request_gives_its_socket(self) -> None:
+        def app_of(exchange: Any) -> Any:
+            def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+                exchange.offer_socket().sendall(b"mine")
+                return []
+
+            return app
+
+        with (
+            Server(path, bind="127.0.0.1:0", manners=Manners(app_of=app_of)) as server,
+            _client(server) as client,
+        ):
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.rest() == b"mine"
+
+    def test_an_error_in_other_words(self) -> None:
+        def refusal_of(error: ProtocolError) -> bytes | None:
+            if error.status == 501:
+                return None
+            return b"HTTP/1.0 400 Mine\r\n\r\n" if error.status == 431 else b""
+
+        manners = Manners(refusal_of=refusal_of)
+        with Server(path, bind="127.0.0.1:0", manners=manners) as server:
+            with _client(server) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\nA: %b\r\n\r\n" % (b"a" * 9000))
+                assert client.rest() == b"HTTP/1.0 400 Mine\r\n\r\n"
+            with _client(server) as client:
+                client.send(b"GET / HTTP/1.1\r\n\r\n")
+                assert client.rest().startswith(b"HTTP/1.1 400 Bad Request")
+            with _client(server) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n")
+                assert client.rest() == b""
+
+    @pytest.mark.parametrize("prefetches", [False, True])
+    def test_an_app_may_begin_before_the_body(self, prefetches: bool) -> None:
+        begun = Event()
+
+        def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+            begun.send()
+            start_response("200 OK", [])
+            return [environ["wsgi.input"].read()]
+
+        manners = Manners(prefetches=prefetches)
+        with Server(app, bind="127.0.0.1:0", manners=manners) as server, _client(server) as client:
+            client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+            while not begun.ready() and "reading a body" not in repr([*server.connections]):
+                sleep(MS)
+            assert begun.ready() is (not prefetches)
+            client.send(b"a")
+            assert client.answer().body == b"a"
+
+
+class TestServeConnection:
+    def test_returns_when_it_closes(self) -> None:
+        server = Server(path, given=Given([], []))
+        server.start()
+        ours, theirs = socket.socketpair()
+        green = spawn(server.serve_connection, theirs, ("192.0.2.1", 1))
+        with socket_for(ours) as client:
+            client.sendall(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            received = b""
+            while piece := client.recv(1000):
+                received += piece
+        green.wait()
+        assert received.endswith(b"/a")
+        assert not server.connections
+        server.stop()
+
+    def test_ends_the_connection_if_it_is_killed(self) -> None:
+        server = Server(path, given=Given([], []))
+        server.start()
+        ours, theirs = socket.socketpair()
+        green = spawn(server.serve_connection, theirs, ("192.0.2.1", 1))
+        sleep(0)
+        assert len(server.connections) == 1
+        green.kill()
+        with socket_for(ours) as client:
+            assert client.recv(10) == b""
+        assert not server.connections
+        server.stop()
+
+
+def socket_for(sock: socket.socket) -> GreenSocket:
+    return GreenSocket(sock.family, sock.type, sock.proto, sock.detach())
 
 
 def test_stats() -> None:

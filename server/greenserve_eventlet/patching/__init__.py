@@ -1,0 +1,1 @@
+"""Monkey patching and asyncio under eventlet's names."""

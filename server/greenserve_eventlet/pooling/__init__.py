@@ -1,0 +1,1 @@
+"""Pools of objects: eventlet's pools, db_pool and dagpool."""

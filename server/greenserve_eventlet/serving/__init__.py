@@ -1,0 +1,1 @@
+"""Servers and the sockets that they listen on: eventlet's convenience, wsgi and websocket."""

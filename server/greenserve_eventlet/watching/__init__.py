@@ -1,0 +1,1 @@
+"""Looking inside a running program: eventlet's debug and backdoor."""

@@ -1,0 +1,24 @@
+"""Each test has a hub of its own, whose errors are kept quiet unless the test looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from greenserve_hub.loop.current import get_hub, set_hub
+
+
+@pytest.fixture(autouse=True)
+def errors() -> Iterator[list[BaseException]]:
+    """What no green thread waited for. A test that expects such errors takes them out."""
+    told: list[BaseException] = []
+    before = set_hub(None)
+    hub = get_hub()
+    hub.on_error = lambda kind, error, trace: told.append(error)
+    try:
+        yield told
+        assert not told
+    finally:
+        hub.close()
+        set_hub(before)

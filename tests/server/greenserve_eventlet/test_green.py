@@ -1,0 +1,92 @@
+"""green: profile, and the modules of other distributions, with stand-ins for those."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from greenserve_eventlet.green import profile
+from greenserve_hub import sleep, spawn, threads
+from greenserve_hub.osthreads.proxies import Proxy
+
+
+def forget(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    for name in names:
+        monkeypatch.delitem(sys.modules, f"greenserve_eventlet.green.{name}", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("module", "needs", "says"),
+    [("zmq", "zmq", "pyzmq"), ("MySQLdb", "MySQLdb", "mysqlclient"), ("OpenSSL", "OpenSSL", "pyOpenSSL")],
+)
+def test_what_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, module: str, needs: str, says: str
+) -> None:
+    forget(monkeypatch, module)
+    monkeypatch.setitem(sys.modules, needs, None)  # as if it was not installed
+    with pytest.raises(ImportError, match=f"pip install {says}"):
+        __import__(f"greenserve_eventlet.green.{module}")
+
+
+def test_mysqldb_works_in_os_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    where: list[bool] = []
+    connections = ModuleType("MySQLdb.connections")
+    connections.Connection = lambda: where.append(threads.get_size() > 0) or SimpleNamespace(cursor=list)  # type: ignore[attr-defined]
+    for name in ("MySQLdb", "MySQLdb.cursors", "MySQLdb.converters"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "MySQLdb.connections", connections)
+    forget(monkeypatch, "MySQLdb")
+    green: Any = __import__("greenserve_eventlet.green.MySQLdb", fromlist=["connect"])
+    assert green.connections.Connection is green.connect
+    connection = green.connect()
+    assert isinstance(connection, Proxy)
+    assert isinstance(connection.cursor(), Proxy)
+    forget(monkeypatch, "MySQLdb")
+
+
+class TestProfile:
+    def test_green_threads_are_told_apart(self) -> None:
+        def inner() -> None:
+            sleep(0)
+
+        def outer() -> None:
+            greens = [spawn(inner) for _ in range(3)]
+            for green in greens:
+                green.wait()
+
+        profiler = profile.Profile()
+        profiler.runcall(outer)
+        calls = {name: timing[0] for (_, _, name), timing in profiler.timings.items()}
+        assert calls["outer"] == 1
+        assert calls["inner"] == 3
+
+    def test_time_of_others_counts_for_no_call(self) -> None:
+        def spin() -> int:
+            return sum(range(200_000))
+
+        def wait(green: Any) -> None:
+            green.wait()
+
+        profiler = profile.Profile()
+        profiler.runctx("wait(spawn(spin))", {"wait": wait, "spawn": spawn, "spin": spin}, {})
+        took = {name: timing[3] for (_, _, name), timing in profiler.timings.items()}
+        assert took["wait"] < took["spin"]
+
+    def test_start_and_stop(self) -> None:
+        profiler = profile.Profile()
+        profiler.start("mine")
+        profiler.start("not again")
+        sum([1, 2])
+        profiler.stop()
+        names = {name for _, _, name in profiler.timings}
+        assert "mine" in names
+        assert "not again" not in names
+
+    def test_run_prints_or_writes(self, capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
+        profile.run("1 + 1")
+        assert "function calls" in capsys.readouterr().out
+        profile.runctx("raise SystemExit", {}, {}, str(tmp_path / "stats"))
+        assert (tmp_path / "stats").stat().st_size

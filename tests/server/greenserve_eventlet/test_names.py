@@ -1,0 +1,68 @@
+"""eventlet's modules: all are there, once, under both names."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+
+import pytest
+from tests.support.programs.commands import run_python
+
+import greenserve_eventlet
+from greenserve_eventlet.names import ALSO, COPIES, FOLDERS, STANDARD
+
+WRITTEN = [
+    name
+    for name, folder in FOLDERS.items()
+    if importlib.util.find_spec(f"greenserve_eventlet.{folder}.{name}")
+]
+GONE = {"asyncore", "asynchat"} - set(sys.stdlib_module_names)  # from Python 3.12 on
+COPIED = [name for name, module in COPIES.items() if module not in GONE]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_module_has_its_place_and_eventlets_name(name: str):
+    module = importlib.import_module(f"greenserve_eventlet.{name}")
+    assert module is importlib.import_module(f"greenserve_eventlet.{FOLDERS[name]}.{name}")
+    assert module.__name__ == module.__spec__.name == f"greenserve_eventlet.{FOLDERS[name]}.{name}"
+    assert getattr(greenserve_eventlet, name) is module
+
+
+@pytest.mark.filterwarnings("ignore:The async:DeprecationWarning")  # asyncore and asynchat, until Python 3.12
+@pytest.mark.parametrize("name", [*COPIED, *ALSO])
+def test_a_copy_is_made_once_and_is_not_the_standard_module(name: str):
+    module = importlib.import_module(f"greenserve_eventlet.{name}")
+    assert module is importlib.import_module(f"greenserve_eventlet.{name}")
+    assert module is not sys.modules.get(COPIES.get(name, ""))
+    assert getattr(greenserve_eventlet.green, name.partition(".")[2]) is module
+
+
+def test_what_waits_for_nothing_is_the_standard_module():
+    for name, standard in STANDARD.items():
+        assert importlib.import_module(f"greenserve_eventlet.{name}") is importlib.import_module(standard)
+    request = importlib.import_module("greenserve_eventlet.green.urllib.request")
+    assert request.HTTPError is importlib.import_module("urllib.error").HTTPError
+
+
+def test_what_is_not_there_is_said_by_the_name_that_was_asked_for():
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'greenserve_eventlet\.nothing'"):
+        importlib.import_module("greenserve_eventlet.nothing")
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = greenserve_eventlet.green.nothing
+
+
+def test_both_names_are_one_module_whichever_comes_first():
+    code = """
+from greenserve_eventlet.hook import install
+install()
+import eventlet.hubs.timer, greenserve_eventlet.hubs.timer, eventlet, greenserve_eventlet as explicit
+from eventlet.green import queue
+import eventlet.green.queue as again, greenserve_eventlet.green.queue as third
+from eventlet import greenpool
+import greenserve_eventlet.greenpool
+print(eventlet is explicit, eventlet.hubs.timer is greenserve_eventlet.hubs.timer, queue is again is third)
+print(greenpool is greenserve_eventlet.greenpool, greenpool.__name__)
+"""
+    done = run_python("-c", code)
+    assert done.stdout == "True True True\nTrue greenserve_eventlet.spawning.greenpool\n", done.stderr

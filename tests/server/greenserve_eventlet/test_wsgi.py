@@ -1,0 +1,617 @@
+"""wsgi.server and its keywords, each where it shows to a client."""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket as plain_socket
+import ssl
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.servers.certificates import issue
+from tests.support.times import PATIENCE
+
+import greenserve_eventlet as eventlet
+from greenserve.errors import ConfigError
+from greenserve_eventlet.serving import wsgi
+from greenserve_hub import GreenPool, StopServe, Timeout, kill, sleep, spawn
+
+Environ = dict[str, Any]
+OK = "200 OK"
+PLAIN = [("content-type", "text/plain")]
+
+
+def hello(environ: Environ, start: Any) -> list[Any]:
+    start(OK, PLAIN)
+    return ["hello"]
+
+
+@contextmanager
+def serving(app: Any, sock: Any = None, **keywords: Any) -> Iterator[tuple[Any, io.StringIO]]:
+    log = io.StringIO()
+    sock = sock or eventlet.listen(("127.0.0.1", 0))
+    address = sock.getsockname()
+    green = spawn(wsgi.server, sock, app, **{"log": log, **keywords})
+    sleep(0)
+    try:
+        yield address, log
+    finally:
+        kill(green)
+
+
+def ask(address: Any, *lines: str, body: bytes = b"", until: str = "close") -> bytes:
+    """Send a request and return all that comes, until the server closes."""
+    family = plain_socket.AF_INET if isinstance(address, tuple) else plain_socket.AF_UNIX
+    with eventlet.connect(address, family) as sock, Timeout(PATIENCE):
+        head = "\r\n".join((*(lines or ("GET / HTTP/1.1", "Host: a")), f"Connection: {until}", "", ""))
+        sock.sendall(head.encode("latin-1") + body)
+        found = b""
+        while piece := sock.recv(1 << 16):
+            found += piece
+        return found
+
+
+def body_of(response: bytes) -> bytes:
+    return response.partition(b"\r\n\r\n")[2]
+
+
+class TestApps:
+    def test_str_and_numbers_are_taken(self) -> None:
+        def app(environ: Environ, start: Any) -> list[Any]:
+            start(OK, {"Content-length": 5, "Transfer-Encoding": "chunked", "x-a-b": 1})
+            return ["he", b"llo"]
+
+        with serving(app) as (address, _):
+            response = ask(address)
+        assert body_of(response) == b"hello"
+        assert b"\r\nX-A-B: 1\r\n" in response
+        assert b"chunked" not in response
+
+    def test_what_an_iterable_gives_is_gathered_until_it_fails_or_fills_a_chunk(self) -> None:
+        def app(environ: Environ, start: Any) -> Iterator[Any]:
+            start(OK, PLAIN)
+            yield "a" * int(environ["QUERY_STRING"])
+            raise RuntimeError("in the middle")
+
+        with serving(app) as (address, log):
+            few = ask(address, "GET /?10 HTTP/1.1")
+            many = ask(address, "GET /?5000 HTTP/1.1")
+        assert few.startswith(b"HTTP/1.1 500 ")
+        assert body_of(few) == b""
+        assert many.startswith(b"HTTP/1.1 200 ")
+        assert many.endswith(b"a\r\n"), "the last chunk is missing, so that the client sees that it is cut"
+        assert log.getvalue().count("RuntimeError: in the middle") == 2
+
+    def test_events_go_out_when_they_happen(self) -> None:
+        seen: list[bytes] = []
+
+        def app(environ: Environ, start: Any) -> Iterator[bytes]:
+            start(OK, [("Content-Type", "text/event-stream")])
+            yield b"data: 1\n\n"
+            while not seen:
+                sleep(0)
+            yield b"data: 2\n\n"
+
+        with serving(app) as (address, _), eventlet.connect(address) as client, Timeout(PATIENCE):
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            received = b""
+            while b"data: 1\n\n" not in received:
+                received += client.recv(1000)
+            seen.append(received)
+            while piece := client.recv(1000):
+                received += piece
+        assert received.endswith(b"data: 1\n\ndata: 2\n\n")
+
+    @pytest.mark.parametrize(("debug", "shown"), [(None, False), (False, False), (True, True)])
+    def test_a_traceback_reaches_clients_only_if_it_is_asked_for(
+        self, debug: bool | None, shown: bool
+    ) -> None:
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            raise RuntimeError("secret")
+
+        with serving(app, debug=debug) as (address, log):
+            response = ask(address)
+        assert response.startswith(b"HTTP/1.1 500 ")
+        assert (b"secret" in response) is shown
+        assert "RuntimeError: secret" in log.getvalue()
+
+    def test_write_sends_the_head_even_without_content(self) -> None:
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            write = start(OK, PLAIN)
+            write(b"")
+            write("abc")
+            return []
+
+        with serving(app) as (address, _):
+            assert body_of(ask(address)) == b"3\r\nabc\r\n0\r\n\r\n"
+
+    def test_no_content_of_unknown_length_is_chunked(self) -> None:
+        def app(environ: Environ, start: Any) -> Iterator[bytes]:
+            start(OK, PLAIN)
+            yield b""
+
+        with serving(app) as (address, _):
+            assert body_of(ask(address)) == b"0\r\n\r\n"
+
+    def test_start_response_is_required(self) -> None:
+        with serving(lambda environ, start: [b"a"]) as (address, log):
+            assert ask(address).startswith(b"HTTP/1.1 500 ")
+        assert "before start_response()" in log.getvalue()
+
+    def test_already_handled_closes_without_an_answer(self) -> None:
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            wsgi.WSGI_LOCAL.already_handled = environ["PATH_INFO"] == "/mine"
+            start(OK, PLAIN)
+            return [b"a"]
+
+        with serving(app) as (address, _):
+            assert ask(address, "GET /mine HTTP/1.1") == b""
+            assert body_of(ask(address, "GET / HTTP/1.1")) == b"a"
+
+    @pytest.mark.parametrize("pool", [None, GreenPool])
+    def test_the_iterable_is_closed(self, pool: Callable[[], GreenPool] | None) -> None:
+        closed: list[str] = []
+
+        class Pieces:
+            def __init__(self, *pieces: bytes) -> None:
+                self.pieces = pieces
+
+            def __iter__(self) -> Iterator[bytes]:
+                return iter(self.pieces)
+
+            def close(self) -> None:
+                closed.append("closed")
+
+        def app(environ: Environ, start: Any) -> Pieces:
+            start(OK, PLAIN)
+            return Pieces(b"a" * int(environ["QUERY_STRING"]), b"b")
+
+        with serving(app, custom_pool=pool and pool()) as (address, _):
+            for size in (1, 10_000):
+                assert b"b" in ask(address, f"GET /?{size} HTTP/1.1")
+        assert closed == ["closed"] * 2
+
+
+class TestEnviron:
+    def test_has_eventlets_keys(self) -> None:
+        seen: list[Environ] = []
+
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            seen.append(environ)
+            return hello(environ, start)
+
+        with serving(app, environ={"mine": 1}) as (address, _):
+            ask(
+                address,
+                "GET /%41?b HTTP/1.1",
+                "X-Any: one",
+                "x-any: two",
+                "X-Forwarded-For: 1.2.3.4, 5.6.7.8",
+            )
+        (environ,) = seen
+        assert environ["mine"] == 1
+        assert environ["RAW_PATH_INFO"] == "/%41"
+        assert environ["headers_raw"][:2] == (("X-Any", "one"), ("x-any", "two"))
+        assert environ["CONTENT_TYPE"] == "text/plain"
+        assert environ["REMOTE_ADDR"] == "127.0.0.1", "the peer, whatever a proxy says"
+        assert environ["HTTP_X_FORWARDED_FOR"] == "1.2.3.4, 5.6.7.8"
+        environ["eventlet.set_idle"]()
+
+    def test_at_a_unix_socket(self, tmp_path: Path) -> None:
+        def app(environ: Environ, start: Any) -> list[Any]:
+            start(OK, PLAIN)
+            return [f"{environ['REMOTE_ADDR']} {environ['SERVER_NAME']} {environ['SERVER_PORT']}"]
+
+        path = str(tmp_path / "socket")
+        with serving(app, eventlet.listen(path, plain_socket.AF_UNIX)) as (address, log):
+            assert body_of(ask(address)) == b"unix unix "
+        assert f"http:{path}\n" in log.getvalue()
+        assert "\nunix - - [" in log.getvalue()
+        assert Path(path).exists(), "other processes may listen there still"
+
+    @pytest.mark.parametrize("replaces", [False, True])
+    @pytest.mark.parametrize("streams", [False, True])
+    def test_posthooks_run_after_the_response(self, replaces: bool, streams: bool) -> None:
+        called: list[Any] = []
+
+        def app(environ: Environ, start: Any) -> Any:
+            hook = (lambda env, *args, **kwargs: called.append((args, kwargs)), (1,), {"a": 2})
+            if replaces:
+                environ["eventlet.posthooks"] = [hook]
+            else:
+                environ["eventlet.posthooks"].append(hook)
+            start(OK, PLAIN)
+            return (piece for piece in [b"a" * 5000, b"b"]) if streams else [b"ab"]
+
+        with serving(app) as (address, _):
+            assert b"b" in ask(address)
+        assert called == [((1,), {"a": 2})]
+
+
+class TestInput:
+    def test_is_one_piece_when_iterated_over(self) -> None:
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            start(OK, PLAIN)
+            assert environ["eventlet.input"].content_length == 4
+            return [b"|".join(environ["wsgi.input"]), b"%d" % environ["wsgi.input"].position]
+
+        with serving(app) as (address, _):
+            assert body_of(ask(address, "POST / HTTP/1.1", "Content-Length: 4", body=b"a\nb\n")) == b"a\nb\n4"
+
+    @pytest.mark.parametrize(
+        ("body", "error"),
+        [(b"cats\r\nx", wsgi.ChunkReadError), (b"3\r\nab", OSError), (b"1\r\na\r\n", wsgi.ChunkReadError)],
+    )
+    def test_a_chunked_body_that_breaks(self, body: bytes, error: type[Exception]) -> None:
+        seen: list[Exception] = []
+
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            assert environ["HTTP_TRANSFER_ENCODING"] == "chunked"
+            try:
+                environ["wsgi.input"].read()
+            except (OSError, ValueError) as error:
+                seen.append(error)
+            return hello(environ, start)  # type: ignore[return-value]
+
+        with serving(app) as (address, _), eventlet.connect(address) as client, Timeout(PATIENCE):
+            client.sendall(b"PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+            client.shutdown(plain_socket.SHUT_WR)
+            while not seen:
+                sleep(0.001)
+        assert isinstance(seen[0], error)
+
+    def test_several_bodies_in_one_request(self) -> None:
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            body = environ["wsgi.input"]
+            body.set_hundred_continue_response_headers([("x-step", "1")])
+            assert body.should_send_hundred_continue
+            first = body.read()
+            assert body.is_hundred_continue_response_sent
+            body.set_hundred_continue_response_headers([("x-step", "2")])
+            body.send_hundred_continue_response()
+            second = body.readlines()
+            start(OK, [])
+            body.send_hundred_continue_response()  # the response has not begun: once more
+            return [first, *second]
+
+        with serving(app) as (address, _), eventlet.connect(address) as client, Timeout(PATIENCE):
+            client.sendall(b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+            file = client.makefile("rb")
+            for step, chunks in (("1", b"1\r\na\r\n0\r\n\r\n"), ("2", b"2\r\nb\n\r\n1\r\nc\r\n0\r\n\r\n")):
+                assert file.readline() == b"HTTP/1.1 100 Continue\r\n"
+                assert file.readline() == f"X-Step: {step}\r\n".encode()
+                assert file.readline() == b"\r\n"
+                client.sendall(chunks)
+            assert b"100 Continue" in file.readline()
+            rest = b""
+            while not rest.endswith(b"ab\nc"):
+                rest += file.read1(100)
+        assert b"200 OK" in rest
+
+    def test_has_no_limit(self) -> None:
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            start(OK, PLAIN)
+            size = 0
+            while piece := environ["wsgi.input"].read(1 << 20):
+                size += len(piece)
+            return [b"%d" % size]
+
+        size = 17 << 20
+        with serving(app) as (address, _):
+            assert (
+                body_of(ask(address, "PUT / HTTP/1.1", f"Content-Length: {size}", body=b"x" * size))
+                == b"%d" % size
+            )
+
+    def test_gives_the_socket(self) -> None:
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            sock = environ["eventlet.input"].get_socket()
+            sock.sendall(b"mine: " + sock.recv(10))
+            wsgi.WSGI_LOCAL.already_handled = True
+            return []
+
+        with serving(app) as (address, log), eventlet.connect(address) as client, Timeout(PATIENCE):
+            client.sendall(b"GET / HTTP/1.1\r\n\r\nabc")
+            assert client.recv(100) == b"mine: abc", log.getvalue()
+            assert client.recv(100) == b""
+
+
+class TestKeywords:
+    def test_custom_pool_counts_what_runs_until_it_is_sent(self) -> None:
+        pool = GreenPool(3)
+        seen: list[int] = []
+
+        def app(environ: Environ, start: Any) -> Any:
+            seen.append(pool.running())
+            start(OK, PLAIN)
+            return (piece for piece in [b"a" * 5000, b"%d" % pool.running()])
+
+        with serving(app, custom_pool=pool) as (address, _):
+            assert b"\r\n1\r\n" in ask(address)
+            pool.waitall()
+        assert seen == [1]
+
+    def test_custom_pool_is_checked(self) -> None:
+        with (
+            eventlet.listen(("127.0.0.1", 0)) as sock,
+            pytest.raises(AttributeError, match="use a GreenPool"),
+        ):
+            wsgi.server(sock, hello, custom_pool=object())
+
+    def test_log_format_and_forwarded_addresses(self) -> None:
+        with serving(hello, log_format="%(client_ip)s %(request_line)s %(status_code)s %(body_length)s") as (
+            address,
+            log,
+        ):
+            ask(address, "GET /a HTTP/1.1", "X-Forwarded-For: 1.2.3.4, 5.6.7.8")
+        assert "\n1.2.3.4,5.6.7.8,127.0.0.1 GET /a HTTP/1.1 200 5\n" in log.getvalue()
+        with serving(hello, log_x_forwarded_for=False) as (address, log):
+            ask(address, "GET /a HTTP/1.1", "X-Forwarded-For: 1.2.3.4")
+        assert "1.2.3.4" not in log.getvalue()
+        assert "\n127.0.0.1 - - [" in log.getvalue()
+
+    def test_log_may_be_a_logger_or_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.INFO), serving(hello, log=logging.getLogger("mine")) as (address, _):
+            ask(address)
+        assert any('"GET / HTTP/1.1" 200 5' in message for message in caplog.messages)
+        with serving(hello, log_output=False) as (address, log):
+            ask(address)
+        assert log.getvalue() == ""
+
+    def test_keepalive(self) -> None:
+        with serving(hello, keepalive=False) as (address, _):
+            assert b"Connection: close" in ask(address, until="keep-alive")
+        with (
+            serving(hello, keepalive=2.5) as (address, _),
+            eventlet.connect(address) as client,
+            Timeout(PATIENCE),
+        ):
+            for version in (b"1.1", b"1.0"):
+                client.sendall(b"GET / HTTP/%b\r\nConnection: keep-alive\r\n\r\n" % version)
+                response = client.recv(1000)
+                assert response.count(b"\r\nConnection: keep-alive\r\n") == 1
+                assert b"\r\nKeep-Alive: timeout=2\r\n" in response
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert b"eep-" not in client.recv(1000)
+
+    def test_limits_are_the_modules_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wsgi, "MAX_HEADER_LINE", 20_000)
+        with serving(hello) as (address, _):
+            assert b"200 OK" in ask(address, "GET / HTTP/1.1", "A: " + "a" * 15_000)
+        with serving(hello, url_length_limit=100) as (address, _):
+            assert b" 414 " in ask(address, f"GET /{'a' * 100} HTTP/1.1")
+
+    def test_only_http_10(self) -> None:
+        def app(environ: Environ, start: Any) -> Iterator[bytes]:
+            start(OK, PLAIN)
+            yield b"a"
+
+        with serving(app, max_http_version="HTTP/1.0") as (address, _):
+            response = ask(address)
+        assert b"chunked" not in response
+        assert body_of(response) == b"a"
+
+    def test_names_as_the_app_spells_them(self) -> None:
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            start(OK, [("eTAg", "a")])
+            return []
+
+        sock = eventlet.listen(("127.0.0.1", 0))
+        with pytest.warns(DeprecationWarning, match="no case"):
+            wsgi.Server(sock, sock.getsockname(), app, capitalize_response_headers=False)
+        sock.close()
+
+    def test_a_protocol_of_the_programs_own(self) -> None:
+        class Protocol(wsgi.HttpProtocol):
+            minimum_chunk_size = 1
+
+            def __init__(self, conn_state: Any, server: Any) -> None:
+                conn_state[0] = ("<local>", 0)
+                super().__init__(conn_state, server)
+
+            def get_environ(self) -> Environ:
+                environ = super().get_environ()
+                environ["mine"] = f"{self.command} {self.headers['X-A']} {self.unquoted_path()}"
+                return environ
+
+            def handle_one_request(self) -> None:
+                raise AssertionError("is never called")
+
+        def app(environ: Environ, start: Any) -> list[Any]:
+            start(OK, PLAIN)
+            return [environ["REMOTE_ADDR"], " ", environ["mine"]]
+
+        with serving(app, protocol=Protocol) as (address, log):
+            assert body_of(ask(address, "GET /%41 HTTP/1.1", "X-A: b")) == b"<local> GET b /A"
+        assert "handle_one_request() is never called" in log.getvalue()
+
+    def test_a_protocol_that_would_read_before_http_is_refused(self) -> None:
+        class Protocol(wsgi.HttpProtocol):
+            def handle(self) -> None:
+                """Read something else."""
+
+        with eventlet.listen(("127.0.0.1", 0)) as sock, pytest.raises(ConfigError, match="proxy_protocol"):
+            wsgi.server(sock, hello, protocol=Protocol)
+
+    def test_server_event(self) -> None:
+        event = eventlet.Event()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            with serving(hello, server_event=event):
+                assert isinstance(event.wait(), wsgi.Server)
+        assert "server_event" in str(told[0].message)
+
+
+class TestRequests:
+    def test_heads_that_are_too_long(self) -> None:
+        with serving(hello) as (address, _):
+            line = ask(address, "GET / HTTP/1.1", "A: " + "a" * 9000)
+            several = ask(address, "GET / HTTP/1.1", *(f"A{number}: {'a' * 8000}" for number in range(9)))
+        assert line.startswith(b"HTTP/1.0 400 Header Line Too Long\r\n")
+        assert several.startswith(b"HTTP/1.0 400 Headers Too Large\r\n")
+
+    def test_a_head_that_takes_longer_than_socket_timeout_is_not_answered(self) -> None:
+        with serving(hello, socket_timeout=0.05) as (address, _), eventlet.connect(address) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n")
+            with Timeout(PATIENCE):
+                assert client.recv(10) == b""
+
+    def test_without_host(self) -> None:
+        with serving(hello) as (address, _):
+            assert body_of(ask(address, "GET / HTTP/1.1")) == b"hello"
+
+    def test_over_tls(self, tmp_path: Path) -> None:
+        certificate = issue(tmp_path / "pem", "localhost")
+        sock = eventlet.wrap_ssl(
+            eventlet.listen(("127.0.0.1", 0)),
+            certfile=certificate,
+            server_side=True,
+        )
+
+        def app(environ: Environ, start: Any) -> list[Any]:
+            start(OK, PLAIN)
+            return [environ["wsgi.url_scheme"], environ["HTTPS"]]
+
+        with serving(app, sock) as (address, log), Timeout(PATIENCE):
+            silent = eventlet.connect(address)  # keeps no other out
+            client = eventlet.wrap_ssl(eventlet.connect(address))
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            received = b""
+            while piece := client.recv(1000):
+                received += piece
+            client.close()
+            silent.close()
+        assert body_of(received) == b"httpson"
+        assert "https://127.0.0.1:" in log.getvalue()
+
+    def test_not_with_pyopenssl(self) -> None:
+        class Connection:
+            def do_handshake(self) -> None:
+                """As pyOpenSSL's."""
+
+            def getsockname(self) -> Any:
+                return ("127.0.0.1", 1)
+
+        with pytest.raises(TypeError, match=r"use eventlet\.wrap_ssl"):
+            wsgi.server(Connection(), hello)
+
+
+class TestTheEnd:
+    def test_a_listening_socket_that_is_shut_down(self) -> None:
+        sock = eventlet.listen(("127.0.0.1", 0))
+        green = spawn(wsgi.server, sock, hello, log_output=False)
+        sleep(0)
+        sock.shutdown(plain_socket.SHUT_RDWR)
+        with pytest.raises(OSError, match=r"Invalid argument|Bad file descriptor"):
+            green.wait()
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+    def test_is_no_error_where_it_was_asked_for(self, error: type[BaseException]) -> None:
+        green = spawn(wsgi.server, eventlet.listen(("127.0.0.1", 0)), hello, log_output=False)
+        sleep(0)
+        green.kill(error)
+        green.wait()
+
+    def test_what_runs_is_waited_for(self) -> None:
+        begun, goes_on = eventlet.Event(), eventlet.Event()
+
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            begun.send()
+            goes_on.wait()
+            return hello(environ, start)  # type: ignore[return-value]
+
+        sock = eventlet.listen(("127.0.0.1", 0))
+        green = spawn(wsgi.server, sock, app, log_output=False)
+        asked = spawn(ask, sock.getsockname())
+        begun.wait()
+        killer = spawn(green.kill)
+        sleep(0)
+        goes_on.send()
+        assert body_of(asked.wait()) == b"hello"
+        killer.wait()
+        assert sock.fileno() == -1
+
+
+class TestProcessRequest:
+    def _pair(self, app: Any) -> tuple[Any, Any, Any]:
+        listener = eventlet.listen(("127.0.0.1", 0))
+        client = eventlet.connect(listener.getsockname())
+        sock, address = listener.accept()
+        server = wsgi.Server(listener, listener.getsockname(), app, log=io.StringIO())
+        listener.close()
+        return server, [address, sock, wsgi.STATE_IDLE], client
+
+    def test_serves_one_connection_until_it_closes(self) -> None:
+        server, state, client = self._pair(hello)
+        green = spawn(server.process_request, state)
+        for connection in ("keep-alive", "close"):
+            client.sendall(f"GET / HTTP/1.1\r\nConnection: {connection}\r\n\r\n".encode())
+            received = b""
+            while not received.endswith(b"hello"):
+                received += client.recv(1000)
+        client.close()
+        green.wait()
+        assert state[2] == wsgi.STATE_CLOSE
+
+    def test_ends_with_its_green_thread(self) -> None:
+        begun = eventlet.Event()
+
+        def app(environ: Environ, start: Any) -> list[bytes]:
+            begun.send()
+            sleep(PATIENCE)
+            return []
+
+        server, state, client = self._pair(app)
+        green = spawn(server.process_request, state)
+        with client, Timeout(PATIENCE):
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            begun.wait()
+            kill(green)
+            assert client.recv(1000).startswith(b"HTTP/1.1 503 ")
+            while client.recv(1000):
+                pass
+
+    def test_tls_begins_in_it(self, tmp_path: Path) -> None:
+        certificate = issue(tmp_path / "pem", "localhost")
+        listener = eventlet.wrap_ssl(
+            eventlet.listen(("127.0.0.1", 0)),
+            certfile=certificate,
+            server_side=True,
+        )
+        server = wsgi.Server(listener, listener.getsockname(), hello, log_output=False)
+
+        def accept() -> None:
+            sock, address = listener.accept()
+            server.process_request([address, sock])
+
+        green = spawn(accept)
+        client = eventlet.wrap_ssl(eventlet.connect(listener.getsockname()))
+        assert isinstance(client, ssl.SSLSocket)
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        client.close()
+        green.wait()
+        listener.close()
+
+
+def test_serve_ends_with_what_a_handler_raises() -> None:
+    def handle(sock: Any, address: Any) -> None:
+        raise (StopServe if sock.recv(1) == b"s" else ZeroDivisionError)
+
+    for sent, error in ((b"z", ZeroDivisionError), (b"s", None)):
+        sock = eventlet.listen(("127.0.0.1", 0))
+        green = spawn(eventlet.serve, sock, handle)
+        with eventlet.connect(sock.getsockname()) as client:
+            client.sendall(sent)
+            if error is None:
+                green.wait()
+            else:
+                with pytest.raises(error):
+                    green.wait()
+            assert client.recv(1) == b""
+        sock.close()
