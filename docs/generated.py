@@ -132,6 +132,13 @@ def _blocking_libraries() -> str:
     return "\n".join(["| library | what helps |", "|---|---|", *rows])
 
 
+def _eventlet_differences() -> str:
+    """The tables of greenserve_eventlet's DIFFERENCES.md, without its headings."""
+    page = (ROOT / "server/greenserve_eventlet/DIFFERENCES.md").read_text(encoding="utf-8")
+    tables = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
+    return "\n".join(re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", table) for table in tables)
+
+
 GENERATED: dict[str, Callable[..., str]] = {
     "settings": _settings,
     "metrics": _metrics,
@@ -139,4 +146,5 @@ GENERATED: dict[str, Callable[..., str]] = {
     "examples": _examples,
     "app": _app,
     "blocking-libraries": _blocking_libraries,
+    "eventlet-differences": _eventlet_differences,
 }
