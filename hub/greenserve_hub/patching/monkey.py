@@ -316,7 +316,13 @@ _WORTH_TELLING: Final = frozenset(
     }
     | {"subprocess", "threading", "urllib"}
 )
-_QUIET: Final = sys.stdlib_module_names | {"__main__", "__mp_main__", "greenserve", "greenserve_hub"}
+_QUIET: Final = sys.stdlib_module_names | {
+    "__main__",
+    "__mp_main__",
+    "greenserve",
+    "greenserve_eventlet",
+    "greenserve_hub",
+}
 _FREEZERS: Final = ("pyimod", "pyi_rth_")  # PyInstaller's own modules
 _NAMED: Final = 12  # modules in a warning, at most
 
