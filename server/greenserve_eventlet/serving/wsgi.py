@@ -78,6 +78,7 @@ STATE_REQUEST = "request"
 STATE_CLOSE = "close"
 
 _MANY = 1_000_000
+_HEAD_TIME = 10.0  # seconds; no honest client needs longer for a head
 _FOR_EVER = 10.0 * 365 * 86400  # seconds
 
 
@@ -252,7 +253,6 @@ class Server:
     def _make(self, listening: Any, context: ssl.SSLContext | None, size: int) -> _Server:
         name, port = addr_to_host_port(self.address)
         given = self.get_environ()
-        given.pop("wsgi.url_scheme", None)
         manners = Manners(
             environ={**given, **({"SERVER_NAME": name, "SERVER_PORT": port} if name == "unix" else {})},
             app_of=partial(Call, self),
@@ -295,7 +295,7 @@ class Server:
             "limit_request_fields": http.client._MAXHEADERS,  # type: ignore[attr-defined]  # programs set it
         }
         if seconds:
-            settings["head_timeout"] = seconds
+            settings["head_timeout"] = min(seconds, _HEAD_TIME)
         if self.keepalive is not True:
             settings["keep_alive"] = float(self.keepalive)
         return settings

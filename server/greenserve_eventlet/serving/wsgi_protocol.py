@@ -95,6 +95,9 @@ class HttpProtocol(BaseHTTPRequestHandler):
         """Return the environ that the app gets."""
         host, port = addr_to_host_port(self.client_address)
         self.environ["REMOTE_ADDR"], self.environ["REMOTE_PORT"] = host, str(port)
+        for name, value in self.headers.items():
+            if "_" in name and (key := self.formalize_key_naming(name)):
+                self.environ.setdefault(f"HTTP_{key}", value)
         return self.environ
 
     def get_client_address(self) -> tuple[str, Any]:
@@ -106,7 +109,10 @@ class HttpProtocol(BaseHTTPRequestHandler):
         return host, port
 
     def formalize_key_naming(self, k: str) -> str | None:
-        """Return the name of a field as environ has it behind HTTP_; None if it is dropped."""
+        """Return the name of a field with an underscore as environ has it behind HTTP_; None: it is dropped.
+
+        It would pass for the field with a hyphen in its place, which a proxy may have checked.
+        """
         return None if "_" in k else k.replace("-", "_").upper()
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -185,7 +185,7 @@ class TestEnviron:
             seen.append(environ)
             return hello(environ, start)
 
-        with serving(app, environ={"mine": 1}) as (address, _):
+        with serving(app, environ={"mine": 1, "wsgi.url_scheme": "https"}) as (address, _):
             ask(
                 address,
                 "GET /%41?b HTTP/1.1",
@@ -194,7 +194,7 @@ class TestEnviron:
                 "X-Forwarded-For: 1.2.3.4, 5.6.7.8",
             )
         (environ,) = seen
-        assert environ["mine"] == 1
+        assert (environ["mine"], environ["wsgi.url_scheme"]) == (1, "https")
         assert environ["RAW_PATH_INFO"] == "/%41"
         assert environ["headers_raw"][:2] == (("X-Any", "one"), ("x-any", "two"))
         assert environ["CONTENT_TYPE"] == "text/plain"
@@ -419,15 +419,18 @@ class TestKeywords:
                 environ["mine"] = f"{self.command} {self.headers['X-A']} {self.unquoted_path()}"
                 return environ
 
+            def formalize_key_naming(self, k: str) -> str:
+                return k.upper()
+
             def handle_one_request(self) -> None:
                 raise AssertionError("is never called")
 
         def app(environ: Environ, start: Any) -> list[Any]:
             start(OK, PLAIN)
-            return [environ["REMOTE_ADDR"], " ", environ["mine"]]
+            return [environ["REMOTE_ADDR"], " ", environ["mine"], " ", environ["HTTP_A_B"]]
 
         with serving(app, protocol=Protocol) as (address, log):
-            assert body_of(ask(address, "GET /%41 HTTP/1.1", "X-A: b")) == b"<local> GET b /A"
+            assert body_of(ask(address, "GET /%41 HTTP/1.1", "X-A: b", "a_b: c")) == b"<local> GET b /A c"
         assert "handle_one_request() is never called" in log.getvalue()
 
     def test_a_protocol_that_would_read_before_http_is_refused(self) -> None:
