@@ -15,6 +15,7 @@ from greenserve.net.http.services import Services
 from greenserve.net.opening.endpoint import Endpoint
 from greenserve.net.serving.admission import Admission
 from greenserve.net.serving.connections import Connections
+from greenserve.net.sockets.binding import prepare
 from greenserve.net.sockets.stream import Stream, close_connection
 from greenserve_hub.greenthreads.greenthreads import sleep
 
@@ -61,7 +62,7 @@ class Accepting:
 
     def serve_one(self, sock: socket.socket, address: Any) -> None:
         """Serve one socket that other code has accepted, until its connection is closed. Switches: always."""
-        connection = self._take(sock, address)[1]
+        connection = self._take(prepare(sock), address)[1]  # its listener may not have been prepared
         if connection is None:
             return
         try:

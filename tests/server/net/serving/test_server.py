@@ -298,9 +298,12 @@ class TestServeConnection:
     def test_ends_the_connection_if_it_is_killed(self) -> None:
         server = Server(path, given=Given([], []))
         server.start()
-        ours, theirs = socket.socketpair()
-        green = spawn(server.serve_connection, theirs, ("192.0.2.1", 1))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ours = socket.create_connection(listener.getsockname())
+            theirs, address = listener.accept()
+        green = spawn(server.serve_connection, theirs, address)
         sleep(0)
+        assert theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert len(server.connections) == 1
         green.kill()
         with socket_for(ours) as client:
