@@ -72,13 +72,19 @@ class TestBackdoor:
             assert file.read(4) == ">>> "
             file.write("print(name)\n")
             file.flush()
-            return file.readline()
+            answer = file.readline()
+            file.write("exit()\n")
+            file.flush()
+            file.read()
+            return answer
 
     def test_greets_as_pythons_console(self):
         listener = listen(("127.0.0.1", 0))
         serving = spawn(backdoor.backdoor_server, listener, {"name": "me"})
+        before = sys.stdout
         assert self.ask(connect(listener.getsockname())) == "me\n"
         serving.kill()
+        assert sys.stdout is before
 
     def test_one_connection_in_a_green_thread_of_its_own(self):
         with listen(("127.0.0.1", 0)) as listener:
