@@ -215,7 +215,11 @@ class GreenSocket(socket.socket):
     def accept(self) -> tuple[GreenSocket, Any]:
         """Like socket.accept; returns a GreenSocket. Switches: when no client has connected."""
         fd, address = self._reading(0, self._accept)  # type: ignore[attr-defined]  # socket.accept uses it too
-        return GreenSocket(self.family, self.type, self.proto, fileno=fd), address
+        return self._accepted(fd), address
+
+    def _accepted(self, fd: int) -> GreenSocket:
+        # A subclass that adds arguments makes its own kind. Not type(self): that of TLS comes behind a handshake.
+        return GreenSocket(self.family, self.type, self.proto, fileno=fd)
 
     # Reading ---------------------------------------------------------------------------------------------
 

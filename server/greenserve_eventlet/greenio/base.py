@@ -86,10 +86,8 @@ class GreenSocket(_GreenSocket):
         """Return True if no call waits."""
         return self.gettimeout() == 0
 
-    def accept(self) -> tuple[Any, Any]:
-        """Like socket.accept; the connection is of this class too. Switches: when no client has connected."""
-        plain, address = super().accept()
-        return type(self)(plain.family, plain.type, plain.proto, plain.detach()), address
+    def _accepted(self, fd: int) -> GreenSocket:
+        return GreenSocket(self.family, self.type, self.proto, fd)
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Like socket.recv; b"" after a reset. Switches: when nothing is there."""
