@@ -172,7 +172,7 @@ class Request(Activity):
             raise
         self._worker = None
         if self._upgrade is not None:
-            self._leave(exchange, exchange.failure)
+            self._leave(exchange)
             return False
         tally, given = services.tally, exchange.response
         tally.statuses[given.status] += 1
@@ -190,12 +190,12 @@ class Request(Activity):
             services.batch.add(connection, first, second)
         return True
 
-    def _leave(self, exchange: Exchange, error: BaseException | None) -> None:
+    def _leave(self, exchange: Exchange, error: BaseException | None = None) -> None:
         if self._upgrade is not None:
             self._worker = None
             self._exchange = None
-            exchange.failure = None  # its traceback holds the exchange
-            self._upgrade.app_left(error)
+            failure = exchange.response.take_failure()
+            self._upgrade.app_left(failure if error is None else error)
 
     def sent(self) -> None:
         """See Activity: see to what is left of this request, or has come of the next."""
