@@ -122,7 +122,7 @@ class Connection:
     # Heads: HEAD and PARKED --------------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
-        if self.activity is not None or (self.state is not _HEAD and self.state is not _PARKED):
+        if self.activity is not None or (self.state is not _PARKED and self.state is not _HEAD):
             return  # _take_late() was first: what is there now belongs to a body or to the next request
         try:
             data = self.stream.receive_now(HEAD_SIZE)
@@ -219,19 +219,18 @@ class Connection:
     def next(self, rest: bytes) -> None:
         """See Host."""
         services = self.services
-        hub = services.hub
         self.activity = None
         if rest:
             # Behind the queued requests: a client that pipelines gets no second turn before the others had theirs.
             self.ahead = rest  # until _take_ahead(): nothing may be read before it
             self.state = _HEAD
             self._arm(services.timeouts.head_timeout)
-            hub.call_soon(self._take_ahead)
+            services.hub.call_soon(self._take_ahead)
         elif not services.service.parks:
             self.close()
         else:
             self.state = _PARKED
-            self.deadline.arm(hub.now + services.timeouts.keep_alive)
+            self.deadline.arm(services.hub.now + services.timeouts.keep_alive)
             stream = self.stream
             if type(stream) is Stream:
                 stream.descriptor.when_readable(self._on_readable)  # stream.when_readable(), without the call
