@@ -57,6 +57,8 @@ class Response:
         "status",
     )
 
+    _failure: BaseException | None  # the app's, after an upgrade; known from then on
+
     def __init__(self, service: Service, link: Link, request: RequestHead, body: RequestInput | None) -> None:
         """`body` is the request's: one that the app leaves unread may cost the connection. None: it has none."""
         self.service = service
@@ -73,7 +75,6 @@ class Response:
         self._given: AppHead | None = None  # by the app, through start_response
         self._is_full = False  # no more content may be sent: the length is reached, or no content is allowed
         self._may_cut = False  # a file is sent to its end or to the length, whichever comes first
-        self._failure: BaseException | None = None  # the app's, after an upgrade
 
     @property
     def is_upgraded(self) -> bool:
@@ -253,6 +254,7 @@ class Response:
         self.is_over = True
         self.status = 101
         self.keep_alive = False
+        self._failure = None
 
     def fail(self, error: BaseException) -> None:
         """Note that the app failed: no more content comes, and the response may be cut off."""

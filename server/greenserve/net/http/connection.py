@@ -42,6 +42,7 @@ _LINGER_BYTES: Final = 16 << 20
 # An enum's member is looked up by Python code, and these are asked for with every request.
 _HEAD: Final = State.HEAD
 _PARKED: Final = State.PARKED
+_RUNNING: Final = State.RUNNING
 _SENDING: Final = State.SENDING
 _UPGRADED: Final = State.UPGRADED
 _CLOSED: Final = State.CLOSED
@@ -191,9 +192,15 @@ class Connection:
         self.state = state
         self.activity = activity
 
+    def run_until(self, when: float) -> None:
+        """See Host."""
+        self.state = _RUNNING
+        self.deadline.arm(when)
+
     def flush(self, first: bytes | memoryview, second: bytes | memoryview) -> None:
         """See Host."""
-        if self.state is _CLOSED:
+        activity = self.activity
+        if activity is None and self.state is _CLOSED:
             return
         try:
             sent = self.stream.send_now(first, second)
@@ -201,7 +208,6 @@ class Connection:
             log.debug("%r: client gone: %s", self, error)
             self.close()
             return
-        activity = self.activity
         if sent != len(first) + len(second):
             self.state = _SENDING
             self.activity = Sending(self, activity, first, second, sent)
@@ -231,11 +237,10 @@ class Connection:
         else:
             self.state = _PARKED
             self.deadline.arm(services.hub.now + services.timeouts.keep_alive)
-            stream = self.stream
-            if type(stream) is Stream:
-                stream.descriptor.when_readable(self._on_readable)  # stream.when_readable(), without the call
+            if self.endpoint.tls is None:
+                self.stream.descriptor.when_readable(self._on_readable)  # as a Stream does, without the call
             else:
-                stream.when_readable(self._on_readable)
+                self.stream.when_readable(self._on_readable)
 
     @property
     def is_open(self) -> bool:

@@ -139,8 +139,7 @@ class Request(Activity):
             self.since = now
         services = connection.services
         self._worker = worker
-        connection.enter(_RUNNING, self)
-        connection.deadline.arm(now + services.timeouts.request_timeout)
+        connection.run_until(now + services.timeouts.request_timeout)
         head = self.head
         framing = self.framing
         try:
