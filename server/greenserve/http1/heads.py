@@ -16,14 +16,16 @@ from greenserve.http1.targets import check_authority, split_target
 
 _NEED_LENGTH: Final = ("POST", "PUT", "PATCH")
 
-# The fields that framing and routing depend on; no other name matters here.
-_HOST_FIELD, _LENGTH, _CODING, _EXPECT, _CONNECTION, _UNDERSCORE = range(1, 7)
+# The fields that framing, routing and queueing depend on; no other name matters here.
+_HOST_FIELD, _LENGTH, _CODING, _EXPECT, _CONNECTION, _START, _UNDERSCORE = range(1, 8)
 _MEANINGS: Final = {
     "host": _HOST_FIELD,
     "content-length": _LENGTH,
     "transfer-encoding": _CODING,
     "expect": _EXPECT,
     "connection": _CONNECTION,
+    "x-request-start": _START,
+    "x-queue-start": _START,
 }
 _LONGEST_KEPT: Final = 64  # characters of a name or a host that is remembered
 _meanings: dict[str, int] = {}
@@ -93,6 +95,7 @@ class RequestHead:
         "path",
         "query",
         "target",
+        "tells_start",
     )
 
     def __init__(
@@ -117,6 +120,9 @@ class RequestHead:
         self.expect_continue = False
         self.content_length: int | None = None
         self.chunked = False
+        self.tells_start = (
+            False  # a proxy tells, or a client says, when the request came to it (X-Request-Start)
+        )
 
     @property
     def has_body(self) -> bool:
@@ -224,6 +230,8 @@ def _set_framing(  # noqa: C901  # one pass, on the path of many requests
             codings.append(value)
         elif meaning == _EXPECT:
             expect += value
+        elif meaning == _START:
+            head.tells_start = True
         elif limits.refuse_underscores:
             raise ProtocolError(400, "underscore in a field name: send a hyphen (header_map is refuse)")
     if codings:

@@ -43,7 +43,6 @@ class Response:
         "_failure",
         "_given",
         "_is_full",
-        "_may_cut",
         "body",
         "bytes_sent",
         "head",
@@ -74,7 +73,6 @@ class Response:
         self.kept_lines = b""  # whole lines that the head gets as well if the connection stays open
         self._given: AppHead | None = None  # by the app, through start_response
         self._is_full = False  # no more content may be sent: the length is reached, or no content is allowed
-        self._may_cut = False  # a file is sent to its end or to the length, whichever comes first
 
     @property
     def is_upgraded(self) -> bool:
@@ -153,16 +151,15 @@ class Response:
         size = len(content)
         head = self._begin(size)
         self.status = head.status
-        length = head.length
-        if length == size:
+        if head.length == size:
             self.bytes_sent = size
         elif head.bodyless:
             content = b""
         else:
-            assert length is not None
-            content = self._cut(content, length)
+            assert head.length is not None
+            content = self._cut(content, head.length)
             self.bytes_sent = len(content)
-            self._check_length(length)
+            self._check_length(head.length)
         if not at_once:
             self.link.send_last(head.data, content)  # one send, which need not wait for a green thread
         elif content:
@@ -170,8 +167,8 @@ class Response:
         else:
             self.link.send(head.data)
 
-    def send_each(self, pieces: Iterable[bytes]) -> None:
-        """Send each piece of content as it comes."""
+    def send_each(self, pieces: Iterable[bytes], may_cut: bool = False) -> None:
+        """Send each piece of content as it comes. `may_cut`: to the end or to the length, whichever comes first."""
         sized = getattr(pieces, "__len__", None)
         known = sized is not None and sized() == 1
         for piece in pieces:
@@ -182,17 +179,16 @@ class Response:
             if piece:
                 if known and self.head is None:
                     self._begin(len(piece))
-                self._send(piece)
+                self._send(piece, may_cut)
                 if self._is_full:
                     return  # or an endless iterable would run for ever, without a wait for the client
 
     def send_file(self, wrapper: FileWrapper) -> None:
         """Send a file, to its end or that of the length: by sendfile(2) where possible, else block by block."""
-        self._may_cut = True  # PEP 3333, "File Handling"
         region = wrapper.region() if self.service.sendfile and self.head is None else None
         # A size of 0: the file is empty, or one in /proc, where sizes are unknown.
         if region is None or not region[2]:
-            self.send_each(wrapper)
+            self.send_each(wrapper, may_cut=True)  # PEP 3333, "File Handling"
             return
         fd, offset, count = region
         head = self._begin(count)
@@ -207,7 +203,7 @@ class Response:
             if isinstance(error, PeerGone):
                 raise
             # The head is out with its length; the file's blocks follow in the ordinary way.
-            self.send_each(wrapper)
+            self.send_each(wrapper, may_cut=True)
 
     def end(self, at_once: object) -> None:
         """Send the rest of the framing; the app has given all content. `at_once` as in send_whole."""
@@ -293,7 +289,7 @@ class Response:
 
     # Below ------------------------------------------------------------------------------------------------
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, may_cut: bool = False) -> None:
         """Send a piece of content at once, with the head if it is the first."""
         head = self.head
         start = b""
@@ -307,7 +303,7 @@ class Response:
             self.link.send(start)  # even if it is empty: write() in a loop has to let others run
             return
         if head.length is not None and self.bytes_sent + len(data) > head.length:
-            data = self._cut(data, head.length - self.bytes_sent)
+            data = self._cut(data, head.length - self.bytes_sent, may_cut)
         self.bytes_sent += len(data)
         if head.chunked and data:
             data = chunk(data)
@@ -345,11 +341,11 @@ class Response:
         body.response_begun()
         return keep_alive
 
-    def _cut(self, data: bytes, room: int) -> bytes:
+    def _cut(self, data: bytes, room: int, may_cut: bool = False) -> bytes:
         if len(data) > room:
             # The client would read the excess as the next response.
             self._is_full = True
-            if not self._may_cut:
+            if not may_cut:
                 log.error(
                     "%s %s: the app sent more than its Content-Length of %d: cut off, the connection closes",
                     self.request.method,

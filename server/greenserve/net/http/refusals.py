@@ -153,6 +153,8 @@ def redirect_to_https(connection: Host, request: Refused, port: int) -> None:
 
 def waited_before(connection: Host, head: RequestHead) -> float:
     """Return the seconds that a request waited at the proxy, before it came here."""
+    if not head.tells_start:
+        return 0.0
     return connection.services.request_starts.waited(head.fields, connection.peer, time.time())
 
 

@@ -146,7 +146,7 @@ class Request(Activity):
             environ = make_environ(
                 connection.environ, head, connection.peer, connection.peer_port, services.forwarding
             )
-            if "HTTP_X_REQUEST_START" in environ or "HTTP_X_QUEUE_START" in environ:
+            if head.tells_start:
                 must_be_in_time(connection, head, state)
             if framing is None:
                 self._exchange = exchange = Exchange(services.service, self, head, environ)
