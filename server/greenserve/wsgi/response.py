@@ -318,13 +318,18 @@ class Response:
         if given is None:
             raise AppError("the app sent content before it called start_response() (PEP 3333)")
         service = self.service
-        date_line = service.date_line
         request = self.request
         keep_alive = self.keep_alive and service.keep_alive
         if self.body is not None:
             keep_alive = self._leave_body(self.body, keep_alive)
         self.head = head = response_head(
-            given, request.method, request.http11, keep_alive, length, date_line(), service.server_line
+            given,
+            request.method,
+            request.http11,
+            keep_alive,
+            length,
+            service.date_line(),
+            service.server_line,
         )
         if service.request_ids is not None:
             self.head = head = _with_id(head, service.request_ids)
