@@ -75,8 +75,6 @@ class Descriptor:
         After drained(), an edge may have come that would be lost: when_readable() sees it. Switches: never.
         """
         self.reader = callback
-        if not self.hub.edge:
-            self.hub.poller.arm(self.fd, READ)
 
     def when_readable(self, callback: Callable[[], object]) -> None:
         """Call back once, from the hub: in the next turn if it may be readable, otherwise when it is.
@@ -88,8 +86,6 @@ class Descriptor:
         else:
             # No interruption since the test: a turn of the hub could bring an edge.
             self.reader = callback
-            if not self.hub.edge:
-                self.hub.poller.arm(self.fd, READ)
 
     def stop_waiting_to_read(self) -> Callable[[], object] | None:
         """Undo on_readable() or when_readable(), and return its callback. Switches: never."""
@@ -154,3 +150,21 @@ class Descriptor:
         if writer is not None:
             writer()
         return was_ours
+
+
+class LevelDescriptor(Descriptor):
+    """One whose poller watches it only while it is armed. Few have such a poller, and all wait to read."""
+
+    __slots__ = ()
+
+    def on_readable(self, callback: Callable[[], object]) -> None:
+        """See Descriptor."""
+        self.reader = callback
+        self.hub.poller.arm(self.fd, READ)
+
+    def when_readable(self, callback: Callable[[], object]) -> None:
+        """See Descriptor."""
+        if self.readable:
+            self.hub.call_soon(callback)
+        else:
+            self.on_readable(callback)

@@ -24,7 +24,7 @@ from greenserve_hub.deadlines import NEVER, Deadline, DeadlineQueue
 from greenserve_hub.errors import HubError
 from greenserve_hub.forks import end_child, is_last, keep, main_here
 from greenserve_hub.loop.deadlocks import deadlock_of, is_deadlocked
-from greenserve_hub.loop.descriptors import Descriptor
+from greenserve_hub.loop.descriptors import Descriptor, LevelDescriptor
 from greenserve_hub.loop.greenlets import HubLoop, Parked, Relieved
 from greenserve_hub.loop.wakeups import Wakeup
 from greenserve_hub.pollers.choosing import make_poller
@@ -149,7 +149,8 @@ class Hub:
             if stale.sock is not None:
                 stale.sock.detach()
             stale.close()
-        descriptor = self.descriptors[fd] = Descriptor(self, fd, sock)
+        kind = Descriptor if self.edge else LevelDescriptor
+        descriptor = self.descriptors[fd] = kind(self, fd, sock)
         self._opened.add(fd)
         try:
             self.poller.register(fd)
@@ -318,12 +319,14 @@ class Hub:
         while True:
             try:
                 for fd, bits in remaining:
-                    # A callback of this turn has closed the descriptor of the event, or it is the wakeup.
-                    if fd not in descriptors or fd in opened:
+                    try:
+                        descriptor = descriptors[fd]
+                    except KeyError:  # it is the wakeup, or a callback of this turn has closed it
                         if fd == self.wakeup.fd:
                             self._take_calls()
                         continue
-                    descriptor = descriptors[fd]
+                    if opened and fd in opened:
+                        continue  # the event is a previous owner's
                     if bits & HANGUP:
                         descriptor.hung_up(now)
                         # An end of sending is nothing to write for: it is told at each arm(), and writers would spin.
@@ -336,13 +339,11 @@ class Hub:
                             self.calling = callback
                             callback()
                             callback = self.calling = None
-                    if bits & WRITE:
-                        callback = descriptor.writer
-                        if callback is not None:
-                            descriptor.writer = None
-                            self.calling = callback
-                            callback()
-                            callback = self.calling = None
+                    if descriptor.writer is not None and bits & WRITE:
+                        callback, descriptor.writer = descriptor.writer, None
+                        self.calling = callback
+                        callback()
+                        callback = self.calling = None
                 return
             except BaseException:
                 self.report_error()

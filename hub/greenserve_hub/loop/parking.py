@@ -151,12 +151,14 @@ class Waiter:
         For callbacks of the hub, to save a turn. If the green thread ends with an error, the hub reports it, as after
         any other switch; it does not reach the callback. Switches: into the woken one.
         """
-        if self.woken or self.green is None:
+        green = self.green
+        if self.woken or green is None:
             return False
         self.woken = True
         self.value = value
+        self.green = None  # resume(), without the call
         try:
-            self.resume()
+            green.switch()
         except BaseException:
             self.hub.report_error()
         return True

@@ -73,14 +73,14 @@ class HeadCache:
         self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], AppHead] = {}
         # The latest, in front of the table: if the app passes constants, no hash has to be computed.
         # No app can pass this first object.
-        self._last: tuple[object, tuple[Any, ...], AppHead] = object(), (), AppHead(0)
+        self._last: tuple[object, list[Any], AppHead] = object(), [], AppHead(0)
 
     def check(self, status: str, fields: list[tuple[str, str]]) -> AppHead:
         """Check the arguments of start_response (PEP 3333). Raises AppError for what cannot be sent as it is."""
-        given = tuple(fields) if type(fields) is list else _copy(fields)
-        last_status, last_given, last = self._last
-        if status is last_status and given == last_given:
+        last_status, last_fields, last = self._last
+        if status is last_status and type(fields) is list and fields == last_fields:
             return last
+        given = _copy(fields)
         try:
             head = self._heads.get((status, given))
         except TypeError:
@@ -90,7 +90,7 @@ class HeadCache:
             if head.is_kept:
                 remember(self._heads, (status, given), head)
         else:
-            self._last = status, given, head
+            self._last = status, list(given), head
         return head
 
 

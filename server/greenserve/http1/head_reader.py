@@ -46,7 +46,12 @@ def read_whole_head(data: bytes, limits: HeadLimits) -> tuple[RequestHead, bytes
     end = data.find(_HEAD_END) + 4
     if end < 4 or data[0] < 32:
         return None
-    raw, rest = (data, b"") if end == len(data) else (data[:end], data[end:])
+    if end == len(data):
+        raw = data
+        rest = b""
+    else:
+        raw = data[:end]
+        rest = data[end:]
     try:
         HttpRequestParser(_NO_CALLBACKS).feed_data(raw)
     except HttpParserUpgrade:

@@ -12,29 +12,31 @@ from typing import Final
 
 from greenserve.caches import remember
 from greenserve.errors import LimitExceeded, ProtocolError
-from greenserve.http1.targets import check_authority, split_origin_form, split_other_form
+from greenserve.http1.targets import check_authority, split_target
 
 _NEED_LENGTH: Final = ("POST", "PUT", "PATCH")
 
-# The fields that framing and routing depend on; no other name matters here.
-_HOST_FIELD, _LENGTH, _CODING, _EXPECT, _CONNECTION, _UNDERSCORE = range(1, 7)
+# The fields that framing, routing and queueing depend on; no other name matters here.
+_HOST_FIELD, _LENGTH, _CODING, _EXPECT, _CONNECTION, _START, _UNDERSCORE = range(1, 8)
 _MEANINGS: Final = {
     "host": _HOST_FIELD,
     "content-length": _LENGTH,
     "transfer-encoding": _CODING,
     "expect": _EXPECT,
     "connection": _CONNECTION,
+    "x-request-start": _START,
+    "x-queue-start": _START,
 }
 _LONGEST_KEPT: Final = 64  # characters of a name or a host that is remembered
 _meanings: dict[str, int] = {}
 _good_hosts: dict[str, None] = {}
-# A target that llhttp accepts is valid as it stands without these. A line feed is among them because llhttp takes it
-# for the end of an HTTP/0.9 line and reads the next line as a field.
-_needs_a_look: Final = re.compile(r'["#%<>\\`{}\r\n]').search
+# A target in origin-form that llhttp accepts is valid as it stands without these. A line feed is among them because
+# llhttp takes it for the end of an HTTP/0.9 line and reads the next line as a field.
+_is_plain: Final = re.compile(r'/[^"#%<>\\`{}\r\n]*').fullmatch
 
 
 class HeadLimits:
-    """The limits of a head, in bytes; `fields` is a number (settings `limit_request_*`).
+    """The limits of a head, in bytes; `fields` and `lines` are numbers (settings `limit_request_*`).
 
     `refuse_underscores`: a field name with an underscore is refused with 400 (setting `header_map`).
     `lenient`: requests of old clients are taken: HTTP/1.1 without Host, HTTP/1.0 with Transfer-Encoding, after which
@@ -48,6 +50,7 @@ class HeadLimits:
         "head",
         "lenient",
         "line",
+        "lines",
         "only_http10",
         "refuse_underscores",
         "shortest",
@@ -73,6 +76,7 @@ class HeadLimits:
         self.lenient = lenient
         self.only_http10 = only_http10
         self.shortest = min(line, field_size)
+        self.lines = fields + 3  # split at CRLF: the request line, and two empty ones at the end
 
 
 class RequestHead:
@@ -91,21 +95,34 @@ class RequestHead:
         "path",
         "query",
         "target",
+        "tells_start",
     )
 
-    def __init__(self, method: str, target: str, http11: bool) -> None:
-        """Take the request line; make_head sets the rest."""
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        path: str,
+        query: str,
+        http11: bool,
+        host: str | None,
+        fields: list[tuple[str, str]],
+    ) -> None:
+        """A request without a body; _set_framing says otherwise."""
         self.method = method
         self.target = target  # as it was sent
-        self.path = ""  # percent-decoded; empty for "*", which is not a path
-        self.query = ""  # without "?", as it was sent
+        self.path = path  # percent-decoded; empty for "*", which is not a path
+        self.query = query  # without "?", as it was sent
         self.http11 = http11  # else HTTP/1.0
+        self.host = host  # the requested authority: of an absolute target, else of the Host field
+        self.fields = fields
         self.keep_alive = http11
         self.expect_continue = False
         self.content_length: int | None = None
         self.chunked = False
-        self.host: str | None = None  # the requested authority: of an absolute target, else of the Host field
-        self.fields: list[tuple[str, str]] = []
+        self.tells_start = (
+            False  # a proxy tells, or a client says, when the request came to it (X-Request-Start)
+        )
 
     @property
     def has_body(self) -> bool:
@@ -116,7 +133,7 @@ class RequestHead:
 def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # one pass, on the path of every request
     """Take apart a whole head whose grammar was checked. Raises ProtocolError."""
     lines = text.split("\r\n")  # the last two are empty
-    if len(text) > limits.shortest or len(lines) - 3 > limits.fields:
+    if len(text) > limits.shortest or len(lines) > limits.lines:
         _check_limits(text, lines, limits)
     try:
         # llhttp accepts several spaces in the line; the grammar has exactly one (RFC 9112 §3).
@@ -128,37 +145,35 @@ def make_head(text: str, limits: HeadLimits) -> RequestHead:  # noqa: C901  # on
         raise ProtocolError(505, "HTTP version not supported (RFC 9110 §15.6.6)")
     if limits.only_http10:
         http11 = False
-    head = RequestHead(method, target, http11)
-    fields = head.fields
-    hosts = 0
-    host = ""
+    fields: list[tuple[str, str]] = []
+    host: str | None = None
     framing: list[tuple[int, str]] | None = None
     for line in lines[1:-2]:
         name, _, value = line.partition(":")
         value = value.strip(" \t")
         fields.append((name, value))
-        meaning = _meanings.get(name)
-        if meaning is None:
+        try:
+            meaning = _meanings[name]
+        except KeyError:
             meaning = _find_meaning(name)
-        if meaning == _HOST_FIELD:
-            hosts += 1
-            host = value
-        elif meaning:
-            framing = framing or []
-            framing.append((meaning, value))
-    if hosts == 1:
+        if meaning:
+            if meaning != _HOST_FIELD:
+                framing = framing or []
+                framing.append((meaning, value))
+            elif host is None:
+                host = value
+            else:
+                raise _host_error()
+    if host is not None:
         if host not in _good_hosts:
             _check_host(host)
-        head.host = host
-    elif hosts or (http11 and not limits.lenient):
-        raise ProtocolError(400, "exactly one Host field is required (RFC 9112 §3.2)")
-    if target[:1] == "/" and method != "CONNECT":
-        if _needs_a_look(target) is None:
-            head.path, _, head.query = target.partition("?")
-        else:
-            head.path, head.query = split_origin_form(target)
+    elif http11 and not limits.lenient:
+        raise _host_error()
+    if _is_plain(target) and method != "CONNECT":
+        path, _, query = target.partition("?")
     else:
-        head.path, head.query, head.host = split_other_form(method, target, head.host)
+        path, query, host = split_target(method, target, host)
+    head = RequestHead(method, target, path, query, http11, host, fields)
     if framing:
         _set_framing(head, framing, limits)
     elif not http11 and not limits.lenient:
@@ -188,6 +203,10 @@ def _find_meaning(name: str) -> int:
     return meaning
 
 
+def _host_error() -> ProtocolError:
+    return ProtocolError(400, "exactly one Host field is required (RFC 9112 §3.2)")
+
+
 def _check_host(host: str) -> None:
     check_authority(host, "Host field")
     if len(host) <= _LONGEST_KEPT:
@@ -211,6 +230,8 @@ def _set_framing(  # noqa: C901  # one pass, on the path of many requests
             codings.append(value)
         elif meaning == _EXPECT:
             expect += value
+        elif meaning == _START:
+            head.tells_start = True
         elif limits.refuse_underscores:
             raise ProtocolError(400, "underscore in a field name: send a hyphen (header_map is refuse)")
     if codings:

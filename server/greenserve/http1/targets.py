@@ -29,11 +29,18 @@ _SCHEME: Final = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)", re.I
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
-def split_origin_form(target: str) -> tuple[str, str]:
-    """The path, percent-decoded, and the raw query of a target that begins with a slash (RFC 9112 §3.2.1).
+def split_target(method: str, target: str, host: str | None) -> tuple[str, str, str | None]:
+    """The path, percent-decoded, the raw query, and the requested authority. Raises ProtocolError.
 
-    Raises ProtocolError.
+    `host` is the Host field, None if an HTTP/1.0 client sent none.
     """
+    if target[:1] == "/" and method != "CONNECT":
+        return *split_origin_form(target), host
+    return _split_other_form(method, target, host)
+
+
+def split_origin_form(target: str) -> tuple[str, str]:
+    """Path and query of a target that begins with a slash (RFC 9112 §3.2.1). Raises ProtocolError."""
     match = _ORIGIN.fullmatch(target)
     if match is None:
         raise _blame(target)
@@ -45,11 +52,8 @@ def split_origin_form(target: str) -> tuple[str, str]:
     return path, match["query"] or ""
 
 
-def split_other_form(method: str, target: str, host: str | None) -> tuple[str, str, str | None]:
-    """The path, the query and the requested authority of a target that does not begin with a slash.
-
-    `host` is the Host field, None if an HTTP/1.0 client sent none. Raises ProtocolError.
-    """
+def _split_other_form(method: str, target: str, host: str | None) -> tuple[str, str, str | None]:
+    """The same of a target that does not begin with a slash."""
     if method == "CONNECT":
         raise ProtocolError(501, "CONNECT is for proxies (RFC 9110 §9.3.6)")
     if target == "*" and method == "OPTIONS":

@@ -104,8 +104,9 @@ def make_environ(
     keys = forwarding.keys
     dropped: list[tuple[str, str]] | None = None
     for name, value in head.fields:
-        key = keys.get(name)
-        if key is None:
+        try:
+            key = keys[name]
+        except KeyError:
             key = forwarding.key_of(name)
         if key in environ:
             environ[key] = _join(key, environ[key], value)

@@ -52,13 +52,8 @@ class Exchange:
     __slots__ = (
         "__weakref__",  # by which tests see that nothing holds it for longer than its request
         "environ",
-        "failure",
-        "head",
-        "input",
-        "link",
         "posthooks",
         "response",
-        "service",
     )
 
     def __init__(
@@ -67,23 +62,19 @@ class Exchange:
         link: Link,
         head: RequestHead,
         environ: dict[str, Any],
-        framing: BodyFraming | None,
-        ahead: bytes,
+        framing: BodyFraming | None = None,
+        ahead: bytes = b"",
     ) -> None:
         """`framing` is None for a request without a body; `ahead` are the bytes of the body that came with the head."""
-        body = NO_BODY
-        if framing is not None:
-            body = RequestInput(link, framing, ahead, head.expect_continue)
+        body = None
+        if framing is None:
+            environ["wsgi.input"] = NO_BODY
+        else:
+            environ["wsgi.input"] = body = RequestInput(link, framing, ahead, head.expect_continue)
             environ["greenserve.trailers"] = framing.trailers
-        self.service = service
-        self.link = link
-        self.head = head
         self.environ = environ
-        self.input = body
-        self.response = response = Response(service, link, head, body)
+        self.response = response = Response(service, link, head, body)  # which keeps what both need
         self.posthooks: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
-        self.failure: BaseException | None = None  # what the app has raised after an upgrade
-        environ["wsgi.input"] = body
         environ["greenserve.posthooks"] = self.posthooks
         environ["greenserve.client_disconnected"] = link.is_peer_gone
         environ["greenserve.set_timeout"] = link.set_timeout
@@ -93,6 +84,21 @@ class Exchange:
             environ["greenserve.websocket"] = service.websocket_options
             if framing is None:
                 link.offer(environ)
+
+    @property
+    def head(self) -> RequestHead:
+        """Of the request."""
+        return self.response.request
+
+    @property
+    def link(self) -> Link:
+        """The connection."""
+        return self.response.link
+
+    @property
+    def input(self) -> RequestInput:
+        """The request's body, an empty one if it has none."""
+        return self.response.body or NO_BODY
 
     def __str__(self) -> str:
         """For logs."""
@@ -166,15 +172,16 @@ class Exchange:
     def run(self) -> None:
         """Call the app, send its response, run the post-hooks. Switches: if the app does. Raises nothing."""
         response = self.response
-        service = self.service
+        service = response.service
+        environ = self.environ
         if service.request_ids is not None:
-            service.request_ids.begin(self.environ)
+            service.request_ids.begin(environ)
         try:
             app = service.app if service.app_of is None else service.app_of(self)
-            result = app(self.environ, response.start_response)
+            result = app(environ, response.start_response)
             if forks.last is not None:
                 end_if_forked(self)
-            if response.is_upgraded:
+            if response.is_over:  # it has left HTTP
                 _close(result)
             elif type(result) is list and response.head is None:  # the common case: all content, in one list
                 response.send_whole(result[0] if len(result) == 1 else join(result), self.posthooks)
@@ -187,15 +194,14 @@ class Exchange:
         response.is_over = True
         if self.posthooks:
             self._run_posthooks()
-        if self.failure is None:
-            self.failure = response.late_error
-        if "greenserve.upgrade" in self.environ:
-            self._end_of_upgrade()
-        if self.input is not NO_BODY:
-            if self.input.is_unusable:
+        body = response.body
+        if body is not None:
+            if body.is_unusable:
                 # It is unknown where the body ends, or if it comes (RFC 9110 §10.1.1).
                 response.keep_alive = False
-            self.input.end()
+            body.end()
+        if "greenserve.upgrade" in environ:
+            self._end_of_upgrade()
 
     def _send(self, result: Iterable[bytes]) -> None:
         """Send what the app returned, and close that on every path."""
@@ -245,9 +251,7 @@ class Exchange:
 
     def _failed(self, error: BaseException) -> None:
         end_if_forked(self, error)
-        if self.response.is_upgraded:
-            self.failure = error
-        self.response.fail()
+        self.response.fail(error)
         _pass_on_interrupt(error)
         if isinstance(error, PeerGone) or self._is_an_end(error):
             log.debug("%s: client gone: %s", self, error)

@@ -24,9 +24,10 @@ from greenserve.http1 import (
     response_head,
     with_field,
 )
+from greenserve.logs.request_ids import RequestIds
 from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forwarding import is_of_proxies
-from greenserve.wsgi.input import NO_BODY, RequestInput
+from greenserve.wsgi.input import RequestInput
 from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service
 
@@ -39,42 +40,44 @@ class Response:
     """The response to one request. Its methods raise AppError if the app breaks PEP 3333, and the errors of a Link."""
 
     __slots__ = (
+        "_failure",
         "_given",
-        "_input",
         "_is_full",
-        "_link",
-        "_may_cut",
-        "_request",
-        "_service",
+        "body",
         "bytes_sent",
         "head",
         "is_cut_off",
         "is_over",
-        "is_upgraded",
         "keep_alive",
         "kept_lines",
-        "late_error",
+        "link",
+        "request",
+        "service",
         "status",
     )
 
-    def __init__(self, service: Service, link: Link, request: RequestHead, body: RequestInput) -> None:
-        """`body` is the request's: a body that the app leaves unread may cost the connection."""
-        self._service = service
-        self._link = link
-        self._request = request
-        self._input = body
-        self._is_full = False  # no more content may be sent: the length is reached, or no content is allowed
-        self._may_cut = False  # a file is sent to its end or to the length, whichever comes first
-        self._given: AppHead | None = None  # by the app, through start_response
+    _failure: BaseException | None  # the app's, after an upgrade; known from then on
+
+    def __init__(self, service: Service, link: Link, request: RequestHead, body: RequestInput | None) -> None:
+        """`body` is the request's: one that the app leaves unread may cost the connection. None: it has none."""
+        self.service = service
+        self.link = link
+        self.request = request
+        self.body = body
+        self.keep_alive = request.keep_alive
         self.head: ResponseHead | None = None  # completed; sent with the first bytes of content
         self.status = 0  # the status code that was sent; 0 before that
         self.bytes_sent = 0  # of content, without heads and chunk sizes
         self.is_over = False  # its end was sent, or never will be
-        self.is_upgraded = False  # the connection has left HTTP: the app's response is ignored
-        self.late_error: AppError | None = None  # the app's 5xx response after an upgrade
         self.is_cut_off = False  # a part is sent, and the client can't see that the rest is missing
-        self.keep_alive = request.keep_alive
         self.kept_lines = b""  # whole lines that the head gets as well if the connection stays open
+        self._given: AppHead | None = None  # by the app, through start_response
+        self._is_full = False  # no more content may be sent: the length is reached, or no content is allowed
+
+    @property
+    def is_upgraded(self) -> bool:
+        """Return True if the connection has left HTTP: the app's response is ignored."""
+        return self.status == 101
 
     # What the app calls ----------------------------------------------------------------------------------
 
@@ -86,9 +89,9 @@ class Response:
         Checks and copies status and headers, so that an error points to the app's own line, and only checked values
         are sent.
         """
-        if self.is_upgraded:
+        if self.is_over and self.is_upgraded:
             if status.startswith("5"):  # a framework has turned the view's error into this
-                self.late_error = AppError(f"the app answered {status} after the upgrade")
+                self._failure = AppError(f"the app answered {status} after the upgrade")
             return self.write
         if exc_info is not None:
             try:
@@ -125,17 +128,17 @@ class Response:
         Switches: if the client reads slowly. Raises AppError for fields that cannot be sent, PeerGone.
         """
         head = hints_head(headers)
-        if self._request.http11 and self.head is None and not self.is_over:
+        if self.request.http11 and self.head is None and not self.is_over:
             self.keep_alive = self.keep_alive and self._is_from_a_browser()
-            self._link.send_interim(head)
+            self.link.send_interim(head)
 
     def _is_from_a_browser(self) -> bool:
         """Return True if a browser asks for a page, and no proxy in between shows."""
-        fields = [(name.lower(), value) for name, value in self._request.fields]
+        fields = [(name.lower(), value) for name, value in self.request.fields]
         modes = [value for name, value in fields if name == "sec-fetch-mode"]
         return (
             modes == ["navigate"]  # no script can set it
-            and self._link.peer != ""  # a unix socket's other end is a proxy
+            and self.link.peer != ""  # a unix socket's other end is a proxy
             and not any(name == "via" or is_of_proxies(name) for name, _ in fields)
         )
 
@@ -148,25 +151,24 @@ class Response:
         size = len(content)
         head = self._begin(size)
         self.status = head.status
-        length = head.length
-        if head.bodyless:
-            content = b""
-        elif length != size:
-            assert length is not None
-            content = self._cut(content, length)
-            self.bytes_sent = len(content)
-            self._check_length(length)
-        else:
+        if head.length == size:
             self.bytes_sent = size
-        if not at_once:
-            self._link.send_last(head.data, content)  # one send, which need not wait for a green thread
-        elif content:
-            self._link.send_pieces(head.data, content)
+        elif head.bodyless:
+            content = b""
         else:
-            self._link.send(head.data)
+            assert head.length is not None
+            content = self._cut(content, head.length)
+            self.bytes_sent = len(content)
+            self._check_length(head.length)
+        if not at_once:
+            self.link.send_last(head.data, content)  # one send, which need not wait for a green thread
+        elif content:
+            self.link.send_pieces(head.data, content)
+        else:
+            self.link.send(head.data)
 
-    def send_each(self, pieces: Iterable[bytes]) -> None:
-        """Send each piece of content as it comes."""
+    def send_each(self, pieces: Iterable[bytes], may_cut: bool = False) -> None:
+        """Send each piece of content as it comes. `may_cut`: to the end or to the length, whichever comes first."""
         sized = getattr(pieces, "__len__", None)
         known = sized is not None and sized() == 1
         for piece in pieces:
@@ -177,17 +179,16 @@ class Response:
             if piece:
                 if known and self.head is None:
                     self._begin(len(piece))
-                self._send(piece)
+                self._send(piece, may_cut)
                 if self._is_full:
                     return  # or an endless iterable would run for ever, without a wait for the client
 
     def send_file(self, wrapper: FileWrapper) -> None:
         """Send a file, to its end or that of the length: by sendfile(2) where possible, else block by block."""
-        self._may_cut = True  # PEP 3333, "File Handling"
-        region = wrapper.region() if self._service.sendfile and self.head is None else None
+        region = wrapper.region() if self.service.sendfile and self.head is None else None
         # A size of 0: the file is empty, or one in /proc, where sizes are unknown.
         if region is None or not region[2]:
-            self.send_each(wrapper)
+            self.send_each(wrapper, may_cut=True)  # PEP 3333, "File Handling"
             return
         fd, offset, count = region
         head = self._begin(count)
@@ -195,14 +196,14 @@ class Response:
             return
         assert head.length is not None
         self.status = head.status
-        self._link.send(head.data)
+        self.link.send(head.data)
         try:
-            self.bytes_sent = self._link.send_file(fd, offset, min(count, head.length))
+            self.bytes_sent = self.link.send_file(fd, offset, min(count, head.length))
         except OSError as error:
             if isinstance(error, PeerGone):
                 raise
             # The head is out with its length; the file's blocks follow in the ordinary way.
-            self.send_each(wrapper)
+            self.send_each(wrapper, may_cut=True)
 
     def end(self, at_once: object) -> None:
         """Send the rest of the framing; the app has given all content. `at_once` as in send_whole."""
@@ -213,9 +214,9 @@ class Response:
             self.send_whole(b"", at_once)
         elif not self.status:
             self.status = head.status
-            self._link.send(head.data)
+            self.link.send(head.data)
         elif head.chunked:
-            self._link.send(b"0\r\n\r\n")
+            self.link.send(b"0\r\n\r\n")
         if head is not None and head.length is not None:
             self._check_length(head.length)
         self.is_over = True  # bytes that the iterable's close() writes would be read as the next response
@@ -228,7 +229,7 @@ class Response:
         if not self.status and not self.is_over:
             head = self.head or self._begin(None)
             self.status = head.status
-            self._link.send(head.data)
+            self.link.send(head.data)
 
     @property
     def is_event_stream(self) -> bool:
@@ -242,46 +243,53 @@ class Response:
                 self.is_cut_off = False
                 self.end(True)
             except BaseException as error:  # the client is gone, or a stop has lost its patience
-                log.debug("%s %s: could not end: %r", self._request.method, self._request.target, error)
+                log.debug("%s %s: could not end: %r", self.request.method, self.request.target, error)
 
     def leave(self) -> None:
         """Note that the connection has left HTTP, with a 101."""
-        self.is_upgraded = True
         self.is_over = True
         self.status = 101
         self.keep_alive = False
+        self._failure = None
 
-    def fail(self) -> None:
+    def fail(self, error: BaseException) -> None:
         """Note that the app failed: no more content comes, and the response may be cut off."""
         self.keep_alive = False
+        if self.is_upgraded:
+            self._failure = error
         head = self.head
         if self.status and head is not None and not head.bodyless and not self.is_over:
             self.is_cut_off = head.length is None and not head.chunked
+
+    def take_failure(self) -> BaseException | None:
+        """Return what the app has raised, or answered, after an upgrade, and forget it: its traceback holds much."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def send_error(self, status: int, reason: str, *extra: tuple[str, str]) -> None:
         """Send an error in place of the response, unless a part of that is sent. Raises nothing."""
         if self.status:
             return  # the client sees that the response ends too early
         self.status = status
-        service = self._service
+        service = self.service
         server_line = service.server_line
         if service.request_ids is not None:
             server_line += service.request_ids.line()
-        head_only = self._request.method == "HEAD"
+        head_only = self.request.method == "HEAD"
         head, content = encode_error(
             status, reason, service.date_line(), server_line, head_only=head_only, extra=extra
         )
         self.bytes_sent = len(content)
         try:
-            self._link.send(head + content)
+            self.link.send(head + content)
         except BaseException as error:  # the client is gone, or the time has run out a second time
             log.debug(
-                "%s %s: could not send the %d: %r", self._request.method, self._request.target, status, error
+                "%s %s: could not send the %d: %r", self.request.method, self.request.target, status, error
             )
 
     # Below ------------------------------------------------------------------------------------------------
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, may_cut: bool = False) -> None:
         """Send a piece of content at once, with the head if it is the first."""
         head = self.head
         start = b""
@@ -292,51 +300,61 @@ class Response:
             start = head.data
         if head.bodyless or self._is_full:
             self._is_full = True
-            self._link.send(start)  # even if it is empty: write() in a loop has to let others run
+            self.link.send(start)  # even if it is empty: write() in a loop has to let others run
             return
         if head.length is not None and self.bytes_sent + len(data) > head.length:
-            data = self._cut(data, head.length - self.bytes_sent)
+            data = self._cut(data, head.length - self.bytes_sent, may_cut)
         self.bytes_sent += len(data)
         if head.chunked and data:
             data = chunk(data)
         if start:
-            self._link.send_pieces(start, data)
+            self.link.send_pieces(start, data)
         elif data:
-            self._link.send(data)
+            self.link.send(data)
 
     def _begin(self, length: int | None) -> ResponseHead:
         """Make the head. `length` is that of the content in bytes, if it is known."""
         given = self._given
         if given is None:
             raise AppError("the app sent content before it called start_response() (PEP 3333)")
-        service = self._service
-        date_line = service.date_line
-        request = self._request
-        body = self._input
+        service = self.service
+        request = self.request
         keep_alive = self.keep_alive and service.keep_alive
-        if body is not NO_BODY:
-            keep_alive = keep_alive and not body.is_unusable and not body.has_more_than(service.discard_limit)
-            body.response_begun()
+        if self.body is not None:
+            keep_alive = self._leave_body(self.body, keep_alive)
         self.head = head = response_head(
-            given, request.method, request.http11, keep_alive, length, date_line(), service.server_line
+            given,
+            request.method,
+            request.http11,
+            keep_alive,
+            length,
+            service.date_line(),
+            service.server_line,
         )
-        ids = service.request_ids
-        if ids is not None and (line := ids.line()):
-            self.head = head = with_field(head, ids.sought, line.encode())
+        if service.request_ids is not None:
+            self.head = head = _with_id(head, service.request_ids)
         self.keep_alive = head.keep_alive
         if self.kept_lines and head.keep_alive:
             self.head = head = with_field(head, b"\r\nkeep-alive:", self.kept_lines)
         return head
 
-    def _cut(self, data: bytes, room: int) -> bytes:
+    def _leave_body(self, body: RequestInput, keep_alive: bool) -> bool:
+        """The final head goes out. Return True if the connection can be kept after what of the body is not read."""
+        keep_alive = (
+            keep_alive and not body.is_unusable and not body.has_more_than(self.service.discard_limit)
+        )
+        body.response_begun()
+        return keep_alive
+
+    def _cut(self, data: bytes, room: int, may_cut: bool = False) -> bytes:
         if len(data) > room:
             # The client would read the excess as the next response.
             self._is_full = True
-            if not self._may_cut:
+            if not may_cut:
                 log.error(
                     "%s %s: the app sent more than its Content-Length of %d: cut off, the connection closes",
-                    self._request.method,
-                    self._request.target,
+                    self.request.method,
+                    self.request.target,
                     self.bytes_sent + room,
                 )
                 self.keep_alive = False
@@ -346,12 +364,18 @@ class Response:
         if self.bytes_sent < length:
             log.error(
                 "%s %s: the app sent %d bytes, less than its Content-Length of %d; the connection closes",
-                self._request.method,
-                self._request.target,
+                self.request.method,
+                self.request.target,
                 self.bytes_sent,
                 length,
             )
             self.keep_alive = False
+
+
+def _with_id(head: ResponseHead, ids: RequestIds) -> ResponseHead:
+    """Return the head with the field that tells the request's id, if one is sent."""
+    line = ids.line()
+    return with_field(head, ids.sought, line.encode()) if line else head
 
 
 def join(pieces: list[bytes]) -> bytes:

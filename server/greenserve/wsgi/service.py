@@ -78,7 +78,7 @@ class DateLine:
         self._since = self._until = 0.0
         self._line = ""
 
-    def __call__(self) -> str:
+    def line(self) -> str:
         """Return `Date: …` with its line end."""
         now = time.time()
         # The first comparison: the clock may have been set back.

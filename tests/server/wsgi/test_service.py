@@ -12,7 +12,7 @@ pytestmark = pytest.mark.no_hub
 def test_the_line_of_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [784111777.2]
     monkeypatch.setattr("time.time", lambda: now[0])
-    line = DateLine()
+    line = DateLine().line
     first = line()
     assert first == "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
     now[0] += 0.7

@@ -115,6 +115,9 @@ class Host(Carrier, Protocol):
     def enter(self, state: State, activity: Activity | None) -> None:
         """Go on with this activity."""
 
+    def run_until(self, when: float) -> None:
+        """The activity, a request, runs from now on, and expires at `when`."""
+
     def flush(self, first: bytes | memoryview, second: bytes | memoryview) -> None:
         """Send a whole response now, and the rest when the kernel takes more; then the activity's sent() is called."""
 

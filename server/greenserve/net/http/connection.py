@@ -42,6 +42,7 @@ _LINGER_BYTES: Final = 16 << 20
 # An enum's member is looked up by Python code, and these are asked for with every request.
 _HEAD: Final = State.HEAD
 _PARKED: Final = State.PARKED
+_RUNNING: Final = State.RUNNING
 _SENDING: Final = State.SENDING
 _UPGRADED: Final = State.UPGRADED
 _CLOSED: Final = State.CLOSED
@@ -122,7 +123,7 @@ class Connection:
     # Heads: HEAD and PARKED --------------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
-        if self.activity is not None or (self.state is not _HEAD and self.state is not _PARKED):
+        if self.activity is not None or (self.state is not _PARKED and self.state is not _HEAD):
             return  # _take_late() was first: what is there now belongs to a body or to the next request
         try:
             data = self.stream.receive_now(HEAD_SIZE)
@@ -191,9 +192,15 @@ class Connection:
         self.state = state
         self.activity = activity
 
+    def run_until(self, when: float) -> None:
+        """See Host."""
+        self.state = _RUNNING
+        self.deadline.arm(when)
+
     def flush(self, first: bytes | memoryview, second: bytes | memoryview) -> None:
         """See Host."""
-        if self.state is _CLOSED:
+        activity = self.activity
+        if activity is None and self.state is _CLOSED:
             return
         try:
             sent = self.stream.send_now(first, second)
@@ -201,7 +208,6 @@ class Connection:
             log.debug("%r: client gone: %s", self, error)
             self.close()
             return
-        activity = self.activity
         if sent != len(first) + len(second):
             self.state = _SENDING
             self.activity = Sending(self, activity, first, second, sent)
@@ -219,24 +225,22 @@ class Connection:
     def next(self, rest: bytes) -> None:
         """See Host."""
         services = self.services
-        hub = services.hub
         self.activity = None
         if rest:
             # Behind the queued requests: a client that pipelines gets no second turn before the others had theirs.
             self.ahead = rest  # until _take_ahead(): nothing may be read before it
             self.state = _HEAD
             self._arm(services.timeouts.head_timeout)
-            hub.call_soon(self._take_ahead)
+            services.hub.call_soon(self._take_ahead)
         elif not services.service.parks:
             self.close()
         else:
             self.state = _PARKED
-            self.deadline.arm(hub.now + services.timeouts.keep_alive)
-            stream = self.stream
-            if type(stream) is Stream:
-                stream.descriptor.when_readable(self._on_readable)  # stream.when_readable(), without the call
+            self.deadline.arm(services.hub.now + services.timeouts.keep_alive)
+            if self.endpoint.tls is None:
+                self.stream.descriptor.when_readable(self._on_readable)  # as a Stream does, without the call
             else:
-                stream.when_readable(self._on_readable)
+                self.stream.when_readable(self._on_readable)
 
     @property
     def is_open(self) -> bool:

@@ -1,7 +1,8 @@
 """A response of the server's own to a request that no app sees: bad framing, a limit, a full queue, a slow head.
 
 Made by a connection from a hub callback. In the access log it has no method, target and version if its head could not
-be read. A redirect to https (`redirect_bind`) is answered so too.
+be read. A redirect to https (`redirect_bind`) is answered so too. Here it also says which requests have waited for so
+long that they are refused, or shed.
 
 An EventSource that is answered 503 never asks again (HTML, "Server-sent events": any status but 200 fails it for good).
 Where the setting event_stream_retry says so, it gets an empty stream instead, which says when to come back.
@@ -18,6 +19,7 @@ from greenserve.http1 import RequestHead, check_head, encode_error, response_hea
 from greenserve.logs.record import REQUEST_ID, Record
 from greenserve.logs.request_ids import RequestIds
 from greenserve.net.http.activity import Host, Refused
+from greenserve.net.http.ending_early import has_left
 from greenserve.net.http.services import Services
 from greenserve.net.http.states import State
 from greenserve.wsgi import Response, Service
@@ -151,6 +153,8 @@ def redirect_to_https(connection: Host, request: Refused, port: int) -> None:
 
 def waited_before(connection: Host, head: RequestHead) -> float:
     """Return the seconds that a request waited at the proxy, before it came here."""
+    if not head.tells_start:
+        return 0.0
     return connection.services.request_starts.waited(head.fields, connection.peer, time.time())
 
 
@@ -163,6 +167,21 @@ def must_be_in_time(connection: Host, head: RequestHead, before: State) -> None:
     if before is not State.QUEUED and waited_before(connection, head) >= services.timeouts.queue_timeout:
         services.counts.shed_request_start += 1
         raise ProtocolError(503, _TOO_LATE, ("Retry-After", "1"))
+
+
+def has_given_up(connection: Host, since: float) -> bool:
+    """Return True, and close, if the client of a request that was queued `since` then has left, or most probably has.
+
+    Nobody will read the response. Switches: never.
+    """
+    services = connection.services
+    if has_left(connection.stream, since):
+        services.counts.shed_client_left += 1
+        connection.close()
+        return True
+    if services.tally.waited is not None:
+        services.tally.waited.append(services.hub.now - since)
+    return False
 
 
 def why_late(services: Services, since: float) -> str:

@@ -13,16 +13,17 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import GreenletExit, greenlet
 
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead
 from greenserve.net.http.activity import Activity, Host
 from greenserve.net.http.draining import Draining
-from greenserve.net.http.ending_early import TimeLimit, has_left, must_be_limitable
+from greenserve.net.http.ending_early import TimeLimit, must_be_limitable
 from greenserve.net.http.patience import Patience
 from greenserve.net.http.refusals import (
     feeds_an_event_source,
+    has_given_up,
     must_be_in_time,
     redirect_to_https,
     waited_before,
@@ -31,17 +32,18 @@ from greenserve.net.http.refusals import (
 from greenserve.net.http.states import State
 from greenserve.net.http.upgrading import Life, Make, Upgrade, counted, must_be_upgradable, offer_upgrade
 from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, Side
-from greenserve.wsgi import Exchange, StreamEnded, make_environ
+from greenserve.wsgi import Exchange, Response, StreamEnded, make_environ
 from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.loop.hub import MAX_TURN
 
 log = logging.getLogger("greenserve.error")
 
 # An enum's member is looked up by Python code, and these are asked for with every request.
+_PARKED: Final = State.PARKED
 _QUEUED: Final = State.QUEUED
 _RUNNING: Final = State.RUNNING
 _CLOSED: Final = State.CLOSED
-_BEFORE_QUEUED: Final = (State.HEAD, State.PARKED)
+_BEFORE_QUEUED: Final = (State.HEAD, _PARKED)
 _WITH_A_CLIENT: Final = (_RUNNING, State.UPGRADED)
 _SUBMITTED: Final = (*_BEFORE_QUEUED, State.BODY)
 _TOLD_OF: Final = (*_SUBMITTED, _QUEUED, _RUNNING, State.SENDING)
@@ -55,8 +57,8 @@ class Request(Activity):
         "_is_broken",
         "_limit",
         "_patience",
-        "_response",
         "_upgrade",
+        "_whole",
         "_worker",
         "connection",
         "framing",
@@ -64,15 +66,18 @@ class Request(Activity):
         "since",
     )
 
+    since: float  # when it was whole, by the hub's clock; known from when it is queued or runs
+
     def __init__(self, connection: Host, head: RequestHead) -> None:
         """`framing` is set behind it, of a request with a body."""
         self.connection = connection
         self.head = head
         self.framing: BodyFraming | None = None
-        self.since = 0.0  # when it was whole, by the hub's clock; 0 before it runs or is queued
         self._exchange: Exchange | None = None
         self._worker: greenlet | None = None  # the green thread that it runs on
-        self._response: tuple[bytes, bytes] | None = None  # a whole one, of an exchange that is not over
+        self._whole: tuple[Host, bytes, bytes] | None = (
+            None  # for the batch: its response, which is not sent yet
+        )
         self._is_broken = False  # a response was interrupted half sent, or is being sent
         self._limit: TimeLimit | None = None  # of the app's own, or one that is over
         self._upgrade: Upgrade | None = None
@@ -112,17 +117,6 @@ class Request(Activity):
         """Say where the same is to be had with TLS, in place of running. Switches: never."""
         redirect_to_https(self.connection, self, port)
 
-    def _ends_without_its_client(self) -> bool:
-        """Close and return True if its client has left while it waited: nobody will read the response, or probably."""
-        services = self.connection.services
-        if not has_left(self.connection.stream, self.since):
-            if services.tally.waited is not None:
-                services.tally.waited.append(services.hub.now - self.since)
-            return False
-        services.counts.shed_client_left += 1
-        self.connection.close()
-        return True
-
     def broke(self) -> None:
         """See Job."""
         self.connection.broke()
@@ -133,69 +127,69 @@ class Request(Activity):
 
     # Running -----------------------------------------------------------------------------------------------
 
-    def run(self) -> bool:
+    def run(self, worker: greenlet, now: float) -> bool:  # noqa: C901  # one pass, on the path of every request
         """See Job. Switches: as the app does."""
         connection = self.connection
         state = connection.state
-        if state is _CLOSED or (state is _QUEUED and self._ends_without_its_client()):
+        if state is _PARKED:
+            self.since = now
+        elif state is _CLOSED or (state is _QUEUED and has_given_up(connection, self.since)):
             return False
+        elif state is not _QUEUED:
+            self.since = now
         services = connection.services
-        began = services.hub.now
-        self.since = self.since or began
-        self._worker = getcurrent()
-        connection.enter(_RUNNING, self)
-        connection.deadline.arm(began + services.timeouts.request_timeout)
+        self._worker = worker
+        connection.run_until(now + services.timeouts.request_timeout)
         head = self.head
         framing = self.framing
-        ahead = b""
-        if framing is not None:
-            ahead, connection.ahead = connection.ahead, b""
         try:
             environ = make_environ(
                 connection.environ, head, connection.peer, connection.peer_port, services.forwarding
             )
-            if "HTTP_X_REQUEST_START" in environ or "HTTP_X_QUEUE_START" in environ:
+            if head.tells_start:
                 must_be_in_time(connection, head, state)
-            self._exchange = exchange = Exchange(services.service, self, head, environ, framing, ahead)
+            if framing is None:
+                self._exchange = exchange = Exchange(services.service, self, head, environ)
+            else:
+                ahead, connection.ahead = connection.ahead, b""
+                self._exchange = exchange = Exchange(services.service, self, head, environ, framing, ahead)
         except ProtocolError as error:
             self._worker = None
             connection.refuse(error, self, *error.headers)
             return False
-        run = services.context.copy().run
+        context = services.context.copy()
         try:
             if services.departures is None:
-                run(exchange.run)
+                context.run(exchange.run)
             else:
-                services.departures.run(self, run, exchange.run)
+                services.departures.run(self, context.run, exchange.run)
         except BaseException as error:  # killed while it dealt with the app's own error
             self._leave(exchange, error)
             raise
         self._worker = None
         if self._upgrade is not None:
-            self._leave(exchange, exchange.failure)
+            self._leave(exchange)
             return False
-        tally, given = services.tally, exchange.response
-        tally.statuses[given.status] += 1
-        tally.bytes_sent += given.bytes_sent
-        tally.bytes_received += exchange.input.received
+        tally, response = services.tally, exchange.response
+        tally.statuses[response.status] += 1
+        tally.bytes_sent += response.bytes_sent
+        if framing is not None:
+            tally.bytes_received += exchange.input.received
         if services.log_access is not None:
-            services.log_access(exchange, began)
-        response, self._response = self._response, None
+            services.log_access(exchange, now)
         if connection.state is _CLOSED:
             self._exchange = None  # which knows this request: a circle otherwise
-        elif response is None:
+        elif self._whole is None:
             self.sent()
         else:
-            first, second = response
-            services.batch.add(connection, first, second)
+            services.batch.add(self._whole)
         return True
 
-    def _leave(self, exchange: Exchange, error: BaseException | None) -> None:
+    def _leave(self, exchange: Exchange, error: BaseException | None = None) -> None:
         if self._upgrade is not None:
-            self._worker = None
-            self._exchange = None
-            exchange.failure = None  # its traceback holds the exchange
-            self._upgrade.app_left(error)
+            self._worker = self._exchange = None
+            failure = exchange.response.take_failure()
+            self._upgrade.app_left(failure if error is None else error)
 
     def sent(self) -> None:
         """See Activity: see to what is left of this request, or has come of the next."""
@@ -207,20 +201,24 @@ class Request(Activity):
         self._exchange = None
         response = exchange.response
         framing = self.framing
-        if self._is_broken or response.is_cut_off:
-            connection.reset()  # or the client might take it for the whole
-        elif not response.keep_alive:
-            unread = connection.ahead or (framing is not None and not framing.done)
-            if response.status and (unread or connection.stream.has_unread()):
-                connection.linger()  # closing over unread bytes would reset the connection and lose the response
-            else:
-                connection.close()
+        if self._is_broken or not response.keep_alive:
+            self._close_after(response)
         elif framing is None:
             connection.next(connection.ahead)
         elif framing.done:
             connection.next(framing.rest)
         else:
             Draining(connection, self, framing, self.patience.body).begin(exchange.input.take_ahead())
+
+    def _close_after(self, response: Response) -> None:
+        connection, framing = self.connection, self.framing
+        unread = connection.ahead or (framing is not None and not framing.done)
+        if self._is_broken or response.is_cut_off:
+            connection.reset()  # or the client might take it for the whole
+        elif response.status and (unread or connection.stream.has_unread()):
+            connection.linger()  # closing over unread bytes would reset the connection and lose the response
+        else:
+            connection.close()
 
     # The activity ------------------------------------------------------------------------------------------
 
@@ -330,7 +328,8 @@ class Request(Activity):
         """See Link."""
         if self._is_broken:
             raise PeerGone("an earlier part of the answer was interrupted: nothing can follow it")
-        self._response = (head + body, b"") if len(body) < JOIN_BELOW else (head, body)
+        connection = self.connection
+        self._whole = (connection, head + body, b"") if len(body) < JOIN_BELOW else (connection, head, body)
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """See Link."""

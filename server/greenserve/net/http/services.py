@@ -37,8 +37,10 @@ class Job(Protocol):
     def since(self) -> float:
         """When the request was complete, by the hub's clock."""
 
-    def run(self) -> bool:
-        """Run the request in the current green thread, unless the connection was closed meanwhile.
+    def run(self, worker: greenlet, now: float) -> bool:
+        """Run the request in the current green thread, `worker`, unless the connection was closed meanwhile.
+
+        `now` by the hub's clock.
 
         Return True if its time tells how fast the app is: it ran, and has not left HTTP.
         """
@@ -76,11 +78,15 @@ class Sender(Protocol):
         """`flush` has raised an Exception. Switches: never."""
 
 
+Whole = tuple[Sender, bytes | memoryview, bytes | memoryview]  # a response, in one or two pieces
+
+
 class Batch(Protocol):
     """The whole responses of one turn, which are sent together."""
 
-    def add(self, sender: Sender, first: bytes | memoryview, second: bytes | memoryview) -> None:
-        """Have `sender.flush(first, second)` called in this turn. Switches: never."""
+    @property
+    def add(self) -> Callable[[Whole], object]:
+        """Take a response, and have `sender.flush(first, second)` called in this turn. Switches: never."""
 
 
 class Slots(Protocol):

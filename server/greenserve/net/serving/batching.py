@@ -11,9 +11,10 @@ once, for a second.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
-from greenserve.net.http.services import Sender
+from greenserve.net.http.services import Whole
 
 HOLDS: Final = 0.0005  # seconds after which an app that has not given way counts as one that holds the hub
 _PAUSE: Final = 1.0  # seconds without gathering after such a run
@@ -24,23 +25,24 @@ class Batch:
 
     def __init__(self) -> None:
         """Empty. Until begin() each response is sent at once."""
-        self._unsent: deque[tuple[Sender, bytes | memoryview, bytes | memoryview]] = deque()
-        self._gathers = False
+        self._unsent: deque[Whole] = deque()
         self._gather_from = 0.0
+        # Have a sender send its response, in this turn. Switches: never. Each request asks for it, and has the deque
+        # itself take the response while that only has to wait.
+        self.add: Callable[[Whole], object] = self._send
 
-    def add(self, sender: Sender, first: bytes | memoryview, second: bytes | memoryview) -> None:
-        """Have `sender` send its response, in this turn. Switches: never."""
-        self._unsent.append((sender, first, second))
-        if not self._gathers:
-            self.end()
+    def _send(self, whole: Whole) -> None:
+        self._unsent.append(whole)
+        self.end()
 
     def begin(self, now: float) -> None:
         """Gather responses until end(). Switches: never."""
-        self._gathers = now >= self._gather_from
+        if now >= self._gather_from:
+            self.add = self._unsent.append
 
     def end(self) -> None:
         """Send what was gathered. Switches: never."""
-        self._gathers = False
+        self.add = self._send
         unsent = self._unsent
         while unsent:
             sender, first, second = unsent.popleft()

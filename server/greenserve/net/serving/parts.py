@@ -48,7 +48,7 @@ def make_service(config: Config, app: WSGIApplication, has_tls: bool, manners: M
     """What all its exchanges share."""
     return Service(
         app,
-        DateLine(),
+        DateLine().line,
         "Server: greenserve\r\n" if config.server_header else "",
         config.sendfile and not has_tls,
         bool(config.keep_alive),

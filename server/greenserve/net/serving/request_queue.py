@@ -118,7 +118,7 @@ class RequestQueue:
             job = queue.popleft()
             self.begun += 1
             try:
-                ran = job.run()
+                ran = job.run(worker, turn)
             except Exception:
                 ran = False
                 job.broke()
@@ -133,6 +133,6 @@ class RequestQueue:
             if now - before > HOLDS and hub.now == turn:
                 self.batch.pause(now)
             before = now
-            if slots.is_wanted() or (queue and now - hub.now > MAX_TURN):
+            if (slots.may_be_wanted and slots.is_wanted()) or (queue and now - hub.now > MAX_TURN):
                 self._dispatch_soon()
                 return

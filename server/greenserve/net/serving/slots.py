@@ -37,6 +37,7 @@ class Slots:
         self.upgraded = 0  # green threads of the pool whose requests have left HTTP
         self._overflow = overflow
         self._returning = 0  # requests that want theirs back
+        self.may_be_wanted = False  # one was taken back since is_wanted() was False; asked with each request
         self._freed = freed
 
     def is_full(self) -> bool:
@@ -45,7 +46,9 @@ class Slots:
 
     def is_wanted(self) -> bool:
         """Return True if the current worker has to end: its slot is one too many, or a lender's. Switches: never."""
-        return self._tokens.counter < 0 or (self._returning > 0 and self._tokens.waiting() > 0)
+        is_wanted = self._tokens.counter < 0 or (self._returning > 0 and self._tokens.waiting() > 0)
+        self.may_be_wanted = is_wanted or self._returning > 0
+        return is_wanted
 
     # A request that waits for its client -----------------------------------------------------------------
 
@@ -62,6 +65,7 @@ class Slots:
         """Take a slot back, before the queued requests: the client has moved. Switches: when none is free."""
         self.lent -= 1
         self._returning += 1
+        self.may_be_wanted = True
         try:
             self.pool.reclaim()
         finally:
@@ -73,7 +77,7 @@ class Slots:
         Switches: never.
         """
         self.lent -= 1
-        self.pool.reclaim_now()
+        self._take_one_more()
 
     # A request that has left HTTP ------------------------------------------------------------------------
 
@@ -86,4 +90,8 @@ class Slots:
     def take_last(self) -> None:
         """That app has returned: take the slot that its green thread gives back as it ends. Switches: never."""
         self.upgraded -= 1
+        self._take_one_more()
+
+    def _take_one_more(self) -> None:
+        self.may_be_wanted = True
         self.pool.reclaim_now()

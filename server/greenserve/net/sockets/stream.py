@@ -69,7 +69,7 @@ class Stream:
             raise
         except OSError as error:
             raise self._gone(error) from None
-        if 0 < len(data) < size and self._short_is_all:
+        if data and len(data) < size and self._short_is_all:
             descriptor.drained(edge)
         return data
 

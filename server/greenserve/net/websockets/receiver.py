@@ -104,13 +104,12 @@ class Receiver:
         queue = self._queue
         if queue:
             return self._take_queued(queue)
-        if writer.closing is OPEN:
-            if hub.clock() - hub.now > MAX_TURN:
-                sleep(0)
-                if queue := self._queue:
-                    return self._take_queued(queue)
-            if self._reader.unread and (message := self._next_message()) is not None:
-                return message
+        if hub.clock() - hub.now > MAX_TURN and writer.closing is OPEN:
+            sleep(0)
+            if queue := self._queue:
+                return self._take_queued(queue)
+        if self._reader.unread and (message := self._next_message()) is not None:
+            return message
         if writer.closing is not OPEN:
             return None
         if self._waiter is not None:

@@ -88,7 +88,7 @@ class Sender:
         frame = encode_message(message, self.deflate)
         self.messages_sent += 1
         if self._streamed is None:
-            self._send_frame(frame, writer.options.when_slow == "wait")
+            self._send_frame(frame)
         else:
             self._streamed.put(frame)
         return True
@@ -180,10 +180,13 @@ class Sender:
     def _send_fragment(self, payload: bytes, opcode: int, *, is_last: bool = False) -> None:
         if self._writer.closing is not OPEN:
             raise self._writer.closed_error()  # while the piece was made
-        self._send_frame(encode_fragment(payload, opcode, is_last), True)
+        self._send_frame(encode_fragment(payload, opcode, is_last), is_part=True)
 
-    def _send_frame(self, frame: bytes, waits: bool) -> None:
-        """Send a message's frame, and wait until it is out. Switches: if `waits` and the client is slow; at turns."""
+    def _send_frame(self, frame: bytes, is_part: bool = False) -> None:
+        """Send a message's frame, or a part's. Wait until it is out if it is a part, or where `when_slow` is wait.
+
+        Switches: if it waits and the client is slow; at turns.
+        """
         writer = self._writer
         hub = writer.hub
         self.moved_at = hub.now
@@ -196,6 +199,7 @@ class Sender:
             left: Frame = memoryview(frame)[sent:]
         else:
             left = frame
+        waits = is_part or writer.options.when_slow == "wait"
         if waits and getcurrent() is not hub.greenlet:
             waiter = Waiter(hub, "send to", writer.owner)
             writer.put(left, waiter)

@@ -28,7 +28,7 @@ def test_responses_of_a_turn_are_sent_at_its_end_in_their_order() -> None:
     batch, sent = Batch(), list[bytes]()
     batch.begin(1.0)
     for name in (b"a", b"b", b"c"):
-        batch.add(_Sender(sent), name, b"!")
+        batch.add((_Sender(sent), name, b"!"))
     assert sent == []
     batch.end()
     assert sent == [b"a!", b"b!", b"c!"]
@@ -38,24 +38,24 @@ def test_responses_of_a_turn_are_sent_at_its_end_in_their_order() -> None:
 
 def test_outside_a_turn_each_is_sent_at_once() -> None:
     batch, sent = Batch(), list[bytes]()
-    batch.add(_Sender(sent), b"before", b"")
+    batch.add((_Sender(sent), b"before", b""))
     batch.begin(1.0)
     batch.end()
-    batch.add(_Sender(sent), b"after", b"")
+    batch.add((_Sender(sent), b"after", b""))
     assert sent == [b"before", b"after"]
 
 
 def test_after_an_app_has_held_the_hub_each_is_sent_at_once_for_a_second() -> None:
     batch, sent = Batch(), list[bytes]()
     batch.begin(1.0)
-    batch.add(_Sender(sent), b"waits", b"")
+    batch.add((_Sender(sent), b"waits", b""))
     batch.pause(1.5)
     assert sent == [b"waits"]
     batch.begin(2.4)
-    batch.add(_Sender(sent), b"at once", b"")
+    batch.add((_Sender(sent), b"at once", b""))
     assert sent == [b"waits", b"at once"]
     batch.begin(2.5)
-    batch.add(_Sender(sent), b"gathered", b"")
+    batch.add((_Sender(sent), b"gathered", b""))
     assert len(sent) == 2
 
 
@@ -63,8 +63,8 @@ def test_an_error_of_one_costs_no_other() -> None:
     batch, sent = Batch(), list[bytes]()
     broken = _Sender(sent, ValueError())
     batch.begin(1.0)
-    batch.add(broken, b"", b"")
-    batch.add(_Sender(sent), b"fine", b"")
+    batch.add((broken, b"", b""))
+    batch.add((_Sender(sent), b"fine", b""))
     batch.end()
     assert (broken.is_broken, sent) == (True, [b"fine"])
 
@@ -72,7 +72,7 @@ def test_an_error_of_one_costs_no_other() -> None:
 def test_the_child_of_a_fork_sends_nothing() -> None:
     batch, sent = Batch(), list[bytes]()
     batch.begin(1.0)
-    batch.add(_Sender(sent), b"the parent's", b"")
+    batch.add((_Sender(sent), b"the parent's", b""))
     batch.clear()
     batch.end()
     assert sent == []

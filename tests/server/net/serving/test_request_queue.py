@@ -238,7 +238,7 @@ class _Request:
 
     def close(self) -> None: ...
 
-    def run(self) -> None:
+    def run(self, worker: object, now: float) -> None:
         self.test.enter()
         self.interrupted = False
         try:
