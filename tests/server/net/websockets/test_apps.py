@@ -444,10 +444,9 @@ class TestInFlask:
             assert client.send(handshake(path, "Origin: https://good.example")).answer().status == 101
         assert "Traceback" not in caplog.text
 
-    def test_the_example_of_the_readme(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        text = (Path(__file__).parents[4] / "README.md").read_text()
-        section = text[text.index("\n## WebSockets\n") : text.index("\n## TLS\n")]
-        _, example = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    def test_the_example_of_the_docs(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        text = (Path(__file__).parents[4] / "docs" / "pages" / "websockets.md").read_text()
+        (example,) = re.findall(r'```python title="feed.py"\n(.*?)```', text, re.DOTALL)
         names: dict[str, Any] = {"__name__": "example"}
         exec(example, names)
         with (
