@@ -68,7 +68,14 @@ COPIES: Final = {
     "green.threading": "threading",
     "green.time": "time",
 }
-
+# What a copy uses of the others. Without it, a copy would take what the program has imported already, which waits in
+# the kernel.
+_USES: Final = {
+    "asynchat": ("green.asyncore",),
+    "http.cookiejar": ("green.http.client", "green.urllib.request"),
+    "http.server": ("green.http.client", "green.SocketServer"),
+    "urllib.request": ("green.http.client",),
+}
 
 # Modules that are another one of ours under a second name.
 ALSO: Final = {"green._socket_nodns": "green.socket"}
@@ -145,7 +152,13 @@ class _Copy(Loader):
 
         for standard in STANDARD.values():
             import_module(standard)  # a copy takes over what is imported already
-        return green_modules().get(self._name) or import_patched(self._name)
+        used = {}
+        for name in _USES.get(self._name, ()):
+            used[COPIES[name]] = import_module(f"{OURS}.{name}")
+            if package := name.rpartition(".")[0].removeprefix("green").removeprefix("."):
+                # `import http.client` binds the package.
+                used[package] = import_module(f"{OURS}.green.{package}")
+        return green_modules().get(self._name) or import_patched(self._name, *used.items())
 
     def exec_module(self, module: ModuleType) -> None:
         pass

@@ -66,3 +66,30 @@ print(greenpool is greenserve_eventlet.greenpool, greenpool.__name__)
 """
     done = run_python("-c", code)
     assert done.stdout == "True True True\nTrue greenserve_eventlet.spawning.greenpool\n", done.stderr
+
+
+def test_a_copy_uses_copies_whatever_the_program_has_imported_before():
+    code = """
+import importlib, operator, types, warnings
+from greenserve_eventlet.names import _USES, COPIES
+from greenserve_hub.patching.originals import green_modules
+
+warnings.simplefilter("ignore")  # asyncore and asynchat
+standard, count = {}, 0
+for name in {*COPIES.values(), *green_modules()}:
+    if importlib.util.find_spec(name):
+        standard[name] = importlib.import_module(name)
+for name, copied in COPIES.items():
+    if copied not in standard or copied in green_modules():
+        continue
+    module = importlib.import_module(f"greenserve_eventlet.{name}")
+    used = [value for value in vars(module).values() if isinstance(value, types.ModuleType)]
+    used += [operator.attrgetter(COPIES[one])(module) for one in _USES.get(copied, ())]
+    for value in used:
+        if standard.get(value.__name__) is value and value.__name__ not in ("http", "urllib"):
+            print(name, value)
+        count += 1
+print(count > 20)
+"""
+    done = run_python("-c", code)
+    assert (done.stdout, done.stderr) == ("True\n", "")
