@@ -141,7 +141,7 @@ def _find(worker: greenlet) -> _Slow | None:
         if frame.f_code is Exchange.run.__code__:
             exchange = frame.f_locals["self"]
         elif frame.f_code is Request.run.__code__ and exchange is not None:
-            return _Slow(worker, exchange, frame.f_locals["began"])
+            return _Slow(worker, exchange, frame.f_locals["now"])
     return None
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +84,8 @@ class Command:
 
     def until(self, pattern: str) -> re.Match[str]:
         """The next line on stderr that `pattern` is found in."""
-        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+        limit = time.monotonic() + PATIENCE  # for all lines: a program may repeat an error for ever
+        while (line := self._lines.get(timeout=max(0.0, limit - time.monotonic()))) is not None:
             self.said.append(line)
             if found := re.search(pattern, line):
                 return found
