@@ -7,7 +7,8 @@ where each of eventlet's modules is.
 
 from greenserve_eventlet.names import NAMES as _NAMES  # noqa: F401
 
-# The modules that eventlet itself imports
+# The modules that eventlet itself imports. Its greenlet is one: programs take GreenletExit from eventlet.greenlet.
+import greenlet as greenlet
 from greenserve_eventlet import green as green, greenio as greenio, hubs as hubs, support as support
 from greenserve_eventlet.patching import patcher as patcher
 from greenserve_eventlet.serving import convenience as convenience

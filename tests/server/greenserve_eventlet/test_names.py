@@ -45,6 +45,10 @@ def test_what_waits_for_nothing_is_the_standard_module():
     assert request.HTTPError is importlib.import_module("urllib.error").HTTPError
 
 
+def test_greenlet_is_there_as_in_eventlet():
+    assert greenserve_eventlet.greenlet is importlib.import_module("greenlet")
+
+
 def test_what_is_not_there_is_said_by_the_name_that_was_asked_for():
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'greenserve_eventlet\.nothing'"):
         importlib.import_module("greenserve_eventlet.nothing")
