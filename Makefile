@@ -78,6 +78,7 @@ migration: $(VENV)/.stamp-venv
 	$(VENV)/bin/python -m tests.migration.celery_worker
 	$(VENV)/bin/python -m tests.migration.flask_socketio
 	$(VENV)/bin/python -m tests.migration.nameko_http
+	$(VENV)/bin/python -m tests.migration.swift
 
 # Makes an environment of its own, .venv-conformance-3.11, and needs a Python that has its tests.
 .PHONY: conformance

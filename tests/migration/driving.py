@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 from tests.migration.installing import Installed
 
@@ -34,6 +34,10 @@ def running(
         code = program.wait(timeout=_PATIENCE)
         assert code in (0, -signal.SIGTERM), code
     finally:
+        # A program with processes of its own ends them only if it is asked.
+        program.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(timeout=_PATIENCE)
         program.kill()
         program.wait()
 

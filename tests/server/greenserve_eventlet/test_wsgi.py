@@ -386,6 +386,14 @@ class TestKeywords:
         with serving(hello, url_length_limit=100) as (address, _):
             assert b" 414 " in ask(address, f"GET /{'a' * 100} HTTP/1.1")
 
+    def test_the_limit_of_fields_is_that_of_http_client_which_may_be_a_fraction(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("http.client._MAXHEADERS", 3.6)
+        with serving(hello) as (address, _):
+            assert b" 200 OK" in ask(address, "GET / HTTP/1.1", "A: 1", "B: 2")
+            assert b" 400 " in ask(address, "GET / HTTP/1.1", "A: 1", "B: 2", "C: 3")
+
     def test_only_http_10(self) -> None:
         def app(environ: Environ, start: Any) -> Iterator[bytes]:
             start(OK, PLAIN)
