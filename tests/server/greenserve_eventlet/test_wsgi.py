@@ -441,6 +441,20 @@ class TestKeywords:
             assert body_of(ask(address, "GET /%41 HTTP/1.1", "X-A: b", "a_b: c")) == b"<local> GET b /A c"
         assert "handle_one_request() is never called" in log.getvalue()
 
+    def test_the_message_class_of_a_protocol_says_what_a_body_is_by_default(self) -> None:
+        class Protocol(wsgi.HttpProtocol):
+            class MessageClass(wsgi.HttpProtocol.MessageClass):
+                def get_default_type(self) -> str:
+                    return ""
+
+        def app(environ: Environ, start: Any) -> list[Any]:
+            start(OK, PLAIN)
+            return [f"<{environ['CONTENT_TYPE']}>"]
+
+        with serving(app, protocol=Protocol) as (address, _):
+            assert body_of(ask(address, "GET / HTTP/1.1")) == b"<>"
+            assert body_of(ask(address, "GET / HTTP/1.1", "Content-Type: a/b; c=d")) == b"<a/b; c=d>"
+
     def test_a_protocol_that_would_read_before_http_is_refused(self) -> None:
         class Protocol(wsgi.HttpProtocol):
             def handle(self) -> None:
