@@ -23,14 +23,16 @@ REQUIRED = ("swift==2.38.3", "setuptools<81")
 HOOK = ("-m", "greenserve_eventlet")
 DEVICES = ("d1", "d2", "d3")
 SERVERS = ("account", "container", "object")
-# What the servers load beside swift: a check that they run on greenserve, and a log that the script can show. swift
-# reads policies from /etc/swift only, as long as nobody asks for them again.
+# What the servers load beside swift: a check that they run on greenserve, and a log that the script can show. Its
+# daemons look into /etc/swift only, and so do its servers for policies, so this is told again.
 BESIDE = """\
 import logging, os, sys
 from swift.common.storage_policy import reload_storage_policies
+from swift.common.utils import set_swift_dir
 assert sys.modules["eventlet"].__name__ == "greenserve_eventlet"
 
 def log(conf, name, to_console, route, format, logger, adapted):
+    set_swift_dir(conf["swift_dir"])
     reload_storage_policies()
     if not any(isinstance(one, logging.FileHandler) for one in logger.handlers):
         handler = logging.FileHandler(os.path.join(conf["swift_dir"], "log"))
@@ -76,6 +78,14 @@ pipeline = {server}-server
 
 [app:{server}-server]
 use = egg:swift#{server}
+"""
+DAEMONS = """
+[object-replicator]
+sync_method = ssync
+recon_cache_path = {folder}
+
+[object-reconstructor]
+recon_cache_path = {folder}
 """
 FILTERS = (
     "catch_errors",
@@ -133,9 +143,34 @@ def main() -> int:
         )
         for server, port in ports.items():
             stack.enter_context(running(here, port, *commands[server], PYTHONPATH=str(here.folder)))
-        ask(here, CLIENT.read_text(), ports["proxy"])
+        client = CLIENT.read_text()
+        ask(here, client, ports["proxy"], "everything")
+        ask(here, client, ports["proxy"], "leave")
+        _lose_and_mend(here)
+        ask(here, client, ports["proxy"], "find")
         print("swift worked", flush=True)
     return 0
+
+
+def _lose_and_mend(here: Installed) -> None:
+    """Lose what one device has, have it made anew, and lose another device, so that a client needs what is new."""
+    first, second = (here.folder / "devices" / device for device in DEVICES[:2])
+    policies = ("objects", "objects-1")
+    for policy in policies:
+        shutil.rmtree(first / policy)
+    for daemon in ("replicator", "reconstructor"):
+        command = [
+            here.python,
+            *HOOK,
+            here.bin / f"swift-object-{daemon}",
+            here.folder / "object.conf",
+            "once",
+        ]
+        environ = here.environ(PYTHONPATH=str(here.folder))
+        subprocess.run(command, cwd=here.folder, env=environ, timeout=300, check=True)
+    for policy in policies:
+        assert len(list((first / policy).rglob("*.data"))) == 1, policy
+        shutil.rmtree(second / policy)
 
 
 def _check_attributes(folder: Path) -> None:
@@ -160,6 +195,7 @@ def _configure(here: Installed, ports: dict[str, int]) -> None:
             text += "".join(f"\n[filter:{name}]\nuse = egg:swift#{name}\n" for name in FILTERS)
         else:
             text += STORAGE.format(server=server)
+            text += DAEMONS.format(folder=folder) if server == "object" else ""
         (folder / f"{server}.conf").write_text(text)
     for server, ring in (*zip(SERVERS, SERVERS, strict=True), ("object", "object-1")):
         builder = f"{ring}.builder"

@@ -1,4 +1,4 @@
-"""The client of swift.py: it knows nothing of greenserve, and runs as `python -c`, with the proxy's port."""
+"""The client of swift.py: it knows nothing of greenserve, and runs as `python -c`, with the proxy's port and a task."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from urllib.parse import quote
 
 PORT = int(sys.argv[1])
 BIG = os.urandom(1 << 20) * 30
+LEFT = bytes(range(256)) * 10_000
+POLICIES = ("copies", "codes")
 PIECE = 65521  # no divisor of anything
 token = ""
 
@@ -34,7 +36,7 @@ def ask(method: str, path: str, body: Any = None, **fields: str) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=150)
     told = {name.replace("_", "-"): value for name, value in fields.items()}
     if token:
-        told["X-Auth-Token"] = token
+        told.setdefault("X-Auth-Token", token)
     connection.request(method, path, body, told)
     try:
         return Answer(connection.getresponse())
@@ -223,16 +225,32 @@ def raw_answer(request: str) -> bytes:
         return b"".join(iter(lambda: sock.recv(1 << 16), b""))
 
 
-begin = time.monotonic()
-expect(401, "GET", "/v1/AUTH_test")
-expect(401, "GET", "/auth/v1.0", X_Auth_User="test:tester", X_Auth_Key="wrong")
-token = expect(200, "GET", "/auth/v1.0", X_Auth_User="test:tester", X_Auth_Key="testing").headers[
-    "X-Auth-Token"
-]
-for policy in ("copies", "codes"):
-    check_container("/v1/AUTH_test", policy)
-    print(
-        f"{policy}: uploads and downloads of 30 MB, ranges, listings, ten at once; {time.monotonic() - begin:.1f} s"
-    )
-check_manners("/v1/AUTH_test")
-print(f"manifests, archives, 100 Continue, interrupted uploads; {time.monotonic() - begin:.1f} s")
+def check_everything(url: str) -> None:
+    """Do all that a client can."""
+    begin = time.monotonic()
+    expect(401, "GET", url, X_Auth_Token="wrong")
+    expect(401, "GET", "/auth/v1.0", X_Auth_User="test:tester", X_Auth_Key="wrong")
+    for policy in POLICIES:
+        check_container(url, policy)
+        did = "uploads and downloads of 30 MB, ranges, listings, ten at once"
+        print(f"{policy}: {did}; {time.monotonic() - begin:.1f} s")
+    check_manners(url)
+    print(f"manifests, archives, 100 Continue, interrupted uploads; {time.monotonic() - begin:.1f} s")
+
+
+def leave(url: str) -> None:
+    """Upload one object for each policy."""
+    for policy in POLICIES:
+        expect(201, "PUT", f"{url}/left-{policy}", X_Storage_Policy=policy)
+        expect(201, "PUT", f"{url}/left-{policy}/one", LEFT)
+
+
+def find(url: str) -> None:
+    """Download what leave() uploaded."""
+    for policy in POLICIES:
+        assert expect(200, "GET", f"{url}/left-{policy}/one").body == LEFT
+
+
+authentication = expect(200, "GET", "/auth/v1.0", X_Auth_User="test:tester", X_Auth_Key="testing")
+token = authentication.headers["X-Auth-Token"]
+{"everything": check_everything, "leave": leave, "find": find}[sys.argv[2]]("/v1/AUTH_test")
