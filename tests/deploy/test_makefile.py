@@ -75,6 +75,7 @@ def test_make_alone_lists_the_verbs():
         "fuzz",
         "bench",
         "conformance",
+        "migration",
         "image-test",
         "clean",
     ]

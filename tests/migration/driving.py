@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 from tests.migration.installing import Installed
 
@@ -16,9 +17,11 @@ _PATIENCE = 60  # seconds
 
 
 def free_port() -> int:
-    """A port that nothing listens at."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        return int(sock.getsockname()[1])
+    """A port that nothing listens at, below those that the kernel gives to clients."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with suppress(OSError), closing(socket.create_server(("127.0.0.1", port))):
+            return port
 
 
 @contextmanager
@@ -34,6 +37,10 @@ def running(
         code = program.wait(timeout=_PATIENCE)
         assert code in (0, -signal.SIGTERM), code
     finally:
+        # A program with processes of its own ends them only if it is asked.
+        program.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(timeout=_PATIENCE)
         program.kill()
         program.wait()
 

@@ -292,7 +292,7 @@ class Server:
             "limit_request_line": self.url_length_limit,
             "limit_request_field_size": MAX_HEADER_LINE,
             "limit_request_head": MAX_TOTAL_HEADER_SIZE,
-            "limit_request_fields": http.client._MAXHEADERS,  # type: ignore[attr-defined]  # programs set it
+            "limit_request_fields": int(http.client._MAXHEADERS),  # type: ignore[attr-defined]  # programs set it
         }
         if seconds:
             settings["head_timeout"] = min(seconds, _HEAD_TIME)

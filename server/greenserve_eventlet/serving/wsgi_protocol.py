@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import urllib.parse
 from email.message import Message
-from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, Protocol
 
@@ -25,6 +24,7 @@ _NEVER_CALLED: Final = (
     "parse_request",
     "setup",
     "finish",
+    "send_error",
 )
 # Of these, those that programs override to read something else than HTTP before a request.
 _READS_BEFORE_HTTP: Final = ("handle", "setup")
@@ -61,7 +61,8 @@ class ConnectionState(list[Any]):
 class HttpProtocol(BaseHTTPRequestHandler):
     """One request, as it has come. Derive from it to change get_environ(), what it logs, or the numbers below.
 
-    `self.headers`, `command`, `path`, `requestline`, `request_version`, `client_address` and `server` are there.
+    `self.headers` (a `MessageClass`), `command`, `path`, `requestline`, `request_version`, `client_address` and
+    `server` are there.
     """
 
     protocol_version = "HTTP/1.1"
@@ -86,7 +87,7 @@ class HttpProtocol(BaseHTTPRequestHandler):
         self.requestline = f"{head.method} {head.target} {self.request_version}"
         self.raw_requestline = f"{self.requestline}\r\n".encode("latin-1")
         self.close_connection = not head.keep_alive
-        self.headers = HTTPMessage()
+        self.headers = self.MessageClass()
         for name, value in head.fields:
             Message.add_header(self.headers, name, value)
         self.environ: dict[str, Any] = conn_state.environ
@@ -95,6 +96,8 @@ class HttpProtocol(BaseHTTPRequestHandler):
         """Return the environ that the app gets."""
         host, port = addr_to_host_port(self.client_address)
         self.environ["REMOTE_ADDR"], self.environ["REMOTE_PORT"] = host, str(port)
+        if "Content-Type" not in self.headers:
+            self.environ["CONTENT_TYPE"] = self.headers.get_content_type()  # the default of MessageClass
         for name, value in self.headers.items():
             if "_" in name and (key := self.formalize_key_naming(name)):
                 self.environ.setdefault(f"HTTP_{key}", value)

@@ -386,6 +386,14 @@ class TestKeywords:
         with serving(hello, url_length_limit=100) as (address, _):
             assert b" 414 " in ask(address, f"GET /{'a' * 100} HTTP/1.1")
 
+    def test_the_limit_of_fields_is_that_of_http_client_which_may_be_a_fraction(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("http.client._MAXHEADERS", 3.6)
+        with serving(hello) as (address, _):
+            assert b" 200 OK" in ask(address, "GET / HTTP/1.1", "A: 1", "B: 2")
+            assert b" 400 " in ask(address, "GET / HTTP/1.1", "A: 1", "B: 2", "C: 3")
+
     def test_only_http_10(self) -> None:
         def app(environ: Environ, start: Any) -> Iterator[bytes]:
             start(OK, PLAIN)
@@ -432,6 +440,20 @@ class TestKeywords:
         with serving(app, protocol=Protocol) as (address, log):
             assert body_of(ask(address, "GET /%41 HTTP/1.1", "X-A: b", "a_b: c")) == b"<local> GET b /A c"
         assert "handle_one_request() is never called" in log.getvalue()
+
+    def test_the_message_class_of_a_protocol_says_what_a_body_is_by_default(self) -> None:
+        class Protocol(wsgi.HttpProtocol):
+            class MessageClass(wsgi.HttpProtocol.MessageClass):
+                def get_default_type(self) -> str:
+                    return ""
+
+        def app(environ: Environ, start: Any) -> list[Any]:
+            start(OK, PLAIN)
+            return [f"<{environ['CONTENT_TYPE']}>"]
+
+        with serving(app, protocol=Protocol) as (address, _):
+            assert body_of(ask(address, "GET / HTTP/1.1")) == b"<>"
+            assert body_of(ask(address, "GET / HTTP/1.1", "Content-Type: a/b; c=d")) == b"<a/b; c=d>"
 
     def test_a_protocol_that_would_read_before_http_is_refused(self) -> None:
         class Protocol(wsgi.HttpProtocol):
