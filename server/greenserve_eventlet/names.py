@@ -146,10 +146,12 @@ class _Copy(Loader):
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._package = ""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         from greenserve_hub.patching.originals import green_modules, import_patched
 
+        self._package = spec.name
         for standard in STANDARD.values():
             import_module(standard)  # a copy takes over what is imported already
         used = {}
@@ -161,7 +163,9 @@ class _Copy(Loader):
         return green_modules().get(self._name) or import_patched(self._name, *used.items())
 
     def exec_module(self, module: ModuleType) -> None:
-        pass
+        if hasattr(module, "__path__"):  # or modules of it would be the standard ones
+            module.__path__ = []  # to a finder in front of ours, as pytest has one
+            module.__name__ = self._package  # to `from package import module`
 
 
 NAMES: Final = Names()

@@ -97,3 +97,18 @@ print(count > 20)
 """
     done = run_python("-c", code)
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize("has_another", [False, True])
+def test_a_module_of_a_copied_package_is_a_copy(has_another: bool):
+    code = """
+import importlib.machinery, sys
+import greenserve_eventlet
+if sys.argv[1] == "True":  # pytest's finder looks for modules to rewrite in this way
+    sys.meta_path.insert(0, importlib.machinery.PathFinder)
+from greenserve_eventlet.green.http import client
+from greenserve_eventlet.green.urllib import request
+print(client.socket.socket.__name__, request.http.client is client, request.http.client.socket.socket.__name__)
+"""
+    done = run_python("-c", code, str(has_another))
+    assert (done.stdout, done.stderr) == ("GreenSocket True GreenSocket\n", "")
