@@ -81,6 +81,7 @@ migration: $(VENV)/.stamp-venv
 	$(VENV)/bin/python -m tests.migration.nameko_rpc
 	$(VENV)/bin/python -m tests.migration.oslo_service
 	$(VENV)/bin/python -m tests.migration.oslo_messaging
+	$(VENV)/bin/python -m tests.migration.kombu_queues
 
 # Makes an environment of its own, .venv-conformance-3.11, and needs a Python that has its tests.
 .PHONY: conformance
