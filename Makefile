@@ -73,7 +73,7 @@ bench: $(BENCH_VENV)/.stamp-bench
 	$(BENCH_VENV)/bin/python -m tests.bench $(BENCH_ARGS)
 
 .PHONY: migration
-migration: $(VENV)/.stamp-venv
+migration: $(VENV)/.stamp-test
 	$(VENV)/bin/python -m tests.migration.eventlets_own_tests
 	$(VENV)/bin/python -m tests.migration.celery_worker
 	$(VENV)/bin/python -m tests.migration.flask_socketio
@@ -81,6 +81,8 @@ migration: $(VENV)/.stamp-venv
 	$(VENV)/bin/python -m tests.migration.nameko_rpc
 	$(VENV)/bin/python -m tests.migration.oslo_service
 	$(VENV)/bin/python -m tests.migration.oslo_messaging
+	$(VENV)/bin/python -m tests.migration.kombu_queues
+	$(VENV)/bin/python -m tests.migration.sqlalchemy_pool
 	$(VENV)/bin/python -m tests.migration.swift
 
 # Makes an environment of its own, .venv-conformance-3.11, and needs a Python that has its tests.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.programs.commands import run_python
 
 from greenserve_eventlet import support
 from greenserve_eventlet.support import greendns
@@ -33,3 +34,16 @@ def test_lookups():
     ]
     assert not greendns.is_ip_addr("localhost")
     assert not greendns.is_ip_addr(None)
+
+
+def test_psycopg2_is_told_without_monkey_patching():
+    code = """
+import psycopg2.extensions
+from greenserve_eventlet.patcher import is_monkey_patched
+from greenserve_eventlet.support.psycopg2_patcher import make_psycopg_green
+print(psycopg2.extensions.get_wait_callback())
+make_psycopg_green()
+print(psycopg2.extensions.get_wait_callback() is not None, is_monkey_patched("socket"))
+"""
+    done = run_python("-W", "error", "-c", code)
+    assert done.stdout == "None\nTrue False\n", done.stderr
