@@ -1,8 +1,9 @@
 """`python -m tests.migration.swift`: a whole OpenStack Swift, unmodified, on greenserve.
 
 Proxy, account, container and object servers on three devices, with tempauth and memcached, a policy of three replicas
-and one of erasure codes. The client uploads and reads objects of 30 MB, parts of them, with a length and in chunks.
-Needs the program memcached, and a file system with extended attributes.
+and one of erasure codes. The client uploads and reads objects of 30 MB, parts of them, with a length and in chunks; the
+daemons make anew what a device has lost; the proxy is reloaded in the middle of an upload. Needs the program memcached,
+and a file system with extended attributes.
 """
 
 from __future__ import annotations
@@ -141,13 +142,16 @@ def main() -> int:
             "-p",
             ports["memcached"],
         )
-        for server, port in ports.items():
-            stack.enter_context(running(here, port, *commands[server], PYTHONPATH=str(here.folder)))
+        programs = {
+            server: stack.enter_context(running(here, port, *commands[server], PYTHONPATH=str(here.folder)))
+            for server, port in ports.items()
+        }
         client = CLIENT.read_text()
         ask(here, client, ports["proxy"], "everything")
         ask(here, client, ports["proxy"], "leave")
         _lose_and_mend(here)
         ask(here, client, ports["proxy"], "find")
+        ask(here, client, ports["proxy"], "reload", programs["proxy"].pid, here.folder / "log")
         print("swift worked", flush=True)
     return 0
 

@@ -7,12 +7,14 @@ import http.client
 import io
 import json
 import os
+import signal
 import socket
 import sys
 import tarfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -251,6 +253,22 @@ def find(url: str) -> None:
         assert expect(200, "GET", f"{url}/left-{policy}/one").body == LEFT
 
 
+def reload_proxy(url: str) -> None:
+    """Have the proxy start anew in the middle of an upload, and ask it all the time."""
+    told = f"Host: a\r\nX-Auth-Token: {token}\r\nContent-Length: {len(LEFT)}\r\n"
+    with socket.create_connection(("127.0.0.1", PORT), 150) as sock:
+        sock.sendall(f"PUT {url}/left-copies/slow HTTP/1.1\r\n{told}\r\n".encode() + LEFT[:1000])
+        os.kill(int(sys.argv[3]), signal.SIGUSR1)
+        while "notified to shutdown old listen sockets" not in Path(sys.argv[4]).read_text():
+            expect(200, "GET", f"{url}/left-copies/one")
+        for _ in range(20):
+            expect(200, "GET", f"{url}/left-copies/one")
+        sock.sendall(LEFT[1000:])
+        assert sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+    assert expect(200, "GET", f"{url}/left-copies/slow").body == LEFT
+
+
 authentication = expect(200, "GET", "/auth/v1.0", X_Auth_User="test:tester", X_Auth_Key="testing")
 token = authentication.headers["X-Auth-Token"]
-{"everything": check_everything, "leave": leave, "find": find}[sys.argv[2]]("/v1/AUTH_test")
+tasks = {"everything": check_everything, "leave": leave, "find": find, "reload": reload_proxy}
+tasks[sys.argv[2]]("/v1/AUTH_test")
