@@ -261,7 +261,7 @@ class Server:
             lenient=True,
             only_http10=self.max_http_version == "HTTP/1.0",
             passes_all=True,
-            prefetches=self.pool is None,  # it counts what runs, and is waited for
+            prefetches=False,  # the app may answer before the body comes
         )
         return _Server(
             self.app,

@@ -285,7 +285,9 @@ class Call:
             return self._made(headers, capitalize)
         if known is None:
             known = self._made(headers, capitalize)
-            if sum(len(name) + len(value) for name, value in known) <= _LONGEST_KEPT:
+            # Other objects than str may be equal and have another text, or another one the next time.
+            is_text = all(type(name) is type(value) is str for name, value in headers)
+            if is_text and sum(len(name) + len(value) for name, value in known) <= _LONGEST_KEPT:
                 remember(_known_fields, key, known)
         return known
 

@@ -14,7 +14,7 @@ def wrap_deprecated(old: str, new: str) -> Callable[[Any], Any]:
 
     def wrap(fn: Any) -> Any:
         is_class = isinstance(fn, type)
-        made_by = vars(fn).get("__init__") if is_class else fn
+        made_by = fn.__init__ if is_class else fn
 
         @wraps(made_by)
         def warn(*args: Any, **kwargs: Any) -> Any:

@@ -48,6 +48,7 @@ def connected(
             received += piece
         yield sock, received.decode(), log
     kill(green)
+    listener.close()  # if its end still waits for the WebSocket
 
 
 class TestHandshake:

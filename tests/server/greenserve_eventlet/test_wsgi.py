@@ -42,6 +42,7 @@ def serving(app: Any, sock: Any = None, **keywords: Any) -> Iterator[tuple[Any, 
         yield address, log
     finally:
         kill(green)
+        sock.close()  # if its end still waits for a request
 
 
 def ask(address: Any, *lines: str, body: bytes = b"", until: str = "close") -> bytes:
@@ -534,6 +535,7 @@ class TestTheEnd:
         sock.shutdown(plain_socket.SHUT_RDWR)
         with pytest.raises(OSError, match=r"Invalid argument|Bad file descriptor"):
             green.wait()
+        sock.close()
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
     def test_is_no_error_where_it_was_asked_for(self, error: type[BaseException]) -> None:
@@ -640,3 +642,21 @@ def test_serve_ends_with_what_a_handler_raises() -> None:
                     green.wait()
             assert client.recv(1) == b""
         sock.close()
+
+
+def test_a_value_that_equals_an_earlier_one_has_its_own_text() -> None:
+    values: list[Any] = ["1", 1, 1.0, True]
+
+    def app(environ: Environ, start: Any) -> list[bytes]:
+        start(OK, [("X-V", values.pop(0))])
+        return []
+
+    with serving(app) as (address, _):
+        found = [ask(address).partition(b"\r\nX-V: ")[2].partition(b"\r")[0] for _ in range(4)]
+    assert found == [b"1", b"1", b"1.0", b"True"]
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 3", "Transfer-Encoding: chunked"])
+def test_an_app_may_answer_before_the_body_comes(framing: str) -> None:
+    with serving(hello) as (address, _):
+        assert body_of(ask(address, "POST / HTTP/1.1", "Host: a", framing)) == b"hello"
