@@ -81,6 +81,7 @@ migration: $(VENV)/.stamp-test
 	$(VENV)/bin/python -m tests.migration.nameko_rpc
 	$(VENV)/bin/python -m tests.migration.oslo_service
 	$(VENV)/bin/python -m tests.migration.oslo_messaging
+	$(VENV)/bin/python -m tests.migration.oslo_own_tests
 	$(VENV)/bin/python -m tests.migration.kombu_queues
 	$(VENV)/bin/python -m tests.migration.sqlalchemy_pool
 	$(VENV)/bin/python -m tests.migration.swift
