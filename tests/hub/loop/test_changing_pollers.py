@@ -13,6 +13,8 @@ from greenserve_hub.loop.current import get_hub
 from greenserve_hub.pollers.choosing import available_pollers
 from greenserve_hub.testing import wait_all_blocked
 
+pytestmark = pytest.mark.no_hub  # they go from one poller to another
+
 KERNELS = [name for name in available_pollers() if not name.startswith("asyncio")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from tests.support.times import PATIENCE
 
 import greenserve_eventlet as eventlet
 from greenserve_eventlet.serving import websocket, wsgi
-from greenserve_hub import Timeout, kill, sleep, socketpair, spawn
+from greenserve_hub import GreenletExit, Timeout, kill, sleep, socketpair, spawn
 
 KEY = "d9MXuOzlVQ0h+qRllvSCIg=="
 ACCEPT = "ywSyWXCPNsDxLrQdQrn5RFNRfBU="
@@ -48,7 +48,8 @@ def connected(
             received += piece
         yield sock, received.decode(), log
     kill(green)
-    listener.close()  # if its end still waits for the WebSocket
+    with suppress(GreenletExit), Timeout(PATIENCE):
+        green.wait()  # until its connections are closed
 
 
 class TestHandshake:

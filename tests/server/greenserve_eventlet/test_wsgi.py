@@ -8,7 +8,7 @@ import socket as plain_socket
 import ssl
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.support.times import PATIENCE
 import greenserve_eventlet as eventlet
 from greenserve.errors import ConfigError
 from greenserve_eventlet.serving import wsgi
-from greenserve_hub import GreenPool, StopServe, Timeout, kill, sleep, spawn
+from greenserve_hub import GreenletExit, GreenPool, StopServe, Timeout, kill, sleep, spawn
 
 Environ = dict[str, Any]
 OK = "200 OK"
@@ -42,7 +42,8 @@ def serving(app: Any, sock: Any = None, **keywords: Any) -> Iterator[tuple[Any, 
         yield address, log
     finally:
         kill(green)
-        sock.close()  # if its end still waits for a request
+        with suppress(GreenletExit), Timeout(PATIENCE):
+            green.wait()  # until its connections are closed
 
 
 def ask(address: Any, *lines: str, body: bytes = b"", until: str = "close") -> bytes:
