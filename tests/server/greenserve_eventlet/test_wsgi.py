@@ -293,6 +293,7 @@ class TestInput:
             rest = b""
             while not rest.endswith(b"ab\nc"):
                 rest += file.read1(100)
+            file.close()
         assert b"200 OK" in rest
 
     def test_has_no_limit(self) -> None:
