@@ -1,4 +1,7 @@
-"""Programs of eventlet leave sockets to the collector, and so do these tests: what they leave warns in no other test."""
+"""Each test has a hub of its own, whose errors are kept quiet unless the test looks at them.
+
+Programs of eventlet leave sockets to the collector, and so do tests here. What they leave warns in no other test.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from greenserve_hub.loop.current import get_hub, set_hub
+
+
+@pytest.fixture(autouse=True)
+def errors() -> Iterator[list[BaseException]]:
+    """What no green thread waited for. A test that expects such errors takes them out."""
+    told: list[BaseException] = []
+    before = set_hub(None)
+    hub = get_hub()
+    hub.on_error = lambda kind, error, trace: told.append(error)
+    try:
+        yield told
+        assert not told
+    finally:
+        hub.close()
+        set_hub(before)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
