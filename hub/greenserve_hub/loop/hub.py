@@ -149,8 +149,7 @@ class Hub:
             if stale.sock is not None:
                 stale.sock.detach()
             stale.close()
-        kind = Descriptor if self.edge else LevelDescriptor
-        descriptor = self.descriptors[fd] = kind(self, fd, sock)
+        descriptor = self.descriptors[fd] = self._kind()(self, fd, sock)
         self._opened.add(fd)
         try:
             self.poller.register(fd)
@@ -203,6 +202,9 @@ class Hub:
         self.companions.clear()
         return True
 
+    def _kind(self) -> type[Descriptor]:
+        return Descriptor if self.edge else LevelDescriptor
+
     def change_poller(self, name: str) -> None:
         """Use another poller from now on; all waits continue. Switches: never.
 
@@ -218,6 +220,7 @@ class Hub:
         self.adopt()
         for fd, descriptor in self.descriptors.items():
             poller.register(fd)
+            descriptor.__class__ = self._kind()
             descriptor.readable = True  # as after an edge: the new poller knows of no earlier one
         self.tell_again()
 
