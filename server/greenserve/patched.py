@@ -9,6 +9,7 @@ import errno
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from greenserve_hub.errors import HubError
@@ -19,19 +20,27 @@ _USAGE = "usage: python -m greenserve.patched [-m MODULE | SCRIPT] [ARGUMENTS...
 
 def main() -> int:
     """Run the program and return the exit code: 2 if there is no program, or the process can't be patched."""
-    arguments = sys.argv[1:]
+    return run_program(sys.argv[1:], "greenserve.patched", _USAGE, patch_early)
+
+
+def run_program(arguments: list[str], name: str, usage: str, prepare: Callable[[], object]) -> int:
+    """Call `prepare()`, then run `[-m MODULE | SCRIPT] [ARGUMENTS...]` as Python would; return the exit code.
+
+    The code is 2, with a line for the user that begins with `name`, if there is no program, or if `prepare` raises
+    HubError.
+    """
     by_name = arguments[:1] == ["-m"]
-    del arguments[: int(by_name)]
-    if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stderr.write(_USAGE)
-        return 0 if arguments else 2
+    arguments = arguments[int(by_name) :]
+    if not arguments or arguments[0].startswith("-"):
+        sys.stderr.write(usage)
+        return 0 if arguments in (["-h"], ["--help"]) else 2
     if not by_name and not os.path.exists(arguments[0]):
-        sys.stderr.write(f"greenserve.patched: can't open {arguments[0]}: {os.strerror(errno.ENOENT)}\n")
+        sys.stderr.write(f"{name}: can't open {arguments[0]}: {os.strerror(errno.ENOENT)}\n")
         return 2
     try:
-        patch_early()
+        prepare()
     except HubError as error:
-        sys.stderr.write(f"greenserve.patched: {error}\n")
+        sys.stderr.write(f"{name}: {error}\n")
         return 2
     sys.argv = arguments
     if by_name:

@@ -6,15 +6,11 @@ unless it does so itself.
 
 from __future__ import annotations
 
-import errno
-import os
-import runpy
 import sys
-from pathlib import Path
 
+from greenserve.patched import run_program
 from greenserve_eventlet.hook import install
 from greenserve_eventlet.pth import install_pth, remove_pth
-from greenserve_hub import HubError
 
 _USAGE = """\
 usage: python -m greenserve_eventlet [-m MODULE | SCRIPT] [ARGUMENTS...]
@@ -28,26 +24,7 @@ def main() -> int:
     arguments = sys.argv[1:]
     if len(arguments) == 1 and arguments[0] in _COMMANDS:
         return _COMMANDS[arguments[0]]()
-    by_name = arguments[:1] == ["-m"]
-    del arguments[: int(by_name)]
-    if not arguments or arguments[0].startswith("-"):
-        sys.stderr.write(_USAGE)
-        return 0 if arguments in (["-h"], ["--help"]) else 2
-    if not by_name and not os.path.exists(arguments[0]):
-        sys.stderr.write(f"greenserve_eventlet: can't open {arguments[0]}: {os.strerror(errno.ENOENT)}\n")
-        return 2
-    try:
-        install()
-    except HubError as error:
-        sys.stderr.write(f"greenserve_eventlet: {error}\n")
-        return 2
-    sys.argv = arguments
-    if by_name:
-        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.path[0] = str(Path(arguments[0]).resolve().parent)
-        runpy.run_path(arguments[0], run_name="__main__")
-    return 0
+    return run_program(arguments, "greenserve_eventlet", _USAGE, install)
 
 
 if __name__ == "__main__":

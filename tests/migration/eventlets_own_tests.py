@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.migration.installing import Installed, installed
+from tests.migration.kit.installing import Installed, installed
 
 RELEASE = "0.41.3"
 LIST = Path(__file__).with_suffix(".toml")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from tests.migration.driving import ask, free_port, running
-from tests.migration.installing import installed
+from tests.migration.kit.driving import ask, free_port, running
+from tests.migration.kit.installing import installed
 
 SERVICE = """\
 import eventlet

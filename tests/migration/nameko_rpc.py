@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 
-from tests.migration.broker import rabbitmq
-from tests.migration.driving import ask
-from tests.migration.installing import Installed, installed
+from tests.migration.kit.broker import rabbitmq
+from tests.migration.kit.driving import ask
+from tests.migration.kit.installing import Installed, installed
 
 SERVICES = """\
 import time

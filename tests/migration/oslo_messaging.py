@@ -9,8 +9,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.migration.broker import rabbitmq
-from tests.migration.installing import installed
+from tests.migration.kit.broker import rabbitmq
+from tests.migration.kit.installing import installed
 
 PROGRAM = """\
 import logging, sys

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 
-from tests.migration.installing import Installed, installed
+from tests.migration.kit.installing import Installed, installed
 
 # Some tests fork, and their children go on with the tests: only the first process tells what passed.
 RUN = """\

@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.migration.driving import free_port, running
-from tests.migration.installing import Installed, installed
+from tests.migration.kit.driving import free_port, running
+from tests.migration.kit.installing import Installed, installed
 
 SERVICE = """\
 import sys

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.migration.installing import Installed, installed
+from tests.migration.kit.installing import Installed, installed
 from tests.support.servers.services import postgres
 
 PROGRAM = """\

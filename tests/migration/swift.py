@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tests.migration.driving import ask, free_port, running
-from tests.migration.installing import Installed, installed
+from tests.migration.kit.driving import ask, free_port, running
+from tests.migration.kit.installing import Installed, installed
 
 REQUIRED = ("swift==2.38.3", "setuptools<81")
 HOOK = ("-m", "greenserve_eventlet")
@@ -116,7 +116,7 @@ user_test_tester = testing .admin
 use = egg:swift#memcache
 memcache_servers = 127.0.0.1:{memcached}
 """
-CLIENT = Path(__file__).with_name("swift_client.py")
+CLIENT = Path(__file__).parent / "kit" / "swift_client.py"
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from greenserve_hub.errors import HubError
 from greenserve_hub.greenio.sockets import GreenSocket
@@ -27,6 +27,9 @@ from greenserve_hub.unpatched import os
 _LATER = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE = 0.05  # seconds until the next accept() when descriptors or memory have run out
 _HANDSHAKE_TIME = 10.0  # seconds for the TLS handshake
+
+
+AnySocket = TypeVar("AnySocket", bound=GreenSocket)
 
 
 class StopServe(Exception):  # eventlet's name
@@ -60,7 +63,11 @@ def connect(addr: Any, family: int = socket.AF_INET, bind: Any = None) -> GreenS
 
     Switches: until it is connected.
     """
-    sock = GreenSocket(family, socket.SOCK_STREAM)
+    return connect_socket(GreenSocket(family, socket.SOCK_STREAM), addr, bind)
+
+
+def connect_socket(sock: AnySocket, addr: Any, bind: Any) -> AnySocket:
+    """Connect `sock`, which is closed if that fails, and return it: see connect()."""
     try:
         if bind is not None:
             sock.bind(bind)

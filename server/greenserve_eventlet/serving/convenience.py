@@ -15,6 +15,7 @@ from greenserve_eventlet.green import ssl
 from greenserve_eventlet.greenio.base import GreenSocket
 from greenserve_hub import StopServe
 from greenserve_hub import serve as _serve
+from greenserve_hub.greenio.serving import connect_socket
 
 __all__ = [
     "ReusePortUnavailableWarning",
@@ -42,15 +43,7 @@ def connect(addr: Any, family: int = socket.AF_INET, bind: Any = None) -> GreenS
 
     Switches: until it is connected.
     """
-    sock = GreenSocket(family, socket.SOCK_STREAM)
-    try:
-        if bind is not None:
-            sock.bind(bind)
-        sock.connect(addr)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    return connect_socket(GreenSocket(family, socket.SOCK_STREAM), addr, bind)
 
 
 def listen(

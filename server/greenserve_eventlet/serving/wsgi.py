@@ -7,7 +7,6 @@ capitals are variables: programs set them before they call server().
 from __future__ import annotations
 
 import errno
-import http.client
 import os
 import socket as _socket
 import ssl
@@ -37,6 +36,7 @@ from greenserve_eventlet.serving.wsgi_protocol import (
     addr_to_host_port,
     check_protocol,
 )
+from greenserve_eventlet.serving.wsgi_settings import MANY, limits, times
 
 __all__ = [
     "WSGI_LOCAL",
@@ -77,8 +77,6 @@ STATE_IDLE = "idle"
 STATE_REQUEST = "request"
 STATE_CLOSE = "close"
 
-_MANY = 1_000_000
-_HEAD_TIME = 10.0  # seconds; no honest client needs longer for a head
 _FOR_EVER = 10.0 * 365 * 86400  # seconds
 
 
@@ -216,7 +214,7 @@ class Server:
             )
         server = self._serving.get(context)
         if server is None:
-            server = self._serving[context] = self._make(None, context, _MANY)
+            server = self._serving[context] = self._make(None, context, MANY)
             server.start()
         plain = _socket.socket(sock.family, sock.type, sock.proto, sock.detach())
         try:
@@ -265,7 +263,11 @@ class Server:
         )
         return _Server(
             self.app,
-            Config.from_settings(**self._settings(size)),
+            Config.from_settings(
+                pool=size,
+                **limits(self.url_length_limit, MAX_HEADER_LINE, MAX_TOTAL_HEADER_SIZE),
+                **times(self.socket_timeout or 0, self.keepalive),
+            ),
             given=Given(
                 [] if listening is None else [prepare(listening)],
                 [],
@@ -274,31 +276,6 @@ class Server:
             errors=given["wsgi.errors"],
             manners=manners,
         )
-
-    def _settings(self, size: int) -> dict[str, Any]:
-        seconds = self.socket_timeout or 0
-        settings: dict[str, Any] = {
-            "pool": size,
-            "limit_queue": _MANY,  # more requests wait, as they do for a GreenPool
-            "queue_timeout": 0,
-            "limit_connections_per_ip": 0,
-            "request_timeout": 0,
-            "limit_request_body": 0,
-            "chunked_bodies": "stream",
-            "body_timeout": seconds,
-            "send_timeout": seconds,
-            "body_min_rate": 0,
-            "send_min_rate": 0,
-            "limit_request_line": self.url_length_limit,
-            "limit_request_field_size": MAX_HEADER_LINE,
-            "limit_request_head": MAX_TOTAL_HEADER_SIZE,
-            "limit_request_fields": int(http.client._MAXHEADERS),  # type: ignore[attr-defined]  # programs set it
-        }
-        if seconds:
-            settings["head_timeout"] = min(seconds, _HEAD_TIME)
-        if self.keepalive is not True:
-            settings["keep_alive"] = float(self.keepalive)
-        return settings
 
     def _refusal_of(self, error: ProtocolError) -> bytes | None:
         """Answer as eventlet does: 400 to a head that is too long, and nothing to a client that is too slow for it."""

@@ -2,64 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import socket as plain_socket
-import ssl
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.servers.as_eventlet import OK, PLAIN, Environ, ask, body_of, hello, serving
 from tests.support.servers.certificates import issue
 from tests.support.times import PATIENCE
 
 import greenserve_eventlet as eventlet
-from greenserve.errors import ConfigError
 from greenserve_eventlet.serving import wsgi
-from greenserve_hub import GreenletExit, GreenPool, StopServe, Timeout, kill, sleep, spawn
-
-Environ = dict[str, Any]
-OK = "200 OK"
-PLAIN = [("content-type", "text/plain")]
-
-
-def hello(environ: Environ, start: Any) -> list[Any]:
-    start(OK, PLAIN)
-    return ["hello"]
-
-
-@contextmanager
-def serving(app: Any, sock: Any = None, **keywords: Any) -> Iterator[tuple[Any, io.StringIO]]:
-    log = io.StringIO()
-    sock = sock or eventlet.listen(("127.0.0.1", 0))
-    address = sock.getsockname()
-    green = spawn(wsgi.server, sock, app, **{"log": log, **keywords})
-    sleep(0)
-    try:
-        yield address, log
-    finally:
-        kill(green)
-        with suppress(GreenletExit), Timeout(PATIENCE):
-            green.wait()  # until its connections are closed
-
-
-def ask(address: Any, *lines: str, body: bytes = b"", until: str = "close") -> bytes:
-    """Send a request and return all that comes, until the server closes."""
-    family = plain_socket.AF_INET if isinstance(address, tuple) else plain_socket.AF_UNIX
-    with eventlet.connect(address, family) as sock, Timeout(PATIENCE):
-        head = "\r\n".join((*(lines or ("GET / HTTP/1.1", "Host: a")), f"Connection: {until}", "", ""))
-        sock.sendall(head.encode("latin-1") + body)
-        found = b""
-        while piece := sock.recv(1 << 16):
-            found += piece
-        return found
-
-
-def body_of(response: bytes) -> bytes:
-    return response.partition(b"\r\n\r\n")[2]
+from greenserve_hub import GreenPool, Timeout, sleep, spawn
 
 
 class TestApps:
@@ -324,157 +279,6 @@ class TestInput:
             assert client.recv(100) == b""
 
 
-class TestKeywords:
-    def test_custom_pool_counts_what_runs_until_it_is_sent(self) -> None:
-        pool = GreenPool(3)
-        seen: list[int] = []
-
-        def app(environ: Environ, start: Any) -> Any:
-            seen.append(pool.running())
-            start(OK, PLAIN)
-            return (piece for piece in [b"a" * 5000, b"%d" % pool.running()])
-
-        with serving(app, custom_pool=pool) as (address, _):
-            assert b"\r\n1\r\n" in ask(address)
-            pool.waitall()
-        assert seen == [1]
-
-    def test_custom_pool_is_checked(self) -> None:
-        with (
-            eventlet.listen(("127.0.0.1", 0)) as sock,
-            pytest.raises(AttributeError, match="use a GreenPool"),
-        ):
-            wsgi.server(sock, hello, custom_pool=object())
-
-    def test_log_format_and_forwarded_addresses(self) -> None:
-        with serving(hello, log_format="%(client_ip)s %(request_line)s %(status_code)s %(body_length)s") as (
-            address,
-            log,
-        ):
-            ask(address, "GET /a HTTP/1.1", "X-Forwarded-For: 1.2.3.4, 5.6.7.8")
-        assert "\n1.2.3.4,5.6.7.8,127.0.0.1 GET /a HTTP/1.1 200 5\n" in log.getvalue()
-        with serving(hello, log_x_forwarded_for=False) as (address, log):
-            ask(address, "GET /a HTTP/1.1", "X-Forwarded-For: 1.2.3.4")
-        assert "1.2.3.4" not in log.getvalue()
-        assert "\n127.0.0.1 - - [" in log.getvalue()
-
-    def test_log_may_be_a_logger_or_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
-        with caplog.at_level(logging.INFO), serving(hello, log=logging.getLogger("mine")) as (address, _):
-            ask(address)
-        assert any('"GET / HTTP/1.1" 200 5' in message for message in caplog.messages)
-        with serving(hello, log_output=False) as (address, log):
-            ask(address)
-        assert log.getvalue() == ""
-
-    def test_keepalive(self) -> None:
-        with serving(hello, keepalive=False) as (address, _):
-            assert b"Connection: close" in ask(address, until="keep-alive")
-        with (
-            serving(hello, keepalive=2.5) as (address, _),
-            eventlet.connect(address) as client,
-            Timeout(PATIENCE),
-        ):
-            for version in (b"1.1", b"1.0"):
-                client.sendall(b"GET / HTTP/%b\r\nConnection: keep-alive\r\n\r\n" % version)
-                response = client.recv(1000)
-                assert response.count(b"\r\nConnection: keep-alive\r\n") == 1
-                assert b"\r\nKeep-Alive: timeout=2\r\n" in response
-            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            assert b"eep-" not in client.recv(1000)
-
-    def test_limits_are_the_modules_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(wsgi, "MAX_HEADER_LINE", 20_000)
-        with serving(hello) as (address, _):
-            assert b"200 OK" in ask(address, "GET / HTTP/1.1", "A: " + "a" * 15_000)
-        with serving(hello, url_length_limit=100) as (address, _):
-            assert b" 414 " in ask(address, f"GET /{'a' * 100} HTTP/1.1")
-
-    def test_the_limit_of_fields_is_that_of_http_client_which_may_be_a_fraction(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("http.client._MAXHEADERS", 3.6)
-        with serving(hello) as (address, _):
-            assert b" 200 OK" in ask(address, "GET / HTTP/1.1", "A: 1", "B: 2")
-            assert b" 400 " in ask(address, "GET / HTTP/1.1", "A: 1", "B: 2", "C: 3")
-
-    def test_only_http_10(self) -> None:
-        def app(environ: Environ, start: Any) -> Iterator[bytes]:
-            start(OK, PLAIN)
-            yield b"a"
-
-        with serving(app, max_http_version="HTTP/1.0") as (address, _):
-            response = ask(address)
-        assert b"chunked" not in response
-        assert body_of(response) == b"a"
-
-    def test_names_as_the_app_spells_them(self) -> None:
-        def app(environ: Environ, start: Any) -> list[bytes]:
-            start(OK, [("eTAg", "a")])
-            return []
-
-        sock = eventlet.listen(("127.0.0.1", 0))
-        with pytest.warns(DeprecationWarning, match="no case"):
-            wsgi.Server(sock, sock.getsockname(), app, capitalize_response_headers=False)
-        sock.close()
-
-    def test_a_protocol_of_the_programs_own(self) -> None:
-        class Protocol(wsgi.HttpProtocol):
-            minimum_chunk_size = 1
-
-            def __init__(self, conn_state: Any, server: Any) -> None:
-                conn_state[0] = ("<local>", 0)
-                super().__init__(conn_state, server)
-
-            def get_environ(self) -> Environ:
-                environ = super().get_environ()
-                environ["mine"] = f"{self.command} {self.headers['X-A']} {self.unquoted_path()}"
-                return environ
-
-            def formalize_key_naming(self, k: str) -> str:
-                return k.upper()
-
-            def handle_one_request(self) -> None:
-                raise AssertionError("is never called")
-
-        def app(environ: Environ, start: Any) -> list[Any]:
-            start(OK, PLAIN)
-            return [environ["REMOTE_ADDR"], " ", environ["mine"], " ", environ["HTTP_A_B"]]
-
-        with serving(app, protocol=Protocol) as (address, log):
-            assert body_of(ask(address, "GET /%41 HTTP/1.1", "X-A: b", "a_b: c")) == b"<local> GET b /A c"
-        assert "handle_one_request() is never called" in log.getvalue()
-
-    def test_the_message_class_of_a_protocol_says_what_a_body_is_by_default(self) -> None:
-        class Protocol(wsgi.HttpProtocol):
-            class MessageClass(wsgi.HttpProtocol.MessageClass):
-                def get_default_type(self) -> str:
-                    return ""
-
-        def app(environ: Environ, start: Any) -> list[Any]:
-            start(OK, PLAIN)
-            return [f"<{environ['CONTENT_TYPE']}>"]
-
-        with serving(app, protocol=Protocol) as (address, _):
-            assert body_of(ask(address, "GET / HTTP/1.1")) == b"<>"
-            assert body_of(ask(address, "GET / HTTP/1.1", "Content-Type: a/b; c=d")) == b"<a/b; c=d>"
-
-    def test_a_protocol_that_would_read_before_http_is_refused(self) -> None:
-        class Protocol(wsgi.HttpProtocol):
-            def handle(self) -> None:
-                """Read something else."""
-
-        with eventlet.listen(("127.0.0.1", 0)) as sock, pytest.raises(ConfigError, match="proxy_protocol"):
-            wsgi.server(sock, hello, protocol=Protocol)
-
-    def test_server_event(self) -> None:
-        event = eventlet.Event()
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            with serving(hello, server_event=event):
-                assert isinstance(event.wait(), wsgi.Server)
-        assert "server_event" in str(told[0].message)
-
-
 class TestRequests:
     def test_heads_that_are_too_long(self) -> None:
         with serving(hello) as (address, _):
@@ -564,86 +368,6 @@ class TestTheEnd:
         assert body_of(asked.wait()) == b"hello"
         killer.wait()
         assert sock.fileno() == -1
-
-
-class TestProcessRequest:
-    def _pair(self, app: Any) -> tuple[Any, Any, Any]:
-        listener = eventlet.listen(("127.0.0.1", 0))
-        client = eventlet.connect(listener.getsockname())
-        sock, address = listener.accept()
-        server = wsgi.Server(listener, listener.getsockname(), app, log=io.StringIO())
-        listener.close()
-        return server, [address, sock, wsgi.STATE_IDLE], client
-
-    def test_serves_one_connection_until_it_closes(self) -> None:
-        server, state, client = self._pair(hello)
-        green = spawn(server.process_request, state)
-        for connection in ("keep-alive", "close"):
-            client.sendall(f"GET / HTTP/1.1\r\nConnection: {connection}\r\n\r\n".encode())
-            received = b""
-            while not received.endswith(b"hello"):
-                received += client.recv(1000)
-        client.close()
-        green.wait()
-        assert state[2] == wsgi.STATE_CLOSE
-
-    def test_ends_with_its_green_thread(self) -> None:
-        begun = eventlet.Event()
-
-        def app(environ: Environ, start: Any) -> list[bytes]:
-            begun.send()
-            sleep(PATIENCE)
-            return []
-
-        server, state, client = self._pair(app)
-        green = spawn(server.process_request, state)
-        with client, Timeout(PATIENCE):
-            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            begun.wait()
-            kill(green)
-            assert client.recv(1000).startswith(b"HTTP/1.1 503 ")
-            while client.recv(1000):
-                pass
-
-    def test_tls_begins_in_it(self, tmp_path: Path) -> None:
-        certificate = issue(tmp_path / "pem", "localhost")
-        listener = eventlet.wrap_ssl(
-            eventlet.listen(("127.0.0.1", 0)),
-            certfile=certificate,
-            server_side=True,
-        )
-        server = wsgi.Server(listener, listener.getsockname(), hello, log_output=False)
-
-        def accept() -> None:
-            sock, address = listener.accept()
-            server.process_request([address, sock])
-
-        green = spawn(accept)
-        client = eventlet.wrap_ssl(eventlet.connect(listener.getsockname()))
-        assert isinstance(client, ssl.SSLSocket)
-        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        assert client.recv(1000).startswith(b"HTTP/1.1 200")
-        client.close()
-        green.wait()
-        listener.close()
-
-
-def test_serve_ends_with_what_a_handler_raises() -> None:
-    def handle(sock: Any, address: Any) -> None:
-        raise (StopServe if sock.recv(1) == b"s" else ZeroDivisionError)
-
-    for sent, error in ((b"z", ZeroDivisionError), (b"s", None)):
-        sock = eventlet.listen(("127.0.0.1", 0))
-        green = spawn(eventlet.serve, sock, handle)
-        with eventlet.connect(sock.getsockname()) as client:
-            client.sendall(sent)
-            if error is None:
-                green.wait()
-            else:
-                with pytest.raises(error):
-                    green.wait()
-            assert client.recv(1) == b""
-        sock.close()
 
 
 def test_a_value_that_equals_an_earlier_one_has_its_own_text() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.migration.driving import free_port
+from tests.migration.kit.driving import free_port
 
 # The one on PATH changes to a user of the system; this one runs as the user that calls it.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

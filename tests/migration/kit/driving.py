@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
-from tests.migration.installing import Installed
+from tests.migration.kit.installing import Installed
 
 _PATIENCE = 60  # seconds
 
