@@ -1,13 +1,9 @@
-"""Each test has a hub of its own, whose errors are kept quiet unless the test looks at them.
-
-Programs of eventlet leave sockets to the collector, and so do tests here. What they leave warns in no other test.
-"""
+"""Each test has a hub of its own, whose errors are kept quiet unless the test looks at them."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -27,14 +23,5 @@ def errors() -> Iterator[list[BaseException]]:
     finally:
         hub.close()
         set_hub(before)
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    if item.path.is_relative_to(Path(__file__).parent):
-        item.add_marker(pytest.mark.filterwarnings("ignore:unclosed .*:ResourceWarning"))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _collected() -> Iterator[None]:
-    yield
-    gc.collect()
+        del hub
+        gc.collect()  # a socket that was left open fails the test that left it

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.clients.raw import RawClient, request
 from tests.support.programs.commands import ROOT
-from tests.support.programs.workers import Load, is_alive, say, workers
+from tests.support.programs.workers import Load, is_alive, put, say, workers
 from tests.support.times import eventually
 
 from greenserve.process.master.handover import HandedWorker, Handover, Held
@@ -183,7 +183,7 @@ def test_what_the_settings_import_of_the_project_is_read_again(tmp_path: Path) -
     (tmp_path / "project_names.py").write_text("pool = 5\nWORD = 'early'\n")
     say(tmp_path, "one", "import project_names\n")
     with workers(tmp_path) as server:
-        (tmp_path / "project_names.py").write_text("pool = 6\nWORD = 'later'\n")
+        put(tmp_path / "project_names.py", "pool = 6\nWORD = 'later'\n")
         say(tmp_path, "two", "import project_names\nassert project_names.WORD == 'later'\n")
         server.signal(signal.SIGHUP)
         server.until("reloaded: all 2 workers are new")
