@@ -106,8 +106,8 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
         starting.detach()
     has_master = (needs_master(loaded.config) or handover is not None) and not checks
     imports_app = not has_master or loaded.config.preload
-    # Before a Python file runs, the process is patched already.
     _take_eventlets_name(loaded.config)
+    # Before a Python file runs, the process is patched already.
     if loaded.python_file is None and (imports_app or has_installed_hooks()):
         _patch(loaded.config.monkey_patch, loaded.config.hub)
     installed = installed_hooks()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.programs.commands import ROOT, run_python
 
+from greenserve_eventlet.hook import STAND_IN
 from greenserve_eventlet.pth import install_pth, remove_pth
 
 WHOSE = "import eventlet, importlib.metadata as m; print(eventlet.__name__, m.version('eventlet'))"
@@ -52,6 +53,15 @@ def test_it_wins_over_eventlet_itself_in_child_processes_too(tmp_path: Path, ins
     assert run_python("-c", "import eventlet", PYTHONPATH=str(installed)).stdout == "the real one\n"
     done = hooked(tmp_path, "program.py", packages=installed)
     assert done.stdout == f"{OURS}{OURS}socket\n", done.stderr
+
+
+def test_a_child_whose_python_has_no_greenserve_gets_its_own_eventlet(installed: Path):
+    # -S: without site-packages it stands for the Python of another venv.
+    path = os.pathsep.join([STAND_IN, str(installed)])
+    done = run_python("-S", "-c", WHOSE, PYTHONPATH=path)
+    assert (done.stdout, done.stderr) == ("the real one\neventlet 0.40.0\n", "")
+    done = run_python("-S", "-c", "import eventlet", PYTHONPATH=STAND_IN)
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'eventlet'\n")
 
 
 def test_it_refuses_when_eventlet_itself_is_loaded(tmp_path: Path, installed: Path):
