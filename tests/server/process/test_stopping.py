@@ -21,11 +21,15 @@ import greenserve
 from greenserve import original
 
 
-def forever_in_c(library):
-    # A lock that is taken twice, by one that no signal wakes.
+def forever_in_c(library, begun):
+    # A lock that is taken twice, by one that no signal wakes. Only the second call may let other OS threads in: what
+    # `begun` says is said when no handler runs any more.
     lock = ctypes.create_string_buffer(64)
-    library.pthread_mutex_lock(lock)
-    library.pthread_mutex_lock(lock)
+    take_at_first, take = ctypes.PyDLL(None).pthread_mutex_lock, library.pthread_mutex_lock
+    sys.setswitchinterval(1000)
+    original("_thread").start_new_thread(begun, ())
+    take_at_first(lock)
+    take(lock)
 
 
 def two_seconds_in_c():
@@ -49,15 +53,14 @@ def app(environ, start_response):
         begun()
         original("time").sleep(1000)
     elif path == "/c":
-        begun()
-        forever_in_c(ctypes.CDLL(None))
+        forever_in_c(ctypes.CDLL(None), lambda: original("os").write(2, b"begun /c\\n"))
     elif path == "/a_while_in_c":
         begun()
         two_seconds_in_c()
     elif path == "/keeps_the_lock":
         begun()
         greenserve.sleep(0.3)
-        forever_in_c(ctypes.PyDLL(None))
+        forever_in_c(ctypes.PyDLL(None), lambda: None)
     elif path == "/handlers_only":
         begun()
         re.match("(a+)+$", "a" * 50 + "b")
