@@ -52,6 +52,7 @@ ORDER = {
     ],
     "greenserve": [
         "ground",
+        "core",
         "proxies",
         "metrics",
         "logs",
@@ -63,6 +64,7 @@ ORDER = {
         "websocket.framing",
         "websocket.handshake",
         "websocket",
+        "wsgi.environ",
         "wsgi",
         "hooks",
         "net.sockets",
@@ -130,7 +132,7 @@ def modules() -> dict[str, Path]:
     """Every module of the packages by its dotted name."""
     found = {}
     for package, root in SOURCES.items():
-        for path in (root / package).rglob("*.py"):
+        for path in [*(root / package).rglob("*.py"), *(root / package).rglob("*.pyi")]:
             parts = path.relative_to(root).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

@@ -13,14 +13,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.fuzz import proxy_targets, websocket_targets
+from tests.support.protocols.both_ways import BothWays, all_settings
 from tests.support.protocols.heads import LIMITS, fed, is_well_formed, read, split
 from tests.support.protocols.second_opinion import agree_on_body, agree_on_head
 
+from greenserve.core import core
 from greenserve.errors import ProtocolError
 from greenserve.http1 import ChunkedFraming, HeadLimits, RequestHead, read_whole_head
 from greenserve.wsgi import base_environ, make_environ
 
 _TIGHT: Final = HeadLimits(line=40, field_size=30, fields=3, head=120, refuse_underscores=True)
+_SETTINGS: Final = all_settings()
 _BASE: Final = base_environ("http", "server.example", "8000", "greenserve/0", io.StringIO())
 _IN_ENVIRON: Final = re.compile(r"[\t -~\x80-\xff]*")  # what a value from the wire may be made of
 
@@ -93,6 +96,15 @@ def heads(data: bytes) -> None:
             agree_on_head(head, stream)
 
 
+def ordinary_heads(data: bytes) -> None:
+    """Heads, one behind the other, are what Python says, for the compiled core under each setting."""
+    if core is None or not data:
+        return
+    both = BothWays(_SETTINGS[data[0] % len(_SETTINGS)])
+    for head in data[1:].split(b"\r\n\r\n"):
+        both.read(head + b"\r\n\r\n")
+
+
 # Chunked bodies --------------------------------------------------------------------------------------------
 
 
@@ -116,6 +128,7 @@ def chunks(data: bytes) -> None:
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "heads": heads,
+    "ordinary_heads": ordinary_heads,
     "chunks": chunks,
     "proxy_headers": proxy_targets.proxy_headers,
     "forwarded": proxy_targets.forwarded,
@@ -198,6 +211,8 @@ WORDS: Final[dict[str, list[bytes]]] = {
         ),
     ],
 }
+
+WORDS["ordinary_heads"] = WORDS["heads"]
 
 
 def timed(target: Callable[[bytes], None], data: bytes) -> None:

@@ -10,10 +10,10 @@ functions: read_whole_head, check_head and response_head.
 from greenserve.http1.app_heads import AppHead, check_head
 from greenserve.http1.bodies import BodyFraming, ChunkedFraming, LengthFraming, chunk
 from greenserve.http1.head_reader import HeadReader, read_whole_head
-from greenserve.http1.heads import HeadLimits, RequestHead
+from greenserve.http1.heads import HeadLimits, Meaning, RequestHead, fields_of, meaning_of
 from greenserve.http1.interim import CONTINUE, continue_head, hints_head
 from greenserve.http1.responses import ResponseHead, encode_error, response_head, with_field
-from greenserve.http1.targets import check_authority
+from greenserve.http1.targets import check_authority, target_characters
 
 __all__ = [
     "CONTINUE",
@@ -23,6 +23,7 @@ __all__ = [
     "HeadLimits",
     "HeadReader",
     "LengthFraming",
+    "Meaning",
     "RequestHead",
     "ResponseHead",
     "check_authority",
@@ -30,8 +31,11 @@ __all__ = [
     "chunk",
     "continue_head",
     "encode_error",
+    "fields_of",
     "hints_head",
+    "meaning_of",
     "read_whole_head",
     "response_head",
+    "target_characters",
     "with_field",
 ]

@@ -8,7 +8,7 @@ targets.py checks the request target.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from greenserve.caches import remember
 from greenserve.errors import LimitExceeded, ProtocolError
@@ -18,6 +18,17 @@ _NEED_LENGTH: Final = ("POST", "PUT", "PATCH")
 
 # The fields that framing, routing and queueing depend on; no other name matters here.
 _HOST_FIELD, _LENGTH, _CODING, _EXPECT, _CONNECTION, _START, _UNDERSCORE = range(1, 8)
+
+
+class Meaning:
+    """What a field means to the framing of a request, as numbers; meaning_of() tells it."""
+
+    NONE = 0
+    HOST = _HOST_FIELD
+    LENGTH = _LENGTH
+    CONNECTION = _CONNECTION
+
+
 _MEANINGS: Final = {
     "host": _HOST_FIELD,
     "content-length": _LENGTH,
@@ -86,6 +97,8 @@ class RequestHead:
     __slots__ = (
         "chunked",
         "content_length",
+        "dropped",
+        "environ",
         "expect_continue",
         "fields",
         "host",
@@ -120,6 +133,10 @@ class RequestHead:
         self.expect_continue = False
         self.content_length: int | None = None
         self.chunked = False
+        # Of a head that the compiled core took (wsgi/environ/ordinary.py): its environ, until make_environ() has it,
+        # and the fields that have no key there.
+        self.environ: dict[str, Any] | None = None
+        self.dropped: list[tuple[str, str]] | None = None
         self.tells_start = (
             False  # a proxy tells, or a client says, when the request came to it (X-Request-Start)
         )
@@ -201,6 +218,16 @@ def _find_meaning(name: str) -> int:
     if len(name) <= _LONGEST_KEPT:
         remember(_meanings, name, meaning)
     return meaning
+
+
+def meaning_of(name: str) -> int:
+    """What a field of this name means; see Meaning."""
+    return _find_meaning(name) if (meaning := _meanings.get(name)) is None else meaning
+
+
+def fields_of(raw: bytes, limits: HeadLimits) -> list[tuple[str, str]]:
+    """The fields of a head that is known to be valid."""
+    return make_head(raw.decode("latin-1"), limits).fields
 
 
 def _host_error() -> ProtocolError:

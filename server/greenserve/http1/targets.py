@@ -77,6 +77,15 @@ def _split_other_form(method: str, target: str, host: str | None) -> tuple[str, 
     return *split_origin_form(rest if rest[:1] == "/" else "/" + rest), authority
 
 
+def target_characters() -> bytes:
+    """For each byte 1 if a path may have it as it stands, plus 2 if a query may."""
+    return bytes(
+        (chr(byte) != "?" and _ORIGIN.fullmatch("/" + chr(byte)) is not None)
+        + 2 * (_ORIGIN.fullmatch("/?" + chr(byte)) is not None)
+        for byte in range(256)
+    )
+
+
 def check_authority(text: str, where: str) -> None:
     """Check a host with or without a port; it may be empty (RFC 9110 §7.2). Raises ProtocolError, naming `where`."""
     match = _HOST.fullmatch(text)

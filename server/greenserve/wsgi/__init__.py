@@ -7,18 +7,19 @@ The wire is what stands behind Exchange and Response: the functions and framings
 its own functions and a stream's Link there; the Exchange stays.
 """
 
-from greenserve.wsgi.environ import base_environ, make_environ
+from greenserve.wsgi.environ.environ import base_environ, make_environ
+from greenserve.wsgi.environ.file_wrapper import FileWrapper
+from greenserve.wsgi.environ.forwarding import Forwarding, Peer
+from greenserve.wsgi.environ.ordinary import Ordinary, find_ordinary
+from greenserve.wsgi.environ.tls_environ import client_environ, tls_environ
 from greenserve.wsgi.error_stream import ErrorStream
 from greenserve.wsgi.exchange import Exchange, RequestCancelled, RequestTimeout, StreamEnded
-from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve.wsgi.forked import end_if_forked
-from greenserve.wsgi.forwarding import Forwarding, Peer
 from greenserve.wsgi.input import RequestInput
 from greenserve.wsgi.link import Link, WSGIApplication
 from greenserve.wsgi.measuring import with_lengths
 from greenserve.wsgi.response import Response
 from greenserve.wsgi.service import Service
-from greenserve.wsgi.tls_environ import client_environ, tls_environ
 
 __all__ = [
     "ErrorStream",
@@ -26,6 +27,7 @@ __all__ = [
     "FileWrapper",
     "Forwarding",
     "Link",
+    "Ordinary",
     "Peer",
     "RequestCancelled",
     "RequestInput",
@@ -37,6 +39,7 @@ __all__ = [
     "base_environ",
     "client_environ",
     "end_if_forked",
+    "find_ordinary",
     "make_environ",
     "tls_environ",
     "with_lengths",

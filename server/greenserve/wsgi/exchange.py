@@ -18,9 +18,9 @@ from greenlet import GreenletExit
 from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead
 from greenserve.logs.record import Record
-from greenserve.wsgi.file_wrapper import FileWrapper
+from greenserve.wsgi.environ.file_wrapper import FileWrapper
+from greenserve.wsgi.environ.forwarding import Peer
 from greenserve.wsgi.forked import end_if_forked
-from greenserve.wsgi.forwarding import Peer
 from greenserve.wsgi.input import NO_BODY, RequestInput
 from greenserve.wsgi.link import Link
 from greenserve.wsgi.response import Response, join

@@ -25,8 +25,8 @@ from greenserve.http1 import (
     with_field,
 )
 from greenserve.logs.request_ids import RequestIds
-from greenserve.wsgi.file_wrapper import FileWrapper
-from greenserve.wsgi.forwarding import is_of_proxies
+from greenserve.wsgi.environ.file_wrapper import FileWrapper
+from greenserve.wsgi.environ.forwarding import is_of_proxies
 from greenserve.wsgi.input import RequestInput
 from greenserve.wsgi.link import Link
 from greenserve.wsgi.service import Service

@@ -17,8 +17,8 @@ from greenlet import getcurrent, greenlet
 
 from greenserve.caches import remember
 from greenserve.errors import PeerGone, ProtocolError
+from greenserve.wsgi.environ.file_wrapper import FileWrapper
 from greenserve.wsgi.exchange import Exchange
-from greenserve.wsgi.file_wrapper import FileWrapper
 from greenserve_eventlet.serving.wsgi_input import ChunkReadError, Input
 from greenserve_hub import GreenletExit, Timeout
 

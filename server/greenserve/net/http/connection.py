@@ -152,7 +152,15 @@ class Connection:
         assert self.activity is None, "the next head is read when this request is over"
         request = None
         try:
-            whole = read_whole_head(data, self.services.head_limits) if self.reader is None else None
+            whole: tuple[RequestHead, bytes] | None = None
+            if self.reader is None:
+                ordinary = self.services.ordinary
+                if ordinary is not None:
+                    whole = ordinary.take(data, self.environ, self.peer, self.peer_port)
+                if whole is None:
+                    whole = read_whole_head(data, self.services.head_limits)
+                    if whole is not None and ordinary is not None:
+                        ordinary.learn(whole[0])
             if whole is None:
                 whole = self._read_slowly(data)
                 if whole is None:

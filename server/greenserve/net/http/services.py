@@ -24,7 +24,7 @@ from greenserve.net.sockets.send_budget import SendBudget
 from greenserve.net.sockets.stream import Stream
 from greenserve.net.sockets.timeouts import Timeouts
 from greenserve.proxies import RequestStarts
-from greenserve.wsgi import Forwarding, Service
+from greenserve.wsgi import Forwarding, Ordinary, Service
 from greenserve_hub.deadlines import Deadline
 from greenserve_hub.greenthreads.pools import GreenPool
 from greenserve_hub.loop.hub import Hub
@@ -257,6 +257,7 @@ class Services:
     members: Members
     timeouts: Timeouts
     head_limits: HeadLimits
+    ordinary: Ordinary | None  # None: without the compiled core
     limit_request_body: int  # bytes; 0: no limit
     prefetches: bool  # an app begins when the beginning of the body is here
     limit_websockets: int

@@ -46,7 +46,7 @@ from greenserve.net.sockets.send_budget import SendBudget
 from greenserve.net.tls.contexts import TLS, open_tls
 from greenserve.net.websockets.broadcasts import Broadcasts
 from greenserve.version import version
-from greenserve.wsgi import ErrorStream, Service, WSGIApplication, base_environ, with_lengths
+from greenserve.wsgi import ErrorStream, Service, WSGIApplication, base_environ, find_ordinary, with_lengths
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
 from greenserve_hub.greenthreads.pools import GreenPool
@@ -153,6 +153,8 @@ class Server:
 
     def _make_services(self) -> Services:
         config = self.config
+        head_limits = parts.make_head_limits(config, self._manners)
+        forwarding = parts.make_forwarding(config, self._manners)
         return Services(
             hub=self.hub,
             service=self.service,
@@ -162,12 +164,13 @@ class Server:
             batch=self.queue.batch,
             members=self.connections,
             timeouts=parts.make_timeouts(config),
-            head_limits=parts.make_head_limits(config, self._manners),
+            head_limits=head_limits,
+            ordinary=find_ordinary(head_limits, forwarding),
             limit_request_body=config.limit_request_body,
             prefetches=self._manners.prefetches,
             limit_websockets=config.limit_websockets,
             event_stream_retry=config.event_stream_retry,
-            forwarding=parts.make_forwarding(config, self._manners),
+            forwarding=forwarding,
             request_starts=parts.make_request_starts(config),
             departures=parts.make_departures(config, self.hub, self.counts),
             budget=self.unsent,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenserve.wsgi.tls_environ import distinguished_name
+from greenserve.wsgi.environ.tls_environ import distinguished_name
 
 
 def cn(value: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any, Final, TextIO
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead
-from greenserve.wsgi.file_wrapper import FileWrapper
-from greenserve.wsgi.forwarding import DIRECT, Forwarding
+from greenserve.wsgi.environ.file_wrapper import FileWrapper
+from greenserve.wsgi.environ.forwarding import DIRECT, Forwarding
 
 _OF_REQUEST: Final = (
     "REQUEST_METHOD",
@@ -92,6 +92,11 @@ def make_environ(
 
     Raises ProtocolError for fields that contradict each other, and for a target with another scheme.
     """
+    if head.environ is not None:  # done already, from the same base and peer: see ordinary.py
+        environ, head.environ = head.environ, None
+        if head.dropped is not None:
+            _set_origin(environ, head, head.dropped, forwarding)
+        return environ
     environ = base.copy()
     environ["REQUEST_METHOD"] = head.method
     environ["PATH_INFO"] = head.path

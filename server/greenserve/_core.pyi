@@ -1,0 +1,29 @@
+"""The types of the compiled core, whose sources are in server/greenserve/core."""
+
+from collections.abc import Callable
+from typing import Any
+
+class Head:
+    """A RequestHead with its environ."""
+
+    def __getattr__(self, name: str, /) -> Any: ...
+
+class OrdinaryHeads:
+    """See wsgi/environ/ordinary.py."""
+
+    is_unknown: bool
+
+    def __init__(
+        self,
+        classes: bytes,
+        methods: tuple[str, ...],
+        longest: int,
+        most_fields: int,
+        seed: int,
+        fields_of: Callable[[bytes], list[tuple[str, str]]],
+    ) -> None: ...
+    def take(
+        self, data: bytes, environ: dict[str, Any], peer: str, peer_port: str, /
+    ) -> tuple[Any, bytes] | None: ...
+    def learn_field(self, name: str, key: str, kind: int, /) -> None: ...
+    def learn_host(self, host: str, /) -> None: ...

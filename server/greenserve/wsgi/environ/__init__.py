@@ -1,0 +1,1 @@
+"""From a head to the environ of a request."""
