@@ -3,11 +3,13 @@
 
 FROM python:3.11-slim AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+# For the compiled core; the image itself has no compiler.
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY server server
 COPY hub hub
 # A virtual environment is one folder to copy: pip's cache and the sources stay behind in this stage.
-RUN python -m venv /opt/greenserve && /opt/greenserve/bin/pip install --no-cache-dir '.[speedups,demo]'
+RUN python -m venv /opt/greenserve && GREENSERVE_CORE=required /opt/greenserve/bin/pip install --no-cache-dir '.[speedups,demo]'
 
 FROM python:3.11-slim
 COPY --from=build /opt/greenserve /opt/greenserve

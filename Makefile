@@ -118,20 +118,23 @@ $(VENV)/.stamp-venv $(BENCH_VENV)/.stamp-venv:
 	$(PYTHON) -m venv $(@D)
 	@touch $@
 
-$(VENV)/.stamp-run: pyproject.toml | $(VENV)/.stamp-venv
+# The C of the core is compiled by `pip install`.
+CORE := hatch_build.py $(wildcard server/greenserve/core/*.[ch])
+
+$(VENV)/.stamp-run: pyproject.toml $(CORE) | $(VENV)/.stamp-venv
 	$(VENV)/bin/python $(PIP) -e '.[demo]'
 	@touch $@
 
-$(VENV)/.stamp-test: pyproject.toml | $(VENV)/.stamp-venv
+$(VENV)/.stamp-test: pyproject.toml $(CORE) | $(VENV)/.stamp-venv
 	$(VENV)/bin/python $(PIP) -e '.[test]'
 	@touch $@
 
-$(VENV)/.stamp-fuzz: pyproject.toml | $(VENV)/.stamp-venv
+$(VENV)/.stamp-fuzz: pyproject.toml $(CORE) | $(VENV)/.stamp-venv
 	$(VENV)/bin/python $(PIP) -e '.[test,fuzz]'
 	@touch $@
 
 # mypy reads Flask's types in apps/, hence the test tools here too.
-$(VENV)/.stamp-lint: pyproject.toml | $(VENV)/.stamp-venv
+$(VENV)/.stamp-lint: pyproject.toml $(CORE) | $(VENV)/.stamp-venv
 	$(VENV)/bin/python $(PIP) -e '.[test,lint]'
 	@touch $@
 
@@ -139,6 +142,6 @@ $(VENV)/.stamp-docs: pyproject.toml | $(VENV)/.stamp-venv
 	$(VENV)/bin/python $(PIP) -e '.[docs]'
 	@touch $@
 
-$(BENCH_VENV)/.stamp-bench: pyproject.toml | $(BENCH_VENV)/.stamp-venv
+$(BENCH_VENV)/.stamp-bench: pyproject.toml $(CORE) | $(BENCH_VENV)/.stamp-venv
 	$(BENCH_VENV)/bin/python $(PIP) -e '.[test,speedups]' matplotlib
 	@touch $@

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ class CoreBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """The hook "custom" of hatchling."""
 
     PLUGIN_NAME = "custom"
+    _temporary: Path | None = None
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and have the wheel contain the result and carry this interpreter's tag."""
@@ -41,11 +44,19 @@ class CoreBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if version != "editable":
             build_data["force_include"][str(built)] = f"greenserve/{built.name}"
 
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """The wheel is written: remove what was compiled for it."""
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
     def _compile(self, in_place: bool) -> Path:
         from setuptools import Distribution, Extension
 
         root = Path(self.root)
+        # In a checkout what has not changed is not compiled again.
         temporary = root / "build" / f"core-{sysconfig.get_config_var('SOABI')}"
+        if not in_place:
+            temporary = self._temporary = Path(tempfile.mkdtemp())
         extension = Extension(
             "greenserve._core",
             sorted(str(path) for path in (root / SOURCES).glob("*.c")),

@@ -24,6 +24,7 @@ from greenserve.config.show import show_config
 from greenserve.config.unknown_names import closest
 from greenserve.config.values.binds import parse_bind
 from greenserve.config.values.registry import Given, Setting
+from greenserve.core import describe
 from greenserve.errors import ConfigError
 from greenserve.hooks import Hooks, has_installed_hooks, installed_hooks
 from greenserve.loading.loader import enter_folder, load_app
@@ -84,7 +85,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
         return run_command(argv[0], argv[1:])
     options = _parse(argv)
     if options.version:
-        sys.stdout.write(f"greenserve {version()}\n")
+        sys.stdout.write(f"greenserve {version()} ({describe()})\n")
         return 0
     if options.help:
         _parser().print_help()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import email.message
+import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -49,10 +53,21 @@ for package in sys.argv[1:]:
 """
 
 
-def run(*arguments: str | Path, folder: Path) -> str:
+# What is compiled where there is a compiler.
+CORE = f"greenserve/_core{sysconfig.get_config_var('EXT_SUFFIX')}"
+COMPILES = shutil.which("gcc", path=os.defpath) is not None
+
+
+def run(*arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> str:
     """A program's output. It finds nothing of the checkout; what it says stands in the failure if it fails."""
     done = subprocess.run(
-        arguments, cwd=folder, env={}, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
+        arguments,
+        cwd=folder,
+        env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -78,7 +93,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(built: Path) -> dict[str, bytes]:
-    return contents(built / f"greenserve-{VERSION}-py3-none-any.whl")
+    """Of the wheel for this Python, which anyone can have who has a compiler."""
+    (path,) = built.glob("*.whl")
+    assert path.name.endswith("-py3-none-any.whl") is not COMPILES
+    return contents(path)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +142,10 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(wheel):
         str(path.relative_to(package.parent))
         for package in PACKAGES
         for path in package.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".c", ".h", ".so")
     }
+    if COMPILES:
+        wanted.add(CORE)
     assert {name for name in wheel if not name.startswith(f"{INFO}/")} == wanted
     assert {f"{package.name}/py.typed" for package in PACKAGES} <= wanted
     assert "greenserve/admin/page.html" in wanted
@@ -156,7 +176,25 @@ def test_the_extra_all_is_what_a_server_can_use(wheel):
 def test_the_sdist_makes_the_same_wheel(sdist, wheel, tmp_path):
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, folder=sdist)
     (again,) = tmp_path.iterdir()
-    assert contents(again) == wheel
+    others = contents(again)
+    wheel = wheel.copy()
+    compiled, others_compiled = wheel.pop(CORE, b""), others.pop(CORE, b"")
+    assert (compiled[:4] == others_compiled[:4] == b"\x7fELF") is COMPILES
+    for one in (wheel, others):  # it has the hash of what was compiled, which names its folder
+        assert one.pop(f"{INFO}/RECORD")
+    assert others == wheel
+
+
+@pytest.mark.parametrize("variable", ["GREENSERVE_PURE", "CC"])
+def test_without_a_compiler_the_wheel_is_pure_python(variable, sdist, wheel, tmp_path):
+    env = {"GREENSERVE_PURE": "1"} if variable == "GREENSERVE_PURE" else {"CC": "/bin/false"}
+    hatch = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path)
+    run(*hatch, folder=sdist, env=env)
+    (path,) = tmp_path.iterdir()
+    assert path.name == f"greenserve-{VERSION}-py3-none-any.whl"
+    assert set(contents(path)) == set(wheel) - {CORE}
+    with pytest.raises(AssertionError, match="required, by GREENSERVE_CORE"):
+        run(*hatch, folder=sdist, env={**env, "GREENSERVE_CORE": "required"})
 
 
 def test_the_sdist_is_the_repository_without_what_is_made(sdist):
@@ -180,7 +218,12 @@ def test_the_installed_command_serves_an_app(installed, tmp_path):
 
 
 def test_the_installed_command_tells_its_version_and_completes(installed, tmp_path):
-    assert run(installed / "greenserve", "--version", folder=tmp_path) == f"greenserve {VERSION}\n"
+    says = "compiled core" if COMPILES else "pure Python: installed without the compiled core"
+    assert run(installed / "greenserve", "--version", folder=tmp_path) == f"greenserve {VERSION} ({says})\n"
+    env = {"GREENSERVE_PURE": "1"}
+    assert run(installed / "greenserve", "--version", folder=tmp_path, env=env) == (
+        f"greenserve {VERSION} (pure Python, by GREENSERVE_PURE)\n"
+    )
     assert "complete" in run(installed / "greenserve", "completion", "bash", folder=tmp_path)
 
 

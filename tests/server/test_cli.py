@@ -388,7 +388,8 @@ def command(folder: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def test_as_a_program(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     version = command("--version")
     assert (version.returncode, version.stderr) == (0, "")
-    name, number = version.stdout.split()
+    name, number, core = version.stdout.split(" ", 2)
+    assert re.fullmatch(r"\((compiled core|pure Python[^()]*)\)\n", core)
     assert name == "greenserve"
     assert number[0].isdigit()
     assert command("--check-config", "gs_cli_app:app").returncode == 0

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 
 from greenserve.config import Config
+from greenserve.core import describe
 from greenserve.errors import ConfigError
 from greenserve.hooks import Hooks, Process
 from greenserve.net import Server
@@ -86,7 +87,8 @@ class _Alone:
             self._starting.end()
         # Logged after the signals are taken: a program that reads this may send one at once.
         tell_places(server.places, server.redirect_urls)
-        log.info("greenserve runs as process %d; stop it with Ctrl-C or `kill %d`", os.getpid(), os.getpid())
+        pid = os.getpid()
+        log.info("greenserve runs as process %d, %s; stop it with Ctrl-C or `kill %d`", pid, describe(), pid)
         try:
             self._hooks.when_ready(self._itself)
         except BaseException:

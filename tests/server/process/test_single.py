@@ -62,7 +62,7 @@ def _running(folder: Path, *arguments: str, **kwargs: Any) -> Iterator[tuple[Com
 class TestStart:
     def test_it_says_where_it_listens_and_how_to_stop_it(self, folder: Path) -> None:
         with _running(folder) as (process, address):
-            assert process.until(r"process (\d+); stop it with Ctrl-C or `kill (\d+)`")[1] == str(
+            assert process.until(r"process (\d+), [^;]+; stop it with Ctrl-C or `kill (\d+)`")[1] == str(
                 process.process.pid
             )
             assert ask(address, request("/a")).body == b"/a"
