@@ -3,8 +3,8 @@
 
 FROM python:3.11-slim AS build
 WORKDIR /src
-# For the compiled core; the image itself has no compiler.
-RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev
+# For the compiled core; what follows this stage has no compiler. The headers are for bases whose Python is Debian's.
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY server server
 COPY hub hub

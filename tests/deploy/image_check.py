@@ -20,6 +20,9 @@ def main() -> None:
     assert not os.access("/app", os.W_OK), "can write to its own app"
     print(f"runs as user {os.getuid()} on Python {sys.version.split()[0]}")
 
+    told = subprocess.run(["greenserve", "--version"], capture_output=True, text=True, check=True).stdout
+    assert told.endswith("(compiled core)\n"), told
+
     # The image's own ENTRYPOINT and CMD, at a port that is free whatever else runs here.
     command = ["greenserve", "apps.demo:app", "--bind", "127.0.0.1:0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
