@@ -35,6 +35,7 @@ static void dealloc(Head *self) {
     Py_CLEAR(self->host);
     Py_CLEAR(self->content_length);
     Py_CLEAR(self->raw);
+    Py_CLEAR(self->rest);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -73,6 +74,7 @@ static PyMemberDef members[] = {
     {"content_length", T_OBJECT_EX, offsetof(Head, content_length), READONLY},
     {"environ", T_OBJECT_EX, offsetof(Head, environ), 0},
     {"dropped", T_OBJECT_EX, offsetof(Head, dropped), READONLY},
+    {"rest", T_OBJECT_EX, offsetof(Head, rest), READONLY},
     {"http11", T_BOOL, offsetof(Head, is_true), READONLY},
     {"keep_alive", T_BOOL, offsetof(Head, keep_alive), READONLY},
     {"expect_continue", T_BOOL, offsetof(Head, is_false), READONLY},

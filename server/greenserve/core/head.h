@@ -11,6 +11,7 @@ typedef struct {
     PyObject *environ;   /* until make_environ() takes it; then None */
     PyObject *dropped;   /* list of the fields without a key, or None */
     PyObject *raw;       /* bytes of the head */
+    PyObject *rest;      /* bytes behind it */
     PyObject *fields;    /* NULL until somebody asks */
     PyObject *fields_of; /* callable: makes them of `raw` */
     char keep_alive, is_true, is_false;

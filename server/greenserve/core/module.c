@@ -2,6 +2,7 @@
  *
  * Nothing here is static that changes: each interpreter has its own state, each server its own tables. */
 #include "core.h"
+#include "sockets.h"
 
 static int run_module(PyObject *module) {
     CoreState *state = PyModule_GetState(module);
@@ -45,6 +46,7 @@ PyModuleDef core_module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "greenserve._core",
     .m_size = sizeof(CoreState),
+    .m_methods = socket_functions,
     .m_slots = slots,
     .m_traverse = traverse_module,
     .m_clear = clear_module,

@@ -4,233 +4,17 @@
  * field names and hosts are ordinary; it has found them so in a head that it took itself. Whatever else comes is left
  * to Python, which then takes the head from its beginning, so nothing here refuses a request or has an error text.
  *
- * Invariant: the first pass calls no Python and makes no object. Only the second does: a collection may run then, and
- * in it code that switches and changes the tables. */
+ * A second pass makes the objects. A collection may run then, and in it code that switches and changes the tables: so
+ * what the first pass has found in them is held before. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include <structmember.h>
 
-#include "core.h"
 #include "head.h"
-#include "names.h"
+#include "ordinary_heads.h"
+#include "sockets.h"
 
-#define MOST_FIELDS 128
-#define LONGEST_ESCAPED 1024 /* bytes of a path with escapes */
-#define LONGEST_METHOD 32
-
-enum { OF_PATH = 1, OF_QUERY = 2 };                           /* the classes of a character of the target */
-enum { PLAIN, HOST, LENGTH, CONNECTION, DROPPED, KINDS };     /* what a field means; wsgi/environ/ordinary.py has the same */
-
-typedef struct {
-    PyObject_HEAD
-    CoreState *state;
-    PyObject *module; /* keeps the state alive */
-    PyObject *fields_of;
-    Names methods, fields, hosts;
-    Py_ssize_t longest; /* bytes of a head */
-    Py_ssize_t most_fields;
-    char is_unknown; /* the last head was left to Python for a name or host that it may learn */
-    unsigned char classes[256];
-} OrdinaryHeads;
-
-typedef struct {
-    const unsigned char *text;
-    size_t length;
-} Slice;
-
-typedef struct {
-    PyObject *key; /* of environ, or the name of a field without one */
-    Slice value;
-    char is_dropped;
-} Field;
-
-/* What the first pass has found. */
-typedef struct {
-    PyObject *method, *host;
-    Slice target, path, query;
-    Field fields[MOST_FIELDS];
-    Py_ssize_t count, dropped;
-    const unsigned char *end; /* behind the head */
-    int64_t content_length;   /* -1: none */
-    char keep_alive;
-    unsigned char decoded[LONGEST_ESCAPED]; /* the path, if it has escapes */
-} Found;
-
-/* The first byte that no field value has (RFC 9110 §5.5): a control but tab. DEL is left to Python. */
-static const unsigned char *end_of_value(const unsigned char *at, const unsigned char *end) {
-#ifdef __SSE2__
-    const __m128i last_control = _mm_set1_epi8(0x1F), del = _mm_set1_epi8(0x7F);
-    while (end - at >= 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)at);
-        __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes);
-        int stops = _mm_movemask_epi8(_mm_or_si128(is_control, _mm_cmpeq_epi8(bytes, del)));
-        if (stops == 0) {
-            at += 16;
-            continue;
-        }
-        at += __builtin_ctz(stops);
-        if (*at != '\t')
-            return at;
-        at++;
-    }
-#endif
-    while (at < end && (*at == '\t' || (*at >= 0x20 && *at != 0x7F)))
-        at++;
-    return at;
-}
-
-static int is_blank(unsigned char c) {
-    return c == ' ' || c == '\t';
-}
-
-static int hex_of(unsigned char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* `word` is in lower case. */
-static int is_word(Slice value, const char *word) {
-    size_t i = 0;
-    for (; i < value.length && word[i]; i++)
-        if ((value.text[i] | 0x20) != (unsigned char)word[i])
-            return 0;
-    return i == value.length && !word[i];
-}
-
-static int64_t length_of(Slice value) {
-    int64_t length = 0;
-    if (value.length == 0 || value.length > 18)
-        return -1;
-    for (size_t i = 0; i < value.length; i++) {
-        if (value.text[i] < '0' || value.text[i] > '9')
-            return -1;
-        length = length * 10 + (value.text[i] - '0');
-    }
-    return length;
-}
-
-/* A target in origin-form (RFC 9112 §3.2.1); return what is behind it, or NULL. The bytes end with a NUL. */
-static const unsigned char *read_target(OrdinaryHeads *self, const unsigned char *at, Found *found) {
-    const unsigned char *begin = at;
-    unsigned char *out = found->decoded;
-    int has_escapes = 0;
-    if (*at != '/')
-        return NULL;
-    for (;;) {
-        while (self->classes[*at] & OF_PATH)
-            at++;
-        if (*at != '%')
-            break;
-        if (!has_escapes) {
-            if (at - begin > LONGEST_ESCAPED)
-                return NULL;
-            memcpy(out, begin, at - begin);
-            out += at - begin;
-            has_escapes = 1;
-        }
-        do { /* escapes, and what stands behind each */
-            int high = hex_of(at[1]), low = high < 0 ? -1 : hex_of(at[2]);
-            if (low < 0 || (high == 0 && low == 0) || out >= found->decoded + LONGEST_ESCAPED)
-                return NULL;
-            *out++ = high << 4 | low;
-            at += 3;
-            while (self->classes[*at] & OF_PATH) {
-                if (out >= found->decoded + LONGEST_ESCAPED)
-                    return NULL;
-                *out++ = *at++;
-            }
-        } while (*at == '%');
-        break;
-    }
-    found->path = has_escapes ? (Slice){found->decoded, out - found->decoded} : (Slice){begin, at - begin};
-    found->query = (Slice){at, 0};
-    if (*at == '?') {
-        const unsigned char *query = ++at;
-        while (self->classes[*at] & OF_QUERY)
-            at++;
-        found->query = (Slice){query, at - query};
-    }
-    found->target = (Slice){begin, at - begin};
-    return at;
-}
-
-/* One field without its line end; return 0 if it is not ordinary. */
-static int take_field(OrdinaryHeads *self, Slice name, Slice value, Found *found) {
-    const Name *known = names_find(&self->fields, name.text, name.length);
-    if (known == NULL) {
-        self->is_unknown = 1;
-        return 0;
-    }
-    switch (known->kind) {
-    case HOST: {
-        const Name *host = names_find(&self->hosts, value.text, value.length);
-        if (host == NULL) {
-            self->is_unknown = 1;
-            return 0;
-        }
-        found->host = host->text;
-        break;
-    }
-    case LENGTH:
-        found->content_length = length_of(value);
-        if (found->content_length < 0)
-            return 0;
-        break;
-    case CONNECTION:
-        if (is_word(value, "close"))
-            found->keep_alive = 0;
-        else if (!is_word(value, "keep-alive"))
-            return 0;
-        break;
-    }
-    Field *field = &found->fields[found->count++];
-    field->is_dropped = known->kind == DROPPED;
-    found->dropped += field->is_dropped;
-    field->key = field->is_dropped ? known->text : known->key;
-    field->value = value;
-    return 1;
-}
-
-/* The first pass. The bytes end with a NUL. Return 0 if the head is not ordinary, or not all there. */
-static int find_all(OrdinaryHeads *self, const unsigned char *data, size_t size, Found *found) {
-    const unsigned char *at = data, *end = data + size;
-    static const char version[] = " HTTP/1.1\r\n";
-    const size_t longest_method = size < LONGEST_METHOD ? size : LONGEST_METHOD;
-    const unsigned char *space = memchr(at, ' ', longest_method);
-    const Name *method = space == NULL ? NULL : names_find(&self->methods, at, space - at);
-    if (method == NULL)
-        return 0;
-    found->method = method->text;
-    at = read_target(self, space + 1, found);
-    if (at == NULL || (size_t)(end - at) < sizeof version - 1 || memcmp(at, version, sizeof version - 1) != 0)
-        return 0;
-    at += sizeof version - 1;
-    while (*at != '\r') {
-        const size_t left = end - at, longest = left < NAMES_LONGEST + 1 ? left : NAMES_LONGEST + 1;
-        const unsigned char *name = at, *colon = memchr(at, ':', longest);
-        if (colon == NULL || found->count == self->most_fields)
-            return 0;
-        for (at = colon + 1; is_blank(*at); at++)
-            ;
-        const unsigned char *value = at, *behind;
-        at = end_of_value(at, end);
-        if (at[0] != '\r' || at[1] != '\n')
-            return 0;
-        for (behind = at; behind > value && is_blank(behind[-1]); behind--)
-            ;
-        if (!take_field(self, (Slice){name, colon - name}, (Slice){value, behind - value}, found))
-            return 0;
-        at += 2;
-    }
-    found->end = at + 2;
-    return at[1] == '\n' && found->host != NULL && found->end - data <= self->longest;
-}
+#define RECEIVED_AT_ONCE (16 * 1024) /* bytes; what a pipelining client may send ahead is bounded by it */
 
 static PyObject *text_of(Slice slice) {
     return PyUnicode_DecodeLatin1((const char *)slice.text, slice.length, NULL);
@@ -294,7 +78,7 @@ static Head *new_head(OrdinaryHeads *self, Found *found) {
         return NULL;
     head->method = Py_NewRef(found->method);
     head->host = found->host;
-    head->target = head->path = head->query = head->raw = head->environ = head->fields = NULL;
+    head->target = head->path = head->query = head->raw = head->rest = head->environ = head->fields = NULL;
     head->content_length = Py_NewRef(Py_None);
     head->dropped = Py_NewRef(Py_None);
     head->fields_of = Py_NewRef(self->fields_of);
@@ -304,17 +88,11 @@ static Head *new_head(OrdinaryHeads *self, Found *found) {
     return head;
 }
 
-/* Return a Head, or NULL: with an exception, or without one if the head is left to Python. `bytes` are the data. */
-static Head *make_head(OrdinaryHeads *self, PyObject *bytes, PyObject *base, PyObject *peer, PyObject *port,
-                       Found *found) {
-    const unsigned char *data = (unsigned char *)PyBytes_AS_STRING(bytes);
-    const Py_ssize_t size = PyBytes_GET_SIZE(bytes);
-    found->host = NULL;
-    found->count = found->dropped = 0;
-    found->content_length = -1;
-    found->keep_alive = 1;
-    self->is_unknown = 0;
-    if (!find_all(self, data, size, found))
+/* Return a Head, or NULL: with an exception, or without one if the head is left to Python. The data end with a NUL. */
+static Head *make_head(OrdinaryHeads *self, const unsigned char *data, Py_ssize_t size, PyObject *base, PyObject *peer,
+                       PyObject *port) {
+    Found all, *found = &all;
+    if (!find_head(self, data, size, found))
         return NULL;
     /* From here on code may run that empties the tables. */
     Py_INCREF(found->host);
@@ -325,10 +103,10 @@ static Head *make_head(OrdinaryHeads *self, PyObject *bytes, PyObject *base, PyO
         Py_DECREF(found->host);
     else {
         head->environ = PyDict_Copy(base);
-        head->raw = found->end - data == size ? Py_NewRef(bytes)
-                                              : PyBytes_FromStringAndSize((char *)data, found->end - data);
-        int is_filled =
-            head->environ == NULL || head->raw == NULL ? -1 : fill(head, &self->state->keys, found, peer, port);
+        head->raw = PyBytes_FromStringAndSize((char *)data, found->end - data);
+        head->rest = PyBytes_FromStringAndSize((char *)found->end, data + size - found->end);
+        int is_made = head->environ != NULL && head->raw != NULL && head->rest != NULL;
+        int is_filled = is_made ? fill(head, &self->state->keys, found, peer, port) : -1;
         PyObject_GC_Track(head);
         if (is_filled <= 0)
             Py_CLEAR(head);
@@ -343,16 +121,28 @@ static PyObject *take(OrdinaryHeads *self, PyObject *const *args, Py_ssize_t cou
         PyErr_SetString(PyExc_TypeError, "take(data: bytes, environ: dict, peer: str, peer_port: str)");
         return NULL;
     }
-    Found found;
-    Head *head = make_head(self, args[0], args[1], args[2], args[3], &found);
-    if (head == NULL)
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-    const char *end = PyBytes_AS_STRING(args[0]) + PyBytes_GET_SIZE(args[0]);
-    PyObject *rest = PyBytes_FromStringAndSize((char *)found.end, end - (char *)found.end);
-    PyObject *pair = rest == NULL ? NULL : PyTuple_Pack(2, head, rest);
-    Py_DECREF(head);
-    Py_XDECREF(rest);
-    return pair;
+    const unsigned char *data = (unsigned char *)PyBytes_AS_STRING(args[0]);
+    Head *head = make_head(self, data, PyBytes_GET_SIZE(args[0]), args[1], args[2], args[3]);
+    return head != NULL ? (PyObject *)head : PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *receive(OrdinaryHeads *self, PyObject *const *args, Py_ssize_t count) {
+    if (count != 4 || !PyDict_CheckExact(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "receive(fd: int, environ: dict, peer: str, peer_port: str)");
+        return NULL;
+    }
+    const int fd = descriptor_of(args[0]);
+    if (fd < -1)
+        return NULL;
+    unsigned char data[RECEIVED_AT_ONCE + 1];
+    const Py_ssize_t size = self->received = receive_now(fd, data, RECEIVED_AT_ONCE);
+    if (size < 0)
+        return NULL;
+    data[size] = 0;
+    Head *head = size == 0 ? NULL : make_head(self, data, size, args[1], args[2], args[3]);
+    if (head != NULL || PyErr_Occurred())
+        return (PyObject *)head;
+    return PyBytes_FromStringAndSize((char *)data, size);
 }
 
 static PyObject *learn_field(OrdinaryHeads *self, PyObject *args) {
@@ -467,12 +257,15 @@ void keys_clear(Keys *keys) {
 
 static PyMemberDef members[] = {
     {"is_unknown", T_BOOL, offsetof(OrdinaryHeads, is_unknown), READONLY},
+    {"received", T_PYSSIZET, offsetof(OrdinaryHeads, received), READONLY},
     {NULL},
 };
 
 static PyMethodDef methods[] = {
     {"take", (PyCFunction)(void (*)(void))take, METH_FASTCALL,
-     "take(data, environ, peer, peer_port): a Head and the bytes behind it, or None: Python is to read it."},
+     "take(data, environ, peer, peer_port): a Head, or None: Python is to read it."},
+    {"receive", (PyCFunction)(void (*)(void))receive, METH_FASTCALL,
+     "receive(fd, environ, peer, peer_port): a Head, or what has come, which Python is to read; b\"\" at the end."},
     {"learn_field", (PyCFunction)learn_field, METH_VARARGS,
      "learn_field(name, key, kind): a field of this name, spelled so, is ordinary."},
     {"learn_host", (PyCFunction)learn_host, METH_O, "learn_host(host): a Host field of this value is ordinary."},

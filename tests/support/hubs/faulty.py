@@ -1,6 +1,7 @@
 """A real socket whose calls fail as a plan says: any call, at its n-th time, with any errno, in part, or not yet.
 
-The code under test is handed the socket and is not changed; only os.sendfile, which is no method, has a seam in Stream.
+The code under test is handed the socket and is not changed; os.sendfile and the
+compiled core's calls, which are no methods, have seams in Stream.
 After each EAGAIN and each transfer in part the plan tells the hub what the kernel would: that the descriptor is ready
 again, in the next turn. EINTR is not to be had here: since PEP 475 no call of CPython's lets it out.
 """
@@ -14,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenserve.net.sockets.stream import Stream
+from greenserve.core import core
+from greenserve.net.sockets.stream import HEAD_SIZE, HeadReceiver, Stream
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.pollers.contract import READ, WRITE
@@ -109,6 +111,22 @@ class FaultySocket(socket.socket):
         self._tell_ready()
         return data
 
+    def recv_at_most(self, size: int) -> bytes | None:
+        """What a planned fault lets come; None if there is none."""
+        fault = self._ask("recv")
+        if fault.size is None:
+            return None
+        data = super().recv(min(size, fault.size))
+        self._tell_ready()
+        return data
+
+    def send_now(self, fd: int, first: Any, second: Any) -> int | None:
+        """The compiled core's send_now()."""
+        fault = self._ask("sendmsg" if second else "send")
+        if fault.size is None:
+            return core.send_now(fd, first, second)  # type: ignore[union-attr]
+        return self._in_part(fault, memoryview(bytes(first) + bytes(second)), super().send)
+
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # type: ignore[override]
         data = self.recv(nbytes or len(buffer), flags)
         buffer[: len(data)] = data
@@ -169,13 +187,37 @@ class FaultySocket(socket.socket):
 
 
 class FaultyStream(Stream):
-    """A Stream whose sendfile(2) is under its socket's plan too."""
+    """A Stream whose calls that are no methods of its socket are under the plan too."""
 
-    __slots__ = ("_sendfile",)
+    __slots__ = ("_send_now", "_sendfile", "sock")
+
+    sock: FaultySocket
 
     def __init__(self, hub: Hub, sock: FaultySocket) -> None:
         super().__init__(hub, sock)
         self._sendfile = sock.sendfile_at  # type: ignore[misc]
+        self._send_now = None if core is None else sock.send_now
+
+    def receive_head(self, ordinary: HeadReceiver, *arguments: Any) -> Any:
+        return super().receive_head(_FaultyReceiver(ordinary, self.sock), *arguments)
+
+
+class _FaultyReceiver:
+    """The compiled core's receive(), under the plan of a socket."""
+
+    def __init__(self, ordinary: HeadReceiver, sock: FaultySocket) -> None:
+        self._ordinary = ordinary
+        self._sock = sock
+        self.received = 0
+
+    def receive(self, fd: int, *arguments: Any) -> Any:
+        data = self._sock.recv_at_most(HEAD_SIZE)
+        if data is None:
+            found = self._ordinary.receive(fd, *arguments)
+            self.received = self._ordinary.received
+            return found
+        self.received = len(data)
+        return data
 
 
 def _tell(hub: Hub, fd: int) -> None:

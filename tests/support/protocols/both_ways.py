@@ -86,7 +86,7 @@ class BothWays:
         before = base.copy()
         whole = self.ordinary.take(stream, base, peer, PORT)
         assert base == before
-        return None if whole is None else self._all_of(*whole)
+        return None if whole is None else self._all_of(whole, whole.rest)
 
     def _by_python(self, stream: bytes) -> Any:
         try:

@@ -27,6 +27,8 @@ _BODY: Final = State.BODY  # an enum's member is looked up by Python code
 class WithBody(Refused, Protocol):
     """A request whose body is due."""
 
+    framing: BodyFraming | None
+
     @property
     def patience(self) -> Patience:
         """How long to wait for its client."""
@@ -51,6 +53,19 @@ def has_enough(head: RequestHead, ahead: bytes) -> bool:
     """Return True if the app can begin when this has come of the body."""
     length = head.content_length
     return len(ahead) >= (1 if length is None else min(length, _ENOUGH))
+
+
+def prefetches(connection: Host, request: WithBody) -> bool:
+    """Set the framing of a request with a body. Return True if a BodyPrefetch reads first, and submits the request.
+
+    Raises ProtocolError for a body that is too long. Switches: never.
+    """
+    head, services = request.head, connection.services
+    request.framing = frame(head, services)
+    if not services.prefetches or head.expect_continue or has_enough(head, connection.ahead):
+        return False
+    BodyPrefetch(connection, request).begin()
+    return True
 
 
 class BodyPrefetch(Activity):

@@ -20,7 +20,7 @@ from greenlet import greenlet
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import HeadReader, RequestHead, read_whole_head
 from greenserve.net.http.activity import Activity, Refused
-from greenserve.net.http.body_prefetch import BodyPrefetch, frame, has_enough
+from greenserve.net.http.body_prefetch import prefetches
 from greenserve.net.http.draining import Discarding
 from greenserve.net.http.refusals import answer
 from greenserve.net.http.request import Request
@@ -43,7 +43,6 @@ _LINGER_BYTES: Final = 16 << 20
 _HEAD: Final = State.HEAD
 _PARKED: Final = State.PARKED
 _RUNNING: Final = State.RUNNING
-_SENDING: Final = State.SENDING
 _UPGRADED: Final = State.UPGRADED
 _CLOSED: Final = State.CLOSED
 
@@ -110,13 +109,13 @@ class Connection:
 
     def opened(self, ahead: bytes) -> None:
         """See Opener."""
+        services = self.services
         self.activity = None
         self.state = _HEAD
-        parks = self.services.service.parks
-        self._arm(self.services.timeouts.head_timeout if parks else FIRST_REQUEST_TIME)
+        self._arm(services.timeouts.head_timeout if services.service.parks else FIRST_REQUEST_TIME)
         if ahead:
             self.ahead = ahead  # until _take_ahead(): nothing may be read before it
-            self.services.hub.call_soon(self._take_ahead)
+            services.hub.call_soon(self._take_ahead)
         else:
             self.stream.when_readable(self._on_readable)
 
@@ -126,8 +125,14 @@ class Connection:
         if self.activity is not None or (self.state is not _PARKED and self.state is not _HEAD):
             return  # _take_late() was first: what is there now belongs to a body or to the next request
         try:
-            data = self.stream.receive_now(HEAD_SIZE)
-            if data:
+            ordinary = self.services.ordinary
+            if ordinary is None or self.reader is not None or self.endpoint.tls is not None:
+                data: Any = self.stream.receive_now(HEAD_SIZE)
+            else:
+                data = self.stream.receive_head(ordinary, self.environ, self.peer, self.peer_port)
+            if type(data) is not bytes:
+                self._begin(data, data.rest)
+            elif data:
                 self._take(data)
             else:
                 self.close()
@@ -150,33 +155,35 @@ class Connection:
         if self.state is _CLOSED:
             return
         assert self.activity is None, "the next head is read when this request is over"
-        request = None
         try:
-            whole: tuple[RequestHead, bytes] | None = None
-            if self.reader is None:
-                ordinary = self.services.ordinary
-                if ordinary is not None:
-                    whole = ordinary.take(data, self.environ, self.peer, self.peer_port)
-                if whole is None:
-                    whole = read_whole_head(data, self.services.head_limits)
-                    if whole is not None and ordinary is not None:
-                        ordinary.learn(whole[0])
-            if whole is None:
-                whole = self._read_slowly(data)
-                if whole is None:
-                    return
-            head, self.ahead = whole
-            request = Request(self, head)
-            if head.chunked or head.content_length:
-                request.framing = frame(head, self.services)
-                if self.services.prefetches and not head.expect_continue and not has_enough(head, self.ahead):
-                    BodyPrefetch(self, request).begin()
-                    return
+            whole = (self.reader is None and self._read_whole(data)) or self._read_slowly(data)
+        except ProtocolError as error:
+            self.refuse(error, None)
+        else:
+            if whole:
+                self._begin(*whole)
+
+    def _read_whole(self, data: bytes) -> tuple[RequestHead, bytes] | None:
+        services = self.services
+        if (ordinary := services.ordinary) is None:
+            return read_whole_head(data, services.head_limits)
+        if (head := ordinary.take(data, self.environ, self.peer, self.peer_port)) is not None:
+            return head, head.rest
+        if whole := read_whole_head(data, services.head_limits):
+            ordinary.learn(whole[0])
+        return whole
+
+    def _begin(self, head: RequestHead, rest: bytes) -> None:
+        self.ahead = rest
+        request = Request(self, head)
+        try:
+            if (head.chunked or head.content_length) and prefetches(self, request):
+                return
         except ProtocolError as error:
             self.refuse(error, request)
-            return
-        self.activity = request
-        self.endpoint.submit(request)
+        else:
+            self.activity = request
+            self.endpoint.submit(request)
 
     def _read_slowly(self, data: bytes) -> tuple[RequestHead, bytes] | None:
         reader = self.reader
@@ -217,7 +224,7 @@ class Connection:
             self.close()
             return
         if sent != len(first) + len(second):
-            self.state = _SENDING
+            self.state = State.SENDING
             self.activity = Sending(self, activity, first, second, sent)
         elif activity is None:
             self.linger()  # a head was refused
@@ -278,7 +285,7 @@ class Connection:
             self.broke()
 
     def _end_idle(self) -> None:
-        if self.reader is not None and self.reader.begun:
+        if self.reader and self.reader.begun:
             self.refuse(ProtocolError(408, "the head of the request came too slowly (head_timeout)"), None)
         else:
             self.close()
@@ -294,15 +301,14 @@ class Connection:
             data = self.stream.receive_now(HEAD_SIZE)
         except (BlockingIOError, PeerGone):
             return False
-        if not data:
-            return False
-        self._take(data)
-        return not was_slow or self.reader is None
+        if data:
+            self._take(data)
+        return bool(data) and (not was_slow or self.reader is None)
 
     @property
     def idle_until(self) -> float | None:
         """When keep_alive ends, if it is idle between requests: the sooner, the longer it has been."""
-        # With a request it is queued already: it stays PARKED until the queue moves.
+        # A request may be queued already: it stays PARKED until the queue moves.
         return self.deadline.when if self.state is _PARKED and self.activity is None else None
 
     def make_way(self, until: float) -> bool:

@@ -12,8 +12,9 @@ import contextlib
 import socket
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, Protocol
 
+from greenserve.core import core
 from greenserve.errors import PeerGone
 from greenserve.net.sockets.binding import close_inherited
 from greenserve.net.sockets.faults import NOT_OURS, OF_THE_PEER, gone
@@ -38,12 +39,28 @@ Side = Callable[[Descriptor, float | None], None]
 Wait = Callable[[Side], None]
 
 
+class HeadReceiver(Protocol):
+    """The compiled core, as a stream uses it: wsgi/environ/ordinary.py."""
+
+    @property
+    def receive(self) -> Callable[[int, dict[str, Any], str, str], Any]:
+        """Read the socket of this number. Return a head, or bytes as recv(2) gives them."""
+
+    @property
+    def received(self) -> int:
+        """Return how many bytes it has read."""
+
+
 class Stream:
     """A connected stream socket. Closes it."""
 
     __slots__ = ("_short_is_all", "descriptor", "sock")
 
-    _sendfile = staticmethod(os.sendfile)  # the one call that is no method of the socket; tests have it fail
+    # The calls that are no methods of the socket; tests have them fail.
+    _sendfile = staticmethod(os.sendfile)
+    _send_now: Callable[[int, Any, Any], int | None] | None = (
+        None if core is None else staticmethod(core.send_now)
+    )
 
     def __init__(self, hub: Hub, sock: socket.socket) -> None:
         """Takes the socket over; it must be non-blocking."""
@@ -73,6 +90,21 @@ class Stream:
             descriptor.drained(edge)
         return data
 
+    def receive_head(self, ordinary: HeadReceiver, environ: dict[str, Any], peer: str, peer_port: str) -> Any:
+        """As receive_now(HEAD_SIZE), by the compiled core; or the head that has come, if it is ordinary."""
+        descriptor = self.descriptor
+        edge = descriptor.readable
+        try:
+            found = ordinary.receive(self.sock.fileno(), environ, peer, peer_port)
+        except BlockingIOError:
+            descriptor.drained(edge)
+            raise
+        except OSError as error:
+            raise self._gone(error) from None
+        if 0 < ordinary.received < HEAD_SIZE and self._short_is_all:
+            descriptor.drained(edge)
+        return found
+
     def when_readable(self, callback: Callable[[], object]) -> None:
         """Call back once, from the hub: in a turn of its own where something may be there, else when it comes.
 
@@ -87,6 +119,10 @@ class Stream:
     def send_now(self, first: bytes | memoryview, second: bytes | memoryview = b"") -> int:
         """Send what the kernel takes at once of two pieces; how many bytes. Switches: never. Raises PeerGone."""
         try:
+            if self._send_now is not None:
+                sent = self._send_now(self.sock.fileno(), first, second)
+                if sent is not None:
+                    return sent
             return self.sock.sendmsg((first, second)) if second else self.sock.send(first)
         except BlockingIOError:
             return 0

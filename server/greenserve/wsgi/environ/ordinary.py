@@ -32,13 +32,21 @@ _KINDS: Final = {
 class Ordinary:
     """The ordinary heads of one server."""
 
-    __slots__ = ("_forwarding", "_heads", "take")
+    __slots__ = ("_forwarding", "_heads", "receive", "take")
 
     def __init__(self, heads: OrdinaryHeads, forwarding: Forwarding) -> None:
-        """`take(data, environ, peer, peer_port)`: as read_whole_head, with what make_environ is given besides."""
+        """`take(data, environ, peer, peer_port)` returns a head, or None if Python is to read it; `environ` and the
+        peer as make_environ is given them. `receive(fd, …)` reads a socket first, and returns a head or bytes.
+        """
         self._heads = heads
         self._forwarding = forwarding
         self.take = heads.take
+        self.receive = heads.receive
+
+    @property
+    def received(self) -> int:
+        """Return how many bytes the last receive() has read."""
+        return self._heads.received
 
     def learn(self, head: RequestHead) -> None:
         """Take the names and the Host of this head, which Python has taken, for ordinary from now on."""
