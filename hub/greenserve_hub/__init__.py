@@ -37,7 +37,8 @@ from greenserve_hub.patching import is_monkey_patched, monkey_patch, original
 
 # The network
 from greenserve_hub.greenio.serving import StopServe, connect, listen, serve
-from greenserve_hub.greenio.sockets import GreenSocket, create_connection, socketpair
+from greenserve_hub.greenio.connecting import create_connection
+from greenserve_hub.greenio.sockets import GreenSocket, socketpair
 
 # Looking inside
 from greenserve_hub.diagnostics.backdoors import backdoor, backdoor_server

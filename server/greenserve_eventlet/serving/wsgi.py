@@ -145,6 +145,7 @@ class Server:
         self.capitalize_response_headers = (
             capitalize_response_headers and protocol.capitalize_response_headers
         )
+        self.known_fields: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
         self.pid = os.getpid()
         self.pool: Any = None
         self._minimum_chunk_size = minimum_chunk_size
@@ -182,6 +183,7 @@ class Server:
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
+            "eventlet.set_idle": _nothing,
             **(self.environ or {}),
         }
 
@@ -295,6 +297,10 @@ class Server:
     def log_message(self, message: str) -> None:
         """Raise AttributeError: eventlet has removed it too."""
         raise AttributeError("wsgi.Server.log_message() is gone: use server.log.info()")
+
+
+def _nothing() -> None:
+    """eventlet.set_idle: greenserve knows itself which connections a stop may end."""
 
 
 def _context_of(sock: Any) -> ssl.SSLContext | None:

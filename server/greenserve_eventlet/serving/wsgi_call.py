@@ -34,7 +34,6 @@ _OF_THE_SERVER: Final = frozenset(
 _CONNECTION_OPTIONS: Final = ("close", "keep-alive")
 _names: dict[str, str] = {}
 _LONGEST_KEPT: Final = 1024  # characters of fields that are remembered; longer ones rarely repeat
-_known_fields: dict[tuple[bool, tuple[Any, ...]], list[tuple[str, str]]] = {}
 
 
 class _Local:
@@ -60,29 +59,41 @@ _handled: Final = WSGI_LOCAL.handled
 class Call:
     """What greenserve calls for one request, in place of the app."""
 
-    __slots__ = ("_begun", "_exchange", "_given", "_server", "_start", "_streams", "_write")
+    # As the class has them until they change: most requests change only the first.
+    _given: tuple[str, Any] | None = None  # by the app, through start_response
+    _begun = False  # greenserve has the head
+    _streams = False  # the iterable goes on when greenserve has it
+    _write: Callable[[bytes], None] | None = None
 
     def __init__(self, server: Serves, exchange: Exchange) -> None:
         """Nothing is called yet."""
         self._server = server
         self._exchange = exchange
-        self._given: tuple[str, Any] | None = None  # by the app, through start_response
-        self._begun = False  # greenserve has the head
-        self._streams = False  # the iterable goes on when greenserve has it
-        self._start: Callable[..., Callable[[bytes], None]] | None = None
-        self._write: Callable[[bytes], None] | None = None
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        """Run the app. Switches: as the app does."""
+        """Put in what eventlet's environ has, and run the app. Switches: as the app does."""
         self._start = start
-        server = self._server
-        self._complete(environ)
+        server, exchange = self._server, self._exchange
+        head = exchange.response.request
+        environ["wsgi.input"] = environ["eventlet.input"] = Input(exchange)
+        environ["eventlet.posthooks"] = []
+        environ["headers_raw"] = tuple(head.fields)
+        environ["RAW_PATH_INFO"] = head.target.partition("?")[0]
+        if "CONTENT_TYPE" not in environ:
+            environ["CONTENT_TYPE"] = "text/plain"
+        if not environ["REMOTE_ADDR"]:
+            environ["REMOTE_ADDR"] = "unix"
+        if head.chunked:
+            environ["HTTP_TRANSFER_ENCODING"] = "chunked"
+        if "HTTP_CONNECTION" in environ and environ["HTTP_CONNECTION"].lower() == "keep-alive":
+            exchange.response.kept_lines = server.kept_lines(head.http11)
         if server.has_own_protocol:
-            environ = server.environ_of(self._exchange, environ)
-        if server.pool is None:
-            return self._run(environ)
-        # The pool is the program's own: it counts what runs, and waits until it is sent.
-        green = server.pool.spawn(contextvars.copy_context().run, self._run_and_send, environ)
+            environ = server.environ_of(exchange, environ)
+        return self._run(environ) if server.pool is None else self._run_in(server.pool, environ)
+
+    def _run_in(self, pool: Any, environ: dict[str, Any]) -> Iterable[bytes]:
+        """The pool is the program's own: it counts what runs, and waits until it is sent."""
+        green = pool.spawn(contextvars.copy_context().run, self._run_and_send, environ)
         try:
             error = green.wait()
         except BaseException:
@@ -91,23 +102,6 @@ class Call:
         if error is not None:
             raise error
         return ()
-
-    def _complete(self, environ: dict[str, Any]) -> None:
-        """Put in what eventlet's environ has."""
-        exchange = self._exchange
-        head = exchange.head
-        environ["wsgi.input"] = environ["eventlet.input"] = Input(exchange)
-        environ["eventlet.posthooks"] = []
-        environ["eventlet.set_idle"] = _nothing
-        environ["headers_raw"] = tuple(head.fields)
-        environ["RAW_PATH_INFO"] = head.target.partition("?")[0]
-        environ.setdefault("CONTENT_TYPE", "text/plain")
-        if not environ["REMOTE_ADDR"]:
-            environ["REMOTE_ADDR"] = "unix"
-        if head.chunked:
-            environ["HTTP_TRANSFER_ENCODING"] = "chunked"
-        if environ.get("HTTP_CONNECTION", "").lower() == "keep-alive":
-            exchange.response.kept_lines = self._server.kept_lines(head.http11)
 
     def _run_and_send(self, environ: dict[str, Any]) -> BaseException | None:
         """Do all of it; return what is to be raised where greenserve looks for it."""
@@ -130,20 +124,29 @@ class Call:
         return None
 
     def _run(self, environ: dict[str, Any]) -> Iterable[bytes]:
-        posthooks = self._exchange.posthooks
         try:
-            answer = self._answer(environ, self._server.app(environ, self.start_response))
+            answer: Iterable[bytes] = self._server.app(environ, self.start_response)
+            if (  # most answers are of this kind
+                type(answer) is list
+                and len(answer) == 1
+                and type(answer[0]) is bytes
+                and not self._begun
+                and not _handled
+            ):
+                self._begin()
+            else:
+                answer = self._answer(environ, answer)
             if self._streams:
-                posthooks.append((_run_hooks, (environ,), {}))
+                self._exchange.posthooks.append((_run_hooks, (environ,), {}))
             elif hooks := environ.get("eventlet.posthooks"):
-                posthooks.extend(hooks)
+                self._exchange.posthooks.extend(hooks)
             return answer
         except ChunkReadError as error:
             raise ProtocolError(400, str(error)) from error
         except (ProtocolError, PeerGone):
             raise  # the client's doing: greenserve answers it
         except (Exception, Timeout):
-            posthooks.extend(environ.get("eventlet.posthooks") or ())
+            self._exchange.posthooks.extend(environ.get("eventlet.posthooks") or ())
             return self._failed()
 
     # What the app calls ----------------------------------------------------------------------------------
@@ -171,10 +174,6 @@ class Call:
     # What it returns -------------------------------------------------------------------------------------
 
     def _answer(self, environ: dict[str, Any], result: Any) -> Iterable[bytes]:
-        if type(result) is list and len(result) == 1 and type(result[0]) is bytes and not self._begun:
-            if not self._was_handled():  # most answers are of this kind
-                self._begin()
-            return result
         if type(result) is FileWrapper:
             self._begin()
             return result
@@ -268,30 +267,29 @@ class Call:
             return
         if self._given is None:
             raise AssertionError("write() before start_response()")
-        assert self._start is not None
         status, headers = self._given
-        self._write = self._start(status, self._fields(headers))
+        fields = None
+        if type(headers) is list:  # most apps repeat theirs
+            try:
+                fields = self._server.known_fields[tuple(headers)]
+            except KeyError:
+                fields = self._learn(headers)
+            except TypeError:
+                pass  # not hashable
+        self._write = self._start(status, self._made(headers) if fields is None else fields)
         self._begun = True
 
-    def _fields(self, headers: Any) -> list[tuple[str, str]]:
-        """Return the fields as greenserve takes them. Most apps repeat theirs, so what was made is remembered."""
-        capitalize = self._server.capitalize_response_headers
-        if type(headers) is not list:
-            return self._made(headers, capitalize)
-        try:
-            key = capitalize, tuple(headers)
-            known = _known_fields.get(key)
-        except TypeError:  # not hashable
-            return self._made(headers, capitalize)
-        if known is None:
-            known = self._made(headers, capitalize)
-            # Other objects than str may be equal and have another text, or another one the next time.
-            is_text = all(type(name) is type(value) is str for name, value in headers)
-            if is_text and sum(len(name) + len(value) for name, value in known) <= _LONGEST_KEPT:
-                remember(_known_fields, key, known)
-        return known
+    def _learn(self, headers: list[Any]) -> list[tuple[str, str]]:
+        fields = self._made(headers)
+        # Other objects than str may be equal and have another text, or another one the next time.
+        is_text = all(type(name) is type(value) is str for name, value in headers)
+        if is_text and sum(len(name) + len(value) for name, value in fields) <= _LONGEST_KEPT:
+            remember(self._server.known_fields, tuple(headers), fields)
+        return fields
 
-    def _made(self, headers: Any, capitalize: bool) -> list[tuple[str, str]]:
+    def _made(self, headers: Any) -> list[tuple[str, str]]:
+        """Return the fields as greenserve takes them."""
+        capitalize = self._server.capitalize_response_headers
         fields = []
         for name, value in _pairs(headers):
             text = value if type(value) is str else str(value)
@@ -344,7 +342,3 @@ def _run_hooks(_: object, environ: dict[str, Any]) -> None:
     """Run the post-hooks of a stream, which may have added some while it was sent."""
     for hook, args, kwargs in environ.get("eventlet.posthooks") or ():
         hook(environ, *args, **kwargs)
-
-
-def _nothing() -> None:
-    """eventlet.set_idle: greenserve knows itself which connections a stop may end."""

@@ -25,25 +25,24 @@ class Input:
     Reads raise ChunkReadError, and OSError if the client is gone, too slow, or sends too much.
     """
 
-    __slots__ = ("_body", "_exchange", "_may_continue", "hundred_continue_headers", "position")
+    # As the class has them until they change: most requests have no body.
+    hundred_continue_headers: list[tuple[str, str]] | None = None
+    position = 0  # bytes read
+    _has_continued = False  # a 100 Continue was sent
 
     def __init__(self, exchange: Exchange) -> None:
         """Nothing is read yet."""
         self._exchange = exchange
-        self._body = exchange.input
-        self._may_continue = exchange.head.expect_continue  # the client waits for a 100 Continue
-        self.hundred_continue_headers: list[tuple[str, str]] | None = None
-        self.position = 0  # bytes read
 
     # Reading ---------------------------------------------------------------------------------------------
 
     def read(self, length: int | None = None) -> bytes:
         """Return `length` bytes, fewer only at the end; the whole rest without it."""
-        return self._read(self._body.read, length)
+        return self._read(self._exchange.input.read, length)
 
     def readline(self, size: int | None = None) -> bytes:
         """Return up to and with the next newline, at most `size` bytes."""
-        return self._read(self._body.readline, size)
+        return self._read(self._exchange.input.readline, size)
 
     def readlines(self, hint: int | None = None) -> list[bytes]:
         """Return the lines of the rest, or about `hint` bytes of them."""
@@ -66,7 +65,7 @@ class Input:
             pass
 
     def _read(self, read: Callable[[int | None], bytes], size: int | None) -> bytes:
-        if self._may_continue:
+        if self.should_send_hundred_continue:
             self.send_hundred_continue_response()
         try:
             data = read(size)
@@ -75,7 +74,7 @@ class Input:
                 raise ChunkReadError(error.reason) from error
             raise
         except PeerGone as error:
-            if self.chunked_input and not self._body.framing.wants():
+            if self.chunked_input and not self._exchange.input.framing.wants():
                 raise ChunkReadError("the client closed between two chunks") from error
             raise
         self.position += len(data)
@@ -99,19 +98,19 @@ class Input:
         Behind a chunked body that was read to its end, another one can be read then. Switches: if the client reads
         slowly.
         """
-        self._may_continue = False
+        self._has_continued = True
         if self._exchange.head.expect_continue and self._exchange.response.head is None:
-            self._body.send_continue(self.hundred_continue_headers or [])
+            self._exchange.input.send_continue(self.hundred_continue_headers or [])
 
     @property
     def is_hundred_continue_response_sent(self) -> bool:
         """Return True if the client waits for no 100 Continue any more."""
-        return not self._may_continue
+        return not self.should_send_hundred_continue
 
     @property
     def should_send_hundred_continue(self) -> bool:
         """Return True if the next read sends a 100 Continue."""
-        return self._may_continue
+        return self._exchange.head.expect_continue and not self._has_continued
 
     # What it is ------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import lru_cache
 from typing import Any
 
 from greenserve.logs.record import Record
@@ -69,9 +70,14 @@ def values_of(record: Record, with_forwarded: bool) -> dict[str, Any]:
     return {
         "client_ip": host,
         "client_port": record.peer_port,
-        "date_time": time.strftime("%d/%b/%Y %H:%M:%S"),
+        "date_time": _date(int(time.time())),
         "request_line": f"{record.method} {record.target} {record.version}",
         "status_code": record.status,
         "body_length": record.bytes_sent,
         "wall_seconds": record.seconds,
     }
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return time.strftime("%d/%b/%Y %H:%M:%S", time.localtime(second))

@@ -39,6 +39,7 @@ class Serves(Protocol):
     debug: Any
     capitalize_response_headers: bool
     has_own_protocol: bool  # of the program's own: environ_of() has to be asked
+    known_fields: dict[tuple[Any, ...], list[tuple[str, str]]]  # what was made of those that apps gave
 
     @property
     def minimum_chunk_size(self) -> int:

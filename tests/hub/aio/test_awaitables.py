@@ -12,7 +12,8 @@ from tests.support.times import PATIENCE
 
 from greenserve_hub.aio.awaitables import spawn_for_awaitable, wait_for_awaitable
 from greenserve_hub.errors import HubError
-from greenserve_hub.greenio.sockets import GreenSocket, create_connection
+from greenserve_hub.greenio.connecting import create_connection
+from greenserve_hub.greenio.sockets import GreenSocket
 from greenserve_hub.greenthreads.greenthreads import GreenletExit, kill, sleep, spawn, spawn_after
 from greenserve_hub.greenthreads.timeouts import Timeout
 from greenserve_hub.loop.current import get_hub, set_hub, use_hub

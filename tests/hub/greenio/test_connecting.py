@@ -12,7 +12,8 @@ from tests.support.hubs.green import hub as hub
 from tests.support.hubs.green import listening, tcp_pair, tcp_socket
 
 from greenserve_hub.errors import IOClosed
-from greenserve_hub.greenio.sockets import GreenSocket, create_connection
+from greenserve_hub.greenio.connecting import create_connection
+from greenserve_hub.greenio.sockets import GreenSocket
 from greenserve_hub.greenthreads.greenthreads import spawn
 from greenserve_hub.osthreads import dns
 from greenserve_hub.testing import wait_all_blocked

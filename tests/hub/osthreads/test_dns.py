@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from tests.support.times import MS, PATIENCE, eventually
 
-from greenserve_hub.greenio.sockets import GreenSocket, create_connection
+from greenserve_hub.greenio.connecting import create_connection
+from greenserve_hub.greenio.sockets import GreenSocket
 from greenserve_hub.greenthreads.greenthreads import kill, sleep, spawn
 from greenserve_hub.greenthreads.timeouts import Timeout
 from greenserve_hub.osthreads import dns

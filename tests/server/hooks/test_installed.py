@@ -176,7 +176,7 @@ def test_after_sigusr2_a_hook_that_fails_does_not_end_what_serves(tmp_path: Path
         program.until(
             r"the hook on_starting .* failed: LookupError: no licence; .* \(the server goes on without it\)"
         )
-        program.until("all 1 workers are new")
+        program.until("the worker is new")
         assert ask(address, request()).body == b"x"
         program.signal(signal.SIGTERM)
         assert program.ended() == 0

@@ -146,7 +146,7 @@ def test_a_master_tells_of_each_reload_and_of_its_end(
             return told.decode()
 
         with command(*call, folder=tmp_path) as process:
-            assert hear() == "READY=1\nSTATUS=serving with 1 workers"
+            assert hear() == "READY=1\nSTATUS=serving with 1 worker"
             for content in (_APP, "broken"):
                 (tmp_path / "web.py").write_text(content)
                 before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -154,7 +154,7 @@ def test_a_master_tells_of_each_reload_and_of_its_end(
                 found = re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=(\d+)\nSTATUS=reloading", hear())
                 assert found
                 assert before <= int(found[1]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-                assert hear() == "READY=1\nSTATUS=serving with 1 workers"
+                assert hear() == "READY=1\nSTATUS=serving with 1 worker"
             process.signal(signal.SIGTERM)
             assert hear() == "STOPPING=1\nSTATUS=stopping"
             assert process.ended() == 0

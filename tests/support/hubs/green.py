@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from greenserve_hub.greenio.sockets import GreenSocket, create_connection
+from greenserve_hub.greenio.connecting import create_connection
+from greenserve_hub.greenio.sockets import GreenSocket
 from greenserve_hub.greenthreads.greenthreads import spawn
 from greenserve_hub.loop.current import set_hub, use_hub
 from greenserve_hub.loop.hub import Hub

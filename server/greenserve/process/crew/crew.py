@@ -320,7 +320,9 @@ class Crew:
     def _end_roll(self) -> None:
         if self._is_rolling and not self._to_replace and self.is_ready:
             self._is_rolling = False
-            log.info("reloaded: all %d workers are new", self.size)
+            log.info(
+                "reloaded: %s", "the worker is new" if self.size == 1 else f"all {self.size} workers are new"
+            )
             self._rolled(True)
 
     def _has_no_heir(self, seat: Seat, heir: Worker, why: str) -> None:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from greenserve.errors import RETRY, AppImportError, ConfigError
 
-__all__ = ["Failure", "Seat", "State", "Worker", "have_all_served"]
+__all__ = ["Failure", "Seat", "State", "Worker", "count_of", "have_all_served"]
 
 _LONGEST_PAUSE: Final = 30.0  # seconds between two starts of a worker that ends at once
 _FIRST_PAUSE: Final = 1.0
@@ -133,3 +133,8 @@ def have_all_served(seats: Sequence[Seat]) -> None:
 
 def _is_served_now(seat: Seat) -> bool:
     return seat.is_served and seat.worker is not None and seat.worker.silence() < _STANDS_STILL
+
+
+def count_of(workers: int) -> str:
+    """Return "1 worker" or "4 workers"."""
+    return "1 worker" if workers == 1 else f"{workers} workers"

@@ -21,7 +21,7 @@ from greenserve.logs.error_log import ErrorLog
 from greenserve.process.admin_pages import PagesOfMaster
 from greenserve.process.crew.checks import Limits
 from greenserve.process.crew.crew import Crew
-from greenserve.process.crew.seats import Failure, State
+from greenserve.process.crew.seats import Failure, State, count_of
 from greenserve.process.master.channel import Channel, Message, pair
 from greenserve.process.master.handover import HandedWorker, Handover, Held
 from greenserve.process.master.plan import Plan, number_of_workers, tell_what_waits
@@ -265,15 +265,14 @@ class Master:
         self._is_announced = True
         tell_places(message["ready"], message["redirects"])
         log.info(
-            "greenserve runs as process %d with %d workers; stop it with Ctrl-C or `kill %d`, reload it with "
-            "`kill -HUP %d`",
-            *(os.getpid(), self.crew.size, os.getpid(), os.getpid()),
+            "greenserve runs as process %d with %s; stop it with Ctrl-C or `kill %d`, reload it with `kill -HUP %d`",
+            *(os.getpid(), count_of(self.crew.size), os.getpid(), os.getpid()),
         )
         notify("READY=1", self._status())
         self._ready()
 
     def _status(self) -> str:
-        return f"STATUS=serving with {self.crew.size} workers"
+        return f"STATUS=serving with {count_of(self.crew.size)}"
 
     # Signals ---------------------------------------------------------------------------------------------
 
@@ -363,7 +362,7 @@ class Master:
             log.error("no worker more: %s", error)
             return
         if size != self.crew.size and not self.crew.is_stopping:
-            log.info("%d workers from now on", size)
+            log.info("%s from now on", count_of(size))
             self._size = size
             self._good = self._good[0], size
             self.crew.resize(size)

@@ -171,7 +171,7 @@ def test_a_reload_takes_the_token_of_the_file_and_no_other(tmp_path: Path) -> No
         assert status("the-token-that-leaked") == 200
         token.write_text("the-token-that-follows")
         server.signal(signal.SIGHUP)
-        server.until("reloaded: all 1 workers are new")
+        server.until("reloaded: the worker is new")
         assert (status("the-token-that-leaked"), status("the-token-that-follows")) == (401, 200)
 
 
@@ -183,7 +183,7 @@ def test_pages_that_a_reload_switches_off_go_on_until_the_next_program(tmp_path:
         server.signal(signal.SIGHUP)
         server.until("admin_bind = off takes effect at SIGUSR2 or a restart")
         server.until("admin_open_metrics = true takes effect at SIGUSR2 or a restart")
-        server.until("reloaded: all 1 workers are new")
+        server.until("reloaded: the worker is new")
         eventually(lambda: len(told(place, "/stats.json")["workers"]) == 1)
         (new,) = told(place, "/requests")["workers"]
         assert new["requests"] == []
@@ -202,7 +202,7 @@ def test_the_next_program_takes_away_the_file_of_pages_that_it_does_not_have(
         settings.write_text(f'admin_bind = "unix:{elsewhere}"\n' if elsewhere else "")
         server.signal(signal.SIGUSR2)
         server.until("goes on in process")
-        server.until("reloaded: all 1 workers are new")
+        server.until("reloaded: the worker is new")
         assert [one.name for one in tmp_path.glob("*.sock")] == ([elsewhere] if elsewhere else [])
 
 
@@ -215,7 +215,7 @@ def test_a_worker_of_a_program_without_pages_answers_the_next_one_that_has_them(
         (tmp_path / "greenserve.toml").write_text(f'admin_bind = "unix:{place}"\n')
         server.signal(signal.SIGHUP)
         server.until(f"admin_bind = unix:{place} takes effect at SIGUSR2 or a restart")
-        server.until("reloaded: all 1 workers are new")
+        server.until("reloaded: the worker is new")
         server.signal(signal.SIGUSR2)
         server.until("goes on in process")
         eventually(lambda: Path(place).exists())

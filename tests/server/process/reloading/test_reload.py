@@ -323,7 +323,7 @@ class TestOtherReloads:
         with _running(folder) as (process, address):
             before = ask(address, request("/")).body
             process.signal(signal.SIGHUP)
-            process.until("reloaded: all 1 workers are new")
+            process.until("reloaded: the worker is new")
             # The old one accepts for a moment more.
             eventually(lambda: ask(address, request("/")).body != before, "the new worker")
             _save(folder, "two")
