@@ -209,9 +209,9 @@ class Exchange:
             if result is None:
                 raise AppError("the app returned None instead of an iterable of bytes (PEP 3333)")
             if type(result) is FileWrapper:
-                self.response.send_file(result)
+                self.response.send_file(result, self.posthooks)
             else:
-                self.response.send_each(result)
+                self.response.send_each(result, self.posthooks)
             if forks.last is not None:
                 end_if_forked(self)
             self.response.end(self.posthooks)

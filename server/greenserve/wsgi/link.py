@@ -38,6 +38,12 @@ class Link(Protocol):
         Raises PeerGone if an earlier part was interrupted.
         """
 
+    def send_soon(self, head: bytes, body: bytes) -> None:
+        """Send a whole response, with others of this turn if there are any, while its app goes on.
+
+        Otherwise like send_pieces.
+        """
+
     def send_pieces(self, first: bytes, second: bytes) -> None:
         """Send two pieces together, joined only if that is cheaper. Otherwise like send."""
 

@@ -167,8 +167,12 @@ class Response:
         else:
             self.link.send(head.data)
 
-    def send_each(self, pieces: Iterable[bytes], may_cut: bool = False) -> None:
-        """Send each piece of content as it comes. `may_cut`: to the end or to the length, whichever comes first."""
+    def send_each(self, pieces: Iterable[bytes], at_once: object, may_cut: bool = False) -> None:
+        """Send each piece of content as it comes. `may_cut`: to the end or to the length, whichever comes first.
+
+        Frameworks give most responses as one piece, in an iterable that they close: unless `at_once` is true, it goes
+        out as the list of other apps does, and not before what other requests of this turn have to send.
+        """
         sized = getattr(pieces, "__len__", None)
         known = sized is not None and sized() == 1
         for piece in pieces:
@@ -177,18 +181,24 @@ class Response:
             if type(piece) is not bytes:
                 piece = exact_bytes(piece)
             if piece:
-                if known and self.head is None:
-                    self._begin(len(piece))
+                if self.head is None:
+                    size = len(piece)
+                    head = self._begin(size if known else None)
+                    if head.length == size and not at_once:
+                        self.status = head.status
+                        self.bytes_sent = size
+                        self.link.send_soon(head.data, piece)
+                        continue
                 self._send(piece, may_cut)
                 if self._is_full:
                     return  # or an endless iterable would run for ever, without a wait for the client
 
-    def send_file(self, wrapper: FileWrapper) -> None:
+    def send_file(self, wrapper: FileWrapper, at_once: object = True) -> None:
         """Send a file, to its end or that of the length: by sendfile(2) where possible, else block by block."""
         region = wrapper.region() if self.service.sendfile and self.head is None else None
         # A size of 0: the file is empty, or one in /proc, where sizes are unknown.
         if region is None or not region[2]:
-            self.send_each(wrapper, may_cut=True)  # PEP 3333, "File Handling"
+            self.send_each(wrapper, at_once, may_cut=True)  # PEP 3333, "File Handling"
             return
         fd, offset, count = region
         head = self._begin(count)
@@ -203,7 +213,7 @@ class Response:
             if isinstance(error, PeerGone):
                 raise
             # The head is out with its length; the file's blocks follow in the ordinary way.
-            self.send_each(wrapper, may_cut=True)
+            self.send_each(wrapper, at_once, may_cut=True)
 
     def end(self, at_once: object) -> None:
         """Send the rest of the framing; the app has given all content. `at_once` as in send_whole."""
@@ -211,7 +221,12 @@ class Response:
             return
         head = self.head
         if head is None:
-            self.send_whole(b"", at_once)
+            head = self._begin(0)
+            self.status = head.status
+            if at_once:
+                self.link.send(head.data)
+            else:
+                self.link.send_soon(head.data, b"")
         elif not self.status:
             self.status = head.status
             self.link.send(head.data)

@@ -39,6 +39,9 @@ class FakeLink:
         if not self.gone:
             self.sent.append(head + body)
 
+    def send_soon(self, head: bytes, body: bytes) -> None:
+        self.send(head + body)
+
     def send_pieces(self, first: bytes, second: bytes) -> None:
         self.send(first + second)
 

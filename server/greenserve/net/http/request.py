@@ -75,9 +75,8 @@ class Request(Activity):
         self.framing: BodyFraming | None = None
         self._exchange: Exchange | None = None
         self._worker: greenlet | None = None  # the green thread that it runs on
-        self._whole: tuple[Host, bytes, bytes] | None = (
-            None  # for the batch: its response, which is not sent yet
-        )
+        # For the batch: its response, which is not sent yet.
+        self._whole: tuple[Host, bytes | memoryview, bytes] | None = None
         self._is_broken = False  # a response was interrupted half sent, or is being sent
         self._limit: TimeLimit | None = None  # of the app's own, or one that is over
         self._upgrade: Upgrade | None = None
@@ -330,6 +329,31 @@ class Request(Activity):
             raise PeerGone("an earlier part of the answer was interrupted: nothing can follow it")
         connection = self.connection
         self._whole = (connection, head + body, b"") if len(body) < JOIN_BELOW else (connection, head, body)
+
+    def send_soon(self, head: bytes, body: bytes) -> None:
+        """See Link."""
+        if len(body) < JOIN_BELOW and self.connection.services.batch.hold(self):
+            self.send_last(head, body)
+        else:
+            self.send_pieces(head, body)
+
+    def send_held(self) -> None:
+        """See Held."""
+        whole = self._whole
+        if whole is None or self._worker is None or self.connection.state is _CLOSED:
+            return
+        _, first, second = whole
+        self._begun()
+        self._whole = None
+        try:
+            sent = self.connection.stream.send_now(first, second)
+        except PeerGone as error:
+            log.debug("%r: client gone: %s", self.connection, error)
+            self.connection.close()
+            return
+        if sent != len(first) + len(second):
+            # Rare, as what is held is small: the rest goes when the app is over.
+            self._whole = self.connection, memoryview(b"".join((first, second)))[sent:], b""
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """See Link."""

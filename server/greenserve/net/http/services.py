@@ -78,6 +78,16 @@ class Sender(Protocol):
         """`flush` has raised an Exception. Switches: never."""
 
 
+class Held(Protocol):
+    """A request whose response is whole, while its app may go on."""
+
+    def send_held(self) -> None:
+        """Send the response if the app goes on. Switches: never."""
+
+    def broke(self) -> None:
+        """`send_held` has raised an Exception. Switches: never."""
+
+
 Whole = tuple[Sender, bytes | memoryview, bytes | memoryview]  # a response, in one or two pieces
 
 
@@ -87,6 +97,12 @@ class Batch(Protocol):
     @property
     def add(self) -> Callable[[Whole], object]:
         """Take a response, and have `sender.flush(first, second)` called in this turn. Switches: never."""
+
+    def hold(self, one: Held) -> bool:
+        """Have `one.send_held()` called when its app gives way or is over. Return False if that can't be told.
+
+        Switches: never.
+        """
 
 
 class Slots(Protocol):

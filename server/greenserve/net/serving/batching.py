@@ -5,7 +5,7 @@ Called by connections with their responses, and by the request queue at the begi
 Facts: a response that is sent right after another finds the clients' side awake; one that is sent alone, with an app's
 run before it, has the kernel wake that side up: up to half of what a small request costs. Decision: responses wait for
 the end of the turn. Cost: they must not wait for an app that holds the hub, so that after one that did each is sent at
-once, for a second.
+once, for a second; nor for one that gives way when its response is whole, in the close() of an iterable say.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from greenserve.net.http.services import Whole
+from greenserve.net.http.services import Held, Whole
 
 HOLDS: Final = 0.0005  # seconds after which an app that has not given way counts as one that holds the hub
 _PAUSE: Final = 1.0  # seconds without gathering after such a run
@@ -27,6 +27,8 @@ class Batch:
         """Empty. Until begin() each response is sent at once."""
         self._unsent: deque[Whole] = deque()
         self._gather_from = 0.0
+        self._gathers = False
+        self.held: Held | None = None  # the latest of this turn; its app may be over
         # Have a sender send its response, in this turn. Switches: never. Each request asks for it, and has the deque
         # itself take the response while that only has to wait.
         self.add: Callable[[Whole], object] = self._send
@@ -38,10 +40,30 @@ class Batch:
     def begin(self, now: float) -> None:
         """Gather responses until end(). Switches: never."""
         if now >= self._gather_from:
+            self._gathers = True
             self.add = self._unsent.append
+
+    def hold(self, one: Held) -> bool:
+        """Have the response of `one` wait for the end of its app, unless that gives way before. Switches: never.
+
+        Return False outside of a turn: nothing would tell that it has.
+        """
+        if self._gathers:
+            self.held = one
+        return self._gathers
+
+    def gave_way(self) -> None:
+        """The app that ran has given way or is over: its response goes out if it was held. Switches: never."""
+        held, self.held = self.held, None
+        if held is not None:
+            try:
+                held.send_held()
+            except Exception:
+                held.broke()
 
     def end(self) -> None:
         """Send what was gathered. Switches: never."""
+        self._gathers = False
         self.add = self._send
         unsent = self._unsent
         while unsent:

@@ -77,6 +77,8 @@ class RequestQueue:
         self.batch.begin(self._hub.now)
         try:
             while self._queue and self.pool.start_nowait(self._work):
+                if self.batch.held is not None:
+                    self.batch.gave_way()
                 if self._dispatch_due:
                     return  # the turn is over; the rest is for the next one
         finally:

@@ -76,3 +76,49 @@ def test_the_child_of_a_fork_sends_nothing() -> None:
     batch.clear()
     batch.end()
     assert sent == []
+
+
+class _Held:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.told = 0
+        self.is_broken = False
+        self._error = error
+
+    def send_held(self) -> None:
+        self.told += 1
+        if self._error is not None:
+            raise self._error
+
+    def broke(self) -> None:
+        self.is_broken = True
+
+
+def test_what_is_held_is_told_once_that_its_app_has_given_way() -> None:
+    batch, held = Batch(), _Held()
+    batch.begin(1.0)
+    assert batch.hold(held)
+    assert held.told == 0
+    batch.gave_way()
+    batch.gave_way()
+    assert (held.told, batch.held) == (1, None)
+
+
+def test_an_error_of_what_is_held_costs_no_other() -> None:
+    batch, held = Batch(), _Held(ValueError())
+    batch.begin(1.0)
+    batch.hold(held)
+    batch.gave_way()
+    assert held.is_broken
+
+
+def test_nothing_is_held_outside_a_turn_nor_after_an_app_has_held_the_hub() -> None:
+    batch, held = Batch(), _Held()
+    assert not batch.hold(held)
+    batch.begin(1.0)
+    batch.end()
+    assert not batch.hold(held)
+    batch.pause(1.5)
+    batch.begin(2.4)
+    assert not batch.hold(held)
+    batch.gave_way()
+    assert held.told == 0
