@@ -22,7 +22,7 @@ __all__ = ["APP", "closest", "refuse_unknown", "refuse_unknown_variables"]
 APP = ENV_PREFIX + "APP"  # the app that the command serves
 
 # Ours, but no settings: tests read them, and so do the switches that leave C extensions unused.
-_OURS = re.compile(r"APP|PURE|TEST_\w+")
+_OURS = re.compile(r"APP|CFLAGS|CORE|LDFLAGS|PURE|TEST_\w+")
 # kubernetes.io/docs/concepts/services-networking/service/#environment-variables, in the format of Docker's links.
 _OF_A_SERVICE = re.compile(
     r"(?:\w+_)?(?:SERVICE_(?:HOST|PORT(?:_\w+)?)|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)|(?:\w+_)?ENV_\w+"

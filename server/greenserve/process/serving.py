@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import resource
 import socket
 from collections.abc import Sequence
 from typing import Protocol
 
 from greenserve.config import Config
+from greenserve.core import describe
 from greenserve.loading.frameworks import unseen_by_length
 from greenserve.logs.error_log import ErrorLog, open_error_log
 from greenserve.net import Server
@@ -99,6 +101,19 @@ def tell_places(places: Sequence[str], redirects: Sequence[str]) -> None:
         log.info("listening at %s", place)
     for url in redirects:
         log.info("redirecting %s to https", url)
+
+
+def tell_how_to_stop(crew: str = "") -> None:
+    """Log what runs here and the signals for it; `crew` says of which workers this process is the master."""
+    pid = os.getpid()
+    log.info(
+        "greenserve runs as process %d%s, %s; stop it with Ctrl-C or `kill %d`%s",
+        pid,
+        f" with {crew}" if crew else "",
+        describe(),
+        pid,
+        f", reload it with `kill -HUP {pid}`" if crew else "",
+    )
 
 
 def tell_of_bodies(app: WSGIApplication, config: Config) -> None:

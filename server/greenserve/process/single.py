@@ -14,13 +14,19 @@ import threading
 from collections.abc import Sequence
 
 from greenserve.config import Config
-from greenserve.core import describe
 from greenserve.errors import ConfigError
 from greenserve.hooks import Hooks, Process
 from greenserve.net import Server
 from greenserve.process.admin_pages import admin_pages, import_pages
 from greenserve.process.notifying import Watchdog, notify
-from greenserve.process.serving import make_server, open_log, serve, tell_of_bodies, tell_places
+from greenserve.process.serving import (
+    make_server,
+    open_log,
+    serve,
+    tell_how_to_stop,
+    tell_of_bodies,
+    tell_places,
+)
 from greenserve.process.starting import Starting
 from greenserve.process.stopping import Stopping
 from greenserve.process.system.pid_files import PidFile
@@ -87,8 +93,7 @@ class _Alone:
             self._starting.end()
         # Logged after the signals are taken: a program that reads this may send one at once.
         tell_places(server.places, server.redirect_urls)
-        pid = os.getpid()
-        log.info("greenserve runs as process %d, %s; stop it with Ctrl-C or `kill %d`", pid, describe(), pid)
+        tell_how_to_stop()
         try:
             self._hooks.when_ready(self._itself)
         except BaseException:

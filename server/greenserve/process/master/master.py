@@ -32,7 +32,7 @@ from greenserve.process.master.worker import Birth, become_worker
 from greenserve.process.master.worker_process import WorkerProcess
 from greenserve.process.notifying import Watchdog, notify, notify_reloading
 from greenserve.process.reloading.watching import Watching
-from greenserve.process.serving import tell_places
+from greenserve.process.serving import tell_how_to_stop, tell_places
 from greenserve.process.system.cpus import usable_cpus
 from greenserve.process.system.exits import how_it_ended, kills_for_memory, reap_strangers
 from greenserve.process.system.forking import fork_without_handlers, handling
@@ -264,10 +264,7 @@ class Master:
             return
         self._is_announced = True
         tell_places(message["ready"], message["redirects"])
-        log.info(
-            "greenserve runs as process %d with %s; stop it with Ctrl-C or `kill %d`, reload it with `kill -HUP %d`",
-            *(os.getpid(), count_of(self.crew.size), os.getpid(), os.getpid()),
-        )
+        tell_how_to_stop(count_of(self.crew.size))
         notify("READY=1", self._status())
         self._ready()
 
