@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,51 +21,59 @@ _TESTS = Path(__file__).parent
 # By hub, what another hub shows as well. `select` is `poll` with another call. `poll` differs from epoll in how often
 # it tells of a descriptor, which the tests of sockets, streams and servers meet. What is left out stands on the same
 # waits and asks something else: what a process, a fork or a patched name does, what memory holds, where a finalizer
-# may come.
+# may come. `asyncio` has epoll inside, with its edges: what a call on a socket returns, and what memory holds, is as it
+# is there.
 _SHOWN = {
     "select": ("server",),
     "poll": (
         "server/process",
         "server/net/serving/test_forked_apps.py",
         "server/net/serving/test_memory.py",
+        "server/net/sockets/test_send_budget.py",
         "hub/patching",
         "hub/test_forks.py",
         "hub/test_interruptions.py",
         "hub/test_real_libraries.py",
+    ),
+    "asyncio": (
+        "server/net/serving/test_memory.py",
+        "server/net/sockets/test_faults.py",
+        "server/net/sockets/test_send_budget.py",
     ),
 }
 _OWN_POLLER = "hub"  # the fixture by which a test chooses its pollers
 # Modules that take ten seconds or more, the longest first: a run that began one of them last would wait for it alone.
 LONG = (
     "test_frozen",
+    "test_faults",
+    "test_worker",
     "test_green_multiprocessing",
     "test_forked_apps",
-    "test_faults",
     "test_interruptions",
     "test_stopping",
+    "test_overview",
     "test_master",
     "test_starting",
     "test_upgrading",
+    "test_blocks",
     "test_reload",
     "test_top",
     "test_single",
     "test_flask_sock",
     "test_flask_socketio",
+    "test_page",
     "test_green_thread",
     "test_chat",
     "test_monkey",
     "test_transfers",
-    "test_worker",
     "test_green_tracing",
     "test_real_libraries",
     "test_green_os",
     "test_send_budget",
     "test_runserver",
-    "test_overview",
     "test_current",
     "test_green_signal",
     "test_memory",
-    "test_blocks",
     "test_other_runtimes",
     "test_soak",
     "test_embedding",
@@ -93,9 +102,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_left_out(item: pytest.Item) -> bool:
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    shown = _SHOWN.get(params.get("on_hub", ""), ())
-    again = any(item.path.is_relative_to(_TESTS / one) for one in shown)
+    again = _is_in(item.path, _SHOWN.get(params.get("on_hub", ""), ()))
     return _OWN_POLLER in params or again or item.get_closest_marker("no_hub") is not None
+
+
+@cache  # a module's path is asked about for each of its tests
+def _is_in(path: Path, places: tuple[str, ...]) -> bool:
+    return any(path.is_relative_to(_TESTS / one) for one in places)
 
 
 @settings(max_examples=1, database=None)
@@ -139,7 +152,7 @@ _FORKS = ("server/process", "server/metrics", "server/logs")
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests there fork on purpose, in a process that other tests have left OS threads in."""
-    if any(item.path.is_relative_to(_TESTS / one) for one in _FORKS):
+    if _is_in(item.path, _FORKS):
         item.add_marker(
             pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
         )

@@ -40,7 +40,7 @@ from greenserve.process.master.plan import (
 )
 from greenserve.process.starting import Starting
 from greenserve.process.system.settling import set_environment
-from greenserve.version import version
+from greenserve.version import VERSION
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop.current import find_hub, use_hub
 from greenserve_hub.patching.monkey import patch_early
@@ -85,7 +85,7 @@ def _run_command(argv: Sequence[str], starting: Starting) -> int:
         return run_command(argv[0], argv[1:])
     options = _parse(argv)
     if options.version:
-        sys.stdout.write(f"greenserve {version()} ({describe()})\n")
+        sys.stdout.write(f"greenserve {VERSION} ({describe()})\n")
         return 0
     if options.help:
         _parser().print_help()

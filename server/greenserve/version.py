@@ -1,20 +1,9 @@
-"""The installed version, for --version and for SERVER_SOFTWARE in environ.
+"""The version: for --version, SERVER_SOFTWARE in environ, the metrics and the package's metadata.
 
-A program that freezes others includes a package's metadata only if it finds the package's name in such a call.
+Written here, where the build reads it, and not asked of importlib.metadata: each start would pay for that, and a frozen
+program or an archive of files has no metadata.
 """
 
-from __future__ import annotations
+__all__ = ["VERSION"]
 
-import importlib.metadata
-from functools import cache
-
-__all__ = ["version"]
-
-
-@cache  # it reads a file
-def version() -> str:
-    """Return the version, or "0+unknown" in a copy without metadata: a frozen program, an archive of files."""
-    try:
-        return importlib.metadata.version("greenserve")
-    except importlib.metadata.PackageNotFoundError:
-        return "0+unknown"
+VERSION = "0.1.0"

@@ -21,11 +21,12 @@ from packaging.requirements import Requirement
 from tests.support.programs.commands import command
 from tests.support.times import PATIENCE
 
+from greenserve.version import VERSION
+
 pytestmark = pytest.mark.repository
 
 ROOT = Path(__file__).parents[2]
 TABLE = tomllib.loads((ROOT / "pyproject.toml").read_text())
-VERSION = TABLE["project"]["version"]
 PACKAGES = [ROOT / path for path in TABLE["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]]
 INFO = f"greenserve-{VERSION}.dist-info"
 

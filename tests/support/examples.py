@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from hypothesis import HealthCheck, settings
+
+THOROUGHNESS: Final = float(os.environ.get("GREENSERVE_TEST_THOROUGHNESS", "1"))
 
 
 def examples(count: int) -> settings:
     """For use as a decorator."""
-    factor = float(os.environ.get("GREENSERVE_TEST_THOROUGHNESS", "1"))
     return settings(
-        max_examples=max(1, int(count * factor)), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=max(1, int(count * THOROUGHNESS)),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
     )

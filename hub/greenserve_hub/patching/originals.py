@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.abc import SourceLoader
 from types import ModuleType
 from typing import Any
 
@@ -119,6 +118,8 @@ def _load(name: str, modules: dict[str, ModuleType]) -> ModuleType:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    # It imports so much that each program would start a sixth slower; and what it imports must not get the copies.
+    import_module("importlib.abc")
     module = importlib.util.module_from_spec(spec)
     with _instead({**modules, name: module}, anew=f"{name}."):
         spec.loader.exec_module(module)
@@ -130,6 +131,10 @@ def _forget(names: list[str], copies: list[ModuleType]) -> None:
 
     Packages with a part in C stay, because they can be loaded only once. `copies`: the copy and its submodules.
     """
+    from importlib.abc import (
+        SourceLoader,
+    )  # here: it imports so much that a program would start a sixth slower
+
     in_c = {
         name.partition(".")[0]
         for name in names

@@ -17,7 +17,7 @@ from typing import Final
 from greenserve.admin.master import STATES, Worker
 from greenserve.metrics.durations import cumulated
 from greenserve.metrics.names import HISTOGRAMS, METRICS, Histogram, Metric, columns_of
-from greenserve.version import version
+from greenserve.version import VERSION
 
 __all__ = ["OPEN_METRICS", "TEXT", "exposition"]
 
@@ -34,7 +34,7 @@ def exposition(workers: Sequence[Worker], totals: Mapping[str, int], is_open: bo
 
 def _lines(workers: Sequence[Worker], totals: Mapping[str, int], is_open: bool) -> Iterator[str]:
     yield from _head("build", "info" if is_open else "gauge", "The version of greenserve.", "", is_open)
-    yield _sample("build_info", {"version": version()}, 1)
+    yield _sample("build_info", {"version": VERSION}, 1)
     yield from _head("workers", "gauge", "Workers by their state.", "", is_open)
     for state in STATES:
         yield _sample("workers", {"state": state}, sum(one.state == state for one in workers))

@@ -8,7 +8,7 @@ from typing import Any
 from greenserve.admin.history import percentiles
 from greenserve.admin.master import Master, Worker
 from greenserve.metrics.names import HISTOGRAMS, METRICS, STATES, columns_of
-from greenserve.version import version
+from greenserve.version import VERSION
 
 __all__ = ["health", "live", "summary"]
 
@@ -38,7 +38,7 @@ def summary(master: Master) -> dict[str, Any]:
     """Return all numbers, for /stats.json: durations in seconds, as Prometheus has them."""
     totals = master.totals()
     return {
-        "version": version(),
+        "version": VERSION,
         "totals": _scalars(totals, "counter"),
         "percentiles_ms": percentiles(totals, {}),
         "histograms": {
@@ -60,7 +60,7 @@ def live(master: Master) -> dict[str, Any]:
     totals = master.totals()
     names = ("requests", "active", "queued", "websockets", "resident_bytes", "hub_lag_us", "cpu_us")
     return {
-        "version": version(),
+        "version": VERSION,
         "states": list(STATES),
         "requests": totals.get("requests", 0),
         "ended": totals.get("workers_ended", 0),

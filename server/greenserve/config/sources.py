@@ -10,7 +10,6 @@ Invariant: the result holds the source of each setting's value.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +132,8 @@ def _read_file(folder: Path, named: Path | None) -> tuple[Path | None, dict[str,
 
 
 def _table(path: Path, shown: str) -> tuple[dict[str, Any] | None, str]:
+    import tomllib  # here: most starts read no such file
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

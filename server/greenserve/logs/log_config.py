@@ -15,10 +15,8 @@ import atexit
 import contextlib
 import json
 import logging
-import tomllib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from configparser import Error as IniError
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
@@ -63,7 +61,9 @@ def configure_logging(path: str) -> None:
     """
     if not path:
         return
-    # Imported late: it imports socketserver, and most servers need neither.
+    # Imported late: they import socketserver, and most servers need neither.
+    import tomllib
+    from configparser import Error as IniError
     from logging.config import dictConfig, fileConfig
 
     file = Path(path)

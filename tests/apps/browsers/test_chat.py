@@ -17,7 +17,8 @@ from tests.support.programs.commands import Command, command
 from tests.support.servers.running import serving
 from tests.support.times import eventually
 
-pytestmark = pytest.mark.skipif(MISSING, reason=REASON)
+# What a browser does with the page is the same on every Python.
+pytestmark = [pytest.mark.skipif(MISSING, reason=REASON), pytest.mark.repository]
 
 ROOT = Path(__file__).parents[3]
 LAST = "#log > :last-child"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution, DistributionFinder
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,54 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_none(folder: Path) -> None:
     assert installed_hooks() == ()
+
+
+def test_a_start_without_any_does_not_import_what_finds_them() -> None:
+    script = (
+        "import sys; from greenserve.hooks import installed_hooks; "
+        "print(installed_hooks(), 'importlib.metadata' in sys.modules)"
+    )
+    # -S: without what the test tools do at each start of Python.
+    path = os.pathsep.join(one for one in sys.path if one)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script],
+        env={"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "() False\n"
+
+
+def test_those_in_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "gs-zipped", "post_fork = operator:add")
+    archive = shutil.make_archive(str(tmp_path / "packages"), "zip", tmp_path, "gs_zipped-1.0.dist-info")
+    monkeypatch.setattr(sys, "path", [archive, *sys.path])
+    assert [hook.origin for hook in installed_hooks()] == ["package gs-zipped"]
+
+
+def test_those_in_an_egg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "gs-egg", "post_fork = operator:add")
+    info = tmp_path / "gs_egg-1.0-py3.11.egg/EGG-INFO"
+    info.parent.mkdir()
+    (tmp_path / "gs_egg-1.0.dist-info").rename(info)
+    (info / "METADATA").rename(info / "PKG-INFO")
+    monkeypatch.setattr(sys, "path", [str(info.parent), *sys.path])
+    assert [hook.origin for hook in installed_hooks()] == ["package gs-egg"]
+
+
+def test_those_that_a_finder_of_its_own_tells_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "gs-found", "post_fork = operator:add")
+
+    class Finder:
+        def find_spec(self, *arguments: object) -> None:
+            return None
+
+        def find_distributions(self, context: DistributionFinder.Context) -> Iterator[Distribution]:
+            yield Distribution.at(tmp_path / "gs_found-1.0.dist-info")
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder()])
+    assert [hook.origin for hook in installed_hooks()] == ["package gs-found"]
 
 
 def test_those_of_several_packages_in_their_order(folder: Path) -> None:

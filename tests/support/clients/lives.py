@@ -178,14 +178,17 @@ class TLSClient(Client):
     """The same over TLS, which is done in memory."""
 
     context: ssl.SSLContext
+    session: ssl.SSLSession | None = None  # one to resume, which costs a third of a handshake
 
     def begin(self) -> None:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = self.context.wrap_bio(self._in, self._out, server_hostname="localhost")
+        self.tls = self.context.wrap_bio(
+            self._in, self._out, server_hostname="localhost", session=self.session
+        )
         self._is_open = False
         while not self._is_open and not self.is_ended:
             with contextlib.suppress(ssl.SSLWantReadError):
-                self._tls.do_handshake()
+                self.tls.do_handshake()
                 self._is_open = True
             super().send(self._out.read())
             self.take()
@@ -195,7 +198,7 @@ class TLSClient(Client):
     def send(self, data: bytes) -> None:
         if self._is_open:
             with contextlib.suppress(ssl.SSLError):  # it has ended already
-                self._tls.write(data)
+                self.tls.write(data)
             data = self._out.read()
         super().send(data)
 
@@ -203,7 +206,7 @@ class TLSClient(Client):
         self._in.write(data)
         if self._is_open:
             try:
-                while piece := self._tls.read(1 << 16):
+                while piece := self.tls.read(1 << 16):
                     self.taken += piece
             except ssl.SSLWantReadError:
                 pass

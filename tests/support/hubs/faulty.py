@@ -44,6 +44,7 @@ class Plan:
     decide: Decide = lambda call, number: FINE
     calls: list[str] = field(default_factory=list)  # what was called so far
     struck: list[str] = field(default_factory=list)  # of these, what went wrong
+    begun: int = 0  # how many calls came before the life
 
     def next(self, call: str) -> Fault:
         fault = self.decide(call, len(self.calls))

@@ -23,7 +23,16 @@ import threading
 from _queue import SimpleQueue  # `queue` is patched when this module is imported
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import BuiltinMethodType, MemberDescriptorType, ModuleType
+from types import (
+    BuiltinMethodType,
+    CellType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any, Final
 
 from greenserve_hub.greenthreads.locals import local
@@ -39,6 +48,15 @@ _LOCAL: Any = _thread._local
 _QUEUE: Any = SimpleQueue
 _NO_OWNERS = (
     *(type, tuple, list, set, frozenset, ModuleType, BuiltinMethodType),
+    # Half of all objects are one of these:
+    *(
+        CellType,
+        FunctionType,
+        GetSetDescriptorType,
+        MemberDescriptorType,
+        MethodDescriptorType,
+        WrapperDescriptorType,
+    ),
     *(threading.Condition, ThreadLock, ThreadRLock),
 )
 _OURS = (
@@ -80,11 +98,16 @@ def green_existing(makers: Makers) -> ExistingLocks:
             if type(native) not in makers or attribute in INTERPRETERS_LOCKS:
                 continue
             twin = _twin(native, twins, makers)
-            if twin is not native:
-                kept.append(native)
-                _put(owner, attribute, twin if value is native else getattr(twin, value.__name__))
-            if value is native:
-                (found.left if twin is native else found.replaced).append(f"{name}.{attribute}")
+            place = f"{name}.{attribute}"
+            if twin is native:
+                if value is native:
+                    found.left.append(place)
+                continue
+            kept.append(native)
+            if not _put(owner, attribute, twin if value is native else getattr(twin, value.__name__)):
+                found.left.append(place)
+            elif value is native:
+                found.replaced.append(place)
     for condition in conditions:
         lock, _ = condition_parts(condition)
         twin = _twin(lock, twins, makers)
@@ -94,11 +117,9 @@ def green_existing(makers: Makers) -> ExistingLocks:
 
 
 def _conditions(makers: Makers) -> list[threading.Condition]:
-    return [
-        one
-        for one in gc.get_objects()
-        if issubclass(type(one), threading.Condition) and type(condition_parts(one)[0]) in makers
-    ]
+    objects = gc.get_objects()
+    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, threading.Condition)}
+    return [one for one in objects if type(one) in kinds and type(condition_parts(one)[0]) in makers]
 
 
 def _native_of(value: Any) -> Any:
@@ -110,10 +131,14 @@ def _owners(makers: Makers) -> list[tuple[str, Any]]:
     """Return the modules (their dictionaries) and objects that hold an object to replace, with their names."""
     names = {id(vars(one)): name for name, one in tuple(sys.modules.items()) if isinstance(one, ModuleType)}
     owners: list[tuple[str, Any]] = []
-    for owner in gc.get_objects():
-        if issubclass(type(owner), _NO_OWNERS) or not any(
-            type(_native_of(one)) in makers for one in gc.get_referents(owner)
-        ):
+    # Every start of a patched program waits for this: what is asked of all objects is asked in C, or once for a type.
+    objects = gc.get_objects()
+    kinds = {kind for kind in set(map(type, objects)) if not issubclass(kind, _NO_OWNERS)}
+    sought = {*makers, BuiltinMethodType}
+    for owner in objects:
+        if type(owner) not in kinds or sought.isdisjoint(map(type, gc.get_referents(owner))):
+            continue
+        if not any(type(_native_of(one)) in makers for one in gc.get_referents(owner)):
             continue
         name = names.get(id(owner)) or _name_of(owner)
         if name.partition(".")[0] not in _OURS:
@@ -154,11 +179,16 @@ def _dictionary(owner: Any) -> dict[Any, Any] | None:
     return found
 
 
-def _put(owner: Any, attribute: str, twin: Any) -> None:
+def _put(owner: Any, attribute: str, twin: Any) -> bool:
+    """Return True if the owner holds the twin now, and False if the attribute is read-only: functools.partial.func."""
     if type(owner) is dict:
         owner[attribute] = twin
-    else:
+        return True
+    try:
         object.__setattr__(owner, attribute, twin)
+    except AttributeError:
+        return False
+    return True
 
 
 def _twin(native: Any, twins: dict[int, Any], makers: Makers) -> Any:

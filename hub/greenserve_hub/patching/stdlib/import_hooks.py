@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # What it imports besides is a sixth of the start of a program. The import system asks for no class of it.
+    from importlib.abc import Loader
 
 _wanted: dict[str, Callable[[ModuleType], object]] = {}
 
@@ -25,7 +29,7 @@ def when_imported(name: str, fn: Callable[[ModuleType], object]) -> None:
         sys.meta_path.insert(0, _finder)
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds what the other finders find, and wraps the loader of a wanted module."""
 
     def find_spec(
@@ -40,13 +44,13 @@ class _Finder(MetaPathFinder):
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _Loader(spec.loader, fn)
+                    spec.loader = _Loader(spec.loader, fn)  # type: ignore[assignment]  # in all but its base it is one
                 return spec
         _wanted[fullname] = fn
         return None
 
 
-class _Loader(Loader):
+class _Loader:
     """Wraps a loader, and calls a function after it."""
 
     def __init__(self, loader: Loader, fn: Callable[[ModuleType], object]) -> None:

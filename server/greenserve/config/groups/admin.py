@@ -12,7 +12,7 @@ __all__ = ["AdminSettings"]
 ADMIN = "Admin pages"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # Config has these
 class AdminSettings:
     """The admin pages."""
 

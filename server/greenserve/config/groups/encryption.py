@@ -12,7 +12,7 @@ __all__ = ["TLSSettings"]
 TLS = "TLS"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # Config has these
 class TLSSettings:
     """The server's certificates, the clients' certificates, versions and ciphers."""
 

@@ -17,7 +17,7 @@ TIMEOUTS = "Timeouts"
 REQUESTS = "Request limits"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # Config has these
 class LimitSettings:
     """The limits of a server."""
 

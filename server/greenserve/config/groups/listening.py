@@ -12,7 +12,7 @@ __all__ = ["ListeningSettings"]
 LISTEN = "Listening"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # Config has these
 class ListeningSettings:
     """The addresses and sockets that a server listens on."""
 

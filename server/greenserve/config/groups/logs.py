@@ -12,7 +12,7 @@ __all__ = ["LogSettings"]
 LOGS = "Logs"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # Config has these
 class LogSettings:
     """The access log and the error log."""
 

@@ -16,7 +16,7 @@ __all__ = ["ProxySettings"]
 PROXIES = "Proxies"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # Config has these
 class ProxySettings:
     """The proxies that are trusted, and what they are trusted with."""
 

@@ -15,7 +15,7 @@ DEBUGGING = "Debugging"
 PROCESS = "Process"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # Config has these
 class RunningSettings:
     """The responses, debugging and the process."""
 

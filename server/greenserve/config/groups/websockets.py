@@ -16,7 +16,7 @@ __all__ = ["WebSocketSettings"]
 WEBSOCKETS = "WebSockets"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # Config has these
 class WebSocketSettings:
     """The limits and times of a WebSocket."""
 

@@ -12,7 +12,7 @@ __all__ = ["WorkerSettings"]
 WORKERS = "Workers"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # Config has these
 class WorkerSettings:
     """Worker processes, and the identity of the processes."""
 

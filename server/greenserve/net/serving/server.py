@@ -45,7 +45,7 @@ from greenserve.net.sockets.listener import Listener
 from greenserve.net.sockets.send_budget import SendBudget
 from greenserve.net.tls.contexts import TLS, open_tls
 from greenserve.net.websockets.broadcasts import Broadcasts
-from greenserve.version import version
+from greenserve.version import VERSION
 from greenserve.wsgi import ErrorStream, Service, WSGIApplication, base_environ, find_ordinary, with_lengths
 from greenserve_hub.deadlines import NEVER
 from greenserve_hub.forks import leave_in_children
@@ -211,7 +211,7 @@ class Server:
         self, services: Services, sock: socket.socket, scheme: str, tls: TLS | None, submit: Any
     ) -> Accepting:
         name, port = name_and_port(sock, scheme)
-        environ = base_environ(scheme, name, port, f"greenserve/{version()}", self._errors)
+        environ = base_environ(scheme, name, port, f"greenserve/{VERSION}", self._errors)
         environ["greenserve.is_stopping"] = services.is_stopping
         environ.update(self._manners.environ)
         endpoint = Endpoint(environ, tls, submit)

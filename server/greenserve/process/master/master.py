@@ -38,7 +38,7 @@ from greenserve.process.system.exits import how_it_ended, kills_for_memory, reap
 from greenserve.process.system.forking import fork_without_handlers, handling
 from greenserve.process.system.identity import own_logs
 from greenserve.process.system.pid_files import PidFile
-from greenserve.version import version
+from greenserve.version import VERSION
 from greenserve_hub.loop.current import get_hub
 from greenserve_hub.sync.queues import Queue
 from greenserve_hub.unpatched import os as native_os
@@ -162,7 +162,7 @@ class Master:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())  # which the one before has blocked
         log.info(
             "greenserve %s goes on in process %d: each worker is replaced by a new one",
-            version(),
+            VERSION,
             os.getpid(),
         )
         self.crew.roll()

@@ -1,8 +1,8 @@
 """Compression of whole messages: permessage-deflate (RFC 7692), with a bound on what a message may become.
 
-One Deflate serves one WebSocket. It is an extension of wsproto's, for the messages that go through wsproto, and the
-reader calls `inflate` itself for those that don't. The invariant: what has been inflated of a message never exceeds
-what the limits allow by more than one byte, as zlib is told where to stop; a bomb is not looked at afterwards.
+One Deflate serves one WebSocket, in reader.py and in fragmented.py. The invariant: what has been inflated of a message
+never exceeds what the limits allow by more than one byte, as zlib is told where to stop; a bomb is not looked at
+afterwards.
 
 zlib keeps a window and tables for each direction. They are made at a message that needs them: a socket that only
 talks one way, or in small messages, never has them.
@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import zlib
 from typing import Final, NamedTuple
-
-from wsproto.extensions import PerMessageDeflate
-from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 from greenserve.websocket.framing.events import BAD_DATA, POLICY, TOO_BIG, Broken
 
@@ -28,7 +25,6 @@ _BOUNDLESS: Final = 1 << 62
 _MOST_STREAMS: Final = (
     16  # that one message may consist of; each costs a fresh decompressor, and takes two bytes
 )
-_RSV1: Final = RsvBits(True, False, False)
 
 
 class ReadLimits(NamedTuple):
@@ -42,12 +38,26 @@ class ReadLimits(NamedTuple):
 NO_LIMITS: Final = ReadLimits(0, 0, 0)
 
 
-class Deflate(PerMessageDeflate):
+class Deflate:
     """The compression that one WebSocket has negotiated: its parameters, its compressor and decompressor.
 
     Public: `server_max_window_bits`, `client_max_window_bits`, `server_no_context_takeover`,
     `client_no_context_takeover` (§7.1); `limits`, which the reader sets.
     """
+
+    __slots__ = (
+        "_in",
+        "_inflated",
+        "_memory_level",
+        "_out",
+        "_received",
+        "_streams",
+        "client_max_window_bits",
+        "client_no_context_takeover",
+        "limits",
+        "server_max_window_bits",
+        "server_no_context_takeover",
+    )
 
     def __init__(
         self,
@@ -57,13 +67,13 @@ class Deflate(PerMessageDeflate):
         server_max_window_bits: int = 15,
         memory_level: int = MEMORY_LEVEL,
     ) -> None:
-        """Take the negotiated parameters, and zlib's memLevel for the compressor."""
-        super().__init__(
-            client_no_context_takeover,
-            client_max_window_bits,
-            server_no_context_takeover,
-            server_max_window_bits,
-        )
+        """Take the negotiated parameters, and zlib's memLevel for the compressor. ValueError: a window zlib lacks."""
+        if not 9 <= client_max_window_bits <= 15 or not 9 <= server_max_window_bits <= 15:
+            raise ValueError("a window has between 9 and 15 bits")
+        self.client_no_context_takeover = client_no_context_takeover
+        self.client_max_window_bits = client_max_window_bits
+        self.server_no_context_takeover = server_no_context_takeover
+        self.server_max_window_bits = server_max_window_bits
         self.limits = NO_LIMITS
         self._memory_level = memory_level
         self._out: zlib._Compress | None = None
@@ -72,14 +82,6 @@ class Deflate(PerMessageDeflate):
         self._received = 0
         self._inflated = 0
         self._streams = 0
-        self._is_compressed = False
-        # Of what goes through wsproto:
-        self._is_under_way = False
-        self._in_control_frame = False
-
-    def enabled(self) -> bool:
-        """Tell wsproto that it was negotiated."""
-        return True
 
     # Out
 
@@ -159,33 +161,6 @@ class Deflate(PerMessageDeflate):
         if size and self._most() == size:
             return Broken(TOO_BIG, f"message inflates to more than {size} bytes (ws_max_size)")
         return Broken(TOO_BIG, f"message inflates to more than {ratio} times its size (ws_max_ratio)")
-
-    # What wsproto asks of an extension
-
-    def frame_inbound_header(
-        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
-    ) -> CloseReason | RsvBits:
-        """Look at RSV1: the first frame of a compressed message has it, and no other frame may (§6)."""
-        if rsv.rsv1 and (opcode.iscontrol() or opcode is Opcode.CONTINUATION):
-            return CloseReason.PROTOCOL_ERROR
-        self._in_control_frame = opcode.iscontrol()
-        if opcode in (Opcode.TEXT, Opcode.BINARY):
-            # A message inside of another is refused once wsproto gets to its payload: it is not inflated for that.
-            self._is_compressed = rsv.rsv1 and not self._is_under_way
-            self._is_under_way = True
-        return _RSV1
-
-    def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes:
-        """Inflate payload. Raises Broken, through wsproto, which has no way to say why."""
-        return self.inflate(data, ended=False) if self._is_compressed and not self._in_control_frame else data
-
-    def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | None:
-        """End a frame, and with `fin` its message."""
-        if not fin or self._in_control_frame:
-            return None
-        was_compressed, self._is_compressed = self._is_compressed, False
-        self._is_under_way = False
-        return self.inflate(b"", ended=True) if was_compressed else None
 
 
 def compress_alone(data: bytes, window_bits: int) -> bytes:

@@ -12,16 +12,11 @@ against the limits; and nothing beyond the event that was asked for is parsed.
 
 from __future__ import annotations
 
-from typing import Final
-
-from wsproto.connection import Connection, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, TextMessage
-from wsproto.extensions import Extension
+from typing import TYPE_CHECKING, Final
 
 from greenserve.websocket.framing.close_codes import read_close
 from greenserve.websocket.framing.deflate import Deflate, ReadLimits
 from greenserve.websocket.framing.events import (
-    BAD_DATA,
     FRAGMENT,
     POLICY,
     TOO_BIG,
@@ -34,7 +29,9 @@ from greenserve.websocket.framing.events import (
     not_utf8,
 )
 from greenserve.websocket.framing.masking import SHORT, unmask
-from greenserve.websocket.framing.pieces import Pieces
+
+if TYPE_CHECKING:
+    from greenserve.websocket.framing.fragmented import FragmentedMessage
 
 _TEXT: Final = 0x81  # first bytes of frames: FIN and the opcode
 _BINARY: Final = 0x82
@@ -52,20 +49,6 @@ _WITH_DEFLATE: Final = _PLAIN | {0x41, 0x42, 0xC1, 0xC2}
 _FOR_EVER: Final = 1 << 64  # bytes: more than any frame announces
 _OVER: Final = -1  # in their place: nothing more is read
 _number: Final = int.from_bytes
-
-
-class _Fragmented:
-    """A message that goes through wsproto, as far as it has come."""
-
-    __slots__ = ("frames", "pieces", "received", "wsproto")
-
-    def __init__(self, deflate: Deflate | None, size: int) -> None:
-        """`size`: bytes that its first frame has announced."""
-        extensions: list[Extension] = [] if deflate is None else [deflate]
-        self.wsproto = Connection(ConnectionType.SERVER, extensions)
-        self.pieces = Pieces()
-        self.frames = 1
-        self.received = size  # bytes that its frames have announced
 
 
 class MessageReader:
@@ -93,7 +76,7 @@ class MessageReader:
         self._at = 0  # where in it the next frame begins, or the rest of this one
         self._left = 0  # bytes of the frame that is under way: for _gathered, else for _fragmented
         self._gathered: bytearray | None = None  # a frame that is a whole message, behind its key
-        self._fragmented: _Fragmented | None = None
+        self._fragmented: FragmentedMessage | None = None
 
     def feed(self, data: bytes) -> Event | None:
         """Take more bytes. Return the next event of all that is there, None if nothing is whole yet."""
@@ -197,7 +180,7 @@ class MessageReader:
                 self._go_to(start)
                 return None
         if fragmented is None:
-            self._fragmented = _Fragmented(self._deflate, size)
+            self._fragmented = self._new_fragmented(size)
         self._left = end - self._at
         return None
 
@@ -258,19 +241,16 @@ class MessageReader:
     def _through_wsproto(self, data: bytes) -> Message | None:
         fragmented = self._fragmented
         if fragmented is None:  # a frame that breaks a rule
-            fragmented = self._fragmented = _Fragmented(self._deflate, 0)
-        fragmented.wsproto.receive_data(data)
-        for event in fragmented.wsproto.events():
-            if isinstance(event, CloseConnection):
-                if event.code == BAD_DATA:
-                    raise not_utf8("a text message (RFC 6455 §8.1)")
-                raise Broken(int(event.code), f"{event.reason} (RFC 6455 §5)")
-            assert isinstance(event, TextMessage | BytesMessage), "control frames don't come here"
-            fragmented.pieces.add(event.data if isinstance(event, TextMessage) else bytes(event.data))
-            if event.message_finished:
-                self._fragmented = None
-                return fragmented.pieces.whole()
-        return None
+            fragmented = self._fragmented = self._new_fragmented(0)
+        message = fragmented.feed(data)
+        if message is not None:
+            self._fragmented = None
+        return message
+
+    def _new_fragmented(self, size: int) -> FragmentedMessage:
+        from greenserve.websocket.framing.fragmented import FragmentedMessage  # its docstring says why here
+
+        return FragmentedMessage(self._deflate, size)
 
     def _message(self, first: int, payload: bytes) -> str | bytes:
         """Return a message that came in one frame."""

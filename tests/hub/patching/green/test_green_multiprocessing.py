@@ -117,6 +117,7 @@ if __name__ == "__main__":
 def test_queues(started):
     assert started("""
 def echo(requests, answers):
+    time.sleep(20 * MS)  # or all is answered before somebody else has run
     while (one := requests.get()) is not None:
         answers.put(one)
         requests.task_done()

@@ -107,6 +107,18 @@ def test_a_condition_that_stays_is_told_by_name_and_others_are_replaced():
     assert said == "False True\n"
 
 
+def test_what_holds_a_method_for_good_is_told_by_name():
+    script = """
+    import functools
+    lock = threading.Lock()
+    reader = functools.partial(lock.acquire, timeout=1)
+    report = greenserve.monkey_patch()
+    print(report.left, reader(), type(lock) is threading.Lock)
+    """
+    said = run(script, before=_WAITS, patch=False, filters=("ignore::greenserve.MonkeyPatchWarning",))
+    assert said == "('functools.partial.func',) True True\n"
+
+
 def test_a_queue_listener_that_runs_already():
     script = """
     records, told = queue.Queue(), []

@@ -109,7 +109,7 @@ _LINE = b"A: " + b"x" * 1000 + b"\r\n"
         ("a body's beginning", 2 * HEAD_SIZE, [request("/body", "POST", bytes(16_000))[:-1]]),
         ("a chunk's extensions", _GREEN + 1024, [_CHUNKED + b"1;", *[b"x" * 500] * 2]),
         ("chunks with extensions", _GREEN + 1024, [_CHUNKED, *[b"1;aaaaaaaaaaaaaaa\r\nx\r\n" * 40] * 20]),
-        ("tiny chunks", _GREEN + 1024, [_CHUNKED, *[b"1\r\nx\r\n" * 1000] * 20]),
+        ("tiny chunks", _GREEN + 1024, [_CHUNKED, *[b"1\r\nx\r\n" * 1000] * 5]),
         ("trailers", _GREEN + 3 * 8190, [_CHUNKED + b"0\r\n", *[_LINE] * 7]),
         ("a pipelined request of many", _GREEN + HEAD_SIZE, [request("/waits") * 400]),
         (

@@ -20,7 +20,6 @@ from tests.support.protocols.frames import (
     frame,
     read,
 )
-from wsproto.frame_protocol import CloseReason, FrameDecoder, Opcode, RsvBits
 
 from greenserve.websocket import Deflate, Failure, MessageReader, Ping, ReadLimits, compress_alone
 from greenserve.websocket.framing.events import Broken
@@ -73,17 +72,6 @@ class TestReservedBits:
     def test_5_control_frames_are_never_compressed(self) -> None:
         one, two = fragments(TEXT, deflated(b"Hello")[:3], deflated(b"Hello")[3:], rsv=4)
         assert read(one, frame(PING, b"plain"), two, deflate=Deflate()) == [Ping(b"plain"), "Hello"]
-
-    def test_6_as_an_extension_it_says_so_too(self) -> None:
-        deflate, decoder = Deflate(), FrameDecoder(client=False)
-        assert deflate.enabled()
-        for opcode in (Opcode.CONTINUATION, Opcode.CLOSE, Opcode.PING, Opcode.PONG):
-            answer = deflate.frame_inbound_header(decoder, opcode, RsvBits(True, False, False), 0)
-            assert answer is CloseReason.PROTOCOL_ERROR
-        deflate.frame_inbound_header(decoder, Opcode.TEXT, RsvBits(True, False, False), 3)
-        deflate.frame_inbound_header(decoder, Opcode.PING, RsvBits(False, False, False), 3)
-        assert deflate.frame_inbound_payload_data(decoder, b"abc") == b"abc"
-        assert deflate.frame_inbound_complete(decoder, True) is None
 
 
 class TestContextTakeover:
