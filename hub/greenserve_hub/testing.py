@@ -14,7 +14,6 @@ their timeout: keep both ends of a conversation inside one hub.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +26,7 @@ from greenserve_hub.greenthreads.greenthreads import kill
 from greenserve_hub.loop.current import get_hub, set_hub
 from greenserve_hub.loop.hub import Hub
 from greenserve_hub.loop.parking import Waiter
-from greenserve_hub.pollers.choosing import make_poller
+from greenserve_hub.pollers.choosing import choose_poller
 from greenserve_hub.pollers.contract import Poller
 
 
@@ -88,7 +87,7 @@ def fake_clock(now: float = 1000.0) -> Iterator[FakeClock]:
             "fake_clock() must be entered in the main greenlet of an OS thread, not in a green thread"
         )
     clock = FakeClock(now)
-    hub = Hub(JumpingPoller(make_poller(os.environ.get("GREENSERVE_HUB", "auto")), clock), clock)
+    hub = Hub(JumpingPoller(choose_poller(), clock), clock)
     old = set_hub(hub)
     try:
         yield clock

@@ -7,6 +7,9 @@ greenserve. Decision: it is written on demand, by a command that says where, and
 
 Facts: each start of Python runs the file. Decision: without the variable it reads the environment and ends; with it, it
 puts one folder on sys.path and imports nothing.
+
+Facts: Python reads these files in the order of their names, and another one may import eventlet. Decision: the name of
+this one comes early. If eventlet itself is loaded all the same, Python ends: two hubs in one process block each other.
 """
 
 from __future__ import annotations
@@ -17,11 +20,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-_NAME: Final = "greenserve_eventlet.pth"
+from greenserve_eventlet.hook import STAND_IN
+
+_NAME: Final = "0_greenserve_eventlet.pth"
+_LOADED: Final = (
+    "greenserve_eventlet: GREENSERVE_EVENTLET is set, but another .pth file has loaded eventlet itself already: "
+    "remove that file, or unset the variable\n"
+)
+_GONE: Final = (
+    "greenserve_eventlet: GREENSERVE_EVENTLET is set, but greenserve is no longer installed here: "
+    f"remove {_NAME} from site-packages, or unset the variable\n"
+)
+_END: Final = "(os.write(2, {!r}), os._exit(2))"
 _LINE: Final = (
-    'import os, sys, importlib.util; os.environ.get("GREENSERVE_EVENTLET", "").lower() in ("1", "true", "yes", "on") '
-    'and sys.path.insert(0, os.path.join(importlib.util.find_spec("greenserve_eventlet").submodule_search_locations[0],'
-    ' "standin"))\n'
+    'import os, sys; os.environ.get("GREENSERVE_EVENTLET", "").lower() in ("1", "true", "yes", "on") and ('
+    f"{_END.format(_GONE.encode())} if not os.path.isdir({STAND_IN!r}) else "
+    f"{_END.format(_LOADED.encode())} "
+    'if getattr(sys.modules.get("eventlet"), "__name__", "greenserve_eventlet") != "greenserve_eventlet" else '
+    f"sys.path.insert(0, {STAND_IN!r}))\n"
 )
 
 

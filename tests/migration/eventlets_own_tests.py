@@ -10,15 +10,14 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import tarfile
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.migration.kit.eventlets_source import unpack
 from tests.migration.kit.installing import Installed, installed
 
-RELEASE = "0.41.3"
 LIST = Path(__file__).with_suffix(".toml")
 # They import what their tests are about; without it they would skip them.
 NEEDED = ("pytest>=8", "pyzmq", "pyOpenSSL", "dnspython", "aiohttp")
@@ -59,13 +58,7 @@ def _unpack(here: Installed, checkout: Path | None, suite: Path) -> None:
     if checkout is not None:
         (suite / "tests").symlink_to((checkout / "tests").resolve())
         return
-    here.pip("download", "--no-deps", "--no-binary", ":all:", f"eventlet=={RELEASE}")
-    (archive,) = here.folder.glob("eventlet-*.tar.gz")
-    with tarfile.open(archive) as packed:
-        for member in packed:
-            member.name = member.name.partition("/")[2]
-            if member.name.startswith("tests/"):
-                packed.extract(member, suite, filter="data")
+    unpack(here, "tests", suite)
 
 
 def _run(here: Installed, suite: Path, module: str, verbose: bool) -> Outcomes:

@@ -20,7 +20,7 @@ import errno
 import math
 import socket
 from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from greenserve_hub.errors import IOClosed
 from greenserve_hub.greenio.green_numbers import note
@@ -31,7 +31,6 @@ from greenserve_hub.loop.readiness import wait_for_more, wait_writable
 from greenserve_hub.osthreads import dns
 from greenserve_hub.unpatched import os
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _CONNECTING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EAGAIN})
@@ -127,9 +126,9 @@ class GreenSocket(socket.socket):
         wait = self._wait
         return None if wait is None else get_hub().clock() + wait
 
-    def _reading(self, flags: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def _reading(self, flags: int, call: Callable[..., T], /, *args: Any) -> T:
         if flags & _DONTWAIT:
-            return call(*args, **kwargs)
+            return call(*args)
         descriptor = self._descriptor
         until: float | None = None
         timed = False
@@ -145,7 +144,7 @@ class GreenSocket(socket.socket):
             descriptor = self._descriptor
             self._edge = edge = None if descriptor is None else descriptor.readable
             try:
-                found = call(*args, **kwargs)
+                found = call(*args)
             except BlockingIOError:
                 if self._wait == 0:
                     raise
@@ -170,12 +169,12 @@ class GreenSocket(socket.socket):
             self._luck = max(min(self._luck, 0) - 1, -_MISSES)
             self._skips = (1 << -self._luck) - 1
 
-    def _writing(self, flags: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def _writing(self, flags: int, call: Callable[..., T], /, *args: Any) -> T:
         until: float | None = None
         timed = False
         while True:
             try:
-                return call(*args, **kwargs)
+                return call(*args)
             except BlockingIOError:
                 if self._wait == 0 or flags & _DONTWAIT:
                     raise
@@ -183,13 +182,13 @@ class GreenSocket(socket.socket):
                 until, timed = self._until(), True
             self._await(wait_writable, until)
 
-    def _note(self, received: int, asked: int, flags: int) -> None:
+    def _note_short(self, received: int, flags: int) -> None:
         # A short read on a stream has emptied the buffer (epoll(7)). This is not so for a peek, for a datagram, and for
         # a unix socket, where a message with descriptors ends the read (unix(7)).
         descriptor = self._descriptor
         if (
             descriptor is not None
-            and 0 < received < asked
+            and received
             and not flags
             and _family_of(self) != _UNIX
             and _type_of(self) == _STREAM
@@ -260,13 +259,15 @@ class GreenSocket(socket.socket):
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Like socket.recv. Switches: when nothing is there."""
         data = self._reading(flags, super().recv, bufsize, flags)
-        self._note(len(data), bufsize, flags)
+        if len(data) < bufsize:
+            self._note_short(len(data), flags)
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Like socket.recv_into. Switches: when nothing is there."""
         count = self._reading(flags, super().recv_into, buffer, nbytes, flags)
-        self._note(count, nbytes or memoryview(buffer).nbytes, flags)
+        if count < (nbytes or memoryview(buffer).nbytes):
+            self._note_short(count, flags)
         return count
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:

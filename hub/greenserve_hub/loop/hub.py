@@ -8,7 +8,6 @@ for the code in `_run`.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections import deque
@@ -27,7 +26,7 @@ from greenserve_hub.loop.deadlocks import deadlock_of, is_deadlocked
 from greenserve_hub.loop.descriptors import Descriptor, LevelDescriptor
 from greenserve_hub.loop.greenlets import HubLoop, Parked, Relieved
 from greenserve_hub.loop.wakeups import Wakeup
-from greenserve_hub.pollers.choosing import make_poller
+from greenserve_hub.pollers.choosing import choose_poller, make_poller
 from greenserve_hub.pollers.contract import BROKEN, HANGUP, READ, WRITE, Call, Poller
 from greenserve_hub.tracing import is_traced, trace_apart
 from greenserve_hub.unpatched import _thread, time
@@ -63,7 +62,7 @@ class Hub:
 
     def __init__(self, poller: Poller | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """It does not run until something waits. `clock` returns seconds and never goes back."""
-        self.poller = poller if poller is not None else make_poller(os.environ.get("GREENSERVE_HUB", "auto"))
+        self.poller = poller if poller is not None else choose_poller()
         self.edge = self.poller.edge
         self.clock = clock
         # The time of the last poll; cheaper than the clock where the age of the turn is no matter.

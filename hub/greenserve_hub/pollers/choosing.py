@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from greenserve_hub.pollers.contract import Poller
 from greenserve_hub.pollers.edge import EpollPoller, KqueuePoller
 from greenserve_hub.pollers.level import PollPoller, SelectPoller
-from greenserve_hub.unpatched import select
+from greenserve_hub.unpatched import os, select
 
 
 def _asyncio(uvloop: bool) -> Callable[[], Poller]:
@@ -31,6 +31,8 @@ _POLLERS: dict[str, tuple[tuple[str, ...], Callable[[], Poller]]] = {
     "asyncio-plain": (_POLLABLE, _asyncio(False)),
 }
 _EVENTLETS = {"epolls": "epoll", "selects": "select"}  # eventlet's names
+# Functions that may know the name of the poller for a new hub, by what the program has set by then; the first counts.
+choices: list[Callable[[], str | None]] = [lambda: os.environ.get("GREENSERVE_HUB")]
 
 
 def available_pollers() -> list[str]:
@@ -47,3 +49,14 @@ def make_poller(name: str = "auto") -> Poller:
     if name not in names:
         raise ValueError(f"no hub named {name!r} on this machine: choose one of auto, {', '.join(names)}")
     return _POLLERS[name][1]()
+
+
+def choose_poller() -> Poller:
+    """Make the poller for a new hub, by GREENSERVE_HUB or another one of `choices`. ValueError as make_poller()."""
+    return make_poller(next(_chosen(), "auto"))
+
+
+def _chosen() -> Iterator[str]:
+    for choice in choices:
+        if name := choice():
+            yield name

@@ -18,6 +18,7 @@ from greenserve_eventlet.hubs import asyncio, epolls, kqueue, poll, selects
 from greenserve_eventlet.hubs.hub import BaseHub
 from greenserve_hub.errors import HubError
 from greenserve_hub.loop.current import find_hub
+from greenserve_hub.pollers.choosing import choices
 from greenserve_hub.unpatched import _thread
 
 builtin_hub_modules: Final = (epolls, kqueue, poll, selects)
@@ -25,9 +26,14 @@ builtin_hub_names: Final = ("epolls", "kqueue", "poll", "selects")
 _MODULES: Final = {module.Hub.poller: module for module in (*builtin_hub_modules, asyncio)}
 _here: Final = _thread._local()  # .hub: the object of get_hub(), for the runtime's hub that it was made for
 
-# EVENTLET_HUB is for all hubs of this process, and of its children.
-if os.environ.get("EVENTLET_HUB") and ":" not in os.environ["EVENTLET_HUB"]:
-    os.environ.setdefault("GREENSERVE_HUB", os.environ["EVENTLET_HUB"])
+
+def _of_environ() -> str | None:
+    """EVENTLET_HUB, which programs also set themselves, before anything waits. A class is for use_hub() alone."""
+    name = os.environ.get("EVENTLET_HUB")
+    return None if name is None or ":" in name else name
+
+
+choices.append(_of_environ)
 
 
 def get_default_hub() -> ModuleType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import sys
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from greenserve_eventlet.green import profile
-from greenserve_hub import sleep, spawn, threads
+from greenserve_hub import listen, sleep, spawn, threads
 from greenserve_hub.osthreads.proxies import Proxy
 
 
@@ -100,3 +101,32 @@ class TestProfile:
         assert "function calls" in capsys.readouterr().out
         profile.runctx("raise SystemExit", {}, {}, str(tmp_path / "stats"))
         assert (tmp_path / "stats").stat().st_size
+
+
+def test_connections_of_pyopenssl_connect_green(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Connection:
+        """What pyOpenSSL's does with its socket."""
+
+        def __init__(self, context: object, sock: Any) -> None:
+            self.get_context = lambda: context
+            self.sock = sock
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.sock, name)
+
+    forget(monkeypatch, "OpenSSL.SSL", "OpenSSL")
+    for name in ("OpenSSL", "OpenSSL.SSL", "OpenSSL.crypto", "OpenSSL.version"):
+        module = ModuleType(name)
+        vars(module).update(Connection=Connection, __version__="26")
+        monkeypatch.setitem(sys.modules, name, module)
+    from greenserve_eventlet.green.OpenSSL import SSL
+
+    with listen(("127.0.0.1", 0)) as listener, socket.socket() as sock:
+        address = listener.getsockname()
+        accepting = spawn(listener.accept)
+        SSL.Connection(None, sock).connect(address)
+        accepted, peer = accepting.wait()
+        accepted.close()
+        assert peer == sock.getsockname()
+    with socket.socket() as sock, pytest.raises(ConnectionRefusedError):
+        SSL.Connection(None, sock).connect(address)

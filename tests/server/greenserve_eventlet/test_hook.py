@@ -125,6 +125,29 @@ class TestPth:
         code = "print([name for name in sys.modules if name.startswith('greenserve')])"
         assert self.asked(site, code, tmp_path, GREENSERVE_EVENTLET="1") == "[]\n"
 
+    def test_comes_before_files_that_import_eventlet(self, site: Path, installed: Path):
+        (site / "a.pth").write_text("import eventlet\n")
+        install_pth()
+        assert self.asked(site, WHOSE, installed, GREENSERVE_EVENTLET="1") == OURS
+
+    def test_refuses_if_eventlet_itself_is_loaded(self, site: Path, installed: Path):
+        install_pth()
+        code = f"import site, eventlet; site.addsitedir({str(site)!r}); print('goes on')"
+        path = os.pathsep.join([*PATHS, *sys.path, str(installed)])
+        done = run_python("-c", code, PYTHONPATH=path, GREENSERVE_EVENTLET="1")
+        assert done.returncode == 2
+        assert "goes on" not in done.stdout
+        assert done.stderr.endswith("remove that file, or unset the variable\n")
+
+    def test_refuses_if_greenserve_is_gone(self, site: Path, tmp_path: Path):
+        install_pth()
+        (file,) = site.iterdir()
+        file.write_text(file.read_text().replace(STAND_IN, str(tmp_path / "gone")))
+        code = f"import site; site.addsitedir({str(site)!r}); print('goes on')"
+        done = run_python("-c", code, GREENSERVE_EVENTLET="1")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "remove 0_greenserve_eventlet.pth" in done.stderr
+
     def test_says_when_it_cannot_be_written(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ):

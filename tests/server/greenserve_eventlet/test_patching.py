@@ -151,6 +151,17 @@ def test_the_hub_of_the_environment():
     assert said.startswith("poll <greenserve_eventlet.hubs.poll.Hub ")
 
 
+def test_the_hub_of_a_variable_that_the_program_sets():
+    said = run(
+        """
+        import os
+        os.environ["EVENTLET_HUB"] = "selects"
+        print(eventlet.hubs.get_hub())
+        """
+    )
+    assert said.startswith("<greenserve_eventlet.hubs.selects.Hub ")
+
+
 def test_tasks_in_green_threads_on_the_asyncio_hub():
     said = run(
         """

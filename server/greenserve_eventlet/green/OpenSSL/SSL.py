@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from greenserve_eventlet.greenio.base import CONNECT_ERR
 from greenserve_hub.greenio.hubs import trampoline
 
 standard: Any = import_module("OpenSSL.SSL")
@@ -62,6 +65,21 @@ class GreenConnection:
     def do_handshake(self) -> None:
         """Switches: until it is done."""
         self._shaking(self.fd.do_handshake)
+
+    def connect(self, address: Any) -> None:
+        """Connect to a server. Switches: until it is connected, without TLS: the first read or write begins that."""
+        number = self.connect_ex(address)
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    def connect_ex(self, address: Any) -> int:
+        """Like connect(), but return the error's number, or 0."""
+        number: int = self.fd.connect_ex(address)
+        if number not in CONNECT_ERR or self._timeout == 0:
+            return number
+        late = TimeoutError("timed out")
+        trampoline(self.fd.fileno(), write=True, timeout=self._timeout, timeout_exc=late)
+        return int(self.fd.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     def accept(self) -> tuple[GreenConnection, Any]:
         """Return a connection, whose first read or write does the handshake, and its address.
