@@ -21,6 +21,7 @@ from greenserve.websocket import (
     shake_hands,
 )
 from greenserve.websocket.framing.events import Broken
+from greenserve.websocket.framing.fragmented import Inflating
 
 _TIGHT: Final = ReadLimits(size=300, frames=5, ratio=20)
 _NO_KEY: Final = bytes(4)
@@ -42,7 +43,7 @@ def _second_opinion(stream: bytes, deflate: Deflate | None) -> list[Any]:
     """wsproto's reading, with our Deflate: a fuzzer soon finds where theirs differs (test_second_opinion.py)."""
     found: list[Any] = []
     try:
-        by_wsproto([stream], deflate, found)
+        by_wsproto([stream], None if deflate is None else Inflating(deflate), found)
     except Broken as broken:
         found += ["failure", broken.failure.code]
     return found
