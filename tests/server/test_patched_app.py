@@ -59,6 +59,10 @@ def address(tmp_path: Path) -> Iterator[tuple[str, int]]:
     """The command's, with APP in its folder."""
     (tmp_path / "flaskapp.py").write_text(APP)
     arguments = ["-m", "greenserve", "flaskapp:app", "--pool", str(at_once()), "--bind", "127.0.0.1:0"]
+    arguments += [
+        "--head-timeout",
+        f"{PATIENCE}s",
+    ]  # on a busy machine the last of a thousand clients comes late
     with command(*arguments, folder=tmp_path) as running:
         host, port = running.until(r"http://([\d.]+):(\d+)").groups()
         yield host, int(port)
@@ -93,5 +97,5 @@ def test_a_thousand_ask_a_slow_upstream_at_once(address):
         start_response("200 OK", [("Content-Length", "8")])
         return [b"answered"]
 
-    with serving(upstream, pool=at_once()) as slow:
+    with serving(upstream, pool=at_once(), head_timeout=PATIENCE) as slow:
         assert a_thousand_at_once(address, f"/ask?upstream={slow.url}") == [(200, b"answered")] * at_once()
