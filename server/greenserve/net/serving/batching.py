@@ -23,8 +23,11 @@ _PAUSE: Final = 1.0  # seconds without gathering after such a run
 class Batch:
     """The whole responses of this turn, which are not sent yet."""
 
-    def __init__(self) -> None:
-        """Empty. Until begin() each response is sent at once."""
+    def __init__(self, call_soon: Callable[[Callable[[], object]], object]) -> None:
+        """Empty. Until begin() each response is sent at once. `call_soon` is the hub's."""
+        self._call_soon = call_soon
+        self._is_turn = False
+        self._behind: list[Callable[[], object]] = []
         self._unsent: deque[Whole] = deque()
         self._gather_from = 0.0
         self._gathers = False
@@ -35,10 +38,11 @@ class Batch:
 
     def _send(self, whole: Whole) -> None:
         self._unsent.append(whole)
-        self.end()
+        self._send_all()
 
     def begin(self, now: float) -> None:
         """Gather responses until end(). Switches: never."""
+        self._is_turn = True
         if now >= self._gather_from:
             self._gathers = True
             self.add = self._unsent.append
@@ -61,10 +65,31 @@ class Batch:
             except Exception:
                 held.broke()
 
+    def call_behind(self, fn: Callable[[], object]) -> None:
+        """Call `fn`, which raises nothing, behind the responses of this turn; in the next one if this has none.
+
+        Switches: never.
+        """
+        if self._is_turn:
+            self._behind.append(fn)
+        else:
+            self._call_soon(fn)
+
     def end(self) -> None:
-        """Send what was gathered. Switches: never."""
+        """Send what was gathered, and call what is to be called behind it. Switches: never."""
+        self._stop_gathering()
+        self._is_turn = False
+        if self._behind:
+            behind, self._behind = self._behind, []
+            for fn in behind:
+                fn()
+
+    def _stop_gathering(self) -> None:
         self._gathers = False
         self.add = self._send
+        self._send_all()
+
+    def _send_all(self) -> None:
         unsent = self._unsent
         while unsent:
             sender, first, second = unsent.popleft()
@@ -76,8 +101,9 @@ class Batch:
     def pause(self, now: float) -> None:
         """An app has held the hub: send what was gathered, and gather nothing for a while. Switches: never."""
         self._gather_from = now + _PAUSE
-        self.end()
+        self._stop_gathering()
 
     def clear(self) -> None:
         """Forget them, in the child of a fork. Switches: never."""
         self._unsent.clear()
+        self._behind.clear()

@@ -26,7 +26,7 @@ class RequestQueue:
         """A pool of `size` slots, of which `overflow` may be lent at once; `limit` requests may be queued."""
         self.slots = Slots(size, overflow, self._slot_freed)
         self.pool = self.slots.pool
-        self.batch = Batch()
+        self.batch = Batch(hub.call_soon)
         self.begun = 0  # requests so far
         self.overfull = 0  # requests that found `limit` before them
         self._limit = limit
