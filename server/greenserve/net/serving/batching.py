@@ -26,11 +26,10 @@ class Batch:
     def __init__(self, call_soon: Callable[[Callable[[], object]], object]) -> None:
         """Empty. Until begin() each response is sent at once. `call_soon` is the hub's."""
         self._call_soon = call_soon
-        self._is_turn = False
-        self._behind: list[Callable[[], object]] = []
+        self.is_turn = False  # from begin() to the end of the dispatch
+        self.behind: list[Callable[[], object]] = []
         self._unsent: deque[Whole] = deque()
         self._gather_from = 0.0
-        self._gathers = False
         self.held: Held | None = None  # the latest of this turn; its app may be over
         # Have a sender send its response, in this turn. Switches: never. Each request asks for it, and has the deque
         # itself take the response while that only has to wait.
@@ -38,23 +37,23 @@ class Batch:
 
     def _send(self, whole: Whole) -> None:
         self._unsent.append(whole)
-        self._send_all()
+        self.end()
 
     def begin(self, now: float) -> None:
         """Gather responses until end(). Switches: never."""
-        self._is_turn = True
+        self.is_turn = True
         if now >= self._gather_from:
-            self._gathers = True
             self.add = self._unsent.append
 
     def hold(self, one: Held) -> bool:
         """Have the response of `one` wait for the end of its app, unless that gives way before. Switches: never.
 
-        Return False outside of a turn: nothing would tell that it has.
+        Return False where nothing is gathered.
         """
-        if self._gathers:
-            self.held = one
-        return self._gathers
+        if self.add == self._send:
+            return False
+        self.held = one
+        return True
 
     def gave_way(self) -> None:
         """The app that ran has given way or is over: its response goes out if it was held. Switches: never."""
@@ -70,26 +69,20 @@ class Batch:
 
         Switches: never.
         """
-        if self._is_turn:
-            self._behind.append(fn)
+        if self.is_turn:
+            self.behind.append(fn)
         else:
             self._call_soon(fn)
 
+    def call_all(self) -> None:
+        """Call what call_behind() was given. Switches: never."""
+        behind, self.behind = self.behind, []
+        for fn in behind:
+            fn()
+
     def end(self) -> None:
-        """Send what was gathered, and call what is to be called behind it. Switches: never."""
-        self._stop_gathering()
-        self._is_turn = False
-        if self._behind:
-            behind, self._behind = self._behind, []
-            for fn in behind:
-                fn()
-
-    def _stop_gathering(self) -> None:
-        self._gathers = False
+        """Send what was gathered. Switches: never."""
         self.add = self._send
-        self._send_all()
-
-    def _send_all(self) -> None:
         unsent = self._unsent
         while unsent:
             sender, first, second = unsent.popleft()
@@ -101,9 +94,9 @@ class Batch:
     def pause(self, now: float) -> None:
         """An app has held the hub: send what was gathered, and gather nothing for a while. Switches: never."""
         self._gather_from = now + _PAUSE
-        self._stop_gathering()
+        self.end()
 
     def clear(self) -> None:
         """Forget them, in the child of a fork. Switches: never."""
         self._unsent.clear()
-        self._behind.clear()
+        self.behind.clear()

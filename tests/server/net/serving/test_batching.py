@@ -133,9 +133,10 @@ def test_what_comes_behind_the_responses_of_a_turn_is_called_once_at_its_end() -
     batch.call_behind(lambda: seen.append(b"behind"))
     batch.add((_Sender(seen), b"response", b""))
     batch.pause(1.0)
+    batch.end()
     assert seen == [b"response"]
-    batch.end()
-    batch.end()
+    batch.call_all()
+    batch.call_all()
     assert seen == [b"response", b"behind"]
     assert soon == []
 
@@ -143,8 +144,6 @@ def test_what_comes_behind_the_responses_of_a_turn_is_called_once_at_its_end() -
 def test_outside_a_turn_it_is_called_in_the_next() -> None:
     soon: list[Any] = []
     batch = Batch(soon.append)
-    batch.begin(1.0)
-    batch.end()
     batch.call_behind(list)
     assert soon == [list]
 
@@ -154,5 +153,5 @@ def test_the_child_of_a_fork_calls_nothing_behind() -> None:
     batch.begin(1.0)
     batch.call_behind(lambda: seen.append(b"behind"))
     batch.clear()
-    batch.end()
+    batch.call_all()
     assert seen == []
