@@ -148,14 +148,14 @@ class GreenPool:
         if self.sem.counter <= 0:
             return False
         hub = self._hub
-        if (
-            hub is None or getcurrent() is not hub.greenlet
-        ):  # else it is this thread's, and need not be looked up
+        is_in_hub = hub is not None and getcurrent() is hub.greenlet
+        if hub is None or not is_in_hub:  # else it is this thread's, and need not be looked up
             hub = self._bound_hub()
+            is_in_hub = getcurrent() is hub.greenlet
         self.sem.counter -= 1
         worker = self._worker(hub, fn, args, None)
         self.coroutines_running.add(worker)
-        if getcurrent() is hub.greenlet:
+        if is_in_hub:
             worker.switch()
         else:
             hub.ready.append((worker.switch, ()))

@@ -299,7 +299,9 @@ class Hub:
                     return ()
                 seconds = self._idle
             else:
-                seconds = max(0, min(moment - self.clock(), self._idle or _LONGEST_WAIT))
+                seconds = moment - self.clock()
+                longest = self._idle or _LONGEST_WAIT
+                seconds = 0 if seconds < 0 else seconds if seconds < longest else longest
             self.waiting = True
             events = self.poller.poll(seconds)
             self.now = self.clock()

@@ -12,12 +12,13 @@ Invariant: log() raises nothing and never switches. A log may lose lines; it mus
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from greenserve.logs.error_log import error_log, open_log_file
 from greenserve.logs.files import Sink
-from greenserve.logs.formats import Format, compile_format
+from greenserve.logs.formats import Line, compile_line
 from greenserve.logs.log_config import LOGGING, AccessLogger, access_logger
 from greenserve.logs.record import REQUEST_ID, TRACE_ID, Finished, Record
 
@@ -32,29 +33,42 @@ class AccessLog:
     def __init__(
         self,
         file: Sink,
-        write_line: Format,
+        write_line: Line,
         skip: Iterable[str] = (),
         call_soon: Callable[[Callable[[], object]], Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`file` takes the lines, `write_line` makes them. Requests for the paths `skip` have none.
 
-        `call_soon(fn)` calls `fn` in the hub's next turn, to write what is kept; without it, lines are not kept.
+        `call_soon(fn)` calls `fn` behind the responses of the turn, to write what is kept; without it, lines are not
+        kept. `clock` is the hub's.
         """
         self._file = file
         self._line = write_line
         self._skips = _Skips(skip) if skip else None
         self._call_soon = call_soon
+        self._clock = clock
+        self._began = -1.0  # of the latest request, by the hub's clock
+        self._began_at = 0.0  # the same, of time.time(): the requests of a turn mostly share both
         self._kept: list[bytes] = []
-        self._fields: list[dict[str, str]] = []  # of each, if the sink takes some
+        self._adds_ids = file.adds_head
+        self._ids: list[dict[str, str]] = []  # of each line, for a sink that takes some
         self._broken = 0
+        self._is_left = False
 
-    def log(self, x: Finished, began: float, seconds: float) -> None:
-        """Write the line of a finished exchange, soon; times as in its record. Raises nothing. Switches: never."""
+    def log(self, x: Finished, began: float) -> None:
+        """Write the line of a finished exchange, soon; `began` by the clock. Raises nothing. Switches: never."""
+        if self._is_left:
+            return
+        seconds = self._clock() - began
+        if began != self._began:
+            self._began, self._began_at = began, time.time() - seconds
         try:
-            record = x.record(began, seconds)
-            if self._skips is not None and self._skips.match(record):
+            if self._skips is not None and self._skips.match(x.tell(Record, self._began_at, seconds)):
                 return
-            line = f"{self._line(record)}\n".encode("utf-8", "backslashreplace")
+            line = f"{x.tell(self._line, self._began_at, seconds)}\n".encode("utf-8", "backslashreplace")
+            if self._adds_ids:
+                self._ids.append(_ids_of(x.tell(Record, self._began_at, seconds).environ))
         except Exception:
             # Only a value that the app has put into environ can cause this: its str() fails, say.
             self._broken += 1
@@ -65,19 +79,22 @@ class AccessLog:
             return
         kept = self._kept
         kept.append(line)
-        if self._file.adds_head:
-            self._fields.append(_fields_of(record.environ))
         if self._call_soon is None or len(kept) >= MOST:
             self.flush()
         elif len(kept) == 1:
             self._call_soon(self.flush)
 
+    def leave_behind(self) -> None:
+        """For the child of a fork: the lines are the parent's to write. Switches: never."""
+        self._is_left = True
+        self._kept = []
+
     def flush(self) -> None:
         """Write the lines that are kept. Raises nothing. Switches: never."""
         if self._kept:
             lines, self._kept = self._kept, []
-            fields, self._fields = self._fields, []
-            self._file.write_all(lines, fields)
+            ids, self._ids = self._ids, []
+            self._file.write_all(lines, ids)
 
     @property
     def lost(self) -> int:
@@ -95,7 +112,7 @@ class AccessLog:
         self._file.close()
 
 
-def _fields_of(environ: dict[str, Any] | None) -> dict[str, str]:
+def _ids_of(environ: dict[str, Any] | None) -> dict[str, str]:
     known = {"REQUEST_ID": REQUEST_ID, "TRACE_ID": TRACE_ID}
     return {name: str(environ[key]) for name, key in known.items() if key in environ} if environ else {}
 
@@ -119,12 +136,13 @@ def open_access_log(
     line_format: str,
     skip: Iterable[str] = (),
     call_soon: Callable[[Callable[[], object]], Any] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AccessLog | None:
     """Open the access log at `place`, a path or `-` for stdout; None for `off`.
 
     `logging`, or `-` if the logger greenserve.access has handlers of its own: they get the lines.
 
-    `line_format` as compile_format takes it, the rest as AccessLog. Raises ConfigError for a file that can't be opened.
+    `line_format` as compile_line takes it, the rest as AccessLog. Raises ConfigError for a file that can't be opened.
     """
     if place == "off":
         return None
@@ -133,7 +151,7 @@ def open_access_log(
         file = AccessLogger()
     else:
         file = open_log_file(place, "access_logfile", "stdout", _warn)
-    return AccessLog(file, compile_format(line_format), skip, call_soon)
+    return AccessLog(file, compile_line(line_format), skip, call_soon, clock)
 
 
 def _warn(message: str) -> None:

@@ -13,14 +13,37 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from operator import attrgetter
+from typing import NamedTuple
 
 from greenserve.logs.record import REQUEST_ID, TRACE_ID, Record
 from greenserve.logs.times import local_time
 
-__all__ = ["APACHE", "GUNICORN", "NAMED", "Atom", "dash", "escape", "escape_bare"]
+__all__ = [
+    "APACHE",
+    "GUNICORN",
+    "NAMED",
+    "PLAIN",
+    "Atom",
+    "Plain",
+    "Variable",
+    "dash",
+    "escape",
+    "escape_bare",
+]
 
 
 Atom = Callable[[Record], object]
+
+
+class Plain(NamedTuple):
+    """An atom as a line has it when nothing has to be escaped: Python, in the names of Record's fields."""
+
+    text: str  # for an f-string in single quotes
+    quoted: tuple[str, ...] = ()  # what of it a client has sent
+    bare: tuple[str, ...] = ()  # the same, if a space would end the field
+    only_if: str = "True"
+    reads: str = "pass"  # a statement; `get` is that of environ
+
 
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 _UNSAFE_BARE = re.compile(r"[^!#-\[\]-~]")  # the space too: outside quotes it ends a field
@@ -86,6 +109,10 @@ def _query_marked(x: Record) -> str:
     return "?" + query if query else ""
 
 
+_status: Atom = attrgetter("status")
+_bytes: Atom = attrgetter("bytes_sent")
+
+
 def _bytes_or_dash(x: Record) -> object:
     return x.bytes_sent or "-"
 
@@ -119,23 +146,28 @@ def _pid_marked(_: Record) -> str:
     return f"<{os.getpid()}>"
 
 
-def _variable(name: str) -> Atom:
-    def read(x: Record) -> str:
-        environ = x.environ
-        value = environ.get(name) if environ else None
-        return "-" if value is None else escape(value if isinstance(value, str) else str(value))
+class Variable:
+    """The atom of one variable of environ."""
 
-    return read
+    def __init__(self, key: str) -> None:
+        """`key` is its name in environ."""
+        self.key = key
+
+    def __call__(self, x: Record) -> str:
+        """Return its value, escaped."""
+        environ = x.environ
+        value = environ.get(self.key) if environ else None
+        return "-" if value is None else escape(value if isinstance(value, str) else str(value))
 
 
 def _field(name: str) -> Atom:
     key = name.upper().replace("-", "_")
-    return _variable(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
+    return Variable(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
 
 
 def _note(name: str) -> Atom | None:
     key = {"request_id": REQUEST_ID, "trace_id": TRACE_ID}.get(name)
-    return None if key is None else _variable(key)
+    return None if key is None else Variable(key)
 
 
 def _unit(name: str) -> Atom | None:
@@ -148,9 +180,9 @@ _SHARED: Mapping[str, Atom] = {
     "u": _user,
     "t": _time,
     "r": _request_line,
-    "s": attrgetter("status"),
+    "s": _status,
     "b": _bytes_or_dash,
-    "B": attrgetter("bytes_sent"),
+    "B": _bytes,
     "m": _method,
     "U": _path,
     "H": _version,
@@ -162,8 +194,8 @@ APACHE: Mapping[str, Atom] = {
     "a": _peer,
     "q": _query_marked,
     "P": _pid,
-    "p": _variable("SERVER_PORT"),
-    "v": _variable("SERVER_NAME"),
+    "p": Variable("SERVER_PORT"),
+    "v": Variable("SERVER_NAME"),
 }
 GUNICORN: Mapping[str, Atom] = {
     **_SHARED,
@@ -174,4 +206,24 @@ GUNICORN: Mapping[str, Atom] = {
     "L": _seconds_decimal,
     "p": _pid_marked,
 }
-NAMED: Mapping[str, Callable[[str], Atom | None]] = {"i": _field, "e": _variable, "n": _note, "T": _unit}
+NAMED: Mapping[str, Callable[[str], Atom | None]] = {"i": _field, "e": Variable, "n": _note, "T": _unit}
+# Atoms that formats.py writes into one function with the line's text; all others are called.
+PLAIN: Mapping[Atom, Plain] = {
+    _peer: Plain('{peer or "-"}', bare=("peer",)),
+    _user: Plain("{user}", bare=("user",), reads="user = get('REMOTE_USER') or '-'"),
+    _time: Plain("{stamp}", reads="stamp = latest[1] if latest[0] == began else stamp_of(began)"),
+    _request_line: Plain("{method} {target} {version}", ("method", "target", "version"), only_if="method"),
+    _method: Plain('{method or "-"}', bare=("method",)),
+    _version: Plain('{version or "-"}', bare=("version",)),
+    _path: Plain('{target.partition("?")[0] or "-"}', bare=("target",)),
+    _query: Plain('{target.partition("?")[2]}', bare=("target",)),
+    _pid: Plain("{os.getpid()}"),
+    _pid_marked: Plain("<{os.getpid()}>"),
+    _status: Plain("{status}"),
+    _bytes: Plain("{bytes_sent}"),
+    _bytes_or_dash: Plain('{bytes_sent or "-"}'),
+    _seconds: Plain("{int(seconds)}"),
+    _milliseconds: Plain("{int(seconds * 1e3)}"),
+    _microseconds: Plain("{int(seconds * 1e6)}"),
+    _seconds_decimal: Plain("{seconds:.6f}"),
+}

@@ -5,9 +5,12 @@ An app's exchange, a refusal and an upgraded connection can make one.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-__all__ = ["REQUEST_ID", "TRACE_ID", "Finished", "Record"]
+__all__ = ["REQUEST_ID", "TRACE_ID", "Finished", "Record", "T"]
+
+T = TypeVar("T")
 
 # Where environ has what joins the lines of one request.
 REQUEST_ID: Final = "greenserve.request_id"
@@ -36,3 +39,6 @@ class Finished(Protocol):
 
     def record(self, began: float, seconds: float) -> Record:
         """Return its record: `began` as of time.time(), and how long it took. An app's environ can make it fail."""
+
+    def tell(self, take: Callable[..., T], began: float, seconds: float) -> T:
+        """Return what `take` makes of the fields of its record, in their order; which need not be made then."""

@@ -25,6 +25,7 @@ class LocalTime(NamedTuple):
 
 # The latest second. Replaced as a whole, because servers in several threads share it.
 _last = LocalTime(-1, "", "", "", "")
+_last_rfc3339 = (-1.0, "")  # most lines of a turn have one moment
 
 
 def local_time(moment: float) -> LocalTime:
@@ -46,5 +47,10 @@ def local_time(moment: float) -> LocalTime:
 
 def rfc3339(moment: float) -> str:
     """Return `moment` as RFC 3339 has it, with milliseconds: 2026-11-23T07:30:01.250+01:00."""
-    now = local_time(moment)
-    return f"{now.date}T{now.time}.{int(moment % 1 * 1000):03d}{now.zone[:3]}:{now.zone[3:]}"
+    global _last_rfc3339
+    known, text = _last_rfc3339
+    if known != moment:
+        now = local_time(moment)
+        text = f"{now.date}T{now.time}.{int(moment % 1 * 1000):03d}{now.zone[:3]}:{now.zone[3:]}"
+        _last_rfc3339 = moment, text
+    return text

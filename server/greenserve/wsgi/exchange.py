@@ -17,13 +17,14 @@ from greenlet import GreenletExit
 
 from greenserve.errors import AppError, PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead
-from greenserve.logs.record import Record
+from greenserve.logs.record import Record, T
+from greenserve.wsgi.content import join
 from greenserve.wsgi.environ.file_wrapper import FileWrapper
 from greenserve.wsgi.environ.forwarding import Peer
 from greenserve.wsgi.forked import end_if_forked
 from greenserve.wsgi.input import NO_BODY, RequestInput
 from greenserve.wsgi.link import Link
-from greenserve.wsgi.response import Response, join
+from greenserve.wsgi.response import Response
 from greenserve.wsgi.service import Service
 from greenserve_hub import forks
 from greenserve_hub.loop.current import get_hub
@@ -120,21 +121,26 @@ class Exchange:
 
     def record(self, began: float, seconds: float) -> Record:
         """Return the record for the access log."""
-        head, link = self.head, self.link
-        peer: Peer | None = self.environ.get("greenserve.peer")
-        return Record(
+        return self.tell(Record, began, seconds)
+
+    def tell(self, take: Callable[..., T], began: float, seconds: float) -> T:
+        """See Finished."""
+        response, environ = self.response, self.environ
+        head, link, body = response.request, response.link, response.body
+        peer: Peer | None = environ.get("greenserve.peer")
+        return take(
             link.peer if peer is None else peer.client,
             link.peer_port if peer is None else peer.client_port,
             head.method,
             head.target,
             "HTTP/1.1" if head.http11 else "HTTP/1.0",
-            self.response.status,
-            self.response.bytes_sent,
-            self.input.received,
+            response.status,
+            response.bytes_sent,
+            0 if body is None else body.received,
             began,
             seconds,
             None,
-            self.environ,
+            environ,
         )
 
     def upgrade(self, head: bytes, make: Callable[[Any, bytes], Any]) -> Any:

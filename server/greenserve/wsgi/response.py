@@ -25,6 +25,7 @@ from greenserve.http1 import (
     with_field,
 )
 from greenserve.logs.request_ids import RequestIds
+from greenserve.wsgi.content import exact_bytes
 from greenserve.wsgi.environ.file_wrapper import FileWrapper
 from greenserve.wsgi.environ.forwarding import is_of_proxies
 from greenserve.wsgi.input import RequestInput
@@ -391,22 +392,3 @@ def _with_id(head: ResponseHead, ids: RequestIds) -> ResponseHead:
     """Return the head with the field that tells the request's id, if one is sent."""
     line = ids.line()
     return with_field(head, ids.sought, line.encode()) if line else head
-
-
-def join(pieces: list[bytes]) -> bytes:
-    """Join the pieces of a list. Raises AppError for one that is not bytes."""
-    if {*map(type, pieces)} <= {bytes}:
-        return b"".join(pieces)
-    return b"".join(map(exact_bytes, pieces))  # join itself takes any buffer
-
-
-def exact_bytes(piece: object) -> bytes:
-    """The content of a bytes object, as exact bytes even for a subclass. Raises AppError for another type."""
-    if not issubclass(type(piece), bytes):
-        raise AppError(f"the app gave {type(piece).__name__} {_short(piece)} where PEP 3333 wants bytes")
-    return bytes.__bytes__(piece)  # type: ignore[arg-type]  # seen above
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

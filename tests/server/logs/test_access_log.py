@@ -1,8 +1,11 @@
 """access_log: one line for each request, and no harm whatever happens to the log."""
 
 import io
+import json
 import os
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,12 @@ class Finished:
         seen = Record("::1", 5, "GET", "/", "HTTP/1.1", 200, 12, 0, began, seconds, None, {})
         return seen._replace(**self._changes)
 
+    def tell(self, take: Any, began: float, seconds: float) -> Any:
+        return take(*self.record(began, seconds))
+
 
 def log_one(log: AccessLog, **changes: Any) -> None:
-    log.log(Finished(**changes), 1783220645.0, 0.5)
+    log.log(Finished(**changes), time.monotonic() - 0.5)
 
 
 def opened(place: object = "-", line_format: str = "combined") -> AccessLog:
@@ -121,6 +127,35 @@ class Hub:
 
     def call_soon(self, fn: Any) -> None:
         self.calls.append(fn)
+
+
+def test_the_requests_of_a_turn_share_their_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, asked = tmp_path / "a.log", iter([1000.5, 2000.5])
+    monkeypatch.setattr(access_log.time, "time", lambda: next(asked))
+    now = [5.0]
+    log = open_access_log(str(path), "json", (), None, lambda: now[0])
+    assert log is not None
+    for began in (5.0, 5.0, 5.25):
+        log.log(Finished(environ={}), began)
+        now[0] += 0.5
+    times = [datetime.fromisoformat(json.loads(line)["time"]) for line in path.read_text().splitlines()]
+    assert [time.timestamp() for time in times] == [1000.5, 1000.5, 1999.75]
+    assert [json.loads(line)["seconds"] for line in path.read_text().splitlines()] == [0, 0.5, 0.75]
+
+
+def test_the_child_of_a_fork_writes_nothing(tmp_path: Path) -> None:
+    hub, path = Hub(), tmp_path / "a.log"
+    log = open_access_log(str(path), "%s", (), hub.call_soon)
+    assert log is not None
+    log_one(log)
+    log.leave_behind()
+    log_one(log)
+    for call in hub.calls:
+        call()
+    log.close()
+    assert path.read_text() == ""
 
 
 class TestLinesOfOneTurn:

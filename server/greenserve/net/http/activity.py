@@ -8,13 +8,14 @@ calls that one's `closed` itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from greenlet import greenlet
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead
-from greenserve.logs.record import Record
+from greenserve.logs.record import Record, T
 from greenserve.net.http.services import Carrier
 from greenserve.net.http.states import State
 from greenserve.net.opening.endpoint import Endpoint
@@ -153,6 +154,10 @@ class UpgradeRecord:
         self._bytes_received = bytes_received
         self._bytes_sent = bytes_sent
         self._messages = messages
+
+    def tell(self, take: Callable[..., T], began: float, seconds: float) -> T:
+        """See Finished."""
+        return take(*self.record(began, seconds))
 
     def record(self, began: float, seconds: float) -> Record:
         """Return the record for the access log."""

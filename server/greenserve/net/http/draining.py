@@ -15,6 +15,7 @@ from greenserve.net.http.activity import Activity, Host
 from greenserve.net.http.states import State
 from greenserve.net.sockets.min_rates import Pace
 from greenserve.net.sockets.stream import READ_SIZE, Stream
+from greenserve.wsgi import Response
 
 log = logging.getLogger("greenserve.error")
 
@@ -142,3 +143,14 @@ class Draining(Activity):
         """See Activity."""
         self._connection.close()
         return None
+
+
+def close_after(connection: Host, framing: BodyFraming | None, response: Response, is_broken: bool) -> None:
+    """Close behind a response, which `is_broken` if it was interrupted half sent. Switches: never."""
+    unread = connection.ahead or (framing is not None and not framing.done)
+    if is_broken or response.is_cut_off:
+        connection.reset()  # or the client might take it for the whole
+    elif response.status and (unread or connection.stream.has_unread()):
+        connection.linger()  # closing over unread bytes would reset the connection and lose the response
+    else:
+        connection.close()

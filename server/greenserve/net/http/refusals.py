@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from typing import Final
 
 from greenserve.errors import ProtocolError
 from greenserve.http1 import RequestHead, check_head, encode_error, response_head
-from greenserve.logs.record import REQUEST_ID, Record
+from greenserve.logs.record import REQUEST_ID, Record, T
 from greenserve.logs.request_ids import RequestIds
 from greenserve.net.http.activity import Host, Refused
 from greenserve.net.http.ending_early import has_left
@@ -87,6 +88,10 @@ class Refusal:
     def status(self) -> int:
         """The status code answered with."""
         return 200 if self._retry else self._error.status
+
+    def tell(self, take: Callable[..., T], began: float, seconds: float) -> T:
+        """See Finished."""
+        return take(*self.record(began, seconds))
 
     def record(self, began: float, seconds: float) -> Record:
         """Return the record for the access log."""

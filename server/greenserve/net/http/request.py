@@ -18,7 +18,7 @@ from greenlet import GreenletExit, greenlet
 from greenserve.errors import PeerGone, ProtocolError
 from greenserve.http1 import BodyFraming, RequestHead
 from greenserve.net.http.activity import Activity, Host
-from greenserve.net.http.draining import Draining
+from greenserve.net.http.draining import Draining, close_after
 from greenserve.net.http.ending_early import TimeLimit, must_be_limitable
 from greenserve.net.http.patience import Patience
 from greenserve.net.http.refusals import (
@@ -29,10 +29,12 @@ from greenserve.net.http.refusals import (
     waited_before,
     why_late,
 )
+from greenserve.net.http.sending import send_early
+from greenserve.net.http.services import Whole
 from greenserve.net.http.states import State
 from greenserve.net.http.upgrading import Life, Make, Upgrade, counted, must_be_upgradable, offer_upgrade
 from greenserve.net.sockets.stream import JOIN_BELOW, READ_SIZE, Side
-from greenserve.wsgi import Exchange, Response, StreamEnded, make_environ
+from greenserve.wsgi import Exchange, StreamEnded, make_environ
 from greenserve_hub.greenthreads.greenthreads import sleep
 from greenserve_hub.loop.hub import MAX_TURN
 
@@ -75,8 +77,7 @@ class Request(Activity):
         self.framing: BodyFraming | None = None
         self._exchange: Exchange | None = None
         self._worker: greenlet | None = None  # the green thread that it runs on
-        # For the batch: its response, which is not sent yet.
-        self._whole: tuple[Host, bytes | memoryview, bytes] | None = None
+        self._whole: Whole | None = None  # for the batch: its response, which is not sent yet
         self._is_broken = False  # a response was interrupted half sent, or is being sent
         self._limit: TimeLimit | None = None  # of the app's own, or one that is over
         self._upgrade: Upgrade | None = None
@@ -192,8 +193,7 @@ class Request(Activity):
 
     def sent(self) -> None:
         """See Activity: see to what is left of this request, or has come of the next."""
-        connection = self.connection
-        exchange = self._exchange
+        connection, exchange = self.connection, self._exchange
         if exchange is None:
             connection.linger()  # it was refused
             return
@@ -201,23 +201,13 @@ class Request(Activity):
         response = exchange.response
         framing = self.framing
         if self._is_broken or not response.keep_alive:
-            self._close_after(response)
+            close_after(connection, framing, response, self._is_broken)
         elif framing is None:
             connection.next(connection.ahead)
         elif framing.done:
             connection.next(framing.rest)
         else:
             Draining(connection, self, framing, self.patience.body).begin(exchange.input.take_ahead())
-
-    def _close_after(self, response: Response) -> None:
-        connection, framing = self.connection, self.framing
-        unread = connection.ahead or (framing is not None and not framing.done)
-        if self._is_broken or response.is_cut_off:
-            connection.reset()  # or the client might take it for the whole
-        elif response.status and (unread or connection.stream.has_unread()):
-            connection.linger()  # closing over unread bytes would reset the connection and lose the response
-        else:
-            connection.close()
 
     # The activity ------------------------------------------------------------------------------------------
 
@@ -332,33 +322,20 @@ class Request(Activity):
 
     def send_soon(self, head: bytes, body: bytes) -> None:
         """See Link."""
-        if len(body) < JOIN_BELOW and self.connection.services.batch.hold(self):
-            self.send_last(head, body)
-        else:
-            self.send_pieces(head, body)
+        is_held = len(body) < JOIN_BELOW and self.connection.services.batch.hold(self)
+        (self.send_last if is_held else self.send_pieces)(head, body)
 
     def send_held(self) -> None:
         """See Held."""
         whole = self._whole
-        if whole is None or self._worker is None or self.connection.state is _CLOSED:
-            return
-        _, first, second = whole
-        self._begun()
-        self._whole = None
-        try:
-            sent = self.connection.stream.send_now(first, second)
-        except PeerGone as error:
-            log.debug("%r: client gone: %s", self.connection, error)
-            self.connection.close()
-            return
-        if sent != len(first) + len(second):
-            # Rare, as what is held is small: the rest goes when the app is over.
-            self._whole = self.connection, memoryview(b"".join((first, second)))[sent:], b""
+        if whole is not None and self._worker is not None and self.connection.state is not _CLOSED:
+            self._begun()
+            rest = send_early(self.connection, whole[1])
+            self._whole = (self.connection, rest, b"") if rest else None
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """See Link."""
-        sent: int = self._sending(self.connection.stream.send_file, fd, offset, count)
-        return sent
+        return int(self._sending(self.connection.stream.send_file, fd, offset, count))
 
     def _sending(self, send: Callable[..., Any], *args: Any) -> Any:
         if self._is_broken:

@@ -107,3 +107,16 @@ class Sending(Activity):
         self._outbox.drop()
         if self._request is not None:
             self._request.closed()
+
+
+def send_early(connection: Host, whole: bytes | memoryview) -> memoryview:
+    """Send a response whose app goes on for longer. Return the rest, for when that is over. Switches: never.
+
+    A rest is rare: what is held back is small.
+    """
+    try:
+        return memoryview(whole)[connection.stream.send_now(whole) :]
+    except PeerGone as error:
+        log.debug("%r: client gone: %s", connection, error)
+        connection.close()
+        return memoryview(b"")

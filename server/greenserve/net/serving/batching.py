@@ -23,11 +23,13 @@ _PAUSE: Final = 1.0  # seconds without gathering after such a run
 class Batch:
     """The whole responses of this turn, which are not sent yet."""
 
-    def __init__(self) -> None:
-        """Empty. Until begin() each response is sent at once."""
+    def __init__(self, call_soon: Callable[[Callable[[], object]], object]) -> None:
+        """Empty. Until begin() each response is sent at once. `call_soon` is the hub's."""
+        self._call_soon = call_soon
+        self.is_turn = False  # from begin() to the end of the dispatch
+        self.behind: list[Callable[[], object]] = []
         self._unsent: deque[Whole] = deque()
         self._gather_from = 0.0
-        self._gathers = False
         self.held: Held | None = None  # the latest of this turn; its app may be over
         # Have a sender send its response, in this turn. Switches: never. Each request asks for it, and has the deque
         # itself take the response while that only has to wait.
@@ -39,18 +41,19 @@ class Batch:
 
     def begin(self, now: float) -> None:
         """Gather responses until end(). Switches: never."""
+        self.is_turn = True
         if now >= self._gather_from:
-            self._gathers = True
             self.add = self._unsent.append
 
     def hold(self, one: Held) -> bool:
         """Have the response of `one` wait for the end of its app, unless that gives way before. Switches: never.
 
-        Return False outside of a turn: nothing would tell that it has.
+        Return False where nothing is gathered.
         """
-        if self._gathers:
-            self.held = one
-        return self._gathers
+        if self.add == self._send:
+            return False
+        self.held = one
+        return True
 
     def gave_way(self) -> None:
         """The app that ran has given way or is over: its response goes out if it was held. Switches: never."""
@@ -61,9 +64,24 @@ class Batch:
             except Exception:
                 held.broke()
 
+    def call_behind(self, fn: Callable[[], object]) -> None:
+        """Call `fn`, which raises nothing, behind the responses of this turn; in the next one if this has none.
+
+        Switches: never.
+        """
+        if self.is_turn:
+            self.behind.append(fn)
+        else:
+            self._call_soon(fn)
+
+    def call_all(self) -> None:
+        """Call what call_behind() was given. Switches: never."""
+        behind, self.behind = self.behind, []
+        for fn in behind:
+            fn()
+
     def end(self) -> None:
         """Send what was gathered. Switches: never."""
-        self._gathers = False
         self.add = self._send
         unsent = self._unsent
         while unsent:
@@ -81,3 +99,4 @@ class Batch:
     def clear(self) -> None:
         """Forget them, in the child of a fork. Switches: never."""
         self._unsent.clear()
+        self.behind.clear()

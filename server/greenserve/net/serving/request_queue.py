@@ -26,7 +26,7 @@ class RequestQueue:
         """A pool of `size` slots, of which `overflow` may be lent at once; `limit` requests may be queued."""
         self.slots = Slots(size, overflow, self._slot_freed)
         self.pool = self.slots.pool
-        self.batch = Batch()
+        self.batch = Batch(hub.call_soon)
         self.begun = 0  # requests so far
         self.overfull = 0  # requests that found `limit` before them
         self._limit = limit
@@ -74,15 +74,19 @@ class RequestQueue:
         if self._is_ending:
             self.refuse_all()  # requests that were complete only when the end had begun
             return
-        self.batch.begin(self._hub.now)
+        batch = self.batch
+        batch.begin(self._hub.now)
         try:
             while self._queue and self.pool.start_nowait(self._work):
-                if self.batch.held is not None:
-                    self.batch.gave_way()
+                if batch.held is not None:
+                    batch.gave_way()
                 if self._dispatch_due:
                     return  # the turn is over; the rest is for the next one
         finally:
-            self.batch.end()
+            batch.end()
+            batch.is_turn = False
+            if batch.behind:
+                batch.call_all()
             if len(self._queue) > self._limit and self.slots.is_full():
                 self._refuse_last()
             for job in reversed(self._queue):

@@ -11,7 +11,6 @@ import logging
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, Self, TextIO, cast
@@ -21,7 +20,6 @@ from greenserve.errors import ConfigError
 from greenserve.loading.frameworks import reads_by_length
 from greenserve.loading.process_check import check_process
 from greenserve.logs.access_log import AccessLog, open_access_log
-from greenserve.logs.record import Finished
 from greenserve.metrics.tally import Tally
 from greenserve.net.hijacked.hijacked_socket import HijackedSocket
 from greenserve.net.http.request import Request
@@ -134,7 +132,11 @@ class Server:
             given = self._given
             self._tls = tls = given.tls if given is not None else open_tls(config, self._ssl_context)
             self.access_log = open_access_log(
-                config.access_logfile, config.access_log_format, config.access_log_skip, hub.call_soon
+                config.access_logfile,
+                config.access_log_format,
+                config.access_log_skip,
+                self.queue.batch.call_behind,
+                hub.clock,
             )
             self.service = parts.make_service(config, self._app, tls is not None, self._manners)
             self._services = services = self._make_services()
@@ -183,7 +185,7 @@ class Server:
                 proxy_headers=ProxyHeaders(config, self.hub) if config.proxy_protocol != "off" else None,
                 recount=self.admission.recount,
             ),
-            log_access=self._manners.log_access or (None if self.access_log is None else self._log_access),
+            log_access=self._manners.log_access or (None if self.access_log is None else self.access_log.log),
             is_stopping=lambda: self.is_stopping,
             restarts=lambda: self._stop.restarts,
             offer_upgrade=self._offer_upgrade,
@@ -228,12 +230,6 @@ class Server:
 
     def _redirect(self, request: Request) -> None:
         request.redirect(self.port or 443)
-
-    def _log_access(self, exchange: Finished, began: float) -> None:
-        """Write the access log's line; `began` by the hub's clock."""
-        if self.access_log is not None:  # else this is the child of a fork
-            seconds = self.hub.clock() - began
-            self.access_log.log(exchange, time.time() - seconds, seconds)
 
     def reload_certificates(self) -> None:
         """Read certfile, keyfile and ca_certs anew, for new connections; open ones keep the old certificates.
@@ -313,7 +309,9 @@ class Server:
         So no client is answered twice, whatever the app does in the child, and the port is free when this process, the
         parent, closes it.
         """
-        self.access_log = None
+        if self.access_log is not None:
+            self.access_log.leave_behind()
+            self.access_log = None
         self.listening.leave_behind()
         self.queue.leave_behind()
         self.connections.leave_behind()

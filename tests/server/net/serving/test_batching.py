@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from greenserve.net.serving.batching import Batch
@@ -25,7 +27,7 @@ class _Sender:
 
 
 def test_responses_of_a_turn_are_sent_at_its_end_in_their_order() -> None:
-    batch, sent = Batch(), list[bytes]()
+    batch, sent = Batch(lambda fn: None), list[bytes]()
     batch.begin(1.0)
     for name in (b"a", b"b", b"c"):
         batch.add((_Sender(sent), name, b"!"))
@@ -37,7 +39,7 @@ def test_responses_of_a_turn_are_sent_at_its_end_in_their_order() -> None:
 
 
 def test_outside_a_turn_each_is_sent_at_once() -> None:
-    batch, sent = Batch(), list[bytes]()
+    batch, sent = Batch(lambda fn: None), list[bytes]()
     batch.add((_Sender(sent), b"before", b""))
     batch.begin(1.0)
     batch.end()
@@ -46,7 +48,7 @@ def test_outside_a_turn_each_is_sent_at_once() -> None:
 
 
 def test_after_an_app_has_held_the_hub_each_is_sent_at_once_for_a_second() -> None:
-    batch, sent = Batch(), list[bytes]()
+    batch, sent = Batch(lambda fn: None), list[bytes]()
     batch.begin(1.0)
     batch.add((_Sender(sent), b"waits", b""))
     batch.pause(1.5)
@@ -60,7 +62,7 @@ def test_after_an_app_has_held_the_hub_each_is_sent_at_once_for_a_second() -> No
 
 
 def test_an_error_of_one_costs_no_other() -> None:
-    batch, sent = Batch(), list[bytes]()
+    batch, sent = Batch(lambda fn: None), list[bytes]()
     broken = _Sender(sent, ValueError())
     batch.begin(1.0)
     batch.add((broken, b"", b""))
@@ -70,7 +72,7 @@ def test_an_error_of_one_costs_no_other() -> None:
 
 
 def test_the_child_of_a_fork_sends_nothing() -> None:
-    batch, sent = Batch(), list[bytes]()
+    batch, sent = Batch(lambda fn: None), list[bytes]()
     batch.begin(1.0)
     batch.add((_Sender(sent), b"the parent's", b""))
     batch.clear()
@@ -94,7 +96,7 @@ class _Held:
 
 
 def test_what_is_held_is_told_once_that_its_app_has_given_way() -> None:
-    batch, held = Batch(), _Held()
+    batch, held = Batch(lambda fn: None), _Held()
     batch.begin(1.0)
     assert batch.hold(held)
     assert held.told == 0
@@ -104,7 +106,7 @@ def test_what_is_held_is_told_once_that_its_app_has_given_way() -> None:
 
 
 def test_an_error_of_what_is_held_costs_no_other() -> None:
-    batch, held = Batch(), _Held(ValueError())
+    batch, held = Batch(lambda fn: None), _Held(ValueError())
     batch.begin(1.0)
     batch.hold(held)
     batch.gave_way()
@@ -112,7 +114,7 @@ def test_an_error_of_what_is_held_costs_no_other() -> None:
 
 
 def test_nothing_is_held_outside_a_turn_nor_after_an_app_has_held_the_hub() -> None:
-    batch, held = Batch(), _Held()
+    batch, held = Batch(lambda fn: None), _Held()
     assert not batch.hold(held)
     batch.begin(1.0)
     batch.end()
@@ -122,3 +124,34 @@ def test_nothing_is_held_outside_a_turn_nor_after_an_app_has_held_the_hub() -> N
     assert not batch.hold(held)
     batch.gave_way()
     assert held.told == 0
+
+
+def test_what_comes_behind_the_responses_of_a_turn_is_called_once_at_its_end() -> None:
+    soon: list[Any] = []
+    batch, seen = Batch(soon.append), list[bytes]()
+    batch.begin(1.0)
+    batch.call_behind(lambda: seen.append(b"behind"))
+    batch.add((_Sender(seen), b"response", b""))
+    batch.pause(1.0)
+    batch.end()
+    assert seen == [b"response"]
+    batch.call_all()
+    batch.call_all()
+    assert seen == [b"response", b"behind"]
+    assert soon == []
+
+
+def test_outside_a_turn_it_is_called_in_the_next() -> None:
+    soon: list[Any] = []
+    batch = Batch(soon.append)
+    batch.call_behind(list)
+    assert soon == [list]
+
+
+def test_the_child_of_a_fork_calls_nothing_behind() -> None:
+    batch, seen = Batch(lambda fn: None), list[bytes]()
+    batch.begin(1.0)
+    batch.call_behind(lambda: seen.append(b"behind"))
+    batch.clear()
+    batch.call_all()
+    assert seen == []

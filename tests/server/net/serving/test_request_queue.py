@@ -324,6 +324,38 @@ def test_never_more_inside_than_slots_and_the_pool_is_whole_at_the_end(
         queue.pool.release_idle()
 
 
+class _Answered:
+    """A Job whose response is whole, and has a line of the log."""
+
+    since = 0.0
+
+    def __init__(self, queue: RequestQueue, seen: list[str]) -> None:
+        self._queue = queue
+        self._seen = seen
+
+    def run(self, worker: object, now: float) -> bool:
+        self._queue.batch.call_behind(lambda: self._seen.append("line"))
+        self._queue.batch.add((self, b"", b""))  # type: ignore[arg-type]
+        return True
+
+    def flush(self, first: bytes, second: bytes) -> None:
+        self._seen.append("response")
+
+
+def test_what_comes_behind_the_responses_comes_in_their_turn() -> None:
+    seen: list[str] = []
+    with fake_clock():
+        queue = RequestQueue(get_hub(), 1, 0, 1000, Tally())
+        for _ in range(2):
+            queue.submit(_Answered(queue, seen))  # type: ignore[arg-type]
+        sleep(0)
+        assert seen == ["response", "response", "line", "line"]
+        queue.batch.call_behind(lambda: seen.append("later"))
+        sleep(0)
+        assert seen[4:] == ["later"]
+        queue.pool.release_idle()
+
+
 class TestLimitQueue:
     """limit_queue: 503 at once for those for whom the line is too long."""
 
