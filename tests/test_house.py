@@ -118,9 +118,10 @@ FACE = {
     },
     "greenserve_eventlet": {"", "__main__", "hook", "pth"},
 }
-# The sans-IO cores, with what they may import: bytes, and nothing of the world.
+# The sans-IO cores, with what they may import: bytes, and nothing of the world. What greenserve.core has for them
+# is bytes in, results out, too.
 CORES = ("greenserve.http1", "greenserve.websocket", "greenserve.proxies")
-CORES_MAY_IMPORT = {"greenserve.errors", "greenserve.grammar", "greenserve.caches"}
+CORES_MAY_IMPORT = {"greenserve.errors", "greenserve.grammar", "greenserve.caches", "greenserve.core"}
 WORLD = {
     *("socket", "ssl", "time", "os", "select", "selectors", "threading", "signal", "subprocess", "asyncio"),
     *("logging", "greenlet", "greenserve_hub", "datetime", "io", "tempfile", "pathlib"),

@@ -133,6 +133,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "proxy_headers": proxy_targets.proxy_headers,
     "forwarded": proxy_targets.forwarded,
     "websocket_frames": websocket_targets.websocket_frames,
+    "ordinary_frames": websocket_targets.ordinary_frames,
     "websocket_handshake": websocket_targets.websocket_handshake,
 }
 # Words that an input may be made of, so that they need not be found letter by letter.

@@ -6,8 +6,10 @@ import re
 from typing import Any, Final
 
 from tests.support.protocols.frames import NO_LIMITS, by_wsproto, comparable, deflated, fragments, frame, read
+from tests.support.protocols.frames_both_ways import BothReaders, all_settings, encode_both_ways
 from tests.support.protocols.heads import split
 
+from greenserve.core import core
 from greenserve.errors import ProtocolError
 from greenserve.websocket import (
     Close,
@@ -25,6 +27,7 @@ from greenserve.websocket.framing.fragmented import Inflating
 
 _TIGHT: Final = ReadLimits(size=300, frames=5, ratio=20)
 _NO_KEY: Final = bytes(4)
+_SETTINGS: Final = all_settings()
 
 
 # Frames ------------------------------------------------------------------------------------------------------
@@ -79,6 +82,16 @@ def websocket_frames(data: bytes) -> None:
                 len(event.encode() if isinstance(event, str) else event if isinstance(event, bytes) else b"")
                 <= 300
             )
+
+
+def ordinary_frames(data: bytes) -> None:
+    """Frames in, and messages out, are what Python says, for the compiled core under each setting."""
+    if core is None:
+        return
+    setting, cuts, stream = _SETTINGS[(data[:1] or b"\0")[0] % len(_SETTINGS)], list(data[1:5]), data[5:]
+    BothReaders(setting).read(split(stream, cuts))
+    for message in (stream, stream.decode("latin-1"), stream.decode(errors="surrogateescape")):
+        encode_both_ways(message, setting)
 
 
 # Handshakes --------------------------------------------------------------------------------------------------
@@ -182,4 +195,8 @@ _FIELD_WORDS: Final = (
         b"\r\n",
     ),
 )
-WORDS: Final = {"websocket_frames": list(_FRAME_WORDS), "websocket_handshake": list(_FIELD_WORDS)}
+WORDS: Final = {
+    "websocket_frames": list(_FRAME_WORDS),
+    "ordinary_frames": list(_FRAME_WORDS),
+    "websocket_handshake": list(_FIELD_WORDS),
+}

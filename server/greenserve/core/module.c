@@ -2,6 +2,7 @@
  *
  * Nothing here is static that changes: each interpreter has its own state, each server its own tables. */
 #include "core.h"
+#include "frames.h"
 #include "sockets.h"
 
 static int run_module(PyObject *module) {
@@ -11,6 +12,8 @@ static int run_module(PyObject *module) {
         return -1;
     state->ordinary_heads_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ordinary_heads_spec, NULL);
     if (state->ordinary_heads_type == NULL || PyModule_AddType(module, state->ordinary_heads_type) < 0)
+        return -1;
+    if (PyModule_AddFunctions(module, frame_functions) < 0)
         return -1;
     return keys_init(&state->keys);
 }

@@ -32,6 +32,7 @@ from tests.support.protocols.frames import (
     wsproto_deflate,
 )
 from tests.support.protocols.heads import split
+from websockets.speedups import apply_mask
 from wsproto.extensions import PerMessageDeflate
 
 import greenserve.websocket
@@ -133,14 +134,14 @@ def streams(draw: st.DrawFn) -> tuple[bytes, int | None, bool]:
 _CUTS = st.lists(st.integers(0, 300) | st.integers(0, 140_000), max_size=12)
 
 
-@given(streams(), _CUTS, st.booleans(), st.booleans())
-@example((frame(TEXT, deflated(b"0"), rsv=4) + frame(CONTINUATION, b"00"), 9, False), [8], False, False)
-@examples(600)
+@given(streams(), _CUTS, st.booleans(), st.sampled_from(["as it is", "speedups", "python"]))
+@example((frame(TEXT, deflated(b"0"), rsv=4) + frame(CONTINUATION, b"00"), 9, False), [8], False, "python")
+@examples(900)
 def test_any_stream_in_any_pieces(
-    stream: tuple[bytes, int | None, bool], cuts: list[int], eager: bool, in_c: bool
+    stream: tuple[bytes, int | None, bool], cuts: list[int], eager: bool, way: str
 ) -> None:
     data, bits, takeover = stream
-    with unmasking(in_c):
+    with reading(way):
         _agree_on(data, split(data, cuts), bits, takeover, eager)
 
 
@@ -152,11 +153,13 @@ def test_any_short_stream_byte_by_byte(stream: tuple[bytes, int | None, bool]) -
 
 
 @contextmanager
-def unmasking(in_c: bool) -> Iterator[None]:
-    """With the extra `speedups` or as it is without."""
+def reading(way: str) -> Iterator[None]:
+    """As it is, with the compiled core if it is there; or as it is without, with the extra `speedups` or alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "unmask", masking.in_c if in_c else masking.in_python)
-        patch.setattr(reader, "SHORT", 0 if in_c else masking.SHORT_IN_PYTHON)
+        if way != "as it is":
+            patch.setattr(reader, "take_message", None)
+            patch.setattr(reader, "unmask", apply_mask if way == "speedups" else masking.in_python)
+            patch.setattr(reader, "SHORT", 0 if way == "speedups" else masking.SHORT_IN_PYTHON)
         yield
 
 

@@ -6,9 +6,12 @@ is a ValueError before a byte of it is made.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
+from greenserve.core import core
 from greenserve.websocket.framing.close_codes import may_be_in_a_frame
 from greenserve.websocket.framing.deflate import SMALLEST, Deflate, compress_alone
 from greenserve.websocket.framing.events import NO_STATUS, Message
@@ -28,6 +31,11 @@ _pack_tiny: Final = Struct("!BB").pack
 _pack_short: Final = Struct("!BBH").pack
 _pack_long: Final = Struct("!BBQ").pack
 _pack_code: Final = Struct("!H").pack
+# Bytes of a payload that is not compressed, by whether others are.
+_ALL: Final = sys.maxsize
+_SMALL: Final = SMALLEST - 1
+# Of the compiled core; None: without it.
+make_frame: Callable[[Message, int], bytes | None] | None = None if core is None else core.make_frame
 
 
 def encode_message(message: Message, deflate: Deflate | None = None) -> bytes:
@@ -35,6 +43,10 @@ def encode_message(message: Message, deflate: Deflate | None = None) -> bytes:
 
     Raises TypeError for anything but str and bytes, UnicodeEncodeError for a str with lone surrogates (§5.6).
     """
+    if make_frame is not None:
+        frame = make_frame(message, _ALL if deflate is None else _SMALL)
+        if frame is not None:
+            return frame
     if type(message) is str:
         payload = message.encode()
         first = FIN | TEXT

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.protocols.frames import masked
+from websockets.speedups import apply_mask
 
+from greenserve import core
 from greenserve.websocket.framing import masking
 from greenserve.websocket.framing.masking import SHORT_IN_PYTHON, in_c, in_python
 
 assert in_c is not None, "websockets is a part of the extra `test`"
-_WAYS = [in_python, in_c]
+_WAYS = [in_python, apply_mask, *([] if core.core is None else [in_c])]
 _KEYS = [b"\x37\xfa\x21\x3d", bytes(4), b"\xff" * 4, b"\0\0\0\1", b"\x80\0\0\0"]
 
 
@@ -48,10 +50,14 @@ def test_5_3_leading_zeros_stay(unmask: Any) -> None:
         assert unmask(b"abcd" * size, b"abcd") == bytes(4 * size)
 
 
-def test_without_the_extra_python_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (masking.unmask, masking.SHORT) == (in_c, 0)
-    monkeypatch.setitem(sys.modules, "websockets.speedups", None)
+def test_the_core_does_it_else_the_extra_else_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (masking.in_c, masking.SHORT) == (masking.unmask, 0)
+    assert (masking.in_c is apply_mask) == (core.core is None)
     try:
+        monkeypatch.setattr(core, "core", None)
+        importlib.reload(masking)
+        assert (masking.in_c, masking.unmask, masking.SHORT) == (apply_mask, apply_mask, 0)
+        monkeypatch.setitem(sys.modules, "websockets.speedups", None)
         importlib.reload(masking)
         assert (masking.in_c, masking.unmask, masking.SHORT) == (None, masking.in_python, SHORT_IN_PYTHON)
     finally:
