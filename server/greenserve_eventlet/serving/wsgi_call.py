@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextvars
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent, greenlet
 
 from greenserve.caches import remember
 from greenserve.errors import PeerGone, ProtocolError
+from greenserve.http1 import RequestHead
 from greenserve.wsgi.environ.file_wrapper import FileWrapper
 from greenserve.wsgi.exchange import Exchange
 from greenserve_eventlet.serving.wsgi_input import ChunkReadError, Input
@@ -56,6 +57,37 @@ WSGI_LOCAL: Final = _Local()
 _handled: Final = WSGI_LOCAL.handled
 
 
+class RawFields(Sequence[tuple[str, str]]):
+    """environ["headers_raw"]: the fields as they were sent, equal to the tuple that eventlet has there.
+
+    They are taken out of the head when they are asked for: the compiled core has not done so, and few apps ask.
+    """
+
+    def __init__(self, head: RequestHead) -> None:
+        """Of this request."""
+        self._head = head
+
+    def __getitem__(self, index: Any) -> Any:
+        """As of the tuple."""
+        return tuple(self._head.fields)[index]
+
+    def __len__(self) -> int:
+        """Return the number of fields."""
+        return len(self._head.fields)
+
+    def __eq__(self, other: object) -> bool:
+        """As of the tuple."""
+        return tuple(self) == other
+
+    def __hash__(self) -> int:
+        """As of the tuple."""
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        """As of the tuple."""
+        return repr(tuple(self))
+
+
 class Call:
     """What greenserve calls for one request, in place of the app."""
 
@@ -77,7 +109,8 @@ class Call:
         head = exchange.response.request
         environ["wsgi.input"] = environ["eventlet.input"] = Input(exchange)
         environ["eventlet.posthooks"] = []
-        environ["headers_raw"] = tuple(head.fields)
+        # An upgrade takes the fields from the head.
+        environ["headers_raw"] = tuple(head.fields) if "HTTP_UPGRADE" in environ else RawFields(head)
         environ["RAW_PATH_INFO"] = head.target.partition("?")[0]
         if "CONTENT_TYPE" not in environ:
             environ["CONTENT_TYPE"] = "text/plain"

@@ -153,7 +153,10 @@ class TestEnviron:
         (environ,) = seen
         assert (environ["mine"], environ["wsgi.url_scheme"]) == (1, "https")
         assert environ["RAW_PATH_INFO"] == "/%41"
-        assert environ["headers_raw"][:2] == (("X-Any", "one"), ("x-any", "two"))
+        raw = environ["headers_raw"]
+        assert raw[:2] == (("X-Any", "one"), ("x-any", "two"))
+        assert (len(raw), hash(raw), repr(raw)) == (4, hash(tuple(raw)), repr(tuple(raw)))
+        assert raw == tuple(raw)
         assert environ["CONTENT_TYPE"] == "text/plain"
         assert environ["REMOTE_ADDR"] == "127.0.0.1", "the peer, whatever a proxy says"
         assert environ["HTTP_X_FORWARDED_FOR"] == "1.2.3.4, 5.6.7.8"
