@@ -50,8 +50,9 @@ class AccessLog:
         self._clock = clock
         self._began = -1.0  # of the latest request, by the hub's clock
         self._began_at = 0.0  # the same, of time.time(): the requests of a turn mostly share both
-        self._kept: list[bytes] = []
+        self._kept: list[str] = []
         self._adds_ids = file.adds_head
+        self._looks = self._adds_ids or self._skips is not None
         self._ids: list[dict[str, str]] = []  # of each line, for a sink that takes some
         self._broken = 0
         self._is_left = False
@@ -64,11 +65,11 @@ class AccessLog:
         if began != self._began:
             self._began, self._began_at = began, time.time() - seconds
         try:
-            if self._skips is not None and self._skips.match(x.tell(Record, self._began_at, seconds)):
-                return
-            line = f"{x.tell(self._line, self._began_at, seconds)}\n".encode("utf-8", "backslashreplace")
-            if self._adds_ids:
-                self._ids.append(_ids_of(x.tell(Record, self._began_at, seconds).environ))
+            if self._looks:
+                record = x.tell(Record, self._began_at, seconds)
+                if self._skips is not None and self._skips.match(record):
+                    return
+            line = x.tell(self._line, self._began_at, seconds)
         except Exception:
             # Only a value that the app has put into environ can cause this: its str() fails, say.
             self._broken += 1
@@ -77,12 +78,16 @@ class AccessLog:
                     "access log: a line is lost: environ holds a value that can't be printed", exc_info=True
                 )
             return
+        if self._adds_ids:
+            self._ids.append(_ids_of(record.environ))
         kept = self._kept
         kept.append(line)
-        if self._call_soon is None or len(kept) >= MOST:
-            self.flush()
-        elif len(kept) == 1:
-            self._call_soon(self.flush)
+        count = len(kept)
+        if count == 1 or count >= MOST:
+            if self._call_soon is None or count >= MOST:
+                self.flush()
+            else:
+                self._call_soon(self.flush)
 
     def leave_behind(self) -> None:
         """For the child of a fork: the lines are the parent's to write. Switches: never."""
@@ -92,9 +97,10 @@ class AccessLog:
     def flush(self) -> None:
         """Write the lines that are kept. Raises nothing. Switches: never."""
         if self._kept:
-            lines, self._kept = self._kept, []
+            text, self._kept = "\n".join([*self._kept, ""]), []
             ids, self._ids = self._ids, []
-            self._file.write_all(lines, ids)
+            # No line has a line end in it: formats.py allows no literal, and escape() leaves none.
+            self._file.write_all(text.encode("utf-8", "backslashreplace").splitlines(True), ids)
 
     @property
     def lost(self) -> int:

@@ -130,3 +130,12 @@ def test_atoms_and_text_of_all_kinds(x: Record) -> None:
         f"{int(x.seconds)} {int(x.seconds * 1e3)} {int(x.seconds * 1e6)} {x.seconds:.6f} <{os.getpid()}> "
         f"{_shown(x, 'HTTP_HOST')} {_shown(x, 'SERVER_PORT')} %"
     )
+
+
+@given(st.integers(0, 3000), st.sampled_from([0.0, 0.0005, 0.000499999999, 0.0004, 0.000501]))
+def test_seconds_are_rounded_as_printf_does(milliseconds: int, more: float) -> None:
+    seconds = milliseconds / 1000 + more
+    line = compile_format("timed")(
+        Record("::1", "5", "GET", "/", "HTTP/1.1", 200, 1, 0, 0.0, seconds, None, {})
+    )
+    assert line.endswith(f' "-" "-" {seconds:.3f}s')
