@@ -32,11 +32,14 @@ static int copy_unmasked(unsigned char *out, const unsigned char *in, size_t len
 #ifdef __SSE2__
     const __m128i all_keys = _mm_set1_epi64x((long long)keys);
     __m128i all_seen = _mm_setzero_si128();
-    for (; length >= 16; in += 16, out += 16, length -= 16) {
-        __m128i plain = _mm_xor_si128(_mm_loadu_si128((const __m128i *)in), all_keys);
+    size_t at = 0;
+#pragma GCC unroll 4
+    for (; at + 16 <= length; at += 16) {
+        __m128i plain = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(in + at)), all_keys);
         all_seen = _mm_or_si128(all_seen, plain);
-        _mm_storeu_si128((__m128i *)out, plain);
+        _mm_storeu_si128((__m128i *)(out + at), plain);
     }
+    in += at, out += at, length -= at;
     if (_mm_movemask_epi8(all_seen))
         seen = HIGH_BITS;
 #endif

@@ -157,6 +157,8 @@ class TestLeaves:
             frame(TEXT, b"x", fin=False),
             frame(TEXT, b"x", key=None),
             frame(BINARY, b"x" * 200, key=None),
+            frame(TEXT, b"x", key=None) + bytes(9),
+            frame(BINARY, b"x" * 200, key=None) + bytes(9),
             *(frame(TEXT, bad) for bad in _NOT_UTF8),
             *(frame(BINARY, b"x" * size)[:-1] for size in (1, 125, 126, 65535, 65536)),
             *(header(0x82, size, mask=True) + b"key" for size in (0, 126, 65536)),
