@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+SEAMS: int
+
 class Head:
     """A RequestHead with its environ."""
 

@@ -13,16 +13,21 @@ from typing import Final
 __all__ = ["core", "describe"]
 
 
+_SEAMS: Final = 2  # of core.h
+
+
 def _find() -> tuple[ModuleType | None, str]:
     """The module, and what --version says of it."""
     if os.environ.get("GREENSERVE_PURE", "") not in ("", "0"):
         return None, "pure Python, by GREENSERVE_PURE"
     try:
-        from greenserve import _core
+        import greenserve._core as _core
+    except ModuleNotFoundError:
+        return None, "pure Python: installed without the compiled core"
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError):
-            return None, "pure Python: installed without the compiled core"
         return None, f"pure Python: the compiled core can't be loaded: {error}"
+    if getattr(_core, "SEAMS", 0) != _SEAMS:
+        return None, "pure Python: the compiled core is of another version, install greenserve again"
     return _core, "compiled core"
 
 

@@ -5,6 +5,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+/* Changes with each function, type or table here; core/__init__.py wants the same number. */
+#define SEAMS 2
+
 /* Keys of environ that each request sets. */
 typedef struct {
     PyObject *method, *path, *query, *raw_uri, *request_uri, *peer, *peer_port;

@@ -15,6 +15,8 @@ static int run_module(PyObject *module) {
         return -1;
     if (PyModule_AddFunctions(module, frame_functions) < 0)
         return -1;
+    if (PyModule_AddIntMacro(module, SEAMS) < 0)
+        return -1;
     return keys_init(&state->keys);
 }
 
