@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define LARGEST (64 * 1024)
+#define LARGEST (64 * 1024 + 16) /* a message of 64 KiB, and the head of its frame */
 
 int descriptor_of(PyObject *number) {
     const long fd = PyLong_AsLong(number);
