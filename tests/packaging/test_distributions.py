@@ -54,9 +54,12 @@ for package in sys.argv[1:]:
 """
 
 
-# What is compiled where there is a compiler.
+# What is compiled where there are a compiler and Python's headers.
 CORE = f"greenserve/_core{sysconfig.get_config_var('EXT_SUFFIX')}"
-COMPILES = shutil.which("gcc", path=os.defpath) is not None
+COMPILES = (
+    shutil.which("gcc", path=os.defpath) is not None
+    and Path(sysconfig.get_path("include"), "Python.h").exists()
+)
 
 
 def run(*arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> str:

@@ -6,7 +6,7 @@ SSLContext.wrap_socket in a patched program.
 
 from __future__ import annotations
 
-import socket
+import _socket
 import ssl
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -26,7 +26,7 @@ class GreenSSLSocket(ssl.SSLSocket, GreenSocket):  # type: ignore[misc]  # types
 
     def _check_open(self) -> None:
         # SSLSocket._create() has detached the socket that this one was made of, which made the descriptor blocking.
-        socket.socket.setblocking(self, False)
+        _socket.socket.setblocking(self, False)
 
     def _shaking(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Repeat the call, with waits, until TLS can complete it."""
