@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from greenserve_hub.loop.current import get_hub, set_hub
+from greenserve_hub.testing import wait_all_blocked
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +20,7 @@ def errors() -> Iterator[list[BaseException]]:
     hub.on_error = lambda kind, error, trace: told.append(error)
     try:
         yield told
+        wait_all_blocked()  # who was told to end closes its socket in a turn of its own
         assert not told
     finally:
         hub.close()
